@@ -1,0 +1,204 @@
+/**
+ * The configuration: what can be set, its unit, range and default, checked before anything is opened.
+ * The only reader of process.env. The database URL is parsed here and nowhere else, because an unknown parameter must
+ * be an error (drivers pass it on to the server as a start-up parameter) and no message may repeat the password.
+ */
+import { readFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
+import { ConfigInvalid } from './errors.ts'
+import type { Observer } from './observe/observation.ts'
+
+/** What `openEngine` takes. */
+export interface Config<TSchema extends Record<string, unknown> = Record<string, unknown>> {
+  /** The Drizzle tables and relations, as in `import * as schema from './schema'`. */
+  readonly schema: TSchema
+  /** postgres://user:password@host:port/database. Default: DATABASE_URL, else the embedded server. */
+  readonly url?: string | undefined
+  readonly pool?: PoolConfig | undefined
+  /** `'transaction'` behind PgBouncer in transaction mode: no prepared statements, no session state. Default `'none'`. */
+  readonly pooler?: 'none' | 'transaction' | undefined
+  /** How Drizzle derives column names that the schema leaves out; as in Drizzle's own config. Default: as written. */
+  readonly casing?: 'snake_case' | 'camelCase' | undefined
+  /** Receives every observation. Default: nobody. */
+  readonly observe?: Observer | readonly Observer[] | undefined
+  /** Shown in pg_stat_activity. Default `rivulet`. */
+  readonly applicationName?: string | undefined
+  /** A session that holds its connection this many milliseconds without a statement is reported. Default 30,000; 0: off. */
+  readonly idleSessionMs?: number | undefined
+}
+
+/** Bounds of the pool. */
+export interface PoolConfig {
+  /** The most connections. 1 to 10,000; default 10. */
+  readonly max?: number | undefined
+  /** The most calls that wait for a connection; one more is refused with PoolOverloaded. Default 1,000. */
+  readonly maxQueue?: number | undefined
+  /** Milliseconds a call waits for a connection before PoolTimeout. Default 10,000. */
+  readonly acquireTimeoutMs?: number | undefined
+  /** Milliseconds until a connection nobody uses is closed, give or take a tenth. Default 60,000; 0: never. */
+  readonly idleTimeoutMs?: number | undefined
+  /** Milliseconds a connection lives at most, less up to a tenth. Default 1,800,000; 0: for ever. */
+  readonly maxLifetimeMs?: number | undefined
+  /** Milliseconds for connecting, TLS and authentication. Default 5,000. */
+  readonly connectTimeoutMs?: number | undefined
+  /** Distinct prepared statements a connection keeps before it is replaced by a fresh one. Default 1,000. */
+  readonly maxPreparedStatements?: number | undefined
+}
+
+/** `PoolConfig` with every default filled in. */
+export type PoolSettings = { readonly [K in keyof Required<PoolConfig>]: number }
+
+/** How to reach one server and who we are there. */
+export interface ServerAddress {
+  readonly host: string
+  readonly port: number
+  readonly database: string
+  readonly user: string
+  readonly password: string
+  readonly tls: TlsMode
+  /** PEM of the certificate authorities for verify-ca and verify-full; undefined: those Node trusts. */
+  readonly rootCertificate: string | undefined
+  /** Start-up parameters of the session. */
+  readonly startup: Readonly<Record<string, string>>
+}
+
+const tlsModes = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
+
+/** libpq's sslmode; only the verify modes check who answers. https://www.postgresql.org/docs/current/libpq-ssl.html */
+export type TlsMode = (typeof tlsModes)[number]
+
+/** Parameters a database URL may carry, and what each is for. */
+const urlParameters = ['host', 'port', 'sslmode', 'sslrootcert', 'application_name', 'options'] as const
+
+/** Fills in the defaults. @throws ConfigInvalid naming the setting that is out of range, and its range. */
+export function poolSettings(pool: PoolConfig = {}): PoolSettings {
+  refuseUnknown('pool', pool, Object.keys(poolRanges))
+  const settings = Object.entries(poolRanges).map(([name, [fallback, min, max]]) => {
+    const value = pool[name as keyof PoolConfig] ?? fallback
+    if (!Number.isSafeInteger(value) || value < min || value > max) {
+      throw new ConfigInvalid(`pool.${name} must be a whole number from ${min} to ${max}, not ${String(value)}`)
+    }
+    return [name, value] as const
+  })
+  return Object.fromEntries(settings) as PoolSettings
+}
+
+/** Name -> [default, least, most]. */
+const dayMs = 86_400_000
+const poolRanges: { readonly [K in keyof Required<PoolConfig>]: readonly [number, number, number] } = {
+  max: [10, 1, 10_000],
+  maxQueue: [1000, 0, 1_000_000],
+  acquireTimeoutMs: [10_000, 1, dayMs],
+  idleTimeoutMs: [60_000, 0, dayMs],
+  maxLifetimeMs: [1_800_000, 0, dayMs],
+  connectTimeoutMs: [5000, 1, dayMs],
+  maxPreparedStatements: [1000, 1, 1_000_000],
+}
+
+/** @throws ConfigInvalid when `given` has a key that is not one of `known`: a misspelt setting must not be ignored. */
+export function refuseUnknown(where: string, given: object, known: readonly string[]): void {
+  const unknown = Object.keys(given).find((key) => !known.includes(key))
+  if (unknown === undefined) return
+  throw new ConfigInvalid(`unknown setting ${where}.${unknown}; known are ${known.join(', ')}`)
+}
+
+/** The value of an environment variable; an empty one counts as unset. */
+export function environment(name: string): string | undefined {
+  return process.env[name] || undefined
+}
+
+/** The port to listen on: PORT, else `fallback`. @throws ConfigInvalid when PORT is no port. */
+export function listenPort(fallback: number): number {
+  const given = environment('PORT')
+  if (given === undefined) return fallback
+  const port = Number(given)
+  if (!/^\d+$/.test(given) || port > 65_535) {
+    throw new ConfigInvalid(`PORT must be a whole number from 0 to 65535, not ${JSON.stringify(given)}`)
+  }
+  return port
+}
+
+/**
+ * Parses postgres://user:password@host:port/database?parameters. A host that starts with a slash, in `?host=`, is the
+ * directory of a Unix socket. @throws ConfigInvalid that names the fault and never the password.
+ */
+export function parseDatabaseUrl(text: string, applicationName = 'rivulet'): ServerAddress {
+  const shape = 'expected postgres://user:password@host:port/database'
+  if (!/^postgres(?:ql)?:\/\//.test(text))
+    throw new ConfigInvalid(`the database URL is not one of PostgreSQL: ${shape}`)
+  // URL refuses `user:password@/database`, which libpq allows with ?host=; a placeholder host keeps the parser happy.
+  const placeholder = 'unset.invalid'
+  const url = parsed(text.replace(/^(postgres(?:ql)?:\/\/(?:[^@/?#]*@)?)(?=[/?]|$)/, `$1${placeholder}`), shape)
+  const known: readonly string[] = urlParameters
+  for (const name of url.searchParams.keys()) {
+    if (!known.includes(name)) {
+      throw new ConfigInvalid(
+        `unknown parameter ${JSON.stringify(name)} in the database URL; known are ${known.join(', ')}`,
+      )
+    }
+  }
+  const parameter = (name: (typeof urlParameters)[number]) => url.searchParams.get(name) ?? undefined
+  const host = parameter('host') ?? (url.hostname === placeholder ? 'localhost' : url.hostname.replace(/^\[|\]$/g, ''))
+  const user = decoded(url.username) || userInfo().username
+  const rootFile = parameter('sslrootcert')
+  const options = parameter('options')
+  return {
+    host: decoded(host),
+    port: portNumber(parameter('port') ?? url.port),
+    user,
+    password: decoded(url.password),
+    database: decoded(url.pathname.slice(1)) || user,
+    tls: tlsMode(parameter('sslmode')),
+    rootCertificate: rootFile === undefined ? undefined : readCertificate(rootFile),
+    startup: {
+      application_name: parameter('application_name') ?? applicationName,
+      ...(options === undefined ? {} : { options }),
+    },
+  }
+}
+
+/** How an address may be shown: without user, password or parameters. */
+export function describeAddress({ host, port, database }: ServerAddress): string {
+  return `${host}:${port}/${database}`
+}
+
+function parsed(text: string, shape: string): URL {
+  try {
+    return new URL(text)
+  } catch {
+    // The cause would hold the whole URL, password included.
+    throw new ConfigInvalid(
+      `the database URL cannot be parsed: ${shape}; characters such as @ : / ? # in the password must be percent-encoded`,
+    )
+  }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw new ConfigInvalid('the database URL holds a broken percent-encoding: write a literal % as %25')
+  }
+}
+
+function portNumber(text: string): number {
+  const port = text === '' ? 5432 : Number(text)
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw new ConfigInvalid('the port in the database URL must be a whole number from 1 to 65535')
+  }
+  return port
+}
+
+function tlsMode(text: string | undefined): TlsMode {
+  const mode = tlsModes.find((known) => known === (text ?? 'prefer'))
+  if (mode === undefined) throw new ConfigInvalid(`sslmode in the database URL must be one of ${tlsModes.join(', ')}`)
+  return mode
+}
+
+function readCertificate(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    throw new ConfigInvalid('the file named by sslrootcert in the database URL cannot be read', { cause })
+  }
+}

@@ -1,0 +1,273 @@
+/**
+ * Every error a caller can meet. Each class has a literal `code` (its PostgreSQL condition name where there is one),
+ * says whether running the same work again may succeed (`retryable`), and keeps what it came from in `cause`.
+ * No message and no property holds a statement's parameters, a password or a row: see `sqlstate.ts` for how errors of
+ * the server are stripped of them.
+ *
+ * `UsageError` and `ConfigInvalid` are bugs of the calling program; every other class is a condition it may handle.
+ */
+
+/** What every error of Rivulet has in common; `error instanceof RivuletError` tells ours from everybody else's. */
+export abstract class RivuletError extends Error {
+  abstract readonly code: ErrorCode
+  /** True when the same work, run again, may succeed. Says nothing about whether it is safe to run twice. */
+  readonly retryable: boolean = false
+  /** Failures that came after this one in the same gather; they are kept here, so that none is lost. */
+  related: readonly unknown[] = []
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = new.target.name
+    Object.defineProperty(this, 'related', { enumerable: false, writable: true })
+  }
+}
+
+/** The program called Rivulet in a way that can never work: the message says what to write instead. */
+export class UsageError extends RivuletError {
+  readonly code = 'usage'
+}
+
+/** The configuration, the database URL or the credentials are wrong; `openEngine` and the command line throw it. */
+export class ConfigInvalid extends RivuletError {
+  readonly code = 'config_invalid'
+}
+
+/** A value given by the caller cannot be stored or understood; `column` names where it was meant to go. */
+export class InvalidInput extends RivuletError {
+  readonly code = 'invalid_input'
+  readonly column: string | undefined
+  /** Every complaint about the same input, each with its path, when there are several. */
+  readonly issues: readonly { path: string; message: string }[]
+
+  constructor(
+    message: string,
+    options?: ErrorOptions & { column?: string | undefined; issues?: readonly { path: string; message: string }[] },
+  ) {
+    super(message, options)
+    this.column = options?.column
+    this.issues = options?.issues ?? []
+  }
+}
+
+/** No row has this key. */
+export class NotFound extends RivuletError {
+  readonly code = 'not_found'
+  readonly table: string | undefined
+
+  constructor(message: string, options?: ErrorOptions & { table?: string | undefined }) {
+    super(message, options)
+    this.table = options?.table
+  }
+}
+
+/** The row was changed by somebody else since it was read: its version is not the expected one. */
+export class VersionConflict extends RivuletError {
+  readonly code = 'version_conflict'
+  readonly table: string | undefined
+
+  constructor(message: string, options?: ErrorOptions & { table?: string | undefined }) {
+    super(message, options)
+    this.table = options?.table
+  }
+}
+
+/** A session, or something taken from it, was used after its task had ended. */
+export class SessionEnded extends RivuletError {
+  readonly code = 'session_ended'
+}
+
+// ---- time and cancellation
+
+/** The caller's signal was aborted, or a sibling task failed; the statement was stopped on the server. */
+export class Cancelled extends RivuletError {
+  readonly code = 'cancelled'
+}
+
+/** What a task was doing when its time ran out. */
+export type Phase = 'queue' | 'connect' | 'statement' | 'task' | 'commit'
+
+/** The deadline passed. `phase` says in what, `spentMs` how many milliseconds each phase took. */
+export class DeadlineExceeded extends RivuletError {
+  readonly code = 'deadline_exceeded'
+  readonly phase: Phase
+  readonly spentMs: Readonly<Partial<Record<Phase, number>>>
+
+  constructor(
+    message: string,
+    options: ErrorOptions & { phase: Phase; spentMs: Readonly<Partial<Record<Phase, number>>> },
+  ) {
+    super(message, options)
+    this.phase = options.phase
+    this.spentMs = options.spentMs
+  }
+}
+
+// ---- the pool
+
+/** No connection became free within the acquire timeout. */
+export class PoolTimeout extends RivuletError {
+  readonly code = 'pool_timeout'
+  override readonly retryable = true
+}
+
+/** The queue for connections is full, or so slow that waiting would be in vain: the call was turned away at once. */
+export class PoolOverloaded extends RivuletError {
+  readonly code = 'pool_overloaded'
+  override readonly retryable = true
+}
+
+/** Every connection is held by tasks that wait for another connection: waiting would never end. */
+export class PoolDeadlock extends RivuletError {
+  readonly code = 'pool_deadlock'
+}
+
+/** The engine is closing or closed and takes no new work. */
+export class PoolClosed extends RivuletError {
+  readonly code = 'pool_closed'
+}
+
+/** The server cannot be reached, or the session's connection broke. Nothing uncommitted survives. */
+export class ConnectionLost extends RivuletError {
+  readonly code = 'connection_lost'
+  override readonly retryable = true
+}
+
+/**
+ * The connection broke, or time ran out, between sending COMMIT and its answer: the transaction may have been committed
+ * or not. `transactionId`, where known, can be put to `pg_xact_status` on another connection. Never retried by Rivulet.
+ */
+export class CommitOutcomeUnknown extends RivuletError {
+  readonly code = 'commit_outcome_unknown'
+  readonly transactionId: string | undefined
+
+  constructor(message: string, options?: ErrorOptions & { transactionId?: string | undefined }) {
+    super(message, options)
+    this.transactionId = options?.transactionId
+  }
+}
+
+// ---- what the server says
+
+/** Where in the schema an error of the server belongs, as far as the server said. */
+export interface DatabaseErrorInfo {
+  readonly sqlState: string
+  readonly schema?: string | undefined
+  readonly table?: string | undefined
+  /** The columns concerned, in the constraint's order. */
+  readonly columns?: readonly string[] | undefined
+  readonly constraint?: string | undefined
+}
+
+/** An error reported by PostgreSQL that has no class of its own; `sqlState` is its SQLSTATE. */
+export class DatabaseError extends RivuletError implements DatabaseErrorInfo {
+  readonly code: ErrorCode = 'database_error'
+  readonly sqlState: string
+  readonly schema: string | undefined
+  readonly table: string | undefined
+  readonly columns: readonly string[]
+  readonly constraint: string | undefined
+
+  constructor(message: string, options: ErrorOptions & DatabaseErrorInfo) {
+    super(message, options)
+    this.sqlState = options.sqlState
+    this.schema = options.schema
+    this.table = options.table
+    this.columns = options.columns ?? []
+    this.constraint = options.constraint
+  }
+}
+
+/** A row with the same unique key exists (23505). */
+export class UniqueViolation extends DatabaseError {
+  override readonly code = 'unique_violation'
+}
+
+/** A referenced row is missing, or a row is still referenced (23503). */
+export class ForeignKeyViolation extends DatabaseError {
+  override readonly code = 'foreign_key_violation'
+}
+
+/** A column that must have a value got none (23502). */
+export class NotNullViolation extends DatabaseError {
+  override readonly code = 'not_null_violation'
+}
+
+/** A check constraint refused a row (23514). */
+export class CheckViolation extends DatabaseError {
+  override readonly code = 'check_violation'
+}
+
+/** A concurrent transaction made this one impossible to serialise (40001): run the unit of work again. */
+export class SerializationFailure extends DatabaseError {
+  override readonly code = 'serialization_failure'
+  override readonly retryable = true
+}
+
+/** The server broke a deadlock by ending this transaction (40P01): run the unit of work again. */
+export class DeadlockDetected extends DatabaseError {
+  override readonly code = 'deadlock_detected'
+  override readonly retryable = true
+}
+
+/** A lock was not to be had in time, or at once with NOWAIT (55P03). */
+export class LockTimeout extends DatabaseError {
+  override readonly code = 'lock_timeout'
+  override readonly retryable = true
+}
+
+/** The server stopped the statement for a limit of its own, or somebody there cancelled it (57014). */
+export class StatementTimeout extends DatabaseError {
+  override readonly code = 'statement_timeout'
+}
+
+/** A migration could not be applied; `file` and `statement` (counted from 1) say which. */
+export class MigrationFailed extends RivuletError {
+  readonly code = 'migration_failed'
+  readonly file: string | undefined
+  readonly statement: number | undefined
+  readonly line: number | undefined
+  readonly sqlState: string | undefined
+
+  constructor(
+    message: string,
+    options?: ErrorOptions & {
+      file?: string | undefined
+      statement?: number | undefined
+      line?: number | undefined
+      sqlState?: string | undefined
+    },
+  ) {
+    super(message, options)
+    this.file = options?.file
+    this.statement = options?.statement
+    this.line = options?.line
+    this.sqlState = options?.sqlState
+  }
+}
+
+/** The literal codes of all errors. */
+export type ErrorCode =
+  | 'cancelled'
+  | 'check_violation'
+  | 'commit_outcome_unknown'
+  | 'config_invalid'
+  | 'connection_lost'
+  | 'database_error'
+  | 'deadline_exceeded'
+  | 'deadlock_detected'
+  | 'foreign_key_violation'
+  | 'invalid_input'
+  | 'lock_timeout'
+  | 'migration_failed'
+  | 'not_found'
+  | 'not_null_violation'
+  | 'pool_closed'
+  | 'pool_deadlock'
+  | 'pool_overloaded'
+  | 'pool_timeout'
+  | 'serialization_failure'
+  | 'session_ended'
+  | 'statement_timeout'
+  | 'unique_violation'
+  | 'usage'
+  | 'version_conflict'

@@ -1,0 +1,96 @@
+/**
+ * What the system says about itself: one closed union of events, handed to every sink of `observe` in the config.
+ * Publishing costs nothing without sinks, a sink that throws harms nobody, and no event holds SQL parameters or rows.
+ */
+
+/** Where an observation came from: the label of the task, where it has one. */
+interface Labelled {
+  readonly label: string | undefined
+}
+
+/** One event of the system. Durations are milliseconds of the monotonic clock. */
+export type Observation =
+  | { readonly type: 'connection opened'; readonly backendPid: number; readonly durationMs: number }
+  | { readonly type: 'connection failed'; readonly error: unknown; readonly retryInMs: number }
+  | { readonly type: 'connection lost'; readonly backendPid: number; readonly error: unknown }
+  | { readonly type: 'connection retired'; readonly backendPid: number; readonly reason: RetireReason }
+  | (Labelled & { readonly type: 'session acquired'; readonly backendPid: number; readonly waitMs: number })
+  | (Labelled & {
+      readonly type: 'session released'
+      readonly backendPid: number
+      readonly heldMs: number
+      readonly statements: number
+    })
+  | (Labelled & {
+      readonly type: 'statement'
+      readonly backendPid: number
+      readonly text: string
+      readonly durationMs: number
+      readonly error: unknown
+    })
+  | (Labelled & {
+      readonly type: 'transaction retried'
+      readonly attempt: number
+      readonly delayMs: number
+      readonly error: unknown
+    })
+  | (Labelled & {
+      readonly type: 'gather finished'
+      readonly durationMs: number
+      /** How much work ran at the same time: the sum of the tasks' run times over the gather's duration. */
+      readonly overlap: number
+      readonly tasks: readonly TaskTiming[]
+    })
+  | (Labelled & { readonly type: 'statements ran one after another'; readonly statements: number })
+  | (Labelled & { readonly type: 'session held idle'; readonly idleMs: number; readonly acquiredAt: string })
+  | (Labelled & { readonly type: 'deadlock detected'; readonly holders: readonly string[] })
+  | { readonly type: 'overload began'; readonly queueMs: number; readonly waiting: number }
+  | { readonly type: 'overload ended' }
+  | { readonly type: 'migration applied'; readonly name: string; readonly durationMs: number }
+
+/** Why a connection was closed by us. */
+export type RetireReason =
+  | 'idle'
+  | 'lifetime'
+  | 'cancelled'
+  | 'deadline'
+  | 'session state changed'
+  | 'left a transaction open'
+  | 'statements still running'
+  | 'too many prepared statements'
+  | 'too many connections'
+  | 'unhealthy'
+  | 'pool closing'
+
+/** How one task of a gather fared. */
+export interface TaskTiming {
+  readonly key: string
+  /** Milliseconds until its session had a connection. */
+  readonly waitMs: number
+  /** Milliseconds the task itself took. */
+  readonly runMs: number
+  /** The backend that served it; undefined when it never ran. */
+  readonly backendPid: number | undefined
+  readonly outcome: 'done' | 'failed' | 'cancelled' | 'fallback'
+}
+
+/** Receives observations, synchronously: it must be quick, and may throw without consequence. */
+export type Observer = (observation: Observation) => void
+
+/** Hands an event to all sinks; undefined when there are none, so that nobody builds events for nothing. */
+export type Publish = ((observation: Observation) => void) | undefined
+
+/** Joins sinks into one `Publish`. */
+export function createPublish(observers: readonly Observer[]): Publish {
+  if (observers.length === 0) return undefined
+  return (observation) => {
+    for (const observe of observers) {
+      try {
+        observe(observation)
+      } catch (error) {
+        // A broken sink must not break a session, but must not go unseen either: Node prints a warning once a sink.
+        process.emitWarning(`an observer threw: ${error instanceof Error ? error.message : String(error)}`)
+      }
+    }
+  }
+}

@@ -1,0 +1,322 @@
+/**
+ * One PostgreSQL backend: a postgres.js client with `max: 1` on a socket of our own that connects exactly once.
+ *
+ *   open ──close()──▶ closing ──▶ closed        open ──loss, destroy()──▶ closed
+ *
+ * postgres.js would reconnect silently after a loss, with the transaction and its settings gone; here the second
+ * connect is refused, and a lost connection refuses every statement (`ConnectionLost`). Nothing of postgres.js's pool,
+ * `begin`, `reserve` or `cancel` is used. Statements sent without waiting are pipelined, in order.
+ */
+import type { Socket } from 'node:net'
+import postgres from 'postgres'
+import { describeAddress, type ServerAddress } from '../config.ts'
+import { ConfigInvalid, ConnectionLost, RivuletError, UsageError } from '../errors.ts'
+import { fromServerError, isServerError } from '../sqlstate.ts'
+import { encodeParameter, installCodecs } from './codec.ts'
+import { openSocket, sendCancelRequest } from './socket.ts'
+
+/** Rows as the driver gives them: objects by column name, or arrays by position. */
+export interface Result<TRow = unknown> extends Array<TRow> {
+  /** Rows returned or touched; null for commands that count nothing. */
+  readonly count: number | null
+  /** The command tag, such as SELECT, INSERT or SET. */
+  readonly command: string
+  readonly columns: readonly { readonly name: string; readonly type: number }[]
+}
+
+/** How a statement is sent. */
+export interface StatementOptions {
+  /** Rows as arrays of values in column order instead of objects. */
+  readonly arrays?: boolean
+  /** Parse once a connection under a name: one round trip from the second use on. */
+  readonly prepare?: boolean
+}
+
+/** The transaction status in the server's last ReadyForQuery: idle, in a transaction, in a failed one. */
+export type TransactionStatus = 'I' | 'T' | 'E'
+
+/** A statement takes at most this many parameters (postgres.js refuses 65,534 and would then hang the rest). */
+export const maxParameters = 65_533
+
+/** Milliseconds a close may take before the socket is destroyed. */
+const closeGraceMs = 1000
+
+type Client = postgres.Sql<Record<string, never>>
+type Backend = { readonly pid: number; readonly secret: number }
+
+export class Connection {
+  readonly backendPid: number
+  readonly openedAt = performance.now()
+  /** Set once the connection can no longer be used; every later statement is rejected with it. */
+  lost: ConnectionLost | undefined
+  /** Statements sent whose answer is not complete. */
+  inFlight = 0
+  /** The statement_timeout in force for the session in milliseconds; 0 is the server's default. */
+  statementTimeoutMs = 0
+  /** Called once, when the socket has closed for whatever reason. */
+  onClosed: (() => void) | undefined
+  readonly #client: Client
+  readonly #socket: Socket
+  readonly #address: ServerAddress
+  readonly #backend: Backend
+  readonly #prepared = new Set<string>()
+  readonly #tail: StatusTail
+  #closing: Promise<void> | undefined
+  readonly #closed: Promise<void>
+
+  constructor(client: Client, socket: Socket, address: ServerAddress, backend: Backend) {
+    this.#client = client
+    this.#socket = socket
+    this.#address = address
+    this.#backend = backend
+    this.backendPid = backend.pid
+    this.#tail = new StatusTail(socket)
+    this.#closed = new Promise((resolve) => {
+      socket.once('close', () => {
+        this.lose(new ConnectionLost(`the connection to ${describeAddress(address)} was closed`))
+        this.onClosed?.()
+        resolve()
+      })
+    })
+  }
+
+  /** What the server last said about a transaction; only meaningful while no statement is in flight. */
+  get transactionStatus(): TransactionStatus {
+    return this.#tail.status
+  }
+
+  /** Distinct statements prepared here; postgres.js never frees one. */
+  get preparedStatements(): number {
+    return this.#prepared.size
+  }
+
+  get closed(): Promise<void> {
+    return this.#closed
+  }
+
+  /**
+   * Sends one statement and answers its rows; `codec.ts` says how parameters and values travel.
+   * @throws ConnectionLost, or the typed error for what the server says (see `sqlstate.ts`).
+   */
+  query(text: string, parameters: readonly unknown[], options: StatementOptions = {}): Promise<Result> {
+    if (parameters.length > maxParameters) {
+      return Promise.reject(
+        new UsageError(
+          `a statement takes at most ${maxParameters} parameters, not ${parameters.length}: send it in parts`,
+        ),
+      )
+    }
+    const prepare = options.prepare === true
+    let encoded: unknown[]
+    try {
+      encoded = this.#encode(parameters)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    if (prepare) this.#prepared.add(text)
+    const pending = this.#unsafe(text, encoded, prepare)
+    return this.#settle((options.arrays ? pending.values() : pending) as unknown as PromiseLike<Result>)
+  }
+
+  /** Sends a script of ours without parameters: several statements, one round trip. */
+  script(text: string): Promise<unknown> {
+    return this.#settle(this.#client.unsafe(text) as never)
+  }
+
+  /** Rows in batches through a server-side cursor; leaving the loop closes it. */
+  async *cursor(text: string, parameters: readonly unknown[], batchSize: number, options: StatementOptions = {}) {
+    this.#refuseLost()
+    const pending = this.#unsafe(text, this.#encode(parameters), false)
+    const source = options.arrays ? pending.values() : pending
+    this.inFlight += 1
+    try {
+      for await (const rows of (source as typeof pending).cursor(batchSize)) yield rows as unknown as Result
+    } catch (error) {
+      throw this.#translate(error)
+    } finally {
+      this.inFlight -= 1
+    }
+  }
+
+  /** Asks the server to stop what runs here. The connection must not be used for anything new afterwards. */
+  cancel(signal: AbortSignal): Promise<void> {
+    return sendCancelRequest(this.#address, this.#backend, signal)
+  }
+
+  /** Marks the connection as lost without touching the socket: nothing more is sent. */
+  lose(error: ConnectionLost): void {
+    this.lost ??= error
+  }
+
+  /** Says goodbye and waits for the server to hang up; destroys the socket after a second. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  /** Drops the socket at once. */
+  destroy(): void {
+    this.lose(new ConnectionLost('the connection was destroyed'))
+    this.#socket.destroy()
+  }
+
+  #encode(parameters: readonly unknown[]): unknown[] {
+    const typed = this.#client.typed as unknown as (value: string, oid: number) => unknown
+    return parameters.map((value, index) => encodeParameter(value, index + 1, ({ value, type }) => typed(value, type)))
+  }
+
+  #unsafe(text: string, parameters: unknown[], prepare: boolean) {
+    // `simple: false` keeps even a statement without parameters to the extended protocol: one statement, never a script.
+    return this.#client.unsafe(text, parameters as never[], { prepare, simple: false } as postgres.UnsafeQueryOptions)
+  }
+
+  async #close(): Promise<void> {
+    this.lose(new ConnectionLost('the connection is being closed'))
+    const timer = setTimeout(() => this.#socket.destroy(), closeGraceMs)
+    // With statements still in flight there is no polite way: the server would finish them first.
+    if (this.inFlight > 0) this.#socket.destroy()
+    else await this.#client.end({ timeout: closeGraceMs / 1000 })
+    await this.#closed
+    clearTimeout(timer)
+  }
+
+  async #settle(pending: PromiseLike<Result>): Promise<Result> {
+    this.#refuseLost()
+    this.inFlight += 1
+    try {
+      return await pending
+    } catch (error) {
+      throw this.#translate(error)
+    } finally {
+      this.inFlight -= 1
+    }
+  }
+
+  #refuseLost(): void {
+    if (this.lost)
+      throw new ConnectionLost('the connection was lost: nothing more can run in this session', { cause: this.lost })
+  }
+
+  #translate(error: unknown): unknown {
+    if (error instanceof RivuletError) return error
+    if (isServerError(error)) {
+      const typed = fromServerError(error)
+      if (typed instanceof ConnectionLost) this.lose(typed)
+      return typed
+    }
+    const lost = new ConnectionLost('the connection broke while the statement ran', { cause: withoutQuery(error) })
+    this.lose(lost)
+    // Anything postgres.js throws that is no answer of the server leaves the protocol in an unknown state.
+    this.#socket.destroy()
+    return lost
+  }
+}
+
+/** What `openConnection` needs to know. */
+export interface ConnectionConfig {
+  readonly address: ServerAddress
+  readonly connectTimeoutMs: number
+}
+
+/**
+ * Connects, authenticates and answers a usable connection.
+ * @throws ConnectionLost when the server cannot be reached or breaks off, ConfigInvalid when it refuses who we are.
+ */
+export async function openConnection({ address, connectTimeoutMs }: ConnectionConfig): Promise<Connection> {
+  const abort = new AbortController()
+  const expired = new ConnectionLost(`${describeAddress(address)} did not answer within ${connectTimeoutMs} ms`)
+  let socket: Socket | undefined
+  const timer = setTimeout(() => {
+    abort.abort(expired)
+    socket?.destroy(expired)
+  }, connectTimeoutMs)
+  try {
+    socket = await openSocket(address, abort.signal)
+    const client = createClient(address, socket)
+    // The empty statement completes the handshake; postgres.js then knows the backend's pid and cancel key.
+    const first = client.unsafe('')
+    await first
+    const backend = (first as unknown as { state: Backend }).state
+    return new Connection(client, socket, address, { pid: backend.pid, secret: backend.secret })
+  } catch (error) {
+    socket?.destroy()
+    if (abort.signal.aborted) throw expired
+    if (error instanceof RivuletError) throw error
+    if (isServerError(error)) throw refusal(error)
+    throw new ConnectionLost(`${describeAddress(address)} broke off while connecting`, { cause: withoutQuery(error) })
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function createClient(address: ServerAddress, socket: Socket): Client {
+  let used = false
+  const client = postgres({
+    host: address.host,
+    port: address.port,
+    database: address.database,
+    user: address.user,
+    password: address.password,
+    ssl: false,
+    max: 1,
+    idle_timeout: 0,
+    max_lifetime: 0,
+    connect_timeout: 0,
+    keep_alive: 0,
+    fetch_types: false,
+    prepare: true,
+    backoff: () => 0,
+    connection: { ...address.startup },
+    onnotice: () => undefined,
+    socket: () => {
+      // postgres.js asks again when it would reconnect: this connection is over instead.
+      if (used) throw new ConnectionLost('the connection was lost')
+      used = true
+      return socket
+    },
+  } as unknown as postgres.Options<Record<string, never>>) as unknown as Client
+  installCodecs(client.options)
+  return client
+}
+
+function refusal(error: Parameters<typeof fromServerError>[0]): RivuletError {
+  const typed = fromServerError(error)
+  if (typed instanceof ConfigInvalid || typed instanceof ConnectionLost) return typed
+  // 53300 too many connections, 55000, 57P03 starting up, …: the server is there but takes nobody now.
+  if (/^(?:53|55|57)/.test(error.code)) return new ConnectionLost(typed.message, { cause: typed.cause })
+  return new ConfigInvalid(`the server refused the connection: ${typed.message}`, { cause: typed.cause })
+}
+
+/** postgres.js hangs the statement and its parameters on every error; they must not travel on. */
+function withoutQuery(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const { code } = error as NodeJS.ErrnoException
+  return Object.assign(new Error(error.message), { name: error.name }, code === undefined ? {} : { code })
+}
+
+/**
+ * Reads the transaction status off the socket: when nothing is in flight, the last six bytes are ReadyForQuery
+ * ('Z', length 5, status). postgres.js drops it, and it is the only certain sign of a transaction left open.
+ */
+class StatusTail {
+  status: TransactionStatus = 'I'
+  /** The end of the last chunk, kept only while chunks are shorter than the message. */
+  #fragment: Uint8Array | undefined
+
+  constructor(socket: Socket) {
+    socket.on('data', (chunk: Buffer) => this.#read(chunk))
+  }
+
+  #read(chunk: Buffer): void {
+    let end = chunk
+    if (chunk.length < 6 && this.#fragment) end = Buffer.concat([this.#fragment, chunk])
+    const start = end.length - 6
+    if (start >= 0 && end[start] === 0x5a && end.readInt32BE(start + 1) === 5) {
+      this.status = String.fromCharCode(end[start + 5] ?? 0) as TransactionStatus
+      this.#fragment = undefined
+    } else {
+      // Only the end of a split message is worth keeping; whole answers, the rule, leave nothing behind.
+      this.#fragment = Uint8Array.from(end.subarray(-5))
+    }
+  }
+}

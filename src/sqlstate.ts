@@ -1,0 +1,120 @@
+/**
+ * SQLSTATE -> error class, one table, and the rule that keeps values out of errors.
+ *
+ * The server repeats values in its messages: the key in a unique violation's detail, the text that is no number in an
+ * invalid-input message. So `detail`, `where` and `internal_query` are never kept, quoted text in messages of class 22
+ * is blanked, and messages of class 23 are written anew from the names in the error.
+ * Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+import {
+  CheckViolation,
+  ConfigInvalid,
+  ConnectionLost,
+  DatabaseError,
+  type DatabaseErrorInfo,
+  DeadlockDetected,
+  ForeignKeyViolation,
+  InvalidInput,
+  LockTimeout,
+  NotNullViolation,
+  type RivuletError,
+  SerializationFailure,
+  StatementTimeout,
+  UniqueViolation,
+} from './errors.ts'
+
+/** The fields of an ErrorResponse message, under the names postgres.js gives them. */
+export interface ServerError {
+  readonly code: string
+  readonly message: string
+  readonly severity?: string
+  readonly detail?: string
+  readonly hint?: string
+  readonly schema_name?: string
+  readonly table_name?: string
+  readonly column_name?: string
+  readonly constraint_name?: string
+  readonly routine?: string
+}
+
+type Constructor = new (message: string, options: ErrorOptions & DatabaseErrorInfo) => RivuletError
+
+const classBySqlState: Readonly<Record<string, Constructor>> = {
+  '23502': NotNullViolation,
+  '23503': ForeignKeyViolation,
+  '23505': UniqueViolation,
+  '23P01': UniqueViolation,
+  '23514': CheckViolation,
+  '40001': SerializationFailure,
+  '40P01': DeadlockDetected,
+  '55P03': LockTimeout,
+  '57014': StatementTimeout,
+}
+
+const violationText: Readonly<Record<string, string>> = {
+  '23502': 'a required column has no value',
+  '23503': 'a foreign key is violated',
+  '23505': 'a row with this key already exists',
+  '23P01': 'a row conflicts with another one',
+  '23514': 'a check constraint refused the row',
+}
+
+/** SQLSTATEs after which the connection is gone, whatever the socket says. */
+const lost = /^(?:08|57P0[1-5])/
+
+/** SQLSTATEs that say the credentials or the database name are wrong: trying again is in vain. */
+const refused = /^(?:28|3D000)/
+
+/** True when `error` is an ErrorResponse of the server (as postgres.js hands it over). */
+export function isServerError(error: unknown): error is Error & ServerError {
+  return (
+    error instanceof Error && error.name === 'PostgresError' && typeof (error as Partial<ServerError>).code === 'string'
+  )
+}
+
+/** The typed error for an error of the server; its `cause` is the server's error without any value in it. */
+export function fromServerError(error: ServerError): RivuletError {
+  const { code: sqlState } = error
+  const cause = withoutValues(error)
+  if (lost.test(sqlState)) return new ConnectionLost(`the server ended the connection: ${cause.message}`, { cause })
+  if (refused.test(sqlState)) return new ConfigInvalid(`the server refused the connection: ${cause.message}`, { cause })
+  const info: DatabaseErrorInfo = {
+    sqlState,
+    schema: error.schema_name,
+    table: error.table_name,
+    columns: error.column_name === undefined ? columnsInDetail(error.detail) : [error.column_name],
+    constraint: error.constraint_name,
+  }
+  if (sqlState.startsWith('22')) {
+    return new InvalidInput(cause.message, { cause, column: error.column_name })
+  }
+  return new (classBySqlState[sqlState] ?? DatabaseError)(cause.message, { cause, ...info })
+}
+
+function withoutValues(error: ServerError): Error {
+  const message = safeMessage(error)
+  const { code, severity, hint, schema_name, table_name, column_name, constraint_name, routine } = error
+  const fields = { code, severity, hint, schema_name, table_name, column_name, constraint_name, routine }
+  const kept = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+  const stripped = Object.assign(new Error(message), { name: 'PostgresError', ...kept })
+  // The stack that matters is the typed error's; this one would only repeat it.
+  stripped.stack = `PostgresError: ${message}`
+  return stripped
+}
+
+function safeMessage(error: ServerError): string {
+  if (error.code.startsWith('22')) return error.message.replaceAll(/"[^]*"/g, '"…"')
+  if (!error.code.startsWith('23')) return error.message
+  const where = [
+    error.table_name && `table ${error.table_name}`,
+    error.column_name && `column ${error.column_name}`,
+    error.constraint_name && `constraint ${error.constraint_name}`,
+  ].filter(Boolean)
+  return `${violationText[error.code] ?? 'a constraint is violated'}${where.length > 0 ? ` (${where.join(', ')})` : ''}`
+}
+
+/** Unique and foreign key violations name their columns only in the detail: `Key (a, b)=(…) already exists.` */
+function columnsInDetail(detail: string | undefined): readonly string[] {
+  const names = /^Key \(([^=]*?)\)=/.exec(detail ?? '')?.[1]
+  return names === undefined ? [] : names.split(', ').map((name) => name.replaceAll('"', ''))
+}

@@ -1,0 +1,57 @@
+/**
+ * An absolute instant of the monotonic clock by which something must be over. Made once, at the door, from a duration;
+ * everything below asks for what remains, so time spent in a queue is not granted again to the statement.
+ */
+import { UsageError } from '../errors.ts'
+
+/** The longest delay setTimeout takes; anything above would fire at once. */
+const longestTimerMs = 2 ** 31 - 1
+
+export class Deadline {
+  /** Milliseconds of `performance.now()`. */
+  readonly at: number
+  /** The duration it was made from. */
+  readonly timeoutMs: number
+
+  private constructor(at: number, timeoutMs: number) {
+    this.at = at
+    this.timeoutMs = timeoutMs
+  }
+
+  /** @throws UsageError unless `timeoutMs` is a number of milliseconds of at least 0 (Infinity means none). */
+  static after(timeoutMs: number): Deadline {
+    if (typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs) || timeoutMs < 0) {
+      throw new UsageError('timeoutMs must be a number of milliseconds of at least 0')
+    }
+    return new Deadline(performance.now() + timeoutMs, timeoutMs)
+  }
+
+  /** Milliseconds left, never below 0. */
+  get remainingMs(): number {
+    return Math.max(0, this.at - performance.now())
+  }
+
+  get expired(): boolean {
+    return performance.now() >= this.at
+  }
+
+  /** Calls `onExpired` when the instant has come; returns what cancels that. */
+  arm(onExpired: () => void): () => void {
+    if (this.at === Infinity) return () => undefined
+    let timer: NodeJS.Timeout
+    const wait = () => {
+      const left = this.at - performance.now()
+      timer =
+        left > longestTimerMs ? setTimeout(wait, longestTimerMs) : setTimeout(onExpired, Math.ceil(Math.max(0, left)))
+    }
+    wait()
+    return () => clearTimeout(timer)
+  }
+}
+
+/** The earlier of two deadlines; undefined is no deadline. */
+export function tighter(a: Deadline | undefined, b: Deadline | undefined): Deadline | undefined {
+  if (a === undefined) return b
+  if (b === undefined) return a
+  return b.at < a.at ? b : a
+}

@@ -1,0 +1,105 @@
+/**
+ * A scope is what can end a piece of work early: its deadline, its caller's AbortSignal, its parent scope, or `cancel`.
+ * It is open, then cancelled once (with the first reason) or closed; closing frees its timer and its listeners.
+ * Nested work opens a child, so it inherits the tighter deadline and every cancellation from above.
+ * The idea: structured concurrency, https://vorpus.org/blog/timeouts-and-cancellation-for-humans/
+ */
+import { Cancelled } from '../errors.ts'
+import { Deadline, tighter } from './deadline.ts'
+
+/** Options every call takes. */
+export interface TaskOptions {
+  /** Cancels the call when aborted. */
+  readonly signal?: AbortSignal | undefined
+  /** Milliseconds the whole call may take, its wait for a connection included. Default: no limit. */
+  readonly timeoutMs?: number | undefined
+  /** Names the call in errors and observations. */
+  readonly label?: string | undefined
+}
+
+/** Why a scope was cancelled: its time ran out, or somebody cancelled it. */
+export type CancelReason =
+  | { readonly kind: 'deadline'; readonly deadline: Deadline }
+  | { readonly kind: 'cancelled'; readonly error: Error }
+
+type Listener = (reason: CancelReason) => void
+
+export class Scope {
+  readonly deadline: Deadline | undefined
+  reason: CancelReason | undefined
+  readonly #listeners = new Set<Listener>()
+  readonly #undo: (() => void)[] = []
+  #controller: AbortController | undefined
+
+  constructor(options: Pick<TaskOptions, 'signal' | 'timeoutMs'> = {}, parent?: Scope) {
+    const own = options.timeoutMs === undefined ? undefined : Deadline.after(options.timeoutMs)
+    this.deadline = tighter(parent?.deadline, own)
+    // Listeners above: the parent's scope already watches the parent's deadline, so only a tighter one needs a timer.
+    if (parent) {
+      if (parent.reason) this.#cancel(parent.reason)
+      else this.#undo.push(parent.onCancel((reason) => this.#cancel(reason)))
+    }
+    const { signal } = options
+    if (signal?.aborted) this.cancel(abortError(signal))
+    else if (signal) {
+      const onAbort = () => this.cancel(abortError(signal))
+      signal.addEventListener('abort', onAbort, { once: true })
+      this.#undo.push(() => signal.removeEventListener('abort', onAbort))
+    }
+    const deadline = this.deadline
+    if (!this.reason && deadline !== undefined && deadline === own) {
+      if (deadline.expired) this.#cancel({ kind: 'deadline', deadline })
+      else this.#undo.push(deadline.arm(() => this.#cancel({ kind: 'deadline', deadline })))
+    }
+  }
+
+  /** An AbortSignal that follows this scope, for code that knows nothing of scopes. Made when first asked for. */
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController()
+      if (this.reason) this.#controller.abort(signalReason(this.reason))
+    }
+    return this.#controller.signal
+  }
+
+  /** Calls `listener` once when the scope is cancelled, at once if it is already; returns what takes it back. */
+  onCancel(listener: Listener): () => void {
+    if (this.reason) {
+      listener(this.reason)
+      return () => undefined
+    }
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Cancels the scope with `error` as the reason; later calls change nothing. */
+  cancel(error: Error): void {
+    this.#cancel({ kind: 'cancelled', error })
+  }
+
+  /** Frees timer and listeners; the scope can no longer be cancelled. */
+  close(): void {
+    for (const undo of this.#undo.splice(0)) undo()
+    this.#listeners.clear()
+  }
+
+  #cancel(reason: CancelReason): void {
+    if (this.reason) return
+    this.reason = reason
+    for (const undo of this.#undo.splice(0)) undo()
+    const listeners = [...this.#listeners]
+    this.#listeners.clear()
+    for (const listener of listeners) listener(reason)
+    this.#controller?.abort(signalReason(reason))
+  }
+}
+
+function signalReason(reason: CancelReason): Error {
+  if (reason.kind === 'cancelled') return reason.error
+  return new DOMException(`the deadline of ${reason.deadline.timeoutMs} ms passed`, 'TimeoutError')
+}
+
+function abortError(signal: AbortSignal): Cancelled {
+  if (signal.reason instanceof Cancelled) return signal.reason
+  return new Cancelled('cancelled by the caller: the signal was aborted', { cause: signal.reason })
+}
