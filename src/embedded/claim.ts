@@ -1,0 +1,91 @@
+/**
+ * One process at a time may start, adopt or stop the server of a project: `withClaim` brackets that.
+ *
+ * The claims of a directory are numbered files, and the newest one counts. It holds the identity of the process that
+ * has the claim, or the word `free`. To take or to give back is to create the next number, which link(2) lets exactly
+ * one process do. A lock file of the usual kind has to be deleted when its owner died, and whoever deletes it may hit
+ * the one that somebody else has just made; here the claim of a dead process is succeeded, never deleted.
+ */
+import { link, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ConfigInvalid } from '../errors.ts'
+import { isAlive, ownIdentity, uniqueName } from './process-identity.ts'
+
+const pollMs = 20
+// Nobody is this many claims behind between reading the directory and creating the next number.
+const kept = 32
+
+/**
+ * Runs `body` while this process alone has the claim on `directory`, waiting at most `timeoutMs` for it (default two
+ * minutes: somebody else may be initialising).
+ * @throws {ConfigInvalid} when another process kept it all that time.
+ */
+export async function withClaim<T>(directory: string, body: () => Promise<T>, timeoutMs = 120_000): Promise<T> {
+  const claims = join(directory, 'claims')
+  const giveUpAt = performance.now() + timeoutMs
+  for (;;) {
+    const newest = await readNewest(claims)
+    if (newest.owner === 'free' || !isAlive(newest.owner)) {
+      if (await create(claims, newest.number + 1, ownIdentity())) break
+      continue
+    }
+    if (performance.now() > giveUpAt) {
+      const pid = newest.owner.split('-')[0]
+      throw new ConfigInvalid(
+        `Process ${pid} has been starting or stopping the embedded PostgreSQL in ${directory} for ` +
+          `${Math.round(timeoutMs / 1000)} seconds: end it and try again, or set DATABASE_URL.`,
+      )
+    }
+    await sleep(pollMs)
+  }
+  try {
+    return await body()
+  } finally {
+    await giveBack(claims)
+  }
+}
+
+async function giveBack(claims: string): Promise<void> {
+  try {
+    const { number } = await readNewest(claims)
+    await create(claims, number + 1, 'free')
+    for (const old of await numbersIn(claims))
+      if (old <= number - kept) await rm(join(claims, String(old)), { force: true })
+  } catch (error) {
+    // The body removed the directory, or somebody did: there is nothing left to have a claim on.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
+
+/** False when somebody else was first to create this number. The file appears with its content or not at all. */
+async function create(claims: string, number: number, owner: string): Promise<boolean> {
+  const draft = join(claims, `draft-${uniqueName()}`)
+  await writeFile(draft, owner, { mode: 0o644 })
+  try {
+    await link(draft, join(claims, String(number)))
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw error
+  } finally {
+    await rm(draft, { force: true })
+  }
+}
+
+async function readNewest(claims: string): Promise<{ number: number; owner: string }> {
+  for (;;) {
+    const number = Math.max(0, ...(await numbersIn(claims)))
+    if (number === 0) return { number, owner: 'free' }
+    try {
+      return { number, owner: await readFile(join(claims, String(number)), 'utf8') }
+    } catch (error) {
+      // Succeeded and tidied away meanwhile: look again.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+  }
+}
+
+async function numbersIn(claims: string): Promise<number[]> {
+  return (await readdir(claims)).filter((name) => /^\d+$/.test(name)).map(Number)
+}

@@ -1,0 +1,74 @@
+/**
+ * The data directory: made by initdb, once, complete or not at all (it gets its name when everything is in it).
+ * UTF-8 whatever LANG says, sorted by code point, with the built-in C.UTF-8 provider so that `lower('É')` is `é`
+ * without any library of the system; scram passwords on every kind of connection.
+ */
+import { mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ConfigInvalid } from '../errors.ts'
+import type { Binaries } from './binaries.ts'
+import { run } from './command.ts'
+import { giveTo, readText, type Place } from './place.ts'
+
+/** The name of the superuser and of the database. */
+export const databaseName = 'rivulet'
+
+/**
+ * Makes the data directory when there is none; else sees that these binaries can open it. Only under the claim.
+ * @throws {ConfigInvalid} when the one that is there is of another major version or no data directory at all.
+ */
+export async function prepareCluster(
+  place: Place,
+  binaries: Binaries,
+  password: string,
+  durable: boolean,
+): Promise<void> {
+  if ((await stat(place.data).catch(() => undefined)) === undefined)
+    return initialise(place, binaries, password, durable)
+  const version = await readText(join(place.data, 'PG_VERSION'))
+  if (version === binaries.majorVersion) return
+  const found = version === undefined ? 'is not a complete data directory' : `was made by PostgreSQL ${version}`
+  throw new ConfigInvalid(
+    `${place.data} ${found}, and the embedded PostgreSQL is ${binaries.majorVersion}. To keep its data, dump it with ` +
+      `a PostgreSQL that can open it; to begin anew, remove ${place.directory}. Or set DATABASE_URL.`,
+  )
+}
+
+async function initialise(place: Place, binaries: Binaries, password: string, durable: boolean): Promise<void> {
+  for (const name of await readdir(place.home)) {
+    // What a process that was killed left unfinished. Its initdb may still be writing, so this may have to wait for later.
+    if (name.startsWith('draft-')) await rm(join(place.home, name), { recursive: true, force: true }).catch(() => {})
+  }
+  const draft = await mkdtemp(join(place.home, 'draft-'))
+  try {
+    await giveTo(place.user, draft)
+    const passwordFile = join(draft, 'password')
+    await writeFile(passwordFile, password, { mode: 0o600 })
+    await giveTo(place.user, passwordFile)
+    const data = join(draft, 'data')
+    const access = [`--username=${databaseName}`, `--pwfile=${passwordFile}`, '--auth=scram-sha-256']
+    const text = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
+    const effort = durable ? [] : ['--no-sync']
+    await must(binaries.initdb, place, [`--pgdata=${data}`, ...access, ...text, ...effort, '--no-instructions'])
+    // The package has no createdb; single-user mode needs no connection.
+    const flags = durable ? [] : ['-F']
+    await must(
+      binaries.postgres,
+      place,
+      ['--single', ...flags, '-D', data, 'postgres'],
+      `CREATE DATABASE ${databaseName}`,
+    )
+    await rename(data, place.data)
+  } finally {
+    await rm(draft, { recursive: true, force: true })
+  }
+}
+
+async function must(program: string, place: Place, args: string[], input?: string): Promise<void> {
+  const { ok, output } = await run(program, args, place.user, input)
+  // Single-user mode exits 0 whatever became of the statement.
+  if (ok && !/^.*\b(ERROR|FATAL|PANIC):/m.test(output)) return
+  throw new ConfigInvalid(
+    `The embedded PostgreSQL could not be initialised in ${place.home}: put that right, or set DATABASE_URL.\n${output.trim()}`,
+  )
+}

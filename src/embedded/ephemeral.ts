@@ -1,0 +1,42 @@
+/**
+ * Throw-away servers live in directories under the one for temporary files, named after the process that made them. When
+ * that process was killed nobody is left to stop the server, so the next one to open a throw-away server does.
+ */
+import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { withClaim } from './claim.ts'
+import { countHolders } from './holders.ts'
+import { readText } from './place.ts'
+import { stopPostmaster } from './postmaster.ts'
+import { isAlive, ownIdentity } from './process-identity.ts'
+
+const prefix = 'rivulet-ephemeral-'
+
+/** Makes the directory of a new throw-away server. */
+export function makeEphemeralDirectory(): Promise<string> {
+  return mkdtemp(join(tmpdir(), `${prefix}${ownIdentity()}-`))
+}
+
+/** Stops the throw-away servers whose processes have all died, and removes their directories. Never rejects. */
+export async function removeAbandoned(): Promise<void> {
+  const names = await readdir(tmpdir()).catch(() => [])
+  for (const name of names.filter((name) => name.startsWith(prefix) && !isAlive(name.slice(prefix.length)))) {
+    const directory = join(tmpdir(), name)
+    try {
+      const found = await lstat(directory)
+      if (!found.isDirectory() || found.uid !== (process.getuid?.() ?? found.uid)) continue
+      await withClaim(directory, () => removeUnheld(directory), 1_000)
+    } catch {
+      // Somebody else is at it, or it is not in a state to be understood: a later one may have more luck.
+    }
+  }
+}
+
+async function removeUnheld(directory: string): Promise<void> {
+  if ((await countHolders(directory)) > 0) return
+  const home = (await readText(join(directory, 'home'))) ?? directory
+  await stopPostmaster(join(home, 'data'))
+  await rm(home, { recursive: true, force: true })
+  await rm(directory, { recursive: true, force: true })
+}

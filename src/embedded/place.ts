@@ -1,0 +1,171 @@
+/**
+ * Where the embedded server of a project lives. The project's directory (`.rivulet/`) holds what its client processes
+ * share: claims, holders, the password, the log. The home holds what the server itself must reach: data, socket and,
+ * when need be, a copy of the binaries.
+ *
+ * Both are one directory, with one exception: a root process runs the server as another user, who cannot enter a
+ * checkout under a 0700 home. The home is then a directory under /var/lib/rivulet named after the project's path, and
+ * the file `home` in the project's directory says which. It keeps its data across restarts, is taken along when the
+ * project moves, and begins empty when the project's directory was removed.
+ */
+import { createHash, randomBytes } from 'node:crypto'
+import { chmod, chown, mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { ConfigInvalid } from '../errors.ts'
+import { run } from './command.ts'
+import { stopPostmaster } from './postmaster.ts'
+import { findServerUser, isRoot, type ServerUser } from './server-user.ts'
+
+export interface Place {
+  readonly directory: string
+  readonly home: string
+  readonly data: string
+  /** Whom the server runs as; undefined means: as this process. */
+  readonly user: ServerUser | undefined
+}
+
+/**
+ * Makes the project's directory when it is missing and returns its real path.
+ * @throws {ConfigInvalid} when it cannot be made, or belongs to another user.
+ */
+export async function prepareDirectory(wanted: string): Promise<string> {
+  try {
+    await mkdir(wanted, { recursive: true })
+    const directory = await realpath(wanted)
+    const { uid, gid } = await stat(directory)
+    const me = process.getuid?.()
+    if (me !== undefined && me !== 0 && uid !== me) {
+      throw new ConfigInvalid(
+        `${directory} belongs to another user (uid ${uid}): run as that user, remove it to begin anew, or set DATABASE_URL.`,
+      )
+    }
+    // As root, others may pass through, so that the server's user reaches its data; they may not look around.
+    if (me === uid) await chmod(directory, me === 0 ? 0o711 : 0o700)
+    await writeFile(join(directory, '.gitignore'), '*\n')
+    for (const name of ['claims', 'holders']) {
+      await mkdir(join(directory, name), { recursive: true })
+      if (me === 0) await chown(join(directory, name), uid, gid)
+    }
+    return directory
+  } catch (error) {
+    if (error instanceof ConfigInvalid) throw error
+    throw new ConfigInvalid(
+      `The embedded PostgreSQL needs a directory of its own, and ${wanted} cannot be used ` +
+        `(${(error as Error).message}): run in a directory you may write to, or set DATABASE_URL.`,
+      { cause: error },
+    )
+  }
+}
+
+/** Finds the home, or makes one. Only under the claim. */
+export async function findPlace(directory: string): Promise<Place> {
+  const user = await findServerUser(directory)
+  const home = user === undefined ? directory : await findHome(directory, user)
+  return { directory, home, data: join(home, 'data'), user }
+}
+
+/** The superuser's password; made and kept, readable by its owner alone, when there is none yet. */
+export async function readPassword(directory: string): Promise<string> {
+  const path = join(directory, 'password')
+  const known = await readText(path)
+  if (known !== undefined) return known
+  const password = randomBytes(24).toString('base64url')
+  await writeFile(path, password, { mode: 0o600 })
+  if (isRoot()) {
+    const { uid, gid } = await stat(directory)
+    await chown(path, uid, gid)
+  }
+  return password
+}
+
+/** Makes an empty directory that the server's user alone can enter. */
+export async function makePrivate(path: string, user: ServerUser | undefined): Promise<void> {
+  await rm(path, { recursive: true, force: true })
+  await mkdir(path, { mode: 0o700 })
+  if (user !== undefined) await chown(path, user.uid, user.gid)
+}
+
+/** Gives a path to the server's user. */
+export async function giveTo(user: ServerUser | undefined, path: string): Promise<void> {
+  if (user !== undefined) await chown(path, user.uid, user.gid)
+}
+
+/** The text of a file, undefined when there is no such file. */
+export async function readText(path: string): Promise<string | undefined> {
+  try {
+    return (await readFile(path, 'utf8')).trim()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+async function findHome(directory: string, user: ServerUser): Promise<string> {
+  const recorded = await readText(join(directory, 'home'))
+  if (recorded === undefined) {
+    if ((await exists(join(directory, 'data'))) || (await canServe(directory, user))) return directory
+  } else {
+    const project = await readText(join(recorded, 'project'))
+    if (project === directory) return recorded
+    // The project moved. (Where the other directory is still there, this one is a copy of it and gets its own home.)
+    if (project !== undefined && !(await exists(project))) {
+      await writeFile(join(recorded, 'project'), directory)
+      return recorded
+    }
+  }
+  for (const base of ['/var/lib/rivulet', join(tmpdir(), 'rivulet-root')]) {
+    if (await isSafeBase(base, user)) return makeHome(join(base, homeName(directory)), directory)
+  }
+  throw new ConfigInvalid(
+    `PostgreSQL does not run as root, and the user it would run as (uid ${user.uid}) can reach neither ${directory} ` +
+      'nor /var/lib/rivulet: start as an ordinary user, or set DATABASE_URL.',
+  )
+}
+
+async function makeHome(home: string, directory: string): Promise<string> {
+  // What is here was left by a project directory of the same path that somebody removed, and its data with it.
+  await stopPostmaster(join(home, 'data'))
+  await rm(home, { recursive: true, force: true })
+  await mkdir(home)
+  await chmod(home, 0o711)
+  await writeFile(join(home, 'project'), directory)
+  await writeFile(join(directory, 'home'), home)
+  return home
+}
+
+function homeName(directory: string): string {
+  const project = basename(join(directory, '..'))
+    .replaceAll(/[^\w.-]/g, '_')
+    .slice(0, 20)
+  return `${project}-${createHash('sha256').update(directory).digest('hex').slice(0, 12)}`
+}
+
+/** Only root may write to a base: nobody else can have put a home there for us to find. */
+async function isSafeBase(base: string, user: ServerUser): Promise<boolean> {
+  try {
+    await mkdir(base, { recursive: true, mode: 0o711 })
+    const { uid, mode } = await stat(base)
+    return uid === 0 && (mode & 0o022) === 0 && (await canServe(base, user))
+  } catch {
+    return false
+  }
+}
+
+/** Tries it out: the user owns a directory in there and can write to it. Modes, ACLs and file systems all have a say. */
+async function canServe(directory: string, user: ServerUser): Promise<boolean> {
+  const probe = await mkdtemp(join(directory, 'probe-'))
+  try {
+    await chown(probe, user.uid, user.gid)
+    if ((await stat(probe)).uid !== user.uid) return false
+    return (await run('/bin/sh', ['-c', 'test -w "$0"', probe], user)).ok
+  } catch {
+    return false
+  } finally {
+    await rm(probe, { recursive: true, force: true })
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined
+}

@@ -1,0 +1,193 @@
+/**
+ * The server process of a data directory: found, started, stopped.
+ *
+ * `postmaster.pid` in the data directory is PostgreSQL's own record of it (number, port, socket directory, status; see
+ * miscadmin.h, LOCK_FILE_LINE_*) and survives a crash, so the process it names is looked at before it is believed:
+ * it must be a postgres that works in this directory. States in the record: starting, ready, stopping.
+ */
+import { spawn } from 'node:child_process'
+import { open, readFile, realpath, rename, rm } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ConfigInvalid } from '../errors.ts'
+import { spawnOptions } from './command.ts'
+import { identityOf, isAlive, lookUp } from './process-identity.ts'
+import type { ServerUser } from './server-user.ts'
+
+export interface Postmaster {
+  readonly pid: number
+  readonly port: number
+  /** Undefined where it listens on TCP only. */
+  readonly socketDirectory: string | undefined
+  readonly status: string
+}
+
+const pollMs = 10
+// Recovery after a crash replays at most the log of two checkpoints.
+const startTimeoutMs = 120_000
+const answerTimeoutMs = 5_000
+
+/** What the record says, whether or not it still holds. */
+export async function readRecord(data: string): Promise<Postmaster | undefined> {
+  try {
+    const lines = (await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n').map((line) => line.trim())
+    const [pid, , , port, socketDirectory, , , status] = lines
+    return { pid: Number(pid), port: Number(port), socketDirectory: socketDirectory || undefined, status: status ?? '' }
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
+    throw error
+  }
+}
+
+/** The running server of a data directory, in whatever state it is. */
+export async function findPostmaster(data: string): Promise<Postmaster | undefined> {
+  const record = await readRecord(data)
+  if (record === undefined) return undefined
+  const facts = lookUp(record.pid)
+  if (facts === undefined) return undefined
+  if (facts.command !== undefined && facts.command !== 'postgres' && facts.command !== 'postgres.exe') return undefined
+  if (facts.workingDirectory !== undefined && facts.workingDirectory !== (await realpath(data))) return undefined
+  return record
+}
+
+/** The running server once it is ready for connections; undefined when there is none, or it went away meanwhile. */
+export async function awaitReady(data: string): Promise<Postmaster | undefined> {
+  const giveUpAt = performance.now() + startTimeoutMs
+  for (;;) {
+    const found = await findPostmaster(data)
+    if (found === undefined || found.status === 'ready') return found
+    if (performance.now() > giveUpAt) {
+      throw new ConfigInvalid(
+        `The embedded PostgreSQL in ${data} (process ${found.pid}) has been ${found.status || 'starting'} for ` +
+          `${startTimeoutMs / 1000} seconds: end it and try again, or set DATABASE_URL.`,
+      )
+    }
+    await sleep(pollMs)
+  }
+}
+
+/** Whether the server answers at all: it is asked for TLS, which every PostgreSQL answers with one byte, S or N. */
+export function answers({ socketDirectory, port }: Postmaster): Promise<boolean> {
+  return new Promise((resolve) => {
+    const target =
+      socketDirectory === undefined ? { host: '127.0.0.1', port } : { path: `${socketDirectory}/.s.PGSQL.${port}` }
+    const socket = connect(target)
+    const settle = (answer: boolean) => {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.setTimeout(answerTimeoutMs, () => settle(false))
+    socket.once('error', () => settle(false))
+    socket.once('close', () => settle(false))
+    socket.once('data', () => settle(true))
+    // SSLRequest: length 8, code 80877103.
+    socket.write(Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]))
+  })
+}
+
+export interface StartOptions {
+  readonly postgres: string
+  readonly data: string
+  readonly user: ServerUser | undefined
+  readonly settings: Readonly<Record<string, string>>
+  readonly logFile: string
+}
+
+/**
+ * Starts the server and waits until it is ready for connections. Only under the claim. It is in a process group of its
+ * own: Ctrl-C in a terminal goes to the whole group, and the database must outlive the drain of its clients.
+ * @throws {ConfigInvalid} when it ends instead, with the end of its log.
+ */
+export async function startPostmaster({ postgres, data, user, settings, logFile }: StartOptions): Promise<Postmaster> {
+  await removeForeignRecord(data)
+  await rename(logFile, `${logFile}.previous`).catch(() => {})
+  const log = await open(logFile, 'w', 0o600)
+  try {
+    const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+    const child = spawn(postgres, ['-D', data, ...flags], {
+      ...spawnOptions(user),
+      detached: true,
+      stdio: ['ignore', log.fd, log.fd],
+    })
+    let end: string | undefined
+    child.once('error', (error) => (end = error.message))
+    child.once('exit', (code, signal) => (end = signal ?? `exit code ${code}`))
+    child.unref()
+    const giveUpAt = performance.now() + startTimeoutMs
+    for (;;) {
+      const record = await readRecord(data)
+      if (end === undefined && record?.pid === child.pid && record?.status === 'ready') return record
+      if (end !== undefined) throw await startFailure(data, end, logFile)
+      if (performance.now() > giveUpAt) {
+        child.kill('SIGQUIT')
+        throw await startFailure(data, `not ready within ${startTimeoutMs / 1000} seconds`, logFile)
+      }
+      await sleep(pollMs)
+    }
+  } finally {
+    await log.close()
+  }
+}
+
+/**
+ * Stops the server, if one runs: fast shutdown (clients are disconnected, the data is flushed), after 15 seconds
+ * immediate shutdown (recovery at the next start), after 10 more the end of the process. Only under the claim.
+ * On Windows, where processes have no signals, it is the last at once.
+ */
+export async function stopPostmaster(data: string): Promise<void> {
+  const found = await findPostmaster(data)
+  if (found !== undefined) await stopProcess(identityOf(found.pid))
+}
+
+/** The same for a server known by the identity of its process. */
+export async function stopProcess(identity: string): Promise<void> {
+  if (!isAlive(identity)) return
+  const pid = Number(identity.split('-')[0])
+  for (const [signal, timeoutMs] of [
+    ['SIGINT', 15_000],
+    ['SIGQUIT', 10_000],
+    ['SIGKILL', 10_000],
+  ] as const) {
+    try {
+      process.kill(pid, signal)
+    } catch {
+      // It ended by itself.
+    }
+    const giveUpAt = performance.now() + timeoutMs
+    while (isAlive(identity)) {
+      if (performance.now() > giveUpAt) break
+      await sleep(pollMs)
+    }
+    if (!isAlive(identity)) return
+  }
+}
+
+/**
+ * PostgreSQL itself replaces the record of a dead server, and first makes sure that no orphaned backend still has the
+ * data open. What it cannot see is that the number went to another process: then the record goes.
+ */
+async function removeForeignRecord(data: string): Promise<void> {
+  const record = await readRecord(data)
+  if (record !== undefined && isOccupied(record.pid) && (await findPostmaster(data)) === undefined) {
+    await rm(join(data, 'postmaster.pid'), { force: true })
+  }
+}
+
+/** As PostgreSQL looks at it: any process, even a zombie, of this number. */
+function isOccupied(pid: number): boolean {
+  try {
+    return pid > 0 && process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+async function startFailure(data: string, end: string, logFile: string): Promise<ConfigInvalid> {
+  const log = await readFile(logFile, 'utf8').catch(() => '')
+  const lastLines = log.trimEnd().split('\n').slice(-15).join('\n')
+  return new ConfigInvalid(
+    `The embedded PostgreSQL in ${data} did not start (${end}). To begin anew, remove that directory; or set ` +
+      `DATABASE_URL. The end of ${logFile}:\n${lastLines}`,
+  )
+}

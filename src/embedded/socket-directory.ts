@@ -1,0 +1,44 @@
+/**
+ * The directory of the server's Unix socket, which its user alone can enter: the port cannot be taken, and no other
+ * user of the machine can even try a password. It is `socket` in the home, unless the path would be longer than the
+ * system allows (sun_path: 107 bytes on Linux, 103 on macOS); then a new one under the directory for temporary files.
+ */
+import { mkdtemp, rm, rmdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import { giveTo, makePrivate, type Place } from './place.ts'
+
+/** The port is only part of the socket's name. */
+export const socketPort = 5432
+const longestPath = process.platform === 'linux' ? 107 : 103
+
+/** The path of the socket in a directory. */
+export function socketPath(directory: string, port: number = socketPort): string {
+  return join(directory, `.s.PGSQL.${port}`)
+}
+
+/** Makes an empty directory for the socket. Only under the claim, with no server running. */
+export async function makeSocketDirectory(place: Place): Promise<string> {
+  const near = join(place.home, 'socket')
+  if (fits(near)) {
+    await makePrivate(near, place.user)
+    return near
+  }
+  const parent = fits(join(tmpdir(), 'rivulet-XXXXXX')) ? tmpdir() : '/tmp'
+  const far = await mkdtemp(join(parent, 'rivulet-'))
+  await giveTo(place.user, far)
+  return far
+}
+
+/** Removes a directory that a former server had outside its home. The path comes from a file of the server's user. */
+export async function removeFarSocketDirectory(directory: string | undefined): Promise<void> {
+  if (directory === undefined || !/^rivulet-\w{6}$/.test(basename(directory))) return
+  if (![tmpdir(), '/tmp'].includes(dirname(directory))) return
+  for (const name of [socketPath(directory), `${socketPath(directory)}.lock`])
+    await rm(name, { force: true }).catch(() => {})
+  await rmdir(directory).catch(() => {})
+}
+
+function fits(directory: string): boolean {
+  return Buffer.byteLength(socketPath(directory)) <= longestPath
+}
