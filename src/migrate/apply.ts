@@ -1,0 +1,169 @@
+/**
+ * Applies what is pending, in the journal's order, one file after the other, under one lock held for the whole run.
+ * Anybody may start it at any moment, as often as they like: whoever comes second finds nothing left to do.
+ */
+import { UsageError } from '../errors.ts'
+import type { Connection } from '../pool/connection.ts'
+import { Deadline } from '../task/deadline.ts'
+import { type Target, withConnection } from './connect.ts'
+import { findMigration, type Migration, readMigrations } from './folder.ts'
+import { Ledger, type LedgerName } from './ledger.ts'
+import { assertLockHeld, withLock } from './lock.ts'
+import type { OnProgress } from './progress.ts'
+import { MigrationRefused } from './refusal.ts'
+import { runWork, sqlStateOf } from './run.ts'
+import { compare, contradiction, inState, type Standing } from './standing.ts'
+import type { Script } from './statements.ts'
+import { readScript } from './unsafe.ts'
+
+/** Where migrations are and where they are written down. */
+export interface MigrationSource {
+  /** The folder drizzle-kit writes: `out` in drizzle.config.ts. */
+  readonly folder: string
+  /** `migrations` in drizzle.config.ts. Default Drizzle's own names. */
+  readonly ledger?: LedgerName | undefined
+}
+
+/** Time limits of commands that change the database. */
+export interface WaitOptions {
+  /** Milliseconds a statement may queue for a table's lock before the file gives way. 1 to 3,600,000; default 1,000. */
+  readonly lockTimeoutMs?: number | undefined
+  /** Milliseconds to wait in all, for another migrator and for busy tables. Default 600,000. */
+  readonly maxWaitMs?: number | undefined
+  /** Stops the running statement; what was begun is rolled back. */
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
+}
+
+/** What `applyMigrations` takes. */
+export interface ApplyOptions extends MigrationSource, WaitOptions {
+  /** The last migration to apply. Default: all. */
+  readonly to?: string | undefined
+  /** Applies files that are older than the newest applied one as well. Default false. */
+  readonly outOfOrder?: boolean | undefined
+}
+
+/** A migration applied by this run. */
+export interface AppliedMigration {
+  readonly name: string
+  readonly durationMs: number
+}
+
+/** What `applyMigrations` answers. */
+export interface ApplyResult {
+  readonly applied: readonly AppliedMigration[]
+}
+
+/**
+ * Brings the database up to date.
+ * @throws MigrationFailed naming file, statement and line; MigrationRefused when it must not even begin; Cancelled.
+ */
+export async function applyMigrations(target: Target, options: ApplyOptions): Promise<ApplyResult> {
+  const migrations = await readMigrations(options.folder)
+  const ledger = new Ledger(options.ledger)
+  const wait = waiting(options)
+  return withConnection(target, async (connection) => {
+    // Most starts find nothing to do: they need neither the lock nor the right to create tables.
+    if ((await pendingNow(connection, ledger, migrations, options)).length === 0) return { applied: [] }
+    return withLock(connection, { ...wait, key: ledger.lockKey }, async () => {
+      await createLedger(connection, ledger)
+      const pending = await pendingNow(connection, ledger, migrations, options)
+      const scripts: [Migration, Script][] = []
+      for (const migration of pending) {
+        scripts.push([migration, await readScript(`${migration.name}.sql`, migration.text)])
+      }
+      const applied: AppliedMigration[] = []
+      for (const [migration, script] of scripts) {
+        await assertLockHeld(connection, ledger.lockKey)
+        const file = `${migration.name}.sql`
+        const record = (durationMs: number) => ledger.record(connection, migration, durationMs)
+        const work = { file, key: migration.name, hash: migration.hash, script, record }
+        const durationMs = await runWork(connection, work, { ...wait, ledger })
+        applied.push({ name: migration.name, durationMs })
+        wait.onProgress?.({ type: 'applied', file, name: migration.name, durationMs })
+      }
+      return { applied }
+    })
+  })
+}
+
+/** A file that would be applied, and how. */
+export interface PlannedMigration {
+  readonly name: string
+  readonly transactional: boolean
+  readonly statements: readonly { readonly line: number; readonly text: string }[]
+}
+
+/** What `applyMigrations` would do now; changes nothing. @throws as it would. */
+export async function planMigrations(target: Target, options: ApplyOptions): Promise<readonly PlannedMigration[]> {
+  const migrations = await readMigrations(options.folder)
+  const ledger = new Ledger(options.ledger)
+  return withConnection(target, async (connection) => {
+    const plan: PlannedMigration[] = []
+    for (const { name, text } of await pendingNow(connection, ledger, migrations, options)) {
+      const { transactional, statements } = await readScript(`${name}.sql`, text)
+      plan.push({ name, transactional, statements: statements.map(({ line, text }) => ({ line, text })) })
+    }
+    return plan
+  })
+}
+
+/**
+ * Answers normally when the database has every migration of the folder, unchanged; it may have more (the next release
+ * has already migrated it). @throws MigrationRefused ('pending' or 'inconsistent') naming them.
+ */
+export async function checkMigrations(target: Target, source: MigrationSource): Promise<void> {
+  const migrations = await readMigrations(source.folder)
+  const rows = await withConnection(target, (connection) => new Ledger(source.ledger).read(connection))
+  const standing = compare(migrations, rows)
+  const reason = contradiction({ ...standing, missing: [] })
+  if (reason) throw reason
+  const pending = inState(standing, 'pending').map(({ name }) => name)
+  if (pending.length === 0) return
+  throw new MigrationRefused(
+    'pending',
+    `the database lacks ${pending.length === 1 ? 'a migration' : `${pending.length} migrations`}: ` +
+      `${pending.join(', ')}. Run \`rivulet migrate\`, or open the engine with migrations: 'apply'`,
+    { migrations: pending },
+  )
+}
+
+/** The options of `withLock` and `runWork` with their defaults. @throws UsageError for a time out of range. */
+export function waiting(options: WaitOptions) {
+  const { lockTimeoutMs = 1000, maxWaitMs = 600_000, signal, onProgress } = options
+  if (!Number.isSafeInteger(lockTimeoutMs) || lockTimeoutMs < 1 || lockTimeoutMs > 3_600_000) {
+    throw new UsageError('the lock timeout must be a whole number of milliseconds from 1 to 3600000')
+  }
+  return { lockTimeoutMs, deadline: Deadline.after(maxWaitMs), signal, onProgress }
+}
+
+/** Makes the ledger, or says which right is missing. */
+export async function createLedger(connection: Connection, ledger: Ledger): Promise<void> {
+  try {
+    await ledger.create(connection)
+  } catch (cause) {
+    if (sqlStateOf(cause) !== '42501') throw cause
+    throw new MigrationRefused(
+      'unsafe',
+      `the role of the database URL may not create the ledger in schema ${JSON.stringify(ledger.schema)}: grant it ` +
+        'CREATE on the database (or on that schema), or migrate as the owner',
+      { cause },
+    )
+  }
+}
+
+async function pendingNow(
+  connection: Connection,
+  ledger: Ledger,
+  migrations: readonly Migration[],
+  { to, outOfOrder = false }: ApplyOptions,
+): Promise<readonly Migration[]> {
+  const standing: Standing = compare(migrations, await ledger.read(connection))
+  const pending = inState(standing, 'pending', 'out of order')
+  // The next release has migrated already: nothing of ours is left to do, and nothing is wrong.
+  const reason = contradiction(pending.length === 0 ? { ...standing, missing: [] } : standing, { outOfOrder })
+  if (reason) throw reason
+  if (to === undefined) return pending
+  const last = migrations.indexOf(findMigration(migrations, to))
+  return pending.filter((migration) => migrations.indexOf(migration) <= last)
+}

@@ -1,0 +1,33 @@
+/** What a migrator tells while it runs, for a person who watches or a program that logs. */
+
+export type MigrationProgress =
+  /** Another migrator holds the lock; told again every few seconds. */
+  | {
+      readonly type: 'waiting for lock'
+      readonly holderPid: number | undefined
+      /** The holder's application_name. */
+      readonly holder: string | undefined
+      readonly waitedMs: number
+    }
+  | { readonly type: 'started'; readonly file: string; readonly statements: number; readonly transactional: boolean }
+  /** About to send statement `statement`, counted from 1. */
+  | { readonly type: 'statement'; readonly file: string; readonly statement: number; readonly line: number }
+  /** All statements are done; the ledger is about to be written and the transaction committed. */
+  | { readonly type: 'recording'; readonly file: string }
+  /** A table was busy for longer than the lock timeout: the file gave way and is run again. */
+  | {
+      readonly type: 'gave way'
+      readonly file: string
+      readonly statement: number
+      readonly delayMs: number
+      /** The oldest open transaction of somebody else, the likely holder. */
+      readonly oldest: { readonly pid: number; readonly application: string; readonly ageMs: number } | undefined
+    }
+  /** A run that was broken off left this index behind; it is built anew. */
+  | { readonly type: 'invalid index dropped'; readonly file: string; readonly index: string }
+  /** A file without a transaction was broken off earlier and goes on with this statement. */
+  | { readonly type: 'resumed'; readonly file: string; readonly statement: number }
+  | { readonly type: 'applied'; readonly file: string; readonly name: string; readonly durationMs: number }
+
+/** Receives progress, synchronously. */
+export type OnProgress = (progress: MigrationProgress) => void

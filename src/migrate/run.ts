@@ -1,0 +1,291 @@
+/**
+ * Runs one file, so that being broken off at any point leaves either nothing of it or a state the next run goes on from.
+ *
+ * In a transaction (the rule): statements and ledger row commit together. A table that stays locked for longer than
+ * `lock_timeout` makes the whole file give way (roll back, pause, run again): while a DDL statement waits in the lock
+ * queue, everybody else's reads wait behind it.
+ * Without a transaction: each statement commits by itself, together with the count of statements done; what cannot run
+ * in a transaction at all is announced before and checked after an interruption (`interrupted.ts`).
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { Cancelled, ConnectionLost, LockTimeout, MigrationFailed } from '../errors.ts'
+import type { Connection } from '../pool/connection.ts'
+import type { Deadline } from '../task/deadline.ts'
+import { sha256 } from './folder.ts'
+import { settleInterrupted } from './interrupted.ts'
+import type { Ledger } from './ledger.ts'
+import type { OnProgress } from './progress.ts'
+import { MigrationRefused } from './refusal.ts'
+import { refusesTransaction, type Script, type Statement } from './statements.ts'
+
+/** One file to run in one direction. */
+export interface Work {
+  /** The file's name, for people. */
+  readonly file: string
+  /** Under which its progress is kept. */
+  readonly key: string
+  readonly hash: string
+  readonly script: Script
+  /** Enters the outcome in the ledger; runs in the file's transaction, or in one of its own at the end. */
+  readonly record: (durationMs: number) => Promise<void>
+}
+
+/** How to run. */
+export interface RunOptions {
+  readonly ledger: Ledger
+  /** Milliseconds a statement may queue for a table's lock. */
+  readonly lockTimeoutMs: number
+  /** When giving way ends. */
+  readonly deadline: Deadline
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
+}
+
+/** Runs the file and answers how long it took, in milliseconds. @throws MigrationFailed, MigrationRefused, Cancelled. */
+export async function runWork(connection: Connection, work: Work, options: RunOptions): Promise<number> {
+  const { signal, onProgress } = options
+  const { transactional, statements } = work.script
+  const stop = () => void connection.cancel(AbortSignal.timeout(5000)).catch(() => connection.destroy())
+  signal?.throwIfAborted()
+  signal?.addEventListener('abort', stop, { once: true })
+  const started = performance.now()
+  try {
+    onProgress?.({ type: 'started', file: work.file, statements: statements.length, transactional })
+    await freshSession(connection)
+    if (transactional) {
+      await givingWay(connection, work, options, () => inTransaction(connection, work, options, started))
+    } else await oneByOne(connection, work, options, started)
+  } catch (error) {
+    if (connection.transactionStatus !== 'I' && !connection.lost) await rollBack(connection)
+    if (signal?.aborted) throw new Cancelled(`interrupted: ${outcomeOf(work)}`, { cause: error })
+    throw error
+  } finally {
+    signal?.removeEventListener('abort', stop)
+  }
+  return performance.now() - started
+}
+
+/** Every file starts from the same settings, whatever the one before it has set. */
+async function freshSession(connection: Connection): Promise<void> {
+  await connection.script(
+    'reset all; reset role; set statement_timeout = 0; set idle_in_transaction_session_timeout = 0',
+  )
+  // A server that notices a killed client at once frees its locks at once; not every platform can.
+  await connection.script("set client_connection_check_interval = '1s'").catch(() => undefined)
+}
+
+async function inTransaction(connection: Connection, work: Work, options: RunOptions, started: number): Promise<void> {
+  await connection.script(`begin; set local lock_timeout = ${options.lockTimeoutMs}`)
+  for (const [index, statement] of work.script.statements.entries()) {
+    await send(connection, work, index, statement, options)
+  }
+  if (connection.transactionStatus !== 'T') {
+    throw new MigrationFailed(
+      `${work.file} ended the transaction it runs in: take COMMIT and ROLLBACK out of it, also out of its procedures`,
+      { file: work.file },
+    )
+  }
+  options.onProgress?.({ type: 'recording', file: work.file })
+  options.signal?.throwIfAborted()
+  await whileRecording(work, async () => {
+    await work.record(performance.now() - started)
+    await connection.script('commit')
+  })
+}
+
+async function oneByOne(connection: Connection, work: Work, options: RunOptions, started: number): Promise<void> {
+  const { ledger, onProgress } = options
+  const { statements } = work.script
+  const before = await ledger.progress(connection, work.key)
+  const hashOf = (count: number) =>
+    count === 0
+      ? ''
+      : sha256(
+          statements
+            .slice(0, count)
+            .map(({ text }) => text)
+            .join(';'),
+        )
+  if (before.done > statements.length || before.doneHash !== hashOf(before.done)) {
+    throw new MigrationRefused(
+      'inconsistent',
+      `${work.file} runs without a transaction and was broken off after statement ${before.done}; the statements up to ` +
+        'there are in the database and have been edited since: restore them, then run this again',
+      { file: work.file },
+    )
+  }
+  if (before.done > 0 || before.running) onProgress?.({ type: 'resumed', file: work.file, statement: before.done + 1 })
+  const save = (done: number, running: boolean) =>
+    ledger.saveProgress(connection, work.key, work.hash, { done, doneHash: hashOf(done), running })
+  for (const [index, statement] of statements.entries()) {
+    if (index < before.done) continue
+    if (statement.tree && refusesTransaction(statement.tree)) {
+      const wasRunning = before.running && index === before.done
+      const done = await settleInterrupted(connection, statement.tree, wasRunning, (name) =>
+        onProgress?.({ type: 'invalid index dropped', file: work.file, index: name }),
+      )
+      await save(index, true)
+      // No lock timeout: these statements wait by design, and keep neither readers nor writers waiting.
+      if (!done) await send(connection, work, index, statement, options)
+      await save(index + 1, false)
+    } else {
+      await givingWay(connection, work, options, async () => {
+        await connection.script(`begin; set local lock_timeout = ${options.lockTimeoutMs}`)
+        await send(connection, work, index, statement, options)
+        await save(index + 1, false)
+        await connection.script('commit')
+      })
+    }
+  }
+  onProgress?.({ type: 'recording', file: work.file })
+  options.signal?.throwIfAborted()
+  await whileRecording(work, async () => {
+    await connection.script('begin')
+    await work.record(performance.now() - started)
+    await connection.script('commit')
+  })
+}
+
+async function send(
+  connection: Connection,
+  work: Work,
+  index: number,
+  statement: Statement,
+  { onProgress, signal }: RunOptions,
+): Promise<void> {
+  onProgress?.({ type: 'statement', file: work.file, statement: index + 1, line: statement.line })
+  signal?.throwIfAborted()
+  try {
+    await connection.script(statement.text)
+  } catch (error) {
+    throw failure(work, index + 1, statement, error)
+  }
+}
+
+/** Repeats `attempt` while it fails for want of a lock: pauses grow to five seconds, with jitter. */
+async function givingWay(
+  connection: Connection,
+  work: Work,
+  { deadline, signal, onProgress }: RunOptions,
+  attempt: () => Promise<void>,
+): Promise<void> {
+  for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, 5000)) {
+    try {
+      return await attempt()
+    } catch (error) {
+      const busy = error instanceof MigrationFailed && error.cause instanceof LockTimeout
+      if (!busy || connection.lost || signal?.aborted) throw error
+      await rollBack(connection)
+      const oldest = await oldestTransaction(connection)
+      if (deadline.expired) throw tooBusy(work, error, oldest)
+      const delayMs = Math.min(pauseMs * (0.5 + Math.random()), deadline.remainingMs)
+      onProgress?.({ type: 'gave way', file: work.file, statement: error.statement ?? 0, delayMs, oldest })
+      await delay(delayMs, undefined, { signal })
+    }
+  }
+}
+
+async function rollBack(connection: Connection): Promise<void> {
+  await connection.script('rollback').catch(() => connection.destroy())
+}
+
+interface OldTransaction {
+  readonly pid: number
+  readonly application: string
+  readonly ageMs: number
+}
+
+async function oldestTransaction(connection: Connection): Promise<OldTransaction | undefined> {
+  const rows = await connection.query(
+    `select pid, coalesce(application_name, '') as application,
+       extract(epoch from clock_timestamp() - xact_start)::float8 * 1000 as "ageMs"
+     from pg_catalog.pg_stat_activity
+     where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null
+       and backend_type = 'client backend' order by xact_start limit 1`,
+    [],
+  )
+  return rows[0] as OldTransaction | undefined
+}
+
+function tooBusy(work: Work, error: MigrationFailed, oldest: OldTransaction | undefined): MigrationRefused {
+  const who = oldest
+    ? ` (the oldest open transaction is that of backend ${oldest.pid}${oldest.application && `, ${oldest.application}`})`
+    : ''
+  return new MigrationRefused(
+    'locked',
+    `${work.file} gave way to a busy table until its time was up${who}: ${outcomeOf(work)}`,
+    { cause: error, file: work.file, statement: error.statement ?? 0 },
+  )
+}
+
+function failure(work: Work, number: number, statement: Statement, cause: unknown): Error {
+  const where = `${work.file}: statement ${number} (line ${statement.line})`
+  if (cause instanceof ConnectionLost) {
+    return new MigrationFailed(`${where}: the connection was lost; ${outcomeOf(work)}`, {
+      cause,
+      file: work.file,
+      statement: number,
+      line: statement.line,
+    })
+  }
+  const sqlState = sqlStateOf(cause)
+  const message = cause instanceof Error ? cause.message : String(cause)
+  const hint = hintFor(sqlState)
+  return new MigrationFailed(
+    `${where} failed: ${message}${sqlState ? ` [${sqlState}]` : ''}${hint && `\n${hint}`}\n${outcomeOf(work)}`,
+    { cause, file: work.file, statement: number, line: statement.line, sqlState },
+  )
+}
+
+/** Errors of the ledger write or of COMMIT itself: deferred constraints speak up here. */
+async function whileRecording(work: Work, body: () => Promise<void>): Promise<void> {
+  try {
+    await body()
+  } catch (cause) {
+    const sqlState = sqlStateOf(cause)
+    const message = cause instanceof Error ? cause.message : String(cause)
+    const outcome =
+      cause instanceof ConnectionLost
+        ? 'whether it was committed is in the ledger: run this again, it goes on from there'
+        : outcomeOf(work)
+    throw new MigrationFailed(
+      `${work.file}: committing failed: ${message}${sqlState ? ` [${sqlState}]` : ''}\n${outcome}`,
+      { cause, file: work.file, sqlState },
+    )
+  }
+}
+
+function outcomeOf(work: Work): string {
+  return work.script.transactional
+    ? `${work.file} was rolled back as a whole; a rerun starts with it`
+    : `${work.file} runs without a transaction: what it has done stays, a rerun goes on with this statement`
+}
+
+/** The SQLSTATE behind an error of ours. */
+export function sqlStateOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null) return undefined
+  if ('sqlState' in error && typeof error.sqlState === 'string') return error.sqlState
+  const cause = (error as Error).cause
+  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
+}
+
+function hintFor(sqlState: string | undefined): string {
+  switch (sqlState) {
+    case '25001':
+      return `This statement cannot run in a transaction: put \`-- rivulet:no-transaction\` on the file's first line.`
+    case '55P04':
+      return 'A new enum value cannot be used in the transaction that adds it: move its use to the next migration.'
+    case '42501':
+      return 'The role of the database URL lacks this right: grant it, or migrate as the owner.'
+    case '42P07':
+    case '42710':
+    case '42701':
+      return (
+        'Was this made by hand, or by `drizzle-kit push`? Then adopt the database with ' +
+        '`rivulet baseline --to NAME`, NAME being the last migration it already has.'
+      )
+    default:
+      return ''
+  }
+}

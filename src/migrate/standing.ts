@@ -1,0 +1,107 @@
+/**
+ * Files against ledger: which migration is applied, pending, changed since it was applied, or out of order, and which
+ * rows of the ledger have no file. A pure comparison; everything that decides whether to run asks here.
+ *
+ * Drizzle applies what is newer than the newest row and compares nothing: an older file that a merge brought in is
+ * skipped for ever. Here it is `out of order`, and hashes are compared.
+ */
+import type { Migration } from './folder.ts'
+import type { LedgerRow } from './ledger.ts'
+import { MigrationRefused } from './refusal.ts'
+
+export type MigrationState = 'applied' | 'pending' | 'changed' | 'out of order'
+
+/** One file and how it stands. */
+export interface MigrationStanding {
+  readonly migration: Migration
+  readonly state: MigrationState
+  readonly row: LedgerRow | undefined
+}
+
+/** The whole picture. */
+export interface Standing {
+  readonly migrations: readonly MigrationStanding[]
+  /** Rows of the ledger without a file: the file was lost, or the database is newer than the code. */
+  readonly missing: readonly LedgerRow[]
+  /** True when a missing row is newer than every file. */
+  readonly databaseIsNewer: boolean
+}
+
+/** Compares. Rows are matched by time and hash, then by hash alone, then by time alone (then the text was changed). */
+export function compare(migrations: readonly Migration[], rows: readonly LedgerRow[]): Standing {
+  const left = new Set(rows)
+  const found = new Map<Migration, LedgerRow>()
+  const match = (same: (migration: Migration, row: LedgerRow) => boolean) => {
+    for (const migration of migrations) {
+      if (found.has(migration)) continue
+      // Racing migrators of old may have entered a file twice: every row that says the same belongs to it.
+      const matching = [...left].filter((row) => same(migration, row))
+      for (const row of matching) left.delete(row)
+      if (matching[0]) found.set(migration, matching[0])
+    }
+  }
+  match((migration, row) => row.when === migration.when && migration.sameHashes.includes(row.hash))
+  match((migration, row) => migration.sameHashes.includes(row.hash))
+  match((migration, row) => row.when === migration.when)
+  const newest = Math.max(-Infinity, ...rows.map((row) => row.when ?? -Infinity))
+  const newestFile = Math.max(-Infinity, ...migrations.map((migration) => migration.when))
+  return {
+    migrations: migrations.map((migration) => {
+      const row = found.get(migration)
+      if (!row) return { migration, row, state: migration.when <= newest ? 'out of order' : 'pending' }
+      return { migration, row, state: migration.sameHashes.includes(row.hash) ? 'applied' : 'changed' }
+    }),
+    missing: [...left],
+    databaseIsNewer: [...left].some((row) => (row.when ?? -Infinity) > newestFile),
+  }
+}
+
+/** The files in one state, in order. */
+export function inState(standing: Standing, ...states: readonly MigrationState[]): readonly Migration[] {
+  return standing.migrations.filter(({ state }) => states.includes(state)).map(({ migration }) => migration)
+}
+
+/** Why nothing may be applied on this standing; undefined when it may. `outOfOrder` allows late files. */
+export function contradiction(standing: Standing, allow: { outOfOrder?: boolean } = {}): MigrationRefused | undefined {
+  const changed = names(inState(standing, 'changed'))
+  if (changed.length > 0) {
+    return refused(
+      changed,
+      `changed since applied: ${changed.join(', ')}. Restore ${them(changed)} from version control and put new ` +
+        'statements into a new migration; if only comments or spaces differ, accept the new text with ' +
+        `\`rivulet baseline --to ${changed.at(-1)} --accept-changed\``,
+    )
+  }
+  const missing = standing.missing.map((row) => row.name ?? `number ${row.id} of the ledger`)
+  if (missing.length > 0) {
+    return refused(
+      missing,
+      `applied to this database, but not in the folder: ${missing.join(', ')}. ` +
+        (standing.databaseIsNewer
+          ? 'The database is newer than this code: update the checkout, or run the newer release'
+          : `Restore ${them(missing)} from version control`),
+    )
+  }
+  const late = names(inState(standing, 'out of order'))
+  if (late.length > 0 && !allow.outOfOrder) {
+    return refused(
+      late,
+      `older than the newest applied migration, but never applied: ${late.join(', ')} (a merged branch?). ` +
+        "Apply with `--out-of-order` if the order does not matter; Drizzle's own migrate() would skip " +
+        them(late),
+    )
+  }
+  return undefined
+}
+
+function names(migrations: readonly Migration[]): string[] {
+  return migrations.map((migration) => migration.name)
+}
+
+function them(list: readonly string[]): string {
+  return list.length === 1 ? 'it' : 'them'
+}
+
+function refused(migrations: readonly string[], message: string): MigrationRefused {
+  return new MigrationRefused('inconsistent', message, { migrations })
+}

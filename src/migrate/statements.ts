@@ -1,0 +1,137 @@
+/**
+ * An SQL file taken apart into statements by PostgreSQL's own parser (libpg-query), with the line each begins on.
+ * Drizzle's `--> statement-breakpoint` splits first, as Drizzle does it; what stands between two of them may hold
+ * several statements. Text the parser does not know (a newer server, an extension) stays one piece and goes as it is.
+ */
+import type { Tree } from './tree.ts'
+import { child, children, kindOf, text as textOf } from './tree.ts'
+
+/** One statement of a file. */
+export interface Statement {
+  /** The statement without the semicolon and without the comments before it. */
+  readonly text: string
+  /** Counted from 1. */
+  readonly line: number
+  /** The parse tree, `{ CreateStmt: {…} }`; undefined when PostgreSQL's parser refused the text. */
+  readonly tree: Tree | undefined
+  /** What the parser complained of, when it did. */
+  readonly syntaxError: string | undefined
+  /** Comments between the statement before and this one, and inside it. */
+  readonly comments: readonly string[]
+}
+
+/** A file, parsed. */
+export interface Script {
+  readonly statements: readonly Statement[]
+  /** False when a header comment or a statement such as CREATE INDEX CONCURRENTLY forbids one transaction. */
+  readonly transactional: boolean
+}
+
+const breakpoint = '--> statement-breakpoint'
+
+/** Put on a line of its own at the head of a file that must not run in one transaction. */
+export const noTransactionComment = '-- rivulet:no-transaction'
+
+/** Takes `source` apart. Loads the parser (some 30 ms) when first called. */
+export async function parseScript(source: string): Promise<Script> {
+  const { parse, scan } = await import('libpg-query')
+  const statements: Statement[] = []
+  let line = 1
+  for (const piece of source.split(breakpoint)) {
+    const text = piece.replace(/^\uFEFF/, '')
+    try {
+      const bytes = Buffer.from(text)
+      const { stmts = [] } = (await parse(text)) as { stmts?: ParsedStatement[] }
+      const comments = text.includes('--') || text.includes('/*') ? await commentsOf(text, scan) : []
+      let from = 0
+      for (const { stmt, stmt_location: start = 0, stmt_len: length } of stmts) {
+        const end = length ? start + length : bytes.length
+        const raw = bytes.subarray(start, end).toString()
+        statements.push({
+          text: raw.trim(),
+          line: line + lineBreaks(bytes.subarray(0, start).toString()) + lineBreaks(/^\s*/.exec(raw)?.[0] ?? ''),
+          tree: stmt,
+          syntaxError: undefined,
+          comments: comments.filter((comment) => comment.at >= from && comment.at < end).map(({ text }) => text),
+        })
+        from = end
+      }
+    } catch (error) {
+      if (!(error instanceof Error) || error.name !== 'SqlError') throw error
+      const before = lineBreaks(/^(?:\s|--.*)*/.exec(text)?.[0] ?? '')
+      const syntaxError = error.message
+      statements.push({ text: text.trim(), line: line + before, tree: undefined, syntaxError, comments: [] })
+    }
+    line += lineBreaks(piece)
+  }
+  const transactional = !hasHeader(source) && !statements.some(({ tree }) => tree && refusesTransaction(tree))
+  return { statements, transactional }
+}
+
+interface ParsedStatement {
+  readonly stmt: Tree
+  readonly stmt_location?: number
+  readonly stmt_len?: number
+}
+
+type Scan = (text: string) => Promise<{ tokens: { start: number; text: string; tokenName: string }[] }>
+
+async function commentsOf(text: string, scan: Scan): Promise<{ at: number; text: string }[]> {
+  const { tokens } = await scan(text)
+  return tokens
+    .filter(({ tokenName }) => tokenName === 'SQL_COMMENT' || tokenName === 'C_COMMENT')
+    .map(({ start, text }) => ({ at: start, text }))
+}
+
+/** True for statements that PostgreSQL refuses inside a transaction block. */
+export function refusesTransaction(tree: Tree): boolean {
+  const body = child(tree, kindOf(tree)) ?? {}
+  switch (kindOf(tree)) {
+    case 'IndexStmt':
+    case 'DropStmt':
+      return body.concurrent === true
+    case 'ReindexStmt': {
+      const wide = ['REINDEX_OBJECT_SCHEMA', 'REINDEX_OBJECT_SYSTEM', 'REINDEX_OBJECT_DATABASE']
+      return wide.includes(textOf(body.kind)) || options(body, 'params').includes('concurrently')
+    }
+    case 'VacuumStmt':
+      return body.is_vacuumcmd === true
+    case 'ClusterStmt':
+      return body.relation === undefined
+    case 'AlterTableStmt':
+      return children(body, 'cmds').some((command) => {
+        const detach = child(child(command, 'AlterTableCmd'), 'def', 'PartitionCmd')
+        return detach?.concurrent === true
+      })
+    case 'CreatedbStmt':
+    case 'DropdbStmt':
+    case 'AlterSystemStmt':
+    case 'CreateTableSpaceStmt':
+    case 'DropTableSpaceStmt':
+    case 'CreateSubscriptionStmt':
+    case 'DropSubscriptionStmt':
+      return true
+    default:
+      return false
+  }
+}
+
+/** BEGIN, COMMIT and ROLLBACK: in a file they would end the transaction that holds it together. */
+export function controlsTransaction(tree: Tree): boolean {
+  const kind = textOf(child(tree, 'TransactionStmt')?.kind)
+  return kind !== '' && !/SAVEPOINT|RELEASE|ROLLBACK_TO/.test(kind)
+}
+
+function options(body: Tree, key: string): string[] {
+  return children(body, key).map((option) => textOf(child(option, 'DefElem')?.defname))
+}
+
+/** The header counts only above the first statement. */
+function hasHeader(source: string): boolean {
+  const head = /^(?:\s|--[^\n]*|\uFEFF)*/.exec(source)?.[0] ?? ''
+  return head.split('\n').some((line) => line.trim() === noTransactionComment)
+}
+
+function lineBreaks(text: string): number {
+  return text.split('\n').length - 1
+}

@@ -1,0 +1,55 @@
+/** How files and ledger stand to each other, for people and for machines. Reads only. */
+import type { MigrationSource } from './apply.ts'
+import { type Target, withConnection } from './connect.ts'
+import { readMigrations } from './folder.ts'
+import { findInvalidIndexes } from './interrupted.ts'
+import { Ledger } from './ledger.ts'
+import { compare, contradiction, type MigrationState } from './standing.ts'
+
+/** One file's state. */
+export interface MigrationStatus {
+  readonly name: string
+  readonly state: MigrationState | 'missing'
+  /** Undefined when not applied, or applied by Drizzle, which does not write it down. */
+  readonly appliedAt: Date | undefined
+  readonly durationMs: number | undefined
+}
+
+/** What `migrationStatus` answers. */
+export interface StatusResult {
+  readonly state: 'up to date' | 'pending' | 'inconsistent'
+  /** In the journal's order; rows without a file last. */
+  readonly migrations: readonly MigrationStatus[]
+  /** What contradicts, and what to do about it. */
+  readonly problem: string | undefined
+  /** Indexes that a broken-off CREATE INDEX CONCURRENTLY left behind. */
+  readonly invalidIndexes: readonly string[]
+}
+
+/** The state of every migration. @throws MigrationRefused when the folder itself is broken. */
+export async function migrationStatus(target: Target, source: MigrationSource): Promise<StatusResult> {
+  const migrations = await readMigrations(source.folder)
+  const ledger = new Ledger(source.ledger)
+  const { rows, invalid } = await withConnection(target, async (connection) => ({
+    rows: await ledger.read(connection),
+    invalid: await findInvalidIndexes(connection),
+  }))
+  const standing = compare(migrations, rows)
+  const problem = contradiction(standing)
+  const list: MigrationStatus[] = standing.migrations.map(({ migration, state, row }) => ({
+    name: migration.name,
+    state,
+    appliedAt: row?.appliedAt,
+    durationMs: row?.durationMs,
+  }))
+  for (const { id, name, appliedAt, durationMs } of standing.missing) {
+    list.push({ name: name ?? `number ${id} of the ledger`, state: 'missing', appliedAt, durationMs })
+  }
+  const pending = list.some(({ state }) => state === 'pending')
+  return {
+    state: problem ? 'inconsistent' : pending ? 'pending' : 'up to date',
+    migrations: list,
+    problem: problem?.message,
+    invalidIndexes: invalid.map(({ name }) => name),
+  }
+}
