@@ -14,8 +14,8 @@ export interface Statement {
   readonly line: number
   /** The parse tree, `{ CreateStmt: {…} }`; undefined when PostgreSQL's parser refused the text. */
   readonly tree: Tree | undefined
-  /** What the parser complained of, when it did. */
-  readonly syntaxError: string | undefined
+  /** What the parser complained of, and on which line, when it did. */
+  readonly syntaxError: { readonly message: string; readonly line: number } | undefined
   /** Comments between the statement before and this one, and inside it. */
   readonly comments: readonly string[]
 }
@@ -34,7 +34,7 @@ export const noTransactionComment = '-- rivulet:no-transaction'
 
 /** Takes `source` apart. Loads the parser (some 30 ms) when first called. */
 export async function parseScript(source: string): Promise<Script> {
-  const { parse, scan } = await import('libpg-query')
+  const { parse, scan, SqlError } = await import('libpg-query')
   const statements: Statement[] = []
   let line = 1
   for (const piece of source.split(breakpoint)) {
@@ -46,20 +46,23 @@ export async function parseScript(source: string): Promise<Script> {
       let from = 0
       for (const { stmt, stmt_location: start = 0, stmt_len: length } of stmts) {
         const end = length ? start + length : bytes.length
+        // A comment behind the statement on its last line is meant for it.
+        const until = end + (/^[ \t]*;?[ \t]*/.exec(bytes.subarray(end, end + 100).toString())?.[0].length ?? 0) + 1
         const raw = bytes.subarray(start, end).toString()
         statements.push({
           text: raw.trim(),
           line: line + lineBreaks(bytes.subarray(0, start).toString()) + lineBreaks(/^\s*/.exec(raw)?.[0] ?? ''),
           tree: stmt,
           syntaxError: undefined,
-          comments: comments.filter((comment) => comment.at >= from && comment.at < end).map(({ text }) => text),
+          comments: comments.filter((comment) => comment.at >= from && comment.at < until).map(({ text }) => text),
         })
-        from = end
+        from = until
       }
     } catch (error) {
-      if (!(error instanceof Error) || error.name !== 'SqlError') throw error
+      if (!(error instanceof SqlError)) throw error
       const before = lineBreaks(/^(?:\s|--.*)*/.exec(text)?.[0] ?? '')
-      const syntaxError = error.message
+      const at = error.sqlDetails?.cursorPosition ?? 0
+      const syntaxError = { message: error.message, line: line + lineBreaks(text.slice(0, at)) }
       statements.push({ text: text.trim(), line: line + before, tree: undefined, syntaxError, comments: [] })
     }
     line += lineBreaks(piece)

@@ -1,0 +1,111 @@
+/**
+ * What the statements so far tell about the schema: which tables this file itself has made (they are empty, so nothing
+ * done to them can hurt), what type a column has, and which NOT NULL checks are validated.
+ */
+import { child, children, dotted, relationName, text, type Tree, walk } from '../tree.ts'
+import { allCommands, type Body } from './body.ts'
+
+/** A column's type as far as widening it is concerned. */
+export interface ColumnType {
+  /** Without `pg_catalog.`, such as varchar or int4. */
+  readonly name: string
+  /** Length, or precision and scale. */
+  readonly modifiers: readonly number[]
+  readonly array: boolean
+}
+
+export class History {
+  readonly #new = new Set<string>()
+  readonly #types = new Map<string, ColumnType>()
+  /** `table.constraint` -> `table.column` for checks that say IS NOT NULL and no more. */
+  readonly #checks = new Map<string, string>()
+  readonly #proven = new Set<string>()
+  /** `table.constraint` of those added NOT VALID in the present file. */
+  readonly #unvalidated = new Set<string>()
+
+  /** Begins the next file: what was made before it may hold rows by now. */
+  nextFile(): void {
+    this.#new.clear()
+    this.#unvalidated.clear()
+  }
+
+  /** True when the present file has made the table. */
+  isNew(table: string): boolean {
+    return this.#new.has(table)
+  }
+
+  /** The type of a column, when some file told it. */
+  typeOf(table: string, column: string): ColumnType | undefined {
+    return this.#types.get(`${table}.${column}`)
+  }
+
+  /** True when a validated check says that the column has no nulls. */
+  provenNotNull(table: string, column: string): boolean {
+    return this.#proven.has(`${table}.${column}`)
+  }
+
+  /** True when the present file has added the constraint NOT VALID. */
+  addedUnvalidated(table: string, constraint: string): boolean {
+    return this.#unvalidated.has(`${table}.${constraint}`)
+  }
+
+  /** Takes a statement into account, after the rules have seen it. */
+  learn(body: Body): void {
+    const { kind, node } = body
+    if (kind === 'CreateStmt') this.#create(node)
+    else if (kind === 'CreateTableAsStmt') this.#new.add(relationName(child(node, 'into', 'rel')))
+    else if (kind === 'RenameStmt' && node.renameType === 'OBJECT_TABLE') this.#rename(node)
+    else if (kind === 'AlterTableStmt') this.#alter(body)
+  }
+
+  #create(node: Tree): void {
+    const table = relationName(child(node, 'relation'))
+    this.#new.add(table)
+    for (const element of children(node, 'tableElts')) this.#column(table, child(element, 'ColumnDef'))
+  }
+
+  #rename(node: Tree): void {
+    const table = relationName(child(node, 'relation'))
+    if (this.#new.has(table)) this.#new.add(text(node.newname))
+  }
+
+  #alter(body: Body): void {
+    for (const { table, subtype, name, definition } of allCommands(body)) {
+      if (subtype === 'AT_AddColumn') this.#column(table, child(definition, 'ColumnDef'))
+      if (subtype === 'AT_AlterColumnType') {
+        this.#types.set(`${table}.${name}`, typeOf(child(definition, 'ColumnDef', 'typeName')))
+      }
+      if (subtype === 'AT_AddConstraint') this.#constraint(table, child(definition, 'Constraint'))
+      if (subtype === 'AT_ValidateConstraint') {
+        const column = this.#checks.get(`${table}.${name}`)
+        if (column !== undefined) this.#proven.add(column)
+      }
+    }
+  }
+
+  #column(table: string, column: Tree | undefined): void {
+    if (column) this.#types.set(`${table}.${text(column.colname)}`, typeOf(child(column, 'typeName')))
+  }
+
+  #constraint(table: string, constraint: Tree | undefined): void {
+    const key = `${table}.${text(constraint?.conname)}`
+    const valid = constraint?.skip_validation !== true
+    if (!valid) this.#unvalidated.add(key)
+    const test = child(constraint, 'raw_expr', 'NullTest')
+    if (constraint?.contype !== 'CONSTR_CHECK' || test?.nulltesttype !== 'IS_NOT_NULL') return
+    const names = children(child(test, 'arg', 'ColumnRef'), 'fields')
+    const column = `${table}.${dotted(names).split('.').at(-1)}`
+    this.#checks.set(key, column)
+    if (valid) this.#proven.add(column)
+  }
+}
+
+/** Reads a TypeName. */
+export function typeOf(typeName: Tree | undefined): ColumnType {
+  const modifiers: number[] = []
+  walk(children(typeName, 'typmods'), (kind, node) => {
+    if (kind === 'ival') modifiers.push(Number(node.ival ?? 0))
+  })
+  const name = dotted(children(typeName, 'names')).replace(/^pg_catalog\./, '')
+  return { name, modifiers, array: children(typeName, 'arrayBounds').length > 0 }
+}

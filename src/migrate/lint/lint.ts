@@ -1,0 +1,123 @@
+/**
+ * Reads migrations the way the server will and says what would hurt a table that is in use. Files are read in order,
+ * because rules ask what earlier ones did; only those asked for are reported.
+ *
+ * A comment before a statement silences a rule for it and says why: `-- rivulet:ignore drop-column: unused since 2.3`.
+ * `-- rivulet:ignore-file …` above the first statement does so for the file. A reason must be given.
+ */
+import { parseScript, type Statement } from '../statements.ts'
+import { bodyOf } from './body.ts'
+import { columnRules } from './columns.ts'
+import { constraintRules } from './constraints.ts'
+import { History } from './history.ts'
+import { indexRules } from './indexes.ts'
+import { manualPage, type Rule } from './rule.ts'
+import { tableRules } from './tables.ts'
+import { transactionRules } from './transactions.ts'
+
+/** Every rule. */
+export const lintRules: readonly Rule[] = [
+  ...columnRules,
+  ...constraintRules,
+  ...indexRules,
+  ...tableRules,
+  ...transactionRules,
+]
+
+/** Something that would lock or break. */
+export interface Finding {
+  readonly rule: string
+  readonly file: string
+  readonly line: number
+  /** What the statement does. */
+  readonly message: string
+  readonly why: string
+  /** The safe way, in SQL. */
+  readonly instead: string
+  readonly manual: string
+}
+
+/** A file to read; `report` is false for files that only tell what was before. */
+export interface LintSource {
+  readonly file: string
+  readonly text: string
+  readonly report?: boolean
+}
+
+/** The findings in `sources`, which must be in the order in which they are applied. */
+export async function lint(sources: readonly LintSource[]): Promise<readonly Finding[]> {
+  const history = new History()
+  const findings: Finding[] = []
+  for (const { file, text, report = true } of sources) {
+    history.nextFile()
+    const { statements, transactional } = await parseScript(text)
+    const forFile = ignores(statements[0]?.comments ?? [], 'ignore-file')
+    for (const [index, statement] of statements.entries()) {
+      const body = bodyOf(statement)
+      if (report) {
+        const found = new Map<string, Omit<Finding, 'file' | 'line'>>()
+        if (!body) found.set('', syntaxFinding(statement))
+        for (const rule of body ? lintRules : []) {
+          for (const message of rule.check(body!, { statements, index, transactional, history })) {
+            found.set(`${rule.name} ${message}`, { ...described(rule), message })
+          }
+        }
+        const silenced = [...forFile, ...ignores(statement.comments, 'ignore')]
+        for (const finding of found.values()) {
+          if (!silenced.some(({ rules }) => rules.includes(finding.rule))) {
+            findings.push({ ...finding, file, line: statement.line })
+          }
+        }
+        const comments = index === 0 ? silenced : silenced.slice(forFile.length)
+        findings.push(...comments.flatMap(({ complaint }) => complaint ?? []).map(badIgnore(file, statement.line)))
+      }
+      if (body) history.learn(body)
+    }
+  }
+  return findings
+}
+
+interface Ignore {
+  readonly rules: readonly string[]
+  readonly complaint: string | undefined
+}
+
+function ignores(comments: readonly string[], word: 'ignore' | 'ignore-file'): readonly Ignore[] {
+  return comments.flatMap((comment): Ignore[] => {
+    const match = new RegExp(`^(?:--|/\\*)\\s*rivulet:${word}\\s+([^:]*?)\\s*(?::\\s*(.*?))?\\s*(?:\\*/)?$`, 's').exec(
+      comment,
+    )
+    if (!match) return []
+    const rules = (match[1] ?? '').split(/[\s,]+/).filter(Boolean)
+    const unknown = rules.filter((name) => !lintRules.some((rule) => rule.name === name))
+    if (unknown.length > 0) return [{ rules, complaint: `there is no rule ${unknown.join(', ')}` }]
+    if (!match[2]) return [{ rules: [], complaint: `the comment gives no reason for silencing ${rules.join(', ')}` }]
+    return [{ rules, complaint: undefined }]
+  })
+}
+
+function badIgnore(file: string, line: number): (message: string) => Finding {
+  return (message) => ({
+    rule: 'ignore-comment',
+    file,
+    line,
+    message,
+    why: 'whoever reads the file next year must know why the danger was acceptable',
+    instead: '-- rivulet:ignore rule-name: the reason',
+    manual: `${manualPage}sql-syntax-lexical.html#SQL-SYNTAX-COMMENTS`,
+  })
+}
+
+function described({ name, why, instead, manual }: Rule) {
+  return { rule: name, why, instead, manual }
+}
+
+function syntaxFinding({ syntaxError }: Statement) {
+  return {
+    rule: 'syntax',
+    message: `PostgreSQL's parser says: ${syntaxError?.message} (line ${syntaxError?.line})`,
+    why: 'the file would fail, or is written for another server',
+    instead: '-- mend the statement',
+    manual: `${manualPage}sql-commands.html`,
+  }
+}

@@ -1,0 +1,135 @@
+/** Rules about whole tables, views and types. */
+import { child, children, kindOf, relationName, text } from '../tree.ts'
+import { dropped } from './indexes.ts'
+import { commandsOn, manualPage, type Rule } from './rule.ts'
+
+const dropTable: Rule = {
+  name: 'drop-table',
+  why: 'breaks every instance of the present release that still uses it; the data is gone for good',
+  instead: '-- first release code that no longer has the table; then rename it out of the way, and drop it weeks later',
+  manual: `${manualPage}sql-droptable.html`,
+  check: ({ kind, node }, { history }) =>
+    kind === 'DropStmt' && node.removeType === 'OBJECT_TABLE'
+      ? dropped(node)
+          .filter((table) => !history.isNew(table))
+          .map((table) => `table ${table} is dropped`)
+      : [],
+}
+
+const dropCascade: Rule = {
+  name: 'drop-cascade',
+  why: 'takes along whatever depends on it, also what nobody thought of: views, foreign keys, policies, columns',
+  instead: '-- name every object in a DROP of its own, without CASCADE',
+  manual: `${manualPage}ddl-depend.html`,
+  check: ({ kind, node }, { history }) => {
+    if (kind === 'DropStmt' && node.behavior === 'DROP_CASCADE') {
+      return dropped(node)
+        .filter((name) => !history.isNew(name))
+        .map((name) => `${name} is dropped with CASCADE`)
+    }
+    if (kind !== 'AlterTableStmt') return []
+    return children(node, 'cmds')
+      .map((item) => child(item, 'AlterTableCmd'))
+      .filter((command) => command?.behavior === 'DROP_CASCADE')
+      .map((command) => `${text(command?.name)} of ${relationName(child(node, 'relation'))} is dropped with CASCADE`)
+  },
+}
+
+const dropSchema: Rule = {
+  name: 'drop-schema',
+  why: 'drops what is in it too, or fails; the data is gone for good',
+  instead: '-- drop the objects by name first, each when no release uses it any more',
+  manual: `${manualPage}sql-dropschema.html`,
+  check: ({ kind, node }) =>
+    kind === 'DropStmt' && node.removeType === 'OBJECT_SCHEMA'
+      ? dropped(node).map((schema) => `schema ${schema} is dropped`)
+      : [],
+}
+
+const renameTable: Rule = {
+  name: 'rename-table',
+  why: 'breaks every instance of the present release at once, until the last one is replaced',
+  instead:
+    'ALTER TABLE old_name RENAME TO new_name;\n' +
+    'CREATE VIEW old_name AS SELECT * FROM new_name; -- in the same file; drop the view in a later release',
+  manual: `${manualPage}sql-altertable.html#SQL-ALTERTABLE-DESC-RENAME`,
+  check: ({ kind, node }, { history, statements }) => {
+    const table = relationName(child(node, 'relation'))
+    if (kind !== 'RenameStmt' || node.renameType !== 'OBJECT_TABLE' || history.isNew(table)) return []
+    const bridged = statements.some(({ tree }) => relationName(child(tree, 'ViewStmt', 'view')) === table)
+    return bridged ? [] : [`table ${table} becomes ${text(node.newname)}`]
+  },
+}
+
+const truncate: Rule = {
+  name: 'truncate-table',
+  why: 'waits for and blocks every reader and writer (ACCESS EXCLUSIVE); the rows are gone for good',
+  instead: '-- DELETE in batches, outside of migrations',
+  manual: `${manualPage}sql-truncate.html`,
+  check: ({ kind, node }, { history }) =>
+    kind === 'TruncateStmt'
+      ? children(node, 'relations')
+          .map((item) => relationName(child(item, 'RangeVar')))
+          .filter((table) => !history.isNew(table))
+          .map((table) => `table ${table} is emptied`)
+      : [],
+}
+
+const rewriting = new Set(['AT_SetLogged', 'AT_SetUnLogged', 'AT_SetTableSpace', 'AT_SetAccessMethod'])
+
+const rewrite: Rule = {
+  name: 'rewrite-table',
+  why: 'copies the whole table while nobody can read or write it (ACCESS EXCLUSIVE)',
+  instead: '-- plain VACUUM does not block; to move or repack a big table, use pg_repack or copy in batches and swap',
+  manual: `${manualPage}explicit-locking.html#LOCKING-TABLES`,
+  check: (body, context) => {
+    const { kind, node } = body
+    if (kind === 'ClusterStmt') return [`CLUSTER ${relationName(child(node, 'relation')) || 'of everything'}`]
+    const full = children(node, 'options').some((item) => child(item, 'DefElem')?.defname === 'full')
+    if (kind === 'VacuumStmt' && full) return ['VACUUM FULL']
+    return commandsOn(body, context)
+      .filter(({ subtype }) => rewriting.has(subtype))
+      .map(({ table, subtype }) => `table ${table}: ${subtype.replace('AT_Set', 'SET ').toUpperCase()}`)
+  },
+}
+
+const refresh: Rule = {
+  name: 'refresh-not-concurrent',
+  why: 'nobody can read the materialized view until its query has run through (ACCESS EXCLUSIVE)',
+  instead: 'REFRESH MATERIALIZED VIEW CONCURRENTLY v; -- needs a unique index on v',
+  manual: `${manualPage}sql-refreshmaterializedview.html`,
+  check: ({ kind, node }, { history }) => {
+    const view = relationName(child(node, 'relation'))
+    if (kind !== 'RefreshMatViewStmt' || node.concurrent === true || history.isNew(view)) return []
+    return [`materialized view ${view}`]
+  },
+}
+
+const rowSecurity: Rule = {
+  name: 'row-security-without-policy',
+  why: 'from this moment everybody but the owner sees no rows at all, until a policy exists: no error, just empty answers',
+  instead: 'CREATE POLICY p ON t USING (…); -- before, or in the same file\nALTER TABLE t ENABLE ROW LEVEL SECURITY;',
+  manual: `${manualPage}ddl-rowsecurity.html`,
+  check: (body, context) =>
+    commandsOn(body, context)
+      .filter(({ subtype }) => subtype === 'AT_EnableRowSecurity')
+      .filter(({ table }) => !context.statements.some(({ tree }) => policyTable(tree) === table))
+      .map(({ table }) => `row level security on ${table}`),
+}
+
+/** The rules about tables. */
+export const tableRules: readonly Rule[] = [
+  dropTable,
+  dropCascade,
+  dropSchema,
+  renameTable,
+  truncate,
+  rewrite,
+  refresh,
+  rowSecurity,
+]
+
+function policyTable(tree: Parameters<typeof kindOf>[0]): string | undefined {
+  const policy = child(tree, 'CreatePolicyStmt')
+  return policy && relationName(child(policy, 'table'))
+}

@@ -1,0 +1,138 @@
+/** Rules about what one transaction does together. */
+import { controlsTransaction } from '../statements.ts'
+import { child, children, relationName, text, walk } from '../tree.ts'
+import { type Body, bodyOf } from './body.ts'
+import { commandsOn, type Context, manualPage, type Rule } from './rule.ts'
+
+/** ALTER TABLE commands that make do with a lock that lets others read and write. */
+const gentle = new Set([
+  'AT_ValidateConstraint',
+  'AT_SetStatistics',
+  'AT_AttachPartition',
+  'AT_ClusterOn',
+  'AT_DropCluster',
+])
+
+const exclusiveWithData: Rule = {
+  name: 'exclusive-lock-with-data-change',
+  why:
+    'the lock on the altered table is held until the file commits: nobody can read or write it while the rows are ' +
+    'changed as well',
+  instead: '-- put the data change into a migration of its own, or run it in batches outside of migrations',
+  manual: `${manualPage}explicit-locking.html#LOCKING-TABLES`,
+  check: (body, context) => {
+    const table = changedTable(body)
+    if (table === undefined || !context.transactional || context.history.isNew(table)) return []
+    const locked = new Set(before(context).flatMap((statement) => exclusiveTables(statement, context)))
+    return locked.size === 0 ? [] : [`rows of ${table} change while ${[...locked].join(', ')} is locked`]
+  },
+}
+
+const manyTables: Rule = {
+  name: 'many-exclusive-locks',
+  why:
+    'takes locks that block everybody on one table after the other and holds them all until the file commits: a ' +
+    'deadlock with any transaction that uses them in another order',
+  instead: '-- one migration for each table',
+  manual: `${manualPage}explicit-locking.html#LOCKING-DEADLOCKS`,
+  check: (body, context) => {
+    if (!context.transactional) return []
+    const earlier = new Set(before(context).flatMap((statement) => exclusiveTables(statement, context)))
+    const added = exclusiveTables(body, context).filter((table) => !earlier.has(table))
+    return earlier.size > 0 ? added.map((table) => `${table} is locked while ${[...earlier].join(', ')} is`) : []
+  },
+}
+
+const everyRow: Rule = {
+  name: 'change-every-row',
+  why: 'locks every row until the file commits, and doubles the size of the table until vacuum has caught up',
+  instead:
+    '-- in batches of some thousand rows, each in its own transaction:\nUPDATE t SET c = 0 WHERE id BETWEEN 1 AND 5000;',
+  manual: `${manualPage}sql-update.html`,
+  check: (body, { history }) => {
+    const { kind, node } = body
+    const table = changedTable(body)
+    const whole = (kind === 'UpdateStmt' || kind === 'DeleteStmt') && child(node, 'whereClause') === undefined
+    return whole && table !== undefined && !history.isNew(table)
+      ? [`${kind === 'UpdateStmt' ? 'UPDATE' : 'DELETE'} of every row of ${table}`]
+      : []
+  },
+}
+
+const lockTable: Rule = {
+  name: 'lock-table',
+  why: 'holds the lock until the file commits, whatever the statements after it need',
+  instead: '-- leave it out: each statement takes the lock it needs',
+  manual: `${manualPage}sql-lock.html`,
+  check: ({ kind, node }, { history }) =>
+    kind === 'LockStmt'
+      ? children(node, 'relations')
+          .map((item) => relationName(child(item, 'RangeVar')))
+          .filter((table) => !history.isNew(table))
+          .map((table) => `table ${table}`)
+      : [],
+}
+
+const transactionControl: Rule = {
+  name: 'transaction-control',
+  why: 'the migrator runs each file in a transaction of its own, so BEGIN or COMMIT in it is refused',
+  instead: '-- leave it out, or begin the file with `-- rivulet:no-transaction`',
+  manual: `${manualPage}sql-commit.html`,
+  check: ({ kind, node }) =>
+    controlsTransaction({ [kind]: node }) ? [text(node.kind).replace('TRANS_STMT_', '')] : [],
+}
+
+const newEnumValue: Rule = {
+  name: 'enum-value-used-at-once',
+  why: 'a value added to an enum cannot be used in the same transaction: the file fails (55P04)',
+  instead: "ALTER TYPE status ADD VALUE 'late'; -- alone; use the value from the next migration on",
+  manual: `${manualPage}sql-altertype.html`,
+  check: ({ kind, node }, context) => {
+    const value = text(node.newVal)
+    if (kind !== 'AlterEnumStmt' || value === '' || text(node.oldVal) !== '' || !context.transactional) return []
+    const used = context.statements.slice(context.index + 1).some((statement) => mentions(statement.tree, value))
+    return used ? [`the new value '${value}' is used in the same file`] : []
+  },
+}
+
+/** The rules about transactions. */
+export const transactionRules: readonly Rule[] = [
+  exclusiveWithData,
+  manyTables,
+  everyRow,
+  lockTable,
+  transactionControl,
+  newEnumValue,
+]
+
+function before({ statements, index }: Context): readonly Body[] {
+  return statements.slice(0, index).flatMap((statement) => bodyOf(statement) ?? [])
+}
+
+/** The tables, of those that may hold rows, that a statement locks against everybody. */
+function exclusiveTables(body: Body, context: Context): readonly string[] {
+  const { kind, node } = body
+  if (kind === 'RenameStmt') return existing(relationName(child(node, 'relation')), context)
+  return commandsOn(body, context)
+    .filter(({ subtype, definition }) => {
+      // ADD FOREIGN KEY takes SHARE ROW EXCLUSIVE: reads go on.
+      return !gentle.has(subtype) && child(definition, 'Constraint')?.contype !== 'CONSTR_FOREIGN'
+    })
+    .map(({ table }) => table)
+}
+
+function existing(table: string, { history }: Context): readonly string[] {
+  return table === '' || history.isNew(table) ? [] : [table]
+}
+
+function changedTable({ kind, node }: Body): string | undefined {
+  return ['UpdateStmt', 'DeleteStmt', 'InsertStmt'].includes(kind) ? relationName(child(node, 'relation')) : undefined
+}
+
+function mentions(tree: unknown, value: string): boolean {
+  let found = false
+  walk(tree, (kind, node) => {
+    if (kind === 'sval' && node.sval === value) found = true
+  })
+  return found
+}
