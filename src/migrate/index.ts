@@ -10,9 +10,16 @@ export {
   planMigrations,
   type WaitOptions,
 } from './apply.ts'
+export { type BaselineOptions, type BaselineResult, baselineMigrations } from './baseline.ts'
 export type { Target } from './connect.ts'
+export { type PlannedRevert, planRevert, revertMigrations, type RevertOptions } from './down.ts'
+export type { Difference } from './introspect.ts'
 export type { LedgerName } from './ledger.ts'
+export { type Finding, lint, lintRules, type LintSource } from './lint/lint.ts'
+export type { Rule } from './lint/rule.ts'
 export type { MigrationProgress, OnProgress } from './progress.ts'
 export { MigrationRefused, type RefusalReason } from './refusal.ts'
+export { emptyDatabase, type EmptyOptions } from './reset.ts'
 export type { MigrationState } from './standing.ts'
 export { type MigrationStatus, migrationStatus, type StatusResult } from './status.ts'
+export { verifyDatabase, type VerifyOptions, type VerifyResult } from './verify.ts'

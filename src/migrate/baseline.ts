@@ -1,0 +1,57 @@
+/**
+ * Adopts a database that already has what the migrations would make, because it was made by hand or by
+ * `drizzle-kit push`: writes them into the ledger without running them. Nothing else is changed.
+ */
+import { createLedger, type MigrationSource, waiting, type WaitOptions } from './apply.ts'
+import { type Target, withConnection } from './connect.ts'
+import { findMigration, readMigrations } from './folder.ts'
+import { Ledger } from './ledger.ts'
+import { withLock } from './lock.ts'
+import { compare, contradiction } from './standing.ts'
+
+/** What `baselineMigrations` takes. */
+export interface BaselineOptions extends MigrationSource, WaitOptions {
+  /** The last migration whose effect the database already has. */
+  readonly to: string
+  /** Takes over the present text of files that were changed since they were applied. Default false. */
+  readonly acceptChanged?: boolean | undefined
+}
+
+/** What `baselineMigrations` answers. */
+export interface BaselineResult {
+  /** Written into the ledger now. */
+  readonly adopted: readonly string[]
+  /** Whose new text was taken over. */
+  readonly accepted: readonly string[]
+}
+
+/** Enters every migration up to `to` as applied. @throws MigrationRefused when the ledger contradicts the files. */
+export async function baselineMigrations(target: Target, options: BaselineOptions): Promise<BaselineResult> {
+  const migrations = await readMigrations(options.folder)
+  const last = migrations.indexOf(findMigration(migrations, options.to))
+  const ledger = new Ledger(options.ledger)
+  return withConnection(target, (connection) =>
+    withLock(connection, { ...waiting(options), key: ledger.lockKey }, async () => {
+      await createLedger(connection, ledger)
+      const standing = compare(migrations, await ledger.read(connection))
+      const chosen = standing.migrations.slice(0, last + 1)
+      const changed = chosen.filter(({ state }) => state === 'changed')
+      if (!options.acceptChanged || changed.length === 0) {
+        const reason = contradiction(standing, { outOfOrder: true })
+        if (reason) throw reason
+      }
+      const adopted = chosen.filter(({ row }) => row === undefined)
+      await connection.script('begin')
+      try {
+        for (const { migration } of changed) await ledger.acceptChange(connection, migration)
+        for (const { migration } of adopted) await ledger.record(connection, migration, undefined)
+        await connection.script('commit')
+      } catch (error) {
+        await connection.script('rollback').catch(() => connection.destroy())
+        throw error
+      }
+      const names = (list: typeof chosen) => list.map(({ migration }) => migration.name)
+      return { adopted: names(adopted), accepted: names(changed) }
+    }),
+  )
+}

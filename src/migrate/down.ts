@@ -1,0 +1,143 @@
+/**
+ * Takes applied migrations back, newest first, with the file `<name>.down.sql` that people wrote beside each. Nothing is
+ * guessed: without that file the migration stays. What destroys data is named first, for somebody to confirm.
+ */
+import type { Connection } from '../pool/connection.ts'
+import { assertLockHeld, withLock } from './lock.ts'
+import { type MigrationSource, waiting, type WaitOptions } from './apply.ts'
+import { type Target, withConnection } from './connect.ts'
+import { findMigration, type Migration, readMigrations, readSql } from './folder.ts'
+import { Ledger } from './ledger.ts'
+import { MigrationRefused } from './refusal.ts'
+import { runWork } from './run.ts'
+import { compare, contradiction, inState } from './standing.ts'
+import type { Script } from './statements.ts'
+import { child, children, kindOf, relationName, text } from './tree.ts'
+import { dropped } from './lint/indexes.ts'
+import { readScript } from './unsafe.ts'
+
+/** Which migrations to take back. */
+export interface RevertOptions extends MigrationSource {
+  /** The migration to go back to; it stays applied. Default: the one before the newest. */
+  readonly to?: string | undefined
+}
+
+/** One migration that would be taken back. */
+export interface PlannedRevert {
+  readonly name: string
+  /** The steps that lose data, each with its line. */
+  readonly destructive: readonly { readonly line: number; readonly step: string }[]
+  readonly statements: readonly string[]
+}
+
+/** What `revertMigrations` would do now, in that order; changes nothing. @throws MigrationRefused when a file is missing. */
+export async function planRevert(target: Target, options: RevertOptions): Promise<readonly PlannedRevert[]> {
+  const migrations = await readMigrations(options.folder)
+  const ledger = new Ledger(options.ledger)
+  const steps = await withConnection(target, (connection) => stepsNow(connection, ledger, migrations, options))
+  return steps.map(({ migration, script }) => ({
+    name: migration.name,
+    destructive: destructiveSteps(script),
+    statements: script.statements.map((statement) => statement.text),
+  }))
+}
+
+/** Takes back exactly `names`, which `planRevert` answered. @throws MigrationRefused when that is not the plan any more. */
+export async function revertMigrations(
+  target: Target,
+  names: readonly string[],
+  options: RevertOptions & WaitOptions,
+): Promise<{ readonly reverted: readonly string[] }> {
+  const migrations = await readMigrations(options.folder)
+  const ledger = new Ledger(options.ledger)
+  const wait = waiting(options)
+  if (names.length === 0) return { reverted: [] }
+  return withConnection(target, (connection) =>
+    withLock(connection, { ...wait, key: ledger.lockKey }, async () => {
+      // A ledger that Drizzle made has no table for details yet.
+      await ledger.create(connection)
+      const steps = await stepsNow(connection, ledger, migrations, options)
+      if (steps.map(({ migration }) => migration.name).join() !== names.join()) {
+        throw new MigrationRefused('inconsistent', 'somebody else migrated in between: look at the plan again')
+      }
+      for (const { migration, script } of steps) {
+        await assertLockHeld(connection, ledger.lockKey)
+        const file = `${migration.name}.down.sql`
+        const record = () => ledger.remove(connection, migration)
+        const work = { file, key: `${migration.name}.down`, hash: migration.hash, script, record }
+        const durationMs = await runWork(connection, work, { ...wait, ledger })
+        wait.onProgress?.({ type: 'applied', file, name: migration.name, durationMs })
+      }
+      return { reverted: names }
+    }),
+  )
+}
+
+interface Step {
+  readonly migration: Migration
+  readonly script: Script
+}
+
+async function stepsNow(
+  connection: Connection,
+  ledger: Ledger,
+  migrations: readonly Migration[],
+  { to }: RevertOptions,
+): Promise<readonly Step[]> {
+  const standing = compare(migrations, await ledger.read(connection))
+  const reason = contradiction(standing, { outOfOrder: true })
+  if (reason) throw reason
+  const applied = inState(standing, 'applied')
+  const chosen = to === undefined ? applied.slice(-1) : applied.slice(lastKept(applied, findMigration(migrations, to)))
+  const lacking = chosen.filter((migration) => migration.downPath === undefined).map(({ name }) => `${name}.down.sql`)
+  if (lacking.length > 0) {
+    throw new MigrationRefused(
+      'unsafe',
+      `cannot be taken back: ${lacking.join(', ')} ${lacking.length === 1 ? 'is' : 'are'} missing beside the migration. ` +
+        'Write the SQL that undoes it there, or go forward with a new migration',
+      { migrations: lacking },
+    )
+  }
+  const steps: Step[] = []
+  for (const migration of chosen.toReversed()) {
+    const source = await readSql(migration.downPath ?? '')
+    steps.push({ migration, script: await readScript(`${migration.name}.down.sql`, source) })
+  }
+  return steps
+}
+
+function lastKept(applied: readonly Migration[], to: Migration): number {
+  const index = applied.indexOf(to)
+  if (index >= 0) return index + 1
+  throw new MigrationRefused('inconsistent', `${to.name} is not applied, so there is no going back to it`)
+}
+
+const droppedKinds: Readonly<Record<string, string>> = {
+  OBJECT_TABLE: 'table',
+  OBJECT_SCHEMA: 'schema',
+  OBJECT_TYPE: 'type',
+  OBJECT_SEQUENCE: 'sequence',
+  OBJECT_MATVIEW: 'materialized view',
+  OBJECT_EXTENSION: 'extension',
+}
+
+/** The steps of a script that lose data. */
+function destructiveSteps({ statements }: Script): PlannedRevert['destructive'] {
+  return statements.flatMap(({ tree, line }) => {
+    const kind = kindOf(tree)
+    const node = child(tree, kind) ?? {}
+    const table = relationName(child(node, 'relation'))
+    const steps: string[] = []
+    const what = droppedKinds[text(node.removeType)]
+    if (kind === 'DropStmt' && what) steps.push(...dropped(node).map((name) => `drops ${what} ${name}`))
+    if (kind === 'TruncateStmt') steps.push('empties tables')
+    if (kind === 'DeleteStmt') steps.push(`deletes rows of ${table}`)
+    if (kind === 'UpdateStmt') steps.push(`changes rows of ${table}`)
+    for (const item of kind === 'AlterTableStmt' ? children(node, 'cmds') : []) {
+      const command = child(item, 'AlterTableCmd')
+      if (command?.subtype === 'AT_DropColumn') steps.push(`drops column ${text(command.name)} of ${table}`)
+      if (command?.subtype === 'AT_AlterColumnType') steps.push(`changes the type of ${text(command.name)} of ${table}`)
+    }
+    return steps.map((step) => ({ line, step }))
+  })
+}

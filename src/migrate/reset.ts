@@ -1,0 +1,66 @@
+/**
+ * Empties a development database: every schema that is not PostgreSQL's own goes, with all that is in it, the ledger
+ * included; an empty `public` comes back. In one transaction, under the migration lock.
+ */
+import type { MigrationSource, WaitOptions } from './apply.ts'
+import { waiting } from './apply.ts'
+import { parseDatabaseUrl, type ServerAddress } from '../config.ts'
+import { UsageError } from '../errors.ts'
+import { withConnection } from './connect.ts'
+import { Ledger, quoted } from './ledger.ts'
+import { withLock } from './lock.ts'
+
+/** What `emptyDatabase` takes. */
+export interface EmptyOptions extends WaitOptions, Pick<MigrationSource, 'ledger'> {
+  /** The database's name, said on purpose: needed for a server that is not this machine. */
+  readonly database?: string | undefined
+}
+
+/** Drops everything. @throws UsageError for a database that is not local and was not named. */
+export async function emptyDatabase(
+  url: string,
+  options: EmptyOptions,
+): Promise<{ readonly dropped: readonly string[] }> {
+  refuseForeign(parseDatabaseUrl(url), options.database)
+  const ledger = new Ledger(options.ledger)
+  const wait = waiting(options)
+  return withConnection(url, (connection) =>
+    withLock(connection, { ...wait, key: ledger.lockKey }, async () => {
+      const rows = (await connection.query(
+        `select nspname as name from pg_catalog.pg_namespace
+         where nspname not like 'pg\\_%' and nspname <> 'information_schema' order by 1`,
+        [],
+      )) as unknown as { name: string }[]
+      const schemas = rows.map(({ name }) => name)
+      // One script is one transaction.
+      await connection.script(
+        [
+          `set local lock_timeout = ${Math.max(wait.lockTimeoutMs, 10_000)}`,
+          ...schemas.map((schema) => `drop schema ${quoted(schema)} cascade`),
+          'create schema public',
+          'grant usage on schema public to public',
+        ].join(';\n'),
+      )
+      return { dropped: schemas }
+    }),
+  )
+}
+
+/** True when the server runs on this machine. */
+export function isLocal({ host }: Pick<ServerAddress, 'host'>): boolean {
+  return host.startsWith('/') || host === 'localhost' || host === '::1' || host.startsWith('127.')
+}
+
+function refuseForeign(address: ServerAddress, named: string | undefined): void {
+  if (named !== undefined && named !== address.database) {
+    throw new UsageError(
+      `the database URL leads to ${JSON.stringify(address.database)}, not to ${JSON.stringify(named)}: nothing was dropped`,
+    )
+  }
+  if (named === undefined && !isLocal(address)) {
+    throw new UsageError(
+      `${address.host} is not this machine: nothing was dropped. If you mean it, name the database: ` +
+        `\`rivulet reset --database ${address.database}\``,
+    )
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * Is the live database what the migrations say? The applied migrations are replayed into a scratch database, which is
+ * then compared with the live one, object by object. The scratch database is gone afterwards, whatever happened; one
+ * that a killed run left behind is removed by the next.
+ */
+import { randomBytes } from 'node:crypto'
+import type { Connection } from '../pool/connection.ts'
+import { Cancelled, ConfigInvalid } from '../errors.ts'
+import { waiting, type MigrationSource } from './apply.ts'
+import { parseDatabaseUrl } from '../config.ts'
+import { openConnection } from '../pool/connection.ts'
+import { withConnection } from './connect.ts'
+import { type Migration, readMigrations } from './folder.ts'
+import { describeDatabase, type Difference, differences } from './introspect.ts'
+import { Ledger, quoted } from './ledger.ts'
+import { MigrationRefused } from './refusal.ts'
+import { runWork, sqlStateOf } from './run.ts'
+import { compare, contradiction, inState } from './standing.ts'
+import { controlsTransaction, parseScript } from './statements.ts'
+import { kindOf } from './tree.ts'
+
+/** What `verifyDatabase` takes. */
+export interface VerifyOptions extends MigrationSource {
+  /** A server where a scratch database may be made. Default: the live one's. */
+  readonly scratchUrl?: string | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What `verifyDatabase` answers. */
+export interface VerifyResult {
+  /** Where the live database differs from what its applied migrations make. */
+  readonly differences: readonly Difference[]
+  /** Not applied yet, and so left out of the comparison. */
+  readonly pending: readonly string[]
+}
+
+/**
+ * Compares the database at `url` with its migrations.
+ * @throws MigrationRefused when files and ledger contradict each other, MigrationFailed when a replay fails.
+ */
+export async function verifyDatabase(url: string, options: VerifyOptions): Promise<VerifyResult> {
+  const migrations = await readMigrations(options.folder)
+  const ledger = new Ledger(options.ledger)
+  const { live, applied, pending } = await withConnection(url, async (connection) => {
+    const standing = compare(migrations, await ledger.read(connection))
+    const reason = contradiction(standing)
+    if (reason) throw reason
+    return {
+      live: await describeDatabase(connection, ledger.schema),
+      applied: inState(standing, 'applied'),
+      pending: inState(standing, 'pending').map(({ name }) => name),
+    }
+  })
+  const expected = await withScratch(options.scratchUrl ?? url, options.signal, async (connection) => {
+    await replay(connection, applied, ledger, options.signal)
+    return describeDatabase(connection, ledger.schema)
+  })
+  return { differences: differences(expected, live), pending }
+}
+
+const scratchPrefix = 'rivulet_scratch_'
+const abandonedAfterMs = 3_600_000
+
+async function withScratch<T>(
+  url: string,
+  signal: AbortSignal | undefined,
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
+  return withConnection(url, async (server) => {
+    const name = `${scratchPrefix}${Date.now()}_${randomBytes(4).toString('hex')}`
+    try {
+      await removeAbandoned(server)
+      // template0: nobody can be connected to it, and it holds nothing that this server's template1 may have got.
+      await server.script(`create database ${quoted(name)} template template0`)
+    } catch (cause) {
+      if (sqlStateOf(cause) !== '42501') throw cause
+      throw new ConfigInvalid(
+        'verify replays the migrations into a scratch database, and the role of the database URL may not create one: ' +
+          'grant it CREATEDB, or give a server where it may with --scratch URL',
+        { cause },
+      )
+    }
+    try {
+      const address = { ...parseDatabaseUrl(url, 'rivulet verify'), database: name }
+      const connection = await openConnection({ address, connectTimeoutMs: 10_000 })
+      try {
+        return await work(connection)
+      } finally {
+        await connection.close()
+      }
+    } catch (error) {
+      if (signal?.aborted) throw new Cancelled('interrupted', { cause: error })
+      throw error
+    } finally {
+      await server.script(`drop database if exists ${quoted(name)} with (force)`)
+    }
+  })
+}
+
+/** Only kill -9 leaves one: nobody is connected to it any more, and its name says how old it is. */
+async function removeAbandoned(server: Connection): Promise<void> {
+  const rows = (await server.query(
+    `select datname as name from pg_catalog.pg_database d where datname ~ $1 and pg_has_role(datdba, 'usage')
+       and not exists (select from pg_catalog.pg_stat_activity a where a.datname = d.datname)`,
+    [`^${scratchPrefix}[0-9]+_[0-9a-f]{8}$`],
+  )) as unknown as { name: string }[]
+  for (const { name } of rows) {
+    const madeAt = Number(name.slice(scratchPrefix.length).split('_')[0])
+    if (Date.now() - madeAt > abandonedAfterMs) await server.script(`drop database if exists ${quoted(name)}`)
+  }
+}
+
+/** Statements that reach beyond their database: a replay must not make them happen twice. */
+const clusterWide = new Set(
+  (
+    'CreateRoleStmt AlterRoleStmt AlterRoleSetStmt DropRoleStmt GrantRoleStmt CreatedbStmt DropdbStmt ' +
+    'AlterDatabaseStmt AlterDatabaseSetStmt AlterSystemStmt CreateTableSpaceStmt DropTableSpaceStmt ' +
+    'CreateSubscriptionStmt AlterSubscriptionStmt DropSubscriptionStmt'
+  ).split(' '),
+)
+
+/** A scratch database needs no ledger. */
+const record = () => Promise.resolve()
+
+async function replay(
+  connection: Connection,
+  migrations: readonly Migration[],
+  ledger: Ledger,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await ledger.create(connection)
+  const options = { ...waiting({ signal, lockTimeoutMs: 60_000, maxWaitMs: 60_000 }), ledger }
+  for (const migration of migrations) {
+    const parsed = await parseScript(migration.text)
+    // Files from before Rivulet may hold what it would refuse today: they ran once, so they run here.
+    const selfMade = parsed.statements.some(({ tree }) => tree && controlsTransaction(tree))
+    const statements = parsed.statements.filter(
+      ({ tree }) => !tree || !(clusterWide.has(kindOf(tree)) || controlsTransaction(tree)),
+    )
+    const script = { statements, transactional: parsed.transactional && !selfMade }
+    const file = `${migration.name}.sql`
+    await runWork(connection, { file, key: migration.name, hash: migration.hash, script, record }, options).catch(
+      (cause: unknown) => {
+        if (signal?.aborted) throw cause
+        throw new MigrationRefused(
+          'unsafe',
+          `the migrations cannot be replayed into an empty database: ${cause instanceof Error ? cause.message : ''}`,
+          { cause, file },
+        )
+      },
+    )
+  }
+}
