@@ -65,6 +65,9 @@ const lost = /^(?:08|57P0[1-5])/
 /** SQLSTATEs that say the credentials or the database name are wrong: trying again is in vain. */
 const refused = /^(?:28|3D000)/
 
+/** SQLSTATEs that say a value given cannot be what it should be: too long, out of range, no number, no date, no JSON. */
+const unusableValue = /^22(?:001|003|007|008|009|021|023|026|02[1-9]|03[0-9A-G]|P02|P03|P05)$/
+
 /** True when `error` is an ErrorResponse of the server (as postgres.js hands it over). */
 export function isServerError(error: unknown): error is Error & ServerError {
   return (
@@ -85,7 +88,7 @@ export function fromServerError(error: ServerError): RivuletError {
     columns: error.column_name === undefined ? columnsInDetail(error.detail) : [error.column_name],
     constraint: error.constraint_name,
   }
-  if (sqlState.startsWith('22')) {
+  if (unusableValue.test(sqlState)) {
     return new InvalidInput(cause.message, { cause, column: error.column_name })
   }
   return new (classBySqlState[sqlState] ?? DatabaseError)(cause.message, { cause, ...info })

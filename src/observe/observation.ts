@@ -72,6 +72,8 @@ export interface TaskTiming {
   /** The backend that served it; undefined when it never ran. */
   readonly backendPid: number | undefined
   readonly outcome: 'done' | 'failed' | 'cancelled' | 'fallback'
+  /** What it failed with; with the outcome `fallback`, what the fallback stands in for. */
+  readonly error: unknown
 }
 
 /** Receives observations, synchronously: it must be quick, and may throw without consequence. */

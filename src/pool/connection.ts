@@ -61,6 +61,7 @@ export class Connection {
   readonly #backend: Backend
   readonly #prepared = new Set<string>()
   readonly #tail: StatusTail
+  readonly #quiet: (() => void)[] = []
   #closing: Promise<void> | undefined
   readonly #closed: Promise<void>
 
@@ -123,19 +124,9 @@ export class Connection {
     return this.#settle(this.#client.unsafe(text) as never)
   }
 
-  /** Rows in batches through a server-side cursor; leaving the loop closes it. */
-  async *cursor(text: string, parameters: readonly unknown[], batchSize: number, options: StatementOptions = {}) {
-    this.#refuseLost()
-    const pending = this.#unsafe(text, this.#encode(parameters), false)
-    const source = options.arrays ? pending.values() : pending
-    this.inFlight += 1
-    try {
-      for await (const rows of (source as typeof pending).cursor(batchSize)) yield rows as unknown as Result
-    } catch (error) {
-      throw this.#translate(error)
-    } finally {
-      this.inFlight -= 1
-    }
+  /** Resolves when no statement is in flight. */
+  async quiet(): Promise<void> {
+    while (this.inFlight > 0) await new Promise<void>((resolve) => this.#quiet.push(resolve))
   }
 
   /** Asks the server to stop what runs here. The connection must not be used for anything new afterwards. */
@@ -188,8 +179,13 @@ export class Connection {
     } catch (error) {
       throw this.#translate(error)
     } finally {
-      this.inFlight -= 1
+      this.#answered()
     }
+  }
+
+  #answered(): void {
+    this.inFlight -= 1
+    if (this.inFlight === 0) for (const resolve of this.#quiet.splice(0)) resolve()
   }
 
   #refuseLost(): void {

@@ -1,0 +1,318 @@
+/**
+ * The engine composes what lies below into the service: a pool, sessions on it, observers, repositories.
+ *
+ *   opening ──▶ open ──close()──▶ draining ──▶ closed
+ *
+ * While draining, new calls are refused and running ones may finish, with the calls they make themselves; when the
+ * time is up they are cancelled. The embedded server, if this engine started it, is stopped last of all.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { is, Table, View } from 'drizzle-orm'
+import { type Config, environment, parseDatabaseUrl, poolSettings, refuseUnknown } from './config.ts'
+import { ConfigInvalid, PoolClosed, UsageError } from './errors.ts'
+import { createPublish, type Publish } from './observe/observation.ts'
+import { openConnection } from './pool/connection.ts'
+import { Pool, type PoolStats } from './pool/pool.ts'
+import type { Channel } from './session/channel.ts'
+import { createDrizzle, type Schema } from './session/drizzle.ts'
+import { gather, type GatherOptions, type TaskCollection } from './session/gather.ts'
+import { type ItemTask, map, type MapOptions } from './session/map.ts'
+import { openScope, type Running, runTask, type Runtime, type Task } from './session/run.ts'
+import { TaskSession, type TransactionOptions } from './session/session.ts'
+import type { GatherTask } from './session/task-spec.ts'
+import type { Identity } from './session/unit-of-work.ts'
+import type { Scope, TaskOptions } from './task/scope.ts'
+
+/** What one task sees of the database, on one connection. */
+export type Session<TSchema extends Schema = Schema> = TaskSession<TSchema>
+
+/** Tasks of a gather whose results have the types `TResults`, key by key. */
+export type GatherTasks<TSchema extends Schema, TResults> = {
+  readonly [K in keyof TResults]: GatherTask<Session<TSchema>, TResults[K]>
+}
+
+/** The results of a gather, in the shape of its tasks. */
+export type Gathered<TResults> = { -readonly [K in keyof TResults]: Awaited<TResults[K]> }
+
+/** The settled results of a gather, in the shape of its tasks. */
+export type GatheredSettled<TResults> = { -readonly [K in keyof TResults]: PromiseSettledResult<Awaited<TResults[K]>> }
+
+/** Anything a gather's tasks may be: a record of them or a tuple. */
+type Results = Readonly<Record<string, unknown>> | readonly unknown[] | readonly []
+
+/** Options of `close`. */
+export interface CloseOptions {
+  /** Milliseconds running work may take to finish before it is cancelled. Default 10,000. */
+  readonly timeoutMs?: number | undefined
+}
+
+/** The composed service; open it with `openEngine`. */
+export interface Engine<TSchema extends Schema = Schema> extends AsyncDisposable {
+  /** Runs one task in one session on one connection. */
+  session<T>(task: Task<Session<TSchema>, T>, options?: TaskOptions): Promise<Awaited<T>>
+  /** Runs a unit of work in a transaction; see `Session.transaction`. */
+  transaction<T>(unitOfWork: Task<Session<TSchema>, T>, options?: TransactionOptions): Promise<Awaited<T>>
+  /** Runs independent tasks concurrently, a session each; the first failure cancels the others and is thrown. */
+  gather<const TResults extends Results>(
+    tasks: GatherTasks<TSchema, TResults>,
+    options?: GatherOptions,
+  ): Promise<Gathered<TResults>>
+  /** Like `gather`, but lets every task finish and answers how each ended. */
+  gatherSettled<const TResults extends Results>(
+    tasks: GatherTasks<TSchema, TResults>,
+    options?: GatherOptions,
+  ): Promise<GatheredSettled<TResults>>
+  /** Runs a task for every item, a bounded number at a time, and yields the results. */
+  map<TItem, T>(
+    items: Iterable<TItem> | AsyncIterable<TItem>,
+    task: ItemTask<Session<TSchema>, TItem, T>,
+    options?: MapOptions,
+  ): AsyncGenerator<Awaited<T>, void, undefined>
+  /** The same engine, whose every session runs under this identity, in a transaction. */
+  as(identity: Identity): Engine<TSchema>
+  /** Gauges and counters of the pool. */
+  stats(): PoolStats
+  /** Refuses new work, lets running work finish, then cancels it, and closes every connection. Idempotent. */
+  close(options?: CloseOptions): Promise<void>
+}
+
+/**
+ * Opens an engine: connects once, so that a wrong address or password is an error now.
+ * @throws ConfigInvalid for a wrong setting or URL, ConnectionLost when the server cannot be reached.
+ */
+export async function openEngine<TSchema extends Schema>(config: Config<TSchema>): Promise<Engine<TSchema>> {
+  checkConfig(config)
+  const settings = poolSettings(config.pool)
+  const publish = createPublish([config.observe ?? []].flat())
+  const server = await serverFor(config.url)
+  try {
+    const address = parseDatabaseUrl(server.url, config.applicationName)
+    const { connectTimeoutMs } = settings
+    const pool = new Pool(settings, () => openConnection({ address, connectTimeoutMs }), publish)
+    await pool.probe()
+    const core = createCore(config, pool, publish, server.stop)
+    return new OpenEngine<TSchema>(core, undefined)
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
+}
+
+/** What an engine and its identities share. */
+interface Core<TSchema extends Schema> {
+  readonly runtime: Runtime<Session<TSchema>>
+  readonly running: Set<Promise<unknown>>
+  readonly scopes: Set<Scope>
+  readonly stopServer: () => Promise<void>
+  readonly stopWatching: () => void
+  closing: Promise<void> | undefined
+}
+
+class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
+  readonly #core: Core<TSchema>
+  readonly #identity: Identity | undefined
+
+  constructor(core: Core<TSchema>, identity: Identity | undefined) {
+    this.#core = core
+    this.#identity = identity
+  }
+
+  session<T>(task: Task<Session<TSchema>, T>, options: TaskOptions = {}): Promise<Awaited<T>> {
+    checkTask(task, 'session')
+    return this.#run(options, (scope) =>
+      runTask(this.#core.runtime, task, { scope, label: options.label, identity: this.#identity }),
+    )
+  }
+
+  transaction<T>(unitOfWork: Task<Session<TSchema>, T>, options: TransactionOptions = {}): Promise<Awaited<T>> {
+    checkTask(unitOfWork, 'transaction')
+    const { signal: _signal, timeoutMs: _timeoutMs, ...rest } = options
+    return this.#run(options, (scope) =>
+      runTask(this.#core.runtime, (session) => session.transaction(unitOfWork as never, rest) as Promise<Awaited<T>>, {
+        scope,
+        label: options.label,
+        identity: this.#identity,
+      }),
+    )
+  }
+
+  gather<const TResults extends Results>(tasks: GatherTasks<TSchema, TResults>, options: GatherOptions = {}) {
+    return this.#gather(tasks, options, false) as Promise<Gathered<TResults>>
+  }
+
+  gatherSettled<const TResults extends Results>(tasks: GatherTasks<TSchema, TResults>, options: GatherOptions = {}) {
+    return this.#gather(tasks, options, true) as Promise<GatheredSettled<TResults>>
+  }
+
+  map<TItem, T>(
+    items: Iterable<TItem> | AsyncIterable<TItem>,
+    task: ItemTask<Session<TSchema>, TItem, T>,
+    options: MapOptions = {},
+  ): AsyncGenerator<Awaited<T>, void, undefined> {
+    this.#admit()
+    return this.#trackResults(map(this.#core.runtime, items, task, options, this.#identity))
+  }
+
+  as(identity: Identity): Engine<TSchema> {
+    return new OpenEngine(this.#core, {
+      role: identity.role ?? this.#identity?.role,
+      settings: { ...this.#identity?.settings, ...identity.settings },
+    })
+  }
+
+  stats(): PoolStats {
+    return this.#core.runtime.pool.stats()
+  }
+
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#core.closing ??= closeCore(this.#core, options.timeoutMs ?? 10_000)
+    return this.#core.closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #gather(tasks: unknown, options: GatherOptions, settle: boolean): Promise<unknown> {
+    const collection = tasks as TaskCollection<Session<TSchema>>
+    const mode = { settle, identity: this.#identity }
+    return this.#track(() => gather(this.#core.runtime, collection, options, mode))
+  }
+
+  /** Runs one call within its scope, which is closed afterwards. */
+  #run<T>(options: TaskOptions, start: (scope: Scope | undefined) => Promise<T>): Promise<T> {
+    return this.#track(() => {
+      const scope = openScope(this.#core.runtime, options)
+      if (!scope) return start(undefined)
+      return start(scope).finally(() => scope.close())
+    })
+  }
+
+  async #track<T>(start: () => Promise<T>): Promise<T> {
+    this.#admit()
+    const { running } = this.#core
+    const work = start()
+    running.add(work)
+    try {
+      return await work
+    } finally {
+      running.delete(work)
+    }
+  }
+
+  async *#trackResults<T>(results: AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
+    let finished: () => void = () => undefined
+    const work = new Promise<void>((resolve) => (finished = resolve))
+    this.#core.running.add(work)
+    try {
+      yield* results
+    } finally {
+      this.#core.running.delete(work)
+      finished()
+    }
+  }
+
+  /** New work is refused while draining; what running work asks for belongs to it. */
+  #admit(): void {
+    const { closing, runtime } = this.#core
+    if (closing && runtime.current.getStore() === undefined) {
+      throw new PoolClosed('the engine is closed or closing and takes no new work: open a new one')
+    }
+  }
+}
+
+function createCore<TSchema extends Schema>(
+  config: Config<TSchema>,
+  pool: Pool,
+  publish: Publish,
+  stopServer: () => Promise<void>,
+): Core<TSchema> {
+  const channels = new Set<Channel>()
+  const drizzle = createDrizzle(config.schema, config.casing)
+  const runtime: Runtime<Session<TSchema>> = {
+    drizzle: drizzle as never,
+    pool,
+    publish,
+    channels,
+    current: new AsyncLocalStorage<Running>(),
+    ownsServerSession: config.pooler !== 'transaction',
+    create: (channel, scope) => new TaskSession<TSchema>(runtime as never, channel, scope),
+  }
+  const stopWatching = watchIdleSessions(channels, publish, config.idleSessionMs ?? 30_000)
+  return { runtime, running: new Set(), scopes: new Set(), stopServer, stopWatching, closing: undefined }
+}
+
+async function closeCore<TSchema extends Schema>(core: Core<TSchema>, timeoutMs: number): Promise<void> {
+  const { runtime, running } = core
+  if (!(await settledWithin(running, timeoutMs))) {
+    const error = new PoolClosed(`the engine was closed and this work did not finish within ${timeoutMs} ms`)
+    for (const channel of runtime.channels) channel.doom(error, 'pool closing')
+  }
+  core.stopWatching()
+  await runtime.pool.close()
+  await core.stopServer()
+}
+
+/** True when everything in `running` has settled before the time is up. */
+async function settledWithin(running: ReadonlySet<Promise<unknown>>, timeoutMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const expired = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), timeoutMs)))
+  const drained = async () => {
+    while (running.size > 0) await Promise.allSettled(running)
+    return true
+  }
+  const result = await Promise.race([drained(), expired])
+  clearTimeout(timer)
+  return result
+}
+
+/** Reports sessions that hold a connection without using it; the timer keeps no process alive. */
+function watchIdleSessions(channels: ReadonlySet<Channel>, publish: Publish, idleSessionMs: number): () => void {
+  if (!publish || idleSessionMs === 0) return () => undefined
+  const reported = new WeakSet<Channel>()
+  const look = () => {
+    for (const channel of channels) {
+      const idleMs = performance.now() - channel.lastUsedAt
+      if (channel.running > 0 || idleMs < idleSessionMs || reported.has(channel)) continue
+      reported.add(channel)
+      publish({ type: 'session held idle', label: channel.label, idleMs, acquiredAt: channel.acquiredAt })
+    }
+  }
+  const timer = setInterval(look, Math.max(10, idleSessionMs / 4))
+  timer.unref()
+  return () => clearInterval(timer)
+}
+
+/** The server to use: the one named, the one in the environment, or an embedded one that is ours to stop. */
+async function serverFor(url: string | undefined): Promise<{ readonly url: string; stop(): Promise<void> }> {
+  const named = url ?? environment('DATABASE_URL')
+  if (named !== undefined) return { url: named, stop: () => Promise.resolve() }
+  const { openEmbeddedServer } = await import('./embedded/server.ts')
+  return openEmbeddedServer()
+}
+
+const configKeys = ['schema', 'url', 'pool', 'pooler', 'casing', 'observe', 'applicationName', 'idleSessionMs']
+
+function checkConfig(config: Config): void {
+  if (typeof config !== 'object' || config === null)
+    throw new ConfigInvalid('openEngine takes a config: { schema, url?, … }')
+  refuseUnknown('config', config, configKeys)
+  const { schema } = config as { schema?: unknown }
+  if (
+    typeof schema !== 'object' ||
+    schema === null ||
+    !Object.values(schema).some((entry) => is(entry, Table) || is(entry, View))
+  ) {
+    throw new ConfigInvalid(
+      "config.schema has no tables: pass your Drizzle schema, as in import * as schema from './schema'",
+    )
+  }
+  if (config.pooler !== undefined && config.pooler !== 'none' && config.pooler !== 'transaction') {
+    throw new ConfigInvalid("config.pooler must be 'none' or 'transaction'")
+  }
+}
+
+function checkTask(task: unknown, name: string): void {
+  if (typeof task !== 'function')
+    throw new UsageError(`${name} takes a function of the session, such as ({ db }) => db.select()…`)
+}

@@ -1,0 +1,23 @@
+/** The public API of Rivulet. */
+export { type Config, type PoolConfig } from './config.ts'
+export {
+  type CloseOptions,
+  type Engine,
+  type Gathered,
+  type GatheredSettled,
+  type GatherTasks,
+  openEngine,
+  type Session,
+} from './engine.ts'
+export * from './errors.ts'
+export type { Observation, Observer, TaskTiming } from './observe/observation.ts'
+export type { PoolStats } from './pool/pool.ts'
+export type { Database, Schema } from './session/drizzle.ts'
+export type { GatherOptions } from './session/gather.ts'
+export type { MapOptions } from './session/map.ts'
+export type { Task } from './session/run.ts'
+export type { TransactionOptions } from './session/session.ts'
+export type { Rows, SqlTag } from './session/sql.ts'
+export { type GatherTask, optional, withIdentity } from './session/task-spec.ts'
+export type { Identity } from './session/unit-of-work.ts'
+export type { TaskOptions } from './task/scope.ts'

@@ -1,0 +1,458 @@
+/**
+ * A bounded set of connections and a FIFO queue of calls that wait for one. It grows when somebody waits, shrinks when
+ * nobody does, replaces what was lost, and never hands a connection to two holders.
+ *
+ *   connection: opening ──▶ idle ◀──▶ leased          any of the three ──▶ closing ──▶ gone
+ *
+ * A connection counts against `max` until its socket has closed, so the server never sees more than `max` backends.
+ * While connecting fails, one attempt at a time is made, with capped exponential backoff and jitter.
+ */
+import type { PoolSettings } from '../config.ts'
+import {
+  ConfigInvalid,
+  ConnectionLost,
+  PoolClosed,
+  PoolDeadlock,
+  PoolOverloaded,
+  PoolTimeout,
+  type RivuletError,
+} from '../errors.ts'
+import type { Publish, RetireReason } from '../observe/observation.ts'
+import type { CancelReason, Scope } from '../task/scope.ts'
+import type { Connection } from './connection.ts'
+import { OverloadWatch } from './overload.ts'
+
+/** A task that holds a connection and may ask for another one: what deadlock detection needs to know of it. */
+export interface Holder {
+  readonly label: string | undefined
+  /** Where the holder asked for its connection, as a stack trace. */
+  readonly acquiredAt: string
+}
+
+/** Who asks for a connection. */
+export interface AcquireRequest {
+  /** Bounds the wait. */
+  readonly scope?: Scope | undefined
+  readonly label?: string | undefined
+  /** The task in whose course this call is made, when that task holds a connection itself. */
+  readonly holder?: Holder | undefined
+  /** Makes the error when the scope is cancelled while waiting. */
+  readonly cancelled: (reason: CancelReason, waitedMs: number) => RivuletError
+}
+
+/** Gauges and counters of a pool, since it was opened. */
+export interface PoolStats {
+  readonly max: number
+  /** Connections by state. `open` is idle + leased. */
+  readonly open: number
+  readonly idle: number
+  readonly leased: number
+  readonly opening: number
+  readonly closing: number
+  /** Calls waiting for a connection. */
+  readonly waiting: number
+  /** Counters. */
+  readonly acquired: number
+  readonly opened: number
+  readonly lost: number
+  readonly retired: number
+  readonly connectFailures: number
+  readonly timeouts: number
+  readonly overloads: number
+  readonly deadlocks: number
+  /** Milliseconds spent waiting, of all calls together. */
+  readonly waitedMs: number
+}
+
+interface Waiter extends AcquireRequest {
+  readonly since: number
+  readonly resolve: (connection: Connection) => void
+  readonly reject: (error: RivuletError) => void
+  readonly stopWatching: () => void
+}
+
+interface Lease {
+  readonly since: number
+  holder: Holder | undefined
+}
+
+interface Idle {
+  readonly connection: Connection
+  readonly until: number
+}
+
+/** Milliseconds of the first and the longest pause between failing attempts to connect. */
+const backoffMs = { first: 100, longest: 1500 }
+/** Milliseconds the pool stays small after the server said that it has too many connections. */
+const shrunkMs = 5000
+/** Milliseconds between looks at idle connections, at most. */
+const sweepMs = 5000
+
+export class Pool {
+  readonly #settings: PoolSettings
+  readonly #open: () => Promise<Connection>
+  readonly #publish: Publish
+  readonly #idle: Idle[] = []
+  readonly #leases = new Map<Connection, Lease>()
+  readonly #closing = new Set<Promise<void>>()
+  readonly #waiters = new Set<Waiter>()
+  readonly #retireAt = new WeakMap<Connection, number>()
+  readonly #overload = new OverloadWatch()
+  #opening = 0
+  #closed = false
+  #failures = 0
+  #lastFailure: unknown
+  #retryTimer: NodeJS.Timeout | undefined
+  #sweepTimer: NodeJS.Timeout | undefined
+  #shrunkTo = Infinity
+  #shrunkUntil = 0
+  readonly #counters = {
+    acquired: 0,
+    opened: 0,
+    lost: 0,
+    retired: 0,
+    connectFailures: 0,
+    timeouts: 0,
+    overloads: 0,
+    deadlocks: 0,
+    waitedMs: 0,
+  }
+
+  constructor(settings: PoolSettings, open: () => Promise<Connection>, publish: Publish) {
+    this.#settings = settings
+    this.#open = open
+    this.#publish = publish
+  }
+
+  /** Opens one connection now, so that a wrong address or password is known before the first call. */
+  async probe(): Promise<void> {
+    this.#opening += 1
+    const connection = await this.#open().finally(() => (this.#opening -= 1))
+    this.#admit(connection)
+  }
+
+  /** A free connection, or undefined: the quick way when nobody waits. */
+  tryAcquire(holder?: Holder): Connection | undefined {
+    if (this.#waiters.size > 0 || this.#closed) return undefined
+    const connection = this.#takeIdle()
+    if (connection) this.#lease(connection, holder)
+    return connection
+  }
+
+  /**
+   * Waits for a connection, first come, first served.
+   * @throws PoolTimeout, PoolOverloaded, PoolDeadlock, PoolClosed, ConnectionLost (the server cannot be reached),
+   * ConfigInvalid (the server refuses us), or what `request.cancelled` makes.
+   */
+  acquire(request: AcquireRequest, holder?: Holder): Promise<Connection> {
+    const free = this.tryAcquire(holder)
+    if (free) return Promise.resolve(free)
+    const refusal = this.#refusal(request)
+    if (refusal) return Promise.reject(refusal)
+    return new Promise((resolve, reject) => {
+      const since = performance.now()
+      const timer = setTimeout(() => this.#timeOut(waiter), this.#settings.acquireTimeoutMs)
+      const unwatch = request.scope?.onCancel((reason) => {
+        this.#leaveQueue(waiter, () => request.cancelled(reason, performance.now() - since))
+      })
+      const waiter: Waiter = {
+        ...request,
+        since,
+        resolve: (connection) => {
+          this.#lease(connection, holder)
+          resolve(connection)
+        },
+        reject,
+        stopWatching: () => {
+          clearTimeout(timer)
+          unwatch?.()
+        },
+      }
+      this.#waiters.add(waiter)
+      this.#grow()
+      this.#breakDeadlock(waiter)
+    })
+  }
+
+  /** Names the task that holds `connection`, once it is known. */
+  setHolder(connection: Connection, holder: Holder): void {
+    const lease = this.#leases.get(connection)
+    if (lease) lease.holder = holder
+  }
+
+  /** Takes a connection back: to the first in the queue, to the idle ones, or, with a reason, to be closed. */
+  release(connection: Connection, retire?: RetireReason): void {
+    const lease = this.#leases.get(connection)
+    if (!lease) return
+    this.#leases.delete(connection)
+    const now = performance.now()
+    this.#overload.held(now - lease.since)
+    const reason = retire ?? this.#outlived(connection, now)
+    if (connection.lost || reason) this.#retire(connection, reason ?? 'unhealthy')
+    else this.#serve(connection)
+  }
+
+  stats(): PoolStats {
+    return {
+      max: this.#settings.max,
+      open: this.#idle.length + this.#leases.size,
+      idle: this.#idle.length,
+      leased: this.#leases.size,
+      opening: this.#opening,
+      closing: this.#closing.size,
+      waiting: this.#waiters.size,
+      ...this.#counters,
+    }
+  }
+
+  /** Refuses whoever waits, closes what is idle, and resolves when every socket has closed. Leases must be back. */
+  async close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#retryTimer)
+    clearInterval(this.#sweepTimer)
+    this.#sweepTimer = undefined
+    for (const waiter of [...this.#waiters]) this.#leaveQueue(waiter, () => new PoolClosed('the engine was closed'))
+    for (const { connection } of this.#idle.splice(0)) this.#retire(connection, 'pool closing')
+    for (const connection of [...this.#leases.keys()]) {
+      this.#leases.delete(connection)
+      this.#retire(connection, 'pool closing')
+    }
+    while (this.#closing.size > 0) await Promise.all(this.#closing)
+  }
+
+  // ---- the queue
+
+  #refusal({ scope }: AcquireRequest): RivuletError | undefined {
+    if (this.#closed) return new PoolClosed('the engine is closed: open a new one')
+    const waiting = this.#waiters.size
+    if (waiting >= this.#settings.maxQueue && !this.#canGrow()) {
+      this.#counters.overloads += 1
+      return new PoolOverloaded(`${waiting} calls already wait for a connection (pool.maxQueue): try again later`)
+    }
+    // Under lasting overload a call that would be served too late only makes the others late: refuse it now.
+    const patienceMs = Math.min(this.#settings.acquireTimeoutMs, scope?.deadline?.remainingMs ?? Infinity)
+    if (this.#overload.overloaded && this.#overload.estimateMs(waiting, this.#size()) > patienceMs) {
+      this.#counters.overloads += 1
+      return new PoolOverloaded(
+        `${waiting} calls wait for a connection, too many for this one's deadline: try again later`,
+      )
+    }
+    return undefined
+  }
+
+  #timeOut(waiter: Waiter): void {
+    this.#leaveQueue(waiter, () => {
+      this.#counters.timeouts += 1
+      const { max, acquireTimeoutMs } = this.#settings
+      if (this.#failures > 0 && this.#leases.size === 0) {
+        return new ConnectionLost(`no connection within ${acquireTimeoutMs} ms: the server cannot be reached`, {
+          cause: this.#lastFailure,
+        })
+      }
+      return new PoolTimeout(
+        `no connection became free within ${acquireTimeoutMs} ms (pool.acquireTimeoutMs): ${this.#leases.size} of at most ` +
+          `${max} are in use; shorten the sessions or raise pool.max`,
+      )
+    })
+  }
+
+  #leaveQueue(waiter: Waiter, error: () => RivuletError): void {
+    if (!this.#waiters.delete(waiter)) return
+    waiter.stopWatching()
+    this.#counters.waitedMs += performance.now() - waiter.since
+    waiter.reject(error())
+  }
+
+  #serve(connection: Connection): void {
+    const now = performance.now()
+    for (const waiter of this.#waiters) {
+      this.#waiters.delete(waiter)
+      waiter.stopWatching()
+      const waitMs = now - waiter.since
+      this.#counters.waitedMs += waitMs
+      this.#watchOverload(waitMs, now)
+      const remainingMs = waiter.scope?.deadline?.remainingMs ?? Infinity
+      if (this.#overload.overloaded && remainingMs < this.#overload.heldMs) {
+        this.#counters.overloads += 1
+        waiter.reject(new PoolOverloaded(`served after ${Math.round(waitMs)} ms, too late for this call's deadline`))
+        continue
+      }
+      waiter.resolve(connection)
+      return
+    }
+    this.#watchOverload(0, now)
+    const { idleTimeoutMs } = this.#settings
+    const until = idleTimeoutMs === 0 ? Infinity : now + idleTimeoutMs * (0.9 + Math.random() * 0.2)
+    this.#idle.push({ connection, until })
+    this.#keepSweeping()
+  }
+
+  #watchOverload(waitMs: number, now: number): void {
+    if (!this.#overload.waited(waitMs, now)) return
+    if (this.#overload.overloaded) {
+      this.#publish?.({ type: 'overload began', queueMs: waitMs, waiting: this.#waiters.size })
+    } else this.#publish?.({ type: 'overload ended' })
+  }
+
+  /** If all connections are held by tasks that wait for another one, nothing will ever move: refuse the newest. */
+  #breakDeadlock(newest: Waiter): void {
+    if (!newest.holder || this.#opening > 0 || this.#closing.size > 0 || this.#canGrow()) return
+    const waiting = new Set([...this.#waiters].map((waiter) => waiter.holder))
+    const holders = [...this.#leases.values()].map((lease) => lease.holder)
+    if (!holders.every((holder) => holder !== undefined && waiting.has(holder))) return
+    const who = (holders as Holder[]).map((holder) => `${holder.label ?? 'unlabelled task'} (${holder.acquiredAt})`)
+    this.#counters.deadlocks += 1
+    this.#publish?.({ type: 'deadlock detected', label: newest.label, holders: who })
+    this.#leaveQueue(newest, () => {
+      return new PoolDeadlock(
+        `${newest.label ?? 'this task'} asks for another connection while holding one, and all ${holders.length} are held ` +
+          `by tasks that do the same: pass the session on, or raise pool.max. Held by: ${who.join('; ')}`,
+      )
+    })
+  }
+
+  // ---- connections
+
+  #size(): number {
+    return this.#idle.length + this.#leases.size + this.#opening + this.#closing.size
+  }
+
+  #canGrow(): boolean {
+    const max =
+      performance.now() < this.#shrunkUntil ? Math.min(this.#settings.max, this.#shrunkTo) : this.#settings.max
+    return this.#size() < max
+  }
+
+  #takeIdle(): Connection | undefined {
+    for (;;) {
+      // The last one used is the warmest; the others get their chance to retire.
+      const idle = this.#idle.pop()
+      if (!idle) return undefined
+      if (!idle.connection.lost) return idle.connection
+      this.#retire(idle.connection, 'unhealthy')
+    }
+  }
+
+  #lease(connection: Connection, holder: Holder | undefined): void {
+    this.#counters.acquired += 1
+    this.#leases.set(connection, { since: performance.now(), holder })
+  }
+
+  #grow(): void {
+    if (this.#closed) return
+    // After a failure, one attempt at a time finds out whether the server is back.
+    const atOnce = this.#failures > 0 ? 1 : Infinity
+    while (this.#opening < Math.min(this.#waiters.size, atOnce) && this.#canGrow() && !this.#retryTimer) {
+      void this.#openOne()
+    }
+  }
+
+  async #openOne(): Promise<void> {
+    const startedAt = performance.now()
+    this.#opening += 1
+    try {
+      const connection = await this.#open()
+      this.#opening -= 1
+      this.#failures = 0
+      this.#publish?.({
+        type: 'connection opened',
+        backendPid: connection.backendPid,
+        durationMs: performance.now() - startedAt,
+      })
+      this.#admit(connection)
+      this.#grow()
+    } catch (error) {
+      this.#opening -= 1
+      this.#connectFailed(error)
+    }
+  }
+
+  #admit(connection: Connection): void {
+    this.#counters.opened += 1
+    const { maxLifetimeMs } = this.#settings
+    // Up to a tenth less, so that connections opened together do not end together.
+    const retireAt = maxLifetimeMs === 0 ? Infinity : connection.openedAt + maxLifetimeMs * (1 - Math.random() * 0.1)
+    this.#retireAt.set(connection, retireAt)
+    connection.onClosed = () => this.#closedByServer(connection)
+    if (connection.lost || this.#closed) this.#retire(connection, 'unhealthy')
+    else this.#serve(connection)
+  }
+
+  #connectFailed(error: unknown): void {
+    this.#counters.connectFailures += 1
+    this.#lastFailure = error
+    const live = this.#idle.length + this.#leases.size
+    if (live > 0 && sqlStateOf(error) === '53300') {
+      this.#shrunkTo = live
+      this.#shrunkUntil = performance.now() + shrunkMs
+      this.#publish?.({ type: 'connection failed', error, retryInMs: shrunkMs })
+      return
+    }
+    if (live === 0 && error instanceof ConfigInvalid) {
+      for (const waiter of [...this.#waiters]) this.#leaveQueue(waiter, () => error)
+    }
+    const ceiling = Math.min(backoffMs.longest, backoffMs.first * 2 ** this.#failures)
+    const retryInMs = ceiling * (0.5 + Math.random() / 2)
+    this.#failures += 1
+    this.#publish?.({ type: 'connection failed', error, retryInMs })
+    this.#retryTimer ??= setTimeout(() => {
+      this.#retryTimer = undefined
+      this.#grow()
+    }, retryInMs)
+    // Whoever waits has a timer of its own; this one must not keep a process alive that is done.
+    if (this.#waiters.size === 0) this.#retryTimer.unref()
+  }
+
+  #closedByServer(connection: Connection): void {
+    const index = this.#idle.findIndex((idle) => idle.connection === connection)
+    if (index >= 0) this.#idle.splice(index, 1)
+    if (index < 0 && !this.#leases.has(connection)) return
+    this.#counters.lost += 1
+    this.#publish?.({ type: 'connection lost', backendPid: connection.backendPid, error: connection.lost })
+    this.#grow()
+  }
+
+  #outlived(connection: Connection, now: number): RetireReason | undefined {
+    if (this.#closed) return 'pool closing'
+    if (now >= (this.#retireAt.get(connection) ?? Infinity)) return 'lifetime'
+    if (connection.preparedStatements >= this.#settings.maxPreparedStatements) return 'too many prepared statements'
+    return undefined
+  }
+
+  #retire(connection: Connection, reason: RetireReason): void {
+    this.#counters.retired += 1
+    this.#publish?.({ type: 'connection retired', backendPid: connection.backendPid, reason })
+    const closing = connection.close().finally(() => {
+      this.#closing.delete(closing)
+      this.#grow()
+    })
+    this.#closing.add(closing)
+  }
+
+  #keepSweeping(): void {
+    const { idleTimeoutMs, maxLifetimeMs } = this.#settings
+    const shortest = Math.min(idleTimeoutMs || Infinity, maxLifetimeMs || Infinity)
+    if (this.#sweepTimer || shortest === Infinity) return
+    this.#sweepTimer = setInterval(() => this.#sweep(), Math.max(10, Math.min(sweepMs, shortest / 4)))
+    this.#sweepTimer.unref()
+  }
+
+  #sweep(): void {
+    const now = performance.now()
+    const stays = ({ connection, until }: Idle) => now < until && this.#outlived(connection, now) === undefined
+    const leaving = this.#idle.filter((idle) => !stays(idle))
+    const staying = this.#idle.filter(stays)
+    this.#idle.splice(0, this.#idle.length, ...staying)
+    for (const { connection, until } of leaving) {
+      this.#retire(connection, now >= until ? 'idle' : (this.#outlived(connection, now) ?? 'idle'))
+    }
+    if (this.#idle.length > 0) return
+    clearInterval(this.#sweepTimer)
+    this.#sweepTimer = undefined
+  }
+}
+
+function sqlStateOf(error: unknown): string | undefined {
+  const cause = error instanceof Error ? error.cause : undefined
+  return cause instanceof Error && 'code' in cause ? String(cause.code) : undefined
+}

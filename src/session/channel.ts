@@ -1,0 +1,383 @@
+/**
+ * A channel is the use of one connection by one task: every statement of its session, nested units of work included,
+ * goes through it, in order.
+ *
+ *   open ──cancel, deadline──▶ doomed ──▶ ended        open ──▶ ended
+ *
+ * BEGIN, SAVEPOINT and settings are deferred (`defer`) and travel in the round trip of the first statement they guard;
+ * if none follows, they are never sent. A doomed channel refuses every statement with the reason, has what runs
+ * stopped on the server, and its connection is closed afterwards, never reused: the request to stop might come late.
+ */
+import {
+  CommitOutcomeUnknown,
+  ConnectionLost,
+  DeadlineExceeded,
+  type Phase,
+  RivuletError,
+  StatementTimeout,
+  UsageError,
+} from '../errors.ts'
+import type { Publish, RetireReason } from '../observe/observation.ts'
+import type { Connection, Result, StatementOptions } from '../pool/connection.ts'
+import type { CancelReason, Scope } from '../task/scope.ts'
+import { changesSession, controlsTransaction } from './session-state.ts'
+
+/** Milliseconds granted to the server to stop a statement, or to answer a COMMIT, before the socket is destroyed. */
+const graceMs = { least: 50, most: 500, ofTimeout: 0.15 }
+
+/** The server's statement_timeout is set in steps of an eighth of an octave, so that it seldom has to be sent. */
+const stepsPerOctave = 8
+
+/** A statement of ours that waits for the next one of the task; with parameters, a single statement. */
+export interface Deferred {
+  readonly text: string
+  readonly parameters?: readonly unknown[]
+}
+
+export interface ChannelOptions {
+  readonly label: string | undefined
+  readonly publish: Publish
+  /** False behind a transaction pooler: no named statements, no settings outside transactions. */
+  readonly ownsServerSession: boolean
+  readonly queueMs: number
+  /** Captured when the connection was asked for; formatted only if somebody wants to see it. */
+  readonly trace: { readonly stack?: string }
+}
+
+export class Channel {
+  readonly connection: Connection
+  readonly label: string | undefined
+  /** Why the connection must be closed afterwards; undefined while it may be reused. */
+  retire: RetireReason | undefined
+  /** Statements sent for the task. */
+  statements = 0
+  /** Statements of the task that have not been answered. */
+  running = 0
+  /** The most statements of the task that ran at once; above one they were pipelined, not concurrent. */
+  mostRunning = 0
+  lastUsedAt = performance.now()
+  /** The first error of a statement in the running transaction: why the server may answer COMMIT with ROLLBACK. */
+  firstError: unknown
+  phase: Phase = 'task'
+  inTransaction = false
+  /** Ends the watch over the task's scope. */
+  stopWatching: (() => void) | undefined
+  /** Numbers savepoints and cursors, so that their names never meet. */
+  counter = 0
+  readonly #publish: Publish
+  readonly #ownsServerSession: boolean
+  readonly #queueMs: number
+  readonly #startedAt = performance.now()
+  readonly #trace: { readonly stack?: string }
+  readonly #deferred: Deferred[] = []
+  readonly #rejecters = new Set<(error: RivuletError) => void>()
+  readonly #settled: (() => void)[] = []
+  /** statement_timeout of the running transaction, where we set one. */
+  #localTimeoutMs: number | undefined
+  #doomed: RivuletError | undefined
+  #cancelling: Promise<void> | undefined
+
+  /** Milliseconds since the connection was handed over. */
+  get heldMs(): number {
+    return performance.now() - this.#startedAt
+  }
+
+  /** Where the task asked for its connection, for leak and deadlock reports. */
+  get acquiredAt(): string {
+    return callSite(this.#trace.stack)
+  }
+
+  constructor(connection: Connection, options: ChannelOptions) {
+    this.connection = connection
+    this.label = options.label
+    this.#publish = options.publish
+    this.#ownsServerSession = options.ownsServerSession
+    this.#queueMs = options.queueMs
+    this.#trace = options.trace
+  }
+
+  /** Puts a statement of ours before the next one, in its round trip; answers what takes it back if unsent. */
+  defer(entry: Deferred): { sent(): boolean; drop(): void } {
+    this.#deferred.push(entry)
+    const sent = () => !this.#deferred.includes(entry)
+    return { sent, drop: () => void (sent() || this.#deferred.splice(this.#deferred.indexOf(entry))) }
+  }
+
+  /** Sends one statement of the task. `scope` is the innermost that bounds it. */
+  send(
+    text: string,
+    parameters: readonly unknown[],
+    options: StatementOptions,
+    scope: Scope | undefined,
+  ): Promise<Result> {
+    const refusal = this.#refusal(text)
+    if (refusal) return Promise.reject(refusal)
+    const prelude = this.#sendDeferred(scope)
+    const prepare = this.#ownsServerSession && options.prepare === true
+    const answer = this.connection.query(
+      text,
+      parameters,
+      prepare === (options.prepare ?? false) ? options : { ...options, prepare },
+    )
+    return this.#track(text, prelude ? after(prelude, answer) : answer)
+  }
+
+  /** Sends what is deferred without waiting for the task's first statement. */
+  flush(scope: Scope | undefined): Promise<unknown> {
+    return this.#doomed ? Promise.reject(this.#doomed) : (this.#sendDeferred(scope) ?? Promise.resolve())
+  }
+
+  /** Sends a statement of ours now, behind what is deferred: SAVEPOINT and its kin, cursors. */
+  own(
+    text: string,
+    parameters: readonly unknown[],
+    options: StatementOptions,
+    scope: Scope | undefined,
+  ): Promise<Result> {
+    if (this.#doomed) return Promise.reject(this.#doomed)
+    const prelude = this.#sendDeferred(scope)
+    const answer = this.connection.query(text, parameters, options)
+    return this.#track(undefined, prelude ? after(prelude, answer) : answer)
+  }
+
+  /** Sends a script of ours that ends something; what is deferred stays unsent. */
+  script(text: string): Promise<Result> {
+    if (this.#doomed) return Promise.reject(this.#doomed)
+    return this.connection.script(text) as Promise<Result>
+  }
+
+  /** Sends COMMIT and answers once the transaction is durable. @throws CommitOutcomeUnknown when no answer comes. */
+  async commit(options: { readonly askTransactionId: boolean }): Promise<void> {
+    if (this.#doomed) throw this.#doomed
+    this.phase = 'commit'
+    // Asked for just before COMMIT, in its round trip: the answer usually arrives even if COMMIT's does not.
+    let transactionId: string | undefined
+    const asking = options.askTransactionId
+      ? this.connection.script('select pg_current_xact_id_if_assigned()::text as id').then((rows) => {
+          transactionId = (rows as unknown as { id: string | null }[])[0]?.id ?? undefined
+        })
+      : Promise.resolve()
+    asking.catch(() => undefined)
+    const answer = this.connection.script('commit') as Promise<Result>
+    try {
+      const result = await answer
+      this.ended()
+      if (result.command === 'COMMIT') return
+    } catch (error) {
+      this.ended()
+      if (!(error instanceof ConnectionLost))
+        throw error instanceof StatementTimeout && this.#doomed ? this.#doomed : error
+      throw new CommitOutcomeUnknown(
+        'the connection broke before COMMIT was answered: the transaction may have been committed or not' +
+          (transactionId === undefined ? '' : `; ask pg_xact_status('${transactionId}')`),
+        { cause: error, transactionId },
+      )
+    }
+    if (this.firstError instanceof RivuletError && this.firstError.retryable) throw this.firstError
+    throw new UsageError(
+      'the transaction was rolled back, not committed: a statement in it had failed and its error was caught; ' +
+        'run statements that may fail in a nested session.transaction',
+      { cause: this.firstError },
+    )
+  }
+
+  /** The transaction is over: what was local to it is gone. */
+  ended(): void {
+    this.inTransaction = false
+    this.#localTimeoutMs = undefined
+    this.firstError = undefined
+    if (this.phase === 'commit') this.phase = 'task'
+  }
+
+  /** A savepoint was rolled back: settings made since then are gone. */
+  rewound(): void {
+    this.#localTimeoutMs = undefined
+  }
+
+  /** Dooms the channel when `scope` is cancelled; answers what ends the watch. */
+  watch(scope: Scope): () => void {
+    return scope.onCancel((reason) => {
+      this.doom(this.cancelled(reason), reason.kind === 'deadline' ? 'deadline' : 'cancelled', scope)
+    })
+  }
+
+  /** Refuses everything from now on and stops what runs on the server. */
+  doom(error: RivuletError, retire: RetireReason, scope?: Scope): void {
+    if (this.#doomed) return
+    this.#doomed = error
+    this.retire = retire
+    if (this.connection.inFlight > 0) this.#cancelling = this.#stopOnServer(scope?.deadline?.timeoutMs ?? Infinity)
+    for (const reject of this.#rejecters) reject(error)
+    this.#rejecters.clear()
+  }
+
+  get doomed(): RivuletError | undefined {
+    return this.#doomed
+  }
+
+  /** Resolves when no statement of the task is running. */
+  async idle(): Promise<void> {
+    while (this.running > 0) await new Promise<void>((resolve) => this.#settled.push(resolve))
+  }
+
+  /** Resolves when the server has stopped what a doomed channel ran, or was given up on. */
+  async stopped(): Promise<void> {
+    await this.#cancelling
+  }
+
+  /** The error for a cancelled scope, with where the time went. */
+  cancelled(reason: CancelReason): RivuletError {
+    if (reason.kind === 'cancelled') return asRivulet(reason.error)
+    const phase: Phase = this.running > 0 && this.phase === 'task' ? 'statement' : this.phase
+    const spent = Math.round(performance.now() - this.#startedAt)
+    const what =
+      phase === 'statement' ? 'while a statement ran' : phase === 'commit' ? 'during COMMIT' : 'between statements'
+    return new DeadlineExceeded(
+      `the deadline of ${reason.deadline.timeoutMs} ms passed ${what}${this.label === undefined ? '' : ` in ${this.label}`}` +
+        ` (queue ${Math.round(this.#queueMs)} ms, then ${spent} ms)`,
+      { phase, spentMs: { queue: this.#queueMs, [phase]: spent } },
+    )
+  }
+
+  #refusal(text: string): RivuletError | undefined {
+    if (this.#doomed) return this.#doomed
+    if (controlsTransaction(text)) {
+      return new UsageError('BEGIN, COMMIT, ROLLBACK and SAVEPOINT belong to session.transaction(unitOfWork): use that')
+    }
+    return undefined
+  }
+
+  #track(text: string | undefined, answer: Promise<Result>): Promise<Result> {
+    const startedAt = this.#begin()
+    return new Promise((resolve, reject) => {
+      this.#rejecters.add(reject)
+      answer.then(
+        (result) => {
+          if (text !== undefined && changesSession(result.command, text)) this.retire ??= 'session state changed'
+          this.#publishStatement(text, startedAt, undefined)
+          this.#rejecters.delete(reject)
+          this.#end()
+          resolve(result)
+        },
+        (error: unknown) => {
+          this.#publishStatement(text, startedAt, error)
+          this.#rejecters.delete(reject)
+          this.#end()
+          reject(this.#failed(error))
+        },
+      )
+    })
+  }
+
+  #begin(): number {
+    this.statements += 1
+    this.running += 1
+    if (this.running > this.mostRunning) this.mostRunning = this.running
+    this.lastUsedAt = performance.now()
+    return this.lastUsedAt
+  }
+
+  #end(): void {
+    this.running -= 1
+    this.lastUsedAt = performance.now()
+    if (this.running === 0) for (const resolve of this.#settled.splice(0)) resolve()
+  }
+
+  #failed(error: unknown): unknown {
+    if (this.#doomed) return this.#doomed
+    if (this.connection.lost) this.retire ??= 'unhealthy'
+    this.firstError ??= error
+    return error
+  }
+
+  #publishStatement(text: string | undefined, startedAt: number, error: unknown): void {
+    if (text === undefined) return
+    this.#publish?.({
+      type: 'statement',
+      label: this.label,
+      backendPid: this.connection.backendPid,
+      text,
+      durationMs: performance.now() - startedAt,
+      error,
+    })
+  }
+
+  #sendDeferred(scope: Scope | undefined): Promise<unknown> | undefined {
+    const timeout = this.#statementTimeout(scope)
+    if (this.#deferred.length === 0 && timeout === undefined) return undefined
+    const deferred: Deferred[] = this.#deferred.splice(0)
+    if (timeout !== undefined) deferred.push({ text: timeout })
+    const prepare = this.#ownsServerSession
+    const sent = Promise.all(
+      deferred.map(({ text, parameters }) =>
+        parameters ? this.connection.query(text, parameters, { prepare }) : this.connection.script(text),
+      ),
+    )
+    // Its failure is reported through the statement that follows it, which the server refuses as well.
+    sent.catch((error: unknown) => (this.firstError ??= error))
+    return sent
+  }
+
+  /** The SET that makes the server stop the next statement when the deadline passes; undefined when in force already. */
+  #statementTimeout(scope: Scope | undefined): string | undefined {
+    const remainingMs = scope?.deadline?.remainingMs
+    const wanted = remainingMs === undefined || remainingMs === Infinity ? 0 : steppedUp(Math.max(1, remainingMs))
+    if (this.inTransaction) {
+      if (wanted === (this.#localTimeoutMs ?? this.connection.statementTimeoutMs)) return undefined
+      this.#localTimeoutMs = wanted
+      return `set local statement_timeout = ${wanted || 'default'}`
+    }
+    if (!this.#ownsServerSession || wanted === this.connection.statementTimeoutMs) return undefined
+    this.connection.statementTimeoutMs = wanted
+    return `set statement_timeout = ${wanted || 'default'}`
+  }
+
+  async #stopOnServer(timeoutMs: number): Promise<void> {
+    const { connection } = this
+    const abort = new AbortController()
+    const patience = Math.min(graceMs.most, Math.max(graceMs.least, timeoutMs * graceMs.ofTimeout))
+    const timer = setTimeout(() => {
+      abort.abort()
+      // The server did not stop it, or cannot be reached: the socket is all that is left to close.
+      connection.destroy()
+    }, patience)
+    try {
+      await Promise.race([connection.cancel(abort.signal), connection.closed])
+      await Promise.race([connection.quiet(), connection.closed])
+    } catch {
+      connection.destroy()
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
+function steppedUp(ms: number): number {
+  return Math.ceil(2 ** (Math.ceil(Math.log2(ms) * stepsPerOctave) / stepsPerOctave))
+}
+
+/** The answer to a statement whose prelude must have worked; a failing prelude is why the statement failed. */
+async function after(prelude: Promise<unknown>, answer: Promise<Result>): Promise<Result> {
+  answer.catch(() => undefined)
+  await prelude
+  return answer
+}
+
+/** The first frame outside Rivulet. */
+function callSite(stack: string | undefined): string {
+  const frames = (stack ?? '')
+    .split('\n')
+    .slice(1)
+    .map((line) => line.trim().replace(/^at /, ''))
+  return (
+    frames.find((frame) => !ownFolders.some((folder) => frame.includes(folder)) && !frame.includes('node:')) ??
+    frames[0] ??
+    'unknown'
+  )
+}
+
+const ownFolders = [new URL('..', import.meta.url).href, fileURLToPath(new URL('..', import.meta.url))]
+
+function asRivulet(error: Error): RivuletError {
+  return error instanceof RivuletError ? error : new UsageError(error.message, { cause: error })
+}

@@ -1,0 +1,129 @@
+/**
+ * Gather: independent tasks, each in its own session on its own connection, joined into one result with their keys.
+ * A gather takes what connections it can get, up to `concurrency`, and one is enough to finish: no task waits for a
+ * connection while its gather holds one for it, so gathers cannot starve each other into a deadlock.
+ * https://vorpus.org/blog/notes-on-structured-concurrency-or-go-statement-considered-harmful/
+ */
+import { Cancelled, UsageError } from '../errors.ts'
+import type { TaskTiming } from '../observe/observation.ts'
+import { Scope, type TaskOptions } from '../task/scope.ts'
+import { type Entry, Gathering, Queue } from './gathering.ts'
+import type { Runtime } from './run.ts'
+import type { TaskSession } from './session.ts'
+import { drainOnSnapshot } from './snapshot.ts'
+import { describe, type GatherTask } from './task-spec.ts'
+import type { Identity } from './unit-of-work.ts'
+
+/** Options of gather. */
+export interface GatherOptions extends TaskOptions {
+  /** The most connections this gather uses at once. At least 1; default: one a task. */
+  readonly concurrency?: number | undefined
+  /** True: all tasks see one instant of the database, read only, although each has its own connection. */
+  readonly snapshot?: boolean | undefined
+  /** Called once, just before the gather settles, with how each task fared. */
+  readonly onTimings?: ((timings: readonly TaskTiming[]) => void) | undefined
+}
+
+/** Tasks by name, or in order. */
+export type TaskCollection<TSession> =
+  | Readonly<Record<string, GatherTask<TSession, unknown>>>
+  | readonly GatherTask<TSession, unknown>[]
+
+interface GatherMode {
+  /** True: failures are results, not reasons to stop. */
+  readonly settle: boolean
+  readonly identity?: Identity | undefined
+}
+
+/** Runs all tasks; answers their results in the shape of `tasks`: values, or settled results. */
+export async function gather<TSession extends TaskSession>(
+  runtime: Runtime<TSession>,
+  tasks: TaskCollection<TSession>,
+  options: GatherOptions,
+  { settle, identity }: GatherMode,
+): Promise<unknown> {
+  const { label = 'gather', onTimings } = options
+  const entries = createEntries(tasks, label)
+  const concurrency = checkedConcurrency(options.concurrency, entries.length)
+  const scope = new Scope(options, runtime.current.getStore()?.scope)
+  const gathering = new Gathering(runtime, { scope, label, settle, identity })
+  const queue = new Queue(entries)
+  try {
+    if (options.snapshot !== true) await Promise.all(Array.from({ length: concurrency }, () => gathering.drain(queue)))
+    else if (entries.length > 0) await drainOnSnapshot(runtime, gathering, queue, concurrency - 1)
+    await gathering.childrenEnded(entries)
+  } finally {
+    scope.close()
+    if (runtime.publish || onTimings) report(gathering, entries, onTimings)
+  }
+  if (!settle) throwFirst(gathering, entries)
+  const results = entries.map(({ key, result }) => {
+    return [key, settle ? result : result.status === 'fulfilled' ? result.value : undefined] as const
+  })
+  return Array.isArray(tasks) ? results.map(([, result]) => result) : Object.fromEntries(results)
+}
+
+/** The connections to use for `tasks` tasks. @throws UsageError when `concurrency` is no whole number from 1. */
+export function checkedConcurrency(concurrency: number | undefined, tasks: number): number {
+  if (concurrency === undefined) return tasks
+  if (!Number.isInteger(concurrency) || concurrency < 1) {
+    throw new UsageError('concurrency must be a whole number of at least 1')
+  }
+  return Math.min(concurrency, tasks)
+}
+
+function createEntries<TSession extends TaskSession>(
+  tasks: TaskCollection<TSession>,
+  label: string,
+): Entry<TSession>[] {
+  if (typeof tasks !== 'object' || tasks === null) {
+    throw new UsageError('gather takes a record or an array of tasks: functions that take a session')
+  }
+  return Object.entries(tasks).map(([key, task]) => ({
+    key,
+    spec: describe(task as GatherTask<TSession, unknown>, key),
+    label: `${label}.${key}`,
+    timing: { waitMs: 0, runMs: 0, backendPid: undefined },
+    outcome: 'cancelled',
+    result: { status: 'rejected', reason: notRun },
+    error: undefined,
+    ended: Promise.resolve(),
+  }))
+}
+
+const notRun = new Cancelled('the task was not started, because its gather ended before')
+
+/** Throws the first failure with its task's key in `task`, and what failed after it in `related`. */
+function throwFirst<TSession extends TaskSession>(
+  { failed }: Gathering<TSession>,
+  entries: readonly Entry<TSession>[],
+): void {
+  const [first] = failed
+  if (!first) return
+  const { error } = first
+  if (typeof error === 'object' && error !== null && Object.isExtensible(error)) {
+    const later = entries.filter(
+      (entry) => entry !== first && entry.outcome !== 'fallback' && isOwnFailure(entry.error),
+    )
+    Object.defineProperty(error, 'task', { value: first.key, configurable: true, enumerable: true, writable: true })
+    const related = later.map((entry) => entry.error)
+    Object.defineProperty(error, 'related', { value: related, configurable: true, enumerable: false, writable: true })
+  }
+  throw error
+}
+
+function isOwnFailure(error: unknown): boolean {
+  return error !== undefined && !(error instanceof Cancelled)
+}
+
+function report<TSession extends TaskSession>(
+  { runtime, label, startedAt }: Gathering<TSession>,
+  entries: readonly Entry<TSession>[],
+  onTimings: GatherOptions['onTimings'],
+): void {
+  const durationMs = performance.now() - startedAt
+  const tasks = entries.map(({ key, timing, outcome, error }): TaskTiming => ({ key, ...timing, outcome, error }))
+  const overlap = tasks.reduce((sum, { runMs }) => sum + runMs, 0) / Math.max(durationMs, Number.EPSILON)
+  runtime.publish?.({ type: 'gather finished', label, durationMs, overlap, tasks })
+  onTimings?.(tasks)
+}

@@ -1,0 +1,146 @@
+/**
+ * A gather under way: its entries, its queue, its scope, and the order in which tasks failed.
+ *
+ *   entry: queued ──▶ running ──▶ done | failed | fallback        any ──first failure elsewhere──▶ cancelled
+ *
+ * The first failure cancels the scope, which stops the siblings on the server. A task given up before its function
+ * returned is still waited for: no task outlives its gather, unless the gather's own time is up.
+ */
+import { Cancelled, DeadlineExceeded } from '../errors.ts'
+import type { TaskTiming } from '../observe/observation.ts'
+import { Scope } from '../task/scope.ts'
+import { runTask, type Runtime, type Task, type Timing } from './run.ts'
+import type { TaskSession } from './session.ts'
+import type { TaskSpec } from './task-spec.ts'
+import type { Identity } from './unit-of-work.ts'
+
+/** One task of a gather on its way. */
+export interface Entry<TSession extends TaskSession> {
+  readonly key: string
+  readonly spec: TaskSpec<TSession, unknown>
+  readonly label: string
+  readonly timing: Timing
+  outcome: TaskTiming['outcome']
+  result: PromiseSettledResult<unknown>
+  /** Why a fallback stands in for the result. */
+  error: unknown
+  /** The task function's own end, which may come after its result has been given up. */
+  ended: Promise<unknown>
+}
+
+/** Entries still to be run, first in, first out. */
+export class Queue<TSession extends TaskSession> {
+  readonly #entries: readonly Entry<TSession>[]
+  #next = 0
+
+  constructor(entries: readonly Entry<TSession>[]) {
+    this.#entries = entries
+  }
+
+  get remaining(): number {
+    return this.#entries.length - this.#next
+  }
+
+  take(): Entry<TSession> | undefined {
+    return this.#entries[this.#next++]
+  }
+}
+
+export interface GatheringOptions {
+  readonly scope: Scope
+  readonly label: string
+  /** True: failures are results, not reasons to stop. */
+  readonly settle: boolean
+  readonly identity: Identity | undefined
+}
+
+export class Gathering<TSession extends TaskSession> {
+  readonly runtime: Runtime<TSession>
+  readonly scope: Scope
+  readonly label: string
+  readonly identity: Identity | undefined
+  readonly startedAt = performance.now()
+  /** Entries in the order in which they failed. */
+  readonly failed: Entry<TSession>[] = []
+  readonly #settle: boolean
+  #siblingFailed: Cancelled | undefined
+
+  constructor(runtime: Runtime<TSession>, { scope, label, settle, identity }: GatheringOptions) {
+    this.runtime = runtime
+    this.scope = scope
+    this.label = label
+    this.identity = identity
+    this.#settle = settle
+  }
+
+  /** Takes tasks off the queue until it is empty, each in a session and on a connection of its own. */
+  async drain(queue: Queue<TSession>): Promise<void> {
+    for (let entry = queue.take(); entry; entry = queue.take()) {
+      const { label, timing, spec } = entry
+      const identity = spec.identity ?? this.identity
+      const task = tracked(entry)
+      await this.run(entry, (scope) => runTask(this.runtime, task, { scope, label, identity, timing }))
+    }
+  }
+
+  /** Runs one entry by `start`, within its own time limit, and records how it ended. Never rejects. */
+  async run(entry: Entry<TSession>, start: (scope: Scope) => Promise<unknown>): Promise<void> {
+    const { timeoutMs } = entry.spec
+    let scope = this.scope
+    try {
+      if (this.#siblingFailed) throw this.#siblingFailed
+      if (timeoutMs !== undefined) scope = new Scope({ timeoutMs }, this.scope)
+      entry.result = { status: 'fulfilled', value: await start(scope) }
+      entry.outcome = 'done'
+    } catch (error) {
+      this.#rejected(entry, error)
+    } finally {
+      if (scope !== this.scope) scope.close()
+    }
+  }
+
+  /** After a failure, waits until every task function has returned, but not past the deadline. */
+  async childrenEnded(entries: readonly Entry<TSession>[]): Promise<void> {
+    if (!this.#siblingFailed) return
+    const ended = Promise.all(entries.map((entry) => entry.ended))
+    const { deadline } = this.scope
+    if (deadline === undefined) return void (await ended)
+    let disarm: (() => void) | undefined
+    const expired = new Promise<void>((resolve) => (disarm = deadline.arm(resolve)))
+    await Promise.race([ended, expired])
+    disarm?.()
+  }
+
+  #rejected(entry: Entry<TSession>, error: unknown): void {
+    entry.error = error
+    entry.result = { status: 'rejected', reason: error }
+    if (this.#siblingFailed && error === this.#siblingFailed) return
+    const { reason } = this.scope
+    const byCaller = reason?.kind === 'cancelled' && reason.error !== this.#siblingFailed
+    if (entry.spec.fallback && !byCaller) {
+      entry.outcome = 'fallback'
+      entry.result = { status: 'fulfilled', value: entry.spec.fallback.value }
+      return
+    }
+    entry.outcome = 'failed'
+    this.failed.push(entry)
+    if (this.#settle || reason) return
+    this.#siblingFailed = new Cancelled(`cancelled because the task ${JSON.stringify(entry.key)} failed`, {
+      cause: error,
+    })
+    this.scope.cancel(this.#siblingFailed)
+  }
+}
+
+/** The task of an entry; remembers when its function ends and what it throws after its result was given up. */
+export function tracked<TSession extends TaskSession>(entry: Entry<TSession>): Task<TSession, unknown> {
+  return (session) => {
+    const work = (async () => entry.spec.task(session))()
+    entry.ended = work.catch((error: unknown) => {
+      if (entry.outcome !== 'cancelled' || error instanceof Cancelled || error instanceof DeadlineExceeded) return
+      // It failed on its own account while it was being cancelled: kept beside the first failure.
+      entry.error = error
+    })
+    return work
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * Map: one task an item, a bounded number at a time, results as an async iterable.
+ *
+ * At most `concurrency` items are taken from the input and not yet handed to the consumer, running or finished: the
+ * input is read no faster than the consumer reads results, so any number of items takes the memory of a few. Leaving
+ * the loop early, or a failure, cancels what runs and lets go of the input.
+ */
+import { Cancelled, UsageError } from '../errors.ts'
+import { Scope, type TaskOptions } from '../task/scope.ts'
+import { runTask, type Runtime } from './run.ts'
+import type { TaskSession } from './session.ts'
+import type { Identity } from './unit-of-work.ts'
+
+/** Options of map. */
+export interface MapOptions extends TaskOptions {
+  /** The most items under way at once. At least 1; default 8. */
+  readonly concurrency?: number | undefined
+  /** True: results in the order of the input. False: as they come. Default true. */
+  readonly ordered?: boolean | undefined
+}
+
+/** What `map` runs for each item. */
+export type ItemTask<TSession, TItem, T> = (session: TSession, item: TItem, index: number) => T | PromiseLike<T>
+
+type Outcome<T> = { readonly value: T } | { readonly error: unknown }
+
+/** Yields the result of `task` for every item. */
+export function map<TSession extends TaskSession, TItem, T>(
+  runtime: Runtime<TSession>,
+  items: Iterable<TItem> | AsyncIterable<TItem>,
+  task: ItemTask<TSession, TItem, T>,
+  options: MapOptions,
+  identity: Identity | undefined,
+): AsyncGenerator<Awaited<T>, void, undefined> {
+  const { concurrency = 8, ordered = true } = options
+  if (!Number.isInteger(concurrency) || concurrency < 1) {
+    throw new UsageError('concurrency must be a whole number of at least 1')
+  }
+  if (typeof task !== 'function') throw new UsageError('map takes items and a function of (session, item, index)')
+  // The scope and the holder are those of the caller, not of whoever reads the results.
+  const parent = runtime.current.getStore()
+  return new Mapping(runtime, iteratorOf(items), task, { concurrency, ordered, options, identity, parent }).results()
+}
+
+interface MappingOptions {
+  readonly concurrency: number
+  readonly ordered: boolean
+  readonly options: MapOptions
+  readonly identity: Identity | undefined
+  readonly parent: ReturnType<Runtime['current']['getStore']>
+}
+
+class Mapping<TSession extends TaskSession, TItem, T> {
+  readonly #runtime: Runtime<TSession>
+  readonly #items: Iterator<TItem> | AsyncIterator<TItem>
+  readonly #task: ItemTask<TSession, TItem, T>
+  readonly #options: MappingOptions
+  /** Finished items the consumer has not taken, by their place in the output. */
+  readonly #finished = new Map<number, Outcome<Awaited<T>>>()
+  #started = 0
+  #done = 0
+  #taken = 0
+  #exhausted = false
+  /** True while the input is asked for its next item. */
+  #reading = false
+  #failure: { readonly error: unknown } | undefined
+  readonly #waiting: (() => void)[] = []
+
+  constructor(
+    runtime: Runtime<TSession>,
+    items: Iterator<TItem> | AsyncIterator<TItem>,
+    task: ItemTask<TSession, TItem, T>,
+    options: MappingOptions,
+  ) {
+    this.#runtime = runtime
+    this.#items = items
+    this.#task = task
+    this.#options = options
+  }
+
+  async *results(): AsyncGenerator<Awaited<T>, void, undefined> {
+    const { options, parent } = this.#options
+    const scope = new Scope(options, parent?.scope)
+    const running = new Set<Promise<void>>()
+    const pump = this.#pump(scope, running)
+    try {
+      for (;;) {
+        const outcome = this.#finished.get(this.#taken)
+        if (outcome) {
+          this.#finished.delete(this.#taken)
+          this.#taken += 1
+          this.#changed()
+          if ('error' in outcome) throw outcome.error
+          yield outcome.value
+        } else if (this.#failure) throw this.#failure.error
+        else if (this.#exhausted && this.#taken === this.#started) return
+        else await this.#change()
+      }
+    } finally {
+      this.#exhausted = true
+      scope.cancel(new Cancelled('the results of map are no longer wanted'))
+      this.#changed()
+      // An input that never answers must not hold up whoever stopped listening; the pump ends when it does answer.
+      if (!this.#reading) await pump
+      await Promise.all(running)
+      scope.close()
+    }
+  }
+
+  /** Reads the input and starts tasks, never more than `concurrency` ahead of the consumer. */
+  async #pump(scope: Scope, running: Set<Promise<void>>): Promise<void> {
+    try {
+      while (!this.#exhausted) {
+        if (this.#started - this.#taken >= this.#options.concurrency) {
+          await this.#change()
+          continue
+        }
+        this.#reading = true
+        const next = await this.#items.next()
+        this.#reading = false
+        if (next.done === true) {
+          this.#exhausted = true
+          this.#changed()
+          return
+        }
+        if (this.#exhausted) break
+        const work = this.#run(next.value, this.#started++, scope).finally(() => running.delete(work))
+        running.add(work)
+      }
+      await this.#items.return?.()
+    } catch (error) {
+      this.#reading = false
+      this.#failure ??= { error }
+      this.#exhausted = true
+      this.#changed()
+    }
+  }
+
+  async #run(item: TItem, index: number, scope: Scope): Promise<void> {
+    const { options, ordered, identity, parent } = this.#options
+    let outcome: Outcome<Awaited<T>>
+    try {
+      const task = (session: TSession) => this.#task(session, item, index)
+      const label = options.label ?? 'map'
+      outcome = { value: await runTask(this.#runtime, task, { scope, label, identity, holder: parent?.channel }) }
+    } catch (error) {
+      outcome = { error }
+    }
+    // As they come: the next free place. In order: the item's own.
+    this.#finished.set(ordered ? index : this.#done, outcome)
+    this.#done += 1
+    this.#changed()
+  }
+
+  #changed(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+
+  /** Resolves at the next change of state. */
+  #change(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve))
+  }
+}
+
+function iteratorOf<TItem>(items: Iterable<TItem> | AsyncIterable<TItem>): Iterator<TItem> | AsyncIterator<TItem> {
+  const source = items as Partial<Iterable<TItem> & AsyncIterable<TItem>> | null | undefined
+  const iterator = source?.[Symbol.asyncIterator]?.() ?? source?.[Symbol.iterator]?.()
+  if (!iterator) throw new UsageError('map takes an iterable or async iterable of items')
+  return iterator
+}

@@ -1,0 +1,181 @@
+/**
+ * Runs one task in one session on one connection, from the queue to the release, whatever happens in between.
+ * This is the only place that acquires and releases connections for tasks.
+ */
+import type { AsyncLocalStorage } from 'node:async_hooks'
+import { DeadlineExceeded, RivuletError, UsageError } from '../errors.ts'
+import type { Publish, RetireReason } from '../observe/observation.ts'
+
+import type { Pool } from '../pool/pool.ts'
+import { type CancelReason, raceScope, Scope, type TaskOptions } from '../task/scope.ts'
+import { Channel } from './channel.ts'
+import { attempt, type SessionEnvironment, stillRunning, type TaskSession } from './session.ts'
+import { type Identity, identityStatement, UnitOfWork } from './unit-of-work.ts'
+
+/** A task: what runs in a session of its own. */
+export type Task<TSession, T> = (session: TSession) => T | PromiseLike<T>
+
+/** A session that runs, as the calls made in its course see it. */
+export interface Running {
+  readonly channel: Channel
+  readonly scope: Scope | undefined
+}
+
+/** What the sessions of one engine run on. */
+export interface Runtime<TSession extends TaskSession = TaskSession> extends SessionEnvironment<TSession> {
+  readonly pool: Pool
+  readonly publish: Publish
+  /** The session in whose course the current code runs. */
+  readonly current: AsyncLocalStorage<Running>
+  /** Channels in use, for leak reports and for closing. */
+  readonly channels: Set<Channel>
+  /** False behind a transaction pooler. */
+  readonly ownsServerSession: boolean
+}
+
+/** When and on what a task ran; filled in as it happens. */
+export interface Timing {
+  waitMs: number
+  runMs: number
+  backendPid: number | undefined
+}
+
+/** How `runTask` runs a task. */
+export interface RunOptions extends Pick<TaskOptions, 'label'> {
+  /** Bounds wait and task; the caller closes it. */
+  readonly scope: Scope | undefined
+  readonly identity?: Identity | undefined
+  readonly timing?: Timing | undefined
+  /** The session in whose course the task was asked for, where it is not the current one. */
+  readonly holder?: Channel | undefined
+}
+
+/** Opens the scope of a call, unless nothing can cut it short. */
+export function openScope(runtime: Runtime, options: TaskOptions): Scope | undefined {
+  const parent = runtime.current.getStore()?.scope
+  if (options.signal === undefined && options.timeoutMs === undefined && parent === undefined) return undefined
+  return new Scope(options, parent)
+}
+
+/** Acquires a connection, runs the task in a session on it, and gives it back. */
+export async function runTask<TSession extends TaskSession, T>(
+  runtime: Runtime<TSession>,
+  task: Task<TSession, T>,
+  options: RunOptions,
+): Promise<Awaited<T>> {
+  const channel = await openChannel(runtime, options)
+  const { timing } = options
+  const startedAt = performance.now()
+  try {
+    return await runOn(runtime, channel, task, options)
+  } finally {
+    if (timing) timing.runMs = performance.now() - startedAt
+    closeChannel(runtime, channel)
+  }
+}
+
+/** Waits for a connection and opens the channel of a task on it. */
+export async function openChannel(runtime: Runtime, options: RunOptions): Promise<Channel> {
+  const { pool, publish, ownsServerSession } = runtime
+  const { label, scope, timing } = options
+  const askedAt = performance.now()
+  const trace: { stack?: string } = {}
+  Error.captureStackTrace(trace, runTask)
+  const connection = pool.tryAcquire() ?? (await pool.acquire(acquireRequest(runtime, options, trace)))
+  const queueMs = performance.now() - askedAt
+  const channel = new Channel(connection, { label, publish, ownsServerSession, queueMs, trace })
+  pool.setHolder(connection, channel)
+  runtime.channels.add(channel)
+  if (timing) Object.assign(timing, { waitMs: queueMs, backendPid: connection.backendPid })
+  publish?.({ type: 'session acquired', label, backendPid: connection.backendPid, waitMs: queueMs })
+  if (scope) channel.stopWatching = channel.watch(scope)
+  return channel
+}
+
+/** Runs one task in a session on an open channel; with an identity, in a transaction of its own. */
+export async function runOn<TSession extends TaskSession, T>(
+  runtime: Runtime<TSession>,
+  channel: Channel,
+  task: Task<TSession, T>,
+  { scope, identity }: RunOptions,
+): Promise<Awaited<T>> {
+  const unit = identity && new UnitOfWork(channel, {}, [identityStatement(identity)])
+  const session = runtime.create(channel, scope)
+  try {
+    if (channel.doomed) throw channel.doomed
+    const work = runtime.current.run({ channel, scope }, attempt<TSession, T>, task, session)
+    const result = await (scope ? raceScope(scope, work, () => waitsForCommit(channel)) : work)
+    session.end()
+    await finish(channel, !channel.inTransaction)
+    await unit?.commit()
+    return result
+  } catch (error) {
+    session.end()
+    await unit?.rollback()
+    throw error
+  }
+}
+
+/** Gives the connection back, or has it closed when it must not be used again. */
+export function closeChannel(runtime: Runtime, channel: Channel): void {
+  const { connection, label } = channel
+  channel.stopWatching?.()
+  runtime.channels.delete(channel)
+  const { publish } = runtime
+  if (publish) {
+    const { heldMs, statements, mostRunning } = channel
+    publish({ type: 'session released', label, backendPid: connection.backendPid, heldMs, statements })
+    if (mostRunning > 1) publish({ type: 'statements ran one after another', label, statements: mostRunning })
+  }
+  if (channel.doomed === undefined && channel.running > 0) channel.retire ??= 'statements still running'
+  const release = () => runtime.pool.release(connection, retirement(channel))
+  if (channel.doomed && connection.inFlight > 0) void channel.stopped().then(release)
+  else release()
+}
+
+function retirement(channel: Channel): RetireReason | undefined {
+  const { connection } = channel
+  if (channel.retire) return channel.retire
+  if (connection.inFlight === 0 && connection.transactionStatus !== 'I') return 'left a transaction open'
+  return undefined
+}
+
+/** A task has returned: nothing of it may still run, and no transaction of its own may be open. */
+async function finish(channel: Channel, plain: boolean): Promise<void> {
+  const { running } = channel
+  if (running > 0) {
+    await channel.idle()
+    channel.retire ??= 'statements still running'
+    throw stillRunning(running)
+  }
+  if (plain && channel.statements > 0 && channel.connection.transactionStatus !== 'I') {
+    channel.retire ??= 'left a transaction open'
+    throw new UsageError('the task left a transaction open, which was rolled back: use session.transaction')
+  }
+}
+
+/** While COMMIT is under way its answer is the truth, even if it comes late. */
+function waitsForCommit(channel: Channel): RivuletError | undefined {
+  return channel.phase === 'commit' ? undefined : channel.doomed
+}
+
+function acquireRequest(runtime: Runtime, { label, scope, holder }: RunOptions, trace: { stack?: string }) {
+  return {
+    label,
+    scope,
+    trace,
+    holder: holder ?? runtime.current.getStore()?.channel,
+    cancelled: (reason: CancelReason, waitedMs: number): RivuletError => {
+      if (reason.kind === 'cancelled') {
+        return reason.error instanceof RivuletError ? reason.error : new UsageError(reason.error.message)
+      }
+      const { opening, open } = runtime.pool.stats()
+      const phase = opening > 0 && open === 0 ? 'connect' : 'queue'
+      const where = phase === 'connect' ? 'while connecting' : 'while waiting for a connection'
+      return new DeadlineExceeded(
+        `the deadline of ${reason.deadline.timeoutMs} ms passed ${where}${label === undefined ? '' : ` for ${label}`}`,
+        { phase, spentMs: { [phase]: waitedMs } },
+      )
+    },
+  }
+}

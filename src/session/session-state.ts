@@ -1,0 +1,33 @@
+/**
+ * Decides whether a statement may have changed its server session, so that nothing leaks into the next one.
+ *
+ * The rule: a connection goes back to the pool when its session only queried and changed rows (SELECT, INSERT, UPDATE,
+ * DELETE, MERGE, EXPLAIN, SHOW, LOCK, SET LOCAL) and called none of the functions that outlive a statement. After
+ * anything else (SET, LISTEN, temporary tables, DO, CALL, DDL, …) the connection is closed and replaced. So the cost
+ * falls on sessions that changed something. What a function of the user's does inside a SELECT cannot be seen from here.
+ */
+
+const rowCommands = new Set(['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'MERGE', 'EXPLAIN', 'SHOW', 'LOCK TABLE'])
+
+/** Functions with an effect on the session, and SELECT … INTO TEMP. */
+const lastingEffect =
+  /\bset_config\b|\bpg_(?:try_)?advisory_(?:un)?lock(?:_shared|_all)?\b|\bsetseed\b|\bdblink_connect|\binto\s+(?:local\s+)?temp/i
+
+/** set_config(…, true) ends with its transaction. */
+const localSetting = /\bset_config\s*\((?:[^()]|\([^()]*\))*,\s*true\s*\)/gi
+
+const localSet = /^\s*set\s+(?:local|transaction|constraints)\b/i
+
+const transactionControl =
+  /^(?:\s|--[^\n]*\n|\/\*[^]*?\*\/)*(?:begin|start\s+transaction|commit|end|rollback|abort|savepoint|release|prepare\s+transaction)\b/i
+
+/** True when the session may differ afterwards from what it was; `command` is the answer's command tag. */
+export function changesSession(command: string, text: string): boolean {
+  if (rowCommands.has(command)) return lastingEffect.test(text) && lastingEffect.test(text.replaceAll(localSetting, ''))
+  return !(command.startsWith('SET') && localSet.test(text))
+}
+
+/** True for BEGIN, COMMIT and their kin, which belong to `session.transaction`. */
+export function controlsTransaction(text: string): boolean {
+  return transactionControl.test(text)
+}

@@ -1,0 +1,235 @@
+/**
+ * A session is what one task sees of the database, on one connection: typed queries (`db`), plain SQL (`sql`), cursors
+ * (`stream`) and nested units of work (`transaction`).
+ *
+ *   open ──▶ busy with a unit of work ──▶ open ──task ends──▶ ended
+ *
+ * While a unit of work runs, only its own session may be used, so that no statement of another branch slips into it.
+ * After the task has ended everything taken from the session refuses to work. Several statements at once are sent in
+ * order on the one connection: they are pipelined, not concurrent; `gather` is for that.
+ */
+import { SessionEnded, UsageError } from '../errors.ts'
+import type { Publish } from '../observe/observation.ts'
+import type { Result, StatementOptions } from '../pool/connection.ts'
+import type { Deadline } from '../task/deadline.ts'
+import { createBackoff, type RetryOptions, retriesFrom } from '../task/retry.ts'
+import { raceScope, Scope, type TaskOptions } from '../task/scope.ts'
+import type { Channel } from './channel.ts'
+import type { Database, Drizzle, Schema, StatementRunner, Streamable } from './drizzle.ts'
+import { createSqlTag, type SqlTag } from './sql.ts'
+import { streamRows, type StreamOptions } from './stream.ts'
+import { type TransactionSettings, UnitOfWork } from './unit-of-work.ts'
+
+/** Options of a transaction. */
+export interface TransactionOptions extends TaskOptions, TransactionSettings, RetryOptions {}
+
+/** What sessions of one engine have in common. */
+export interface SessionEnvironment<TSession extends TaskSession = TaskSession> {
+  readonly drizzle: Drizzle
+  readonly publish: Publish
+  /** Makes the sessions of this engine; nested units of work get theirs from here too. */
+  readonly create: (channel: Channel, scope: Scope | undefined) => TSession
+}
+
+export class TaskSession<TSchema extends Schema = Schema> implements StatementRunner {
+  readonly #environment: SessionEnvironment
+  readonly #channel: Channel
+  readonly #scope: Scope | undefined
+  #ended = false
+  #busy = false
+  #database: Database<TSchema> | undefined
+  #sql: SqlTag | undefined
+
+  constructor(environment: SessionEnvironment, channel: Channel, scope: Scope | undefined) {
+    this.#environment = environment
+    this.#channel = channel
+    this.#scope = scope
+  }
+
+  /** Drizzle on this session: core and relational queries, typed with the schema. */
+  get db(): Database<TSchema> {
+    this.#database ??= this.#environment.drizzle.database(this) as unknown as Database<TSchema>
+    return this.#database
+  }
+
+  /** Plain SQL: sql`select … where id = ${id}`; values become parameters. */
+  get sql(): SqlTag {
+    this.#sql ??= createSqlTag((text, parameters, options) => this.run(text, parameters, options))
+    return this.#sql
+  }
+
+  /** Aborted when the task should stop: its deadline passed, a sibling failed, or the caller cancelled. */
+  get signal(): AbortSignal {
+    return this.#scope?.signal ?? neverAborted
+  }
+
+  /** When the task must be over; undefined without a limit. */
+  get deadline(): Deadline | undefined {
+    return this.#scope?.deadline
+  }
+
+  get label(): string | undefined {
+    return this.#channel.label
+  }
+
+  /** The process id of the session's server process, as in pg_stat_activity. */
+  get backendPid(): number {
+    return this.#channel.connection.backendPid
+  }
+
+  /**
+   * Runs a unit of work in a transaction, or in a savepoint when there is one already: committed when it returns,
+   * rolled back when it throws. The outermost is run again, as a whole, after 40001 and 40P01 (`retries`, default 5
+   * attempts), so it must be safe to run twice; what it does outside the database is the caller's business.
+   */
+  get transaction(): <T>(
+    unitOfWork: (session: this) => T | PromiseLike<T>,
+    options?: TransactionOptions,
+  ) => Promise<Awaited<T>> {
+    return (unitOfWork, options) => this.#transaction(unitOfWork, options)
+  }
+
+  /**
+   * Rows of a Drizzle query or SQL fragment, one by one, through a cursor on the server; leaving the loop closes it.
+   * Outside a transaction the session belongs to the stream until it ends.
+   */
+  get stream(): <TRow>(query: Streamable<TRow>, options?: StreamOptions) => AsyncGenerator<TRow, void, undefined> {
+    return (query, options) => this.#stream(query, options)
+  }
+
+  /** Runs one rendered statement; what Drizzle, `sql` and the repositories are built on. */
+  run(text: string, parameters: readonly unknown[], options: StatementOptions = {}): Promise<Result> {
+    const refusal = this.#refusal()
+    if (refusal) return Promise.reject(refusal)
+    return this.#channel.send(text, parameters, options, this.#scope)
+  }
+
+  /** True while the session is in a transaction, so that locks and cursors last. */
+  get inTransaction(): boolean {
+    return this.#channel.inTransaction
+  }
+
+  /** Renders Drizzle queries once for use on any session. */
+  get drizzle(): Drizzle {
+    return this.#environment.drizzle
+  }
+
+  /** Ends the session: everything taken from it refuses to work from now on. */
+  end(): void {
+    this.#ended = true
+  }
+
+  async #transaction<T>(
+    unitOfWork: (session: this) => T | PromiseLike<T>,
+    options: TransactionOptions = {},
+  ): Promise<Awaited<T>> {
+    const refusal = this.#refusal()
+    if (refusal) throw refusal
+    const outermost = !this.#channel.inTransaction
+    if (!outermost && options.retries !== undefined)
+      throw new UsageError('retries are set by the outermost transaction')
+    const backoff = createBackoff(retriesFrom(options))
+    for (;;) {
+      try {
+        return await this.#attempt(unitOfWork, options)
+      } catch (error) {
+        const delayMs =
+          outermost && !this.#channel.doomed && !this.#channel.connection.lost ? backoff.next(error) : undefined
+        if (delayMs === undefined) throw error
+        const { attempt } = backoff
+        this.#environment.publish?.({ type: 'transaction retried', label: this.label, attempt, delayMs, error })
+        await backoff.pause(delayMs, this.signal)
+        if (this.#channel.doomed) throw this.#channel.doomed
+      }
+    }
+  }
+
+  async #attempt<T>(
+    unitOfWork: (session: this) => T | PromiseLike<T>,
+    options: TransactionOptions,
+  ): Promise<Awaited<T>> {
+    const channel = this.#channel
+    const bounded = options.timeoutMs !== undefined || options.signal !== undefined
+    const scope = bounded ? new Scope(options, this.#scope) : this.#scope
+    const unwatch = bounded ? channel.watch(scope as Scope) : undefined
+    this.#busy = true
+    const nested = this.#environment.create(channel, scope) as unknown as this
+    try {
+      const unit = new UnitOfWork(channel, options)
+      const work = attempt(unitOfWork, nested)
+      try {
+        const result = await (bounded ? raceScope(scope as Scope, work, () => channel.doomed) : work)
+        await this.#quiet(nested)
+        await unit.commit()
+        return result as Awaited<T>
+      } catch (error) {
+        nested.end()
+        await unit.rollback()
+        throw error
+      }
+    } finally {
+      nested.end()
+      this.#busy = false
+      unwatch?.()
+      if (bounded) scope?.close()
+    }
+  }
+
+  /** Waits for statements that a returned task left running; that is a bug of the task's. */
+  async #quiet(nested: TaskSession<TSchema>): Promise<void> {
+    nested.end()
+    const { running } = this.#channel
+    if (running === 0) return
+    await this.#channel.idle()
+    this.#channel.retire ??= 'statements still running'
+    throw stillRunning(running)
+  }
+
+  async *#stream<TRow>(query: Streamable<TRow>, options?: StreamOptions): AsyncGenerator<TRow, void, undefined> {
+    const refusal = this.#refusal()
+    if (refusal) throw refusal
+    const channel = this.#channel
+    if (channel.inTransaction) return yield* streamRows(channel, this.#scope, this.drizzle, query, options)
+    // A cursor lives in a transaction; the session is lent to it, so that nothing else slips in.
+    const unit = new UnitOfWork(channel)
+    this.#busy = true
+    try {
+      yield* streamRows(channel, this.#scope, this.drizzle, query, options)
+      await unit.commit()
+    } finally {
+      this.#busy = false
+      if (channel.inTransaction) await unit.rollback()
+    }
+  }
+
+  #refusal(): Error | undefined {
+    if (this.#ended) {
+      return new SessionEnded(
+        'this session has ended with its task: open another one, or keep the work inside the task',
+      )
+    }
+    if (this.#busy) {
+      return new UsageError(
+        'a unit of work is open in this session: use the session it was given, or gather for concurrent work',
+      )
+    }
+    return undefined
+  }
+}
+
+/** The error for a task that returned before its statements had. */
+export function stillRunning(running: number): UsageError {
+  return new UsageError(
+    `the task returned while ${running} of its statements still ran: await every query, or return its promise`,
+  )
+}
+
+/** Calls a task so that a synchronous throw is a rejection like any other. */
+export async function attempt<TSession, T>(
+  task: (session: TSession) => T | PromiseLike<T>,
+  session: TSession,
+): Promise<Awaited<T>> {
+  return await task(session)
+}
+
+const neverAborted = new AbortController().signal

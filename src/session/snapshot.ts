@@ -1,0 +1,133 @@
+/**
+ * One view of the database for several connections. A leader begins a read-only repeatable-read transaction and exports
+ * its snapshot; helpers import it before their first statement. The leader drains the tasks as well, so a single
+ * connection is enough and nobody holds a connection while waiting for another; a helper that gets none is not missed.
+ * The exporter must live until the imports are answered, not longer.
+ * https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION
+ */
+import { Cancelled } from '../errors.ts'
+import { Scope } from '../task/scope.ts'
+import type { Channel, Deferred } from './channel.ts'
+import { type Entry, type Gathering, type Queue, tracked } from './gathering.ts'
+import { closeChannel, openChannel, runOn, type Runtime } from './run.ts'
+import type { TaskSession } from './session.ts'
+import { identityStatement, UnitOfWork } from './unit-of-work.ts'
+
+/** Drains `queue` on connections that share one snapshot: the leader's and those of up to `helpers` others. */
+export async function drainOnSnapshot<TSession extends TaskSession>(
+  runtime: Runtime<TSession>,
+  gathering: Gathering<TSession>,
+  queue: Queue<TSession>,
+  helpers: number,
+): Promise<void> {
+  const { scope, label } = gathering
+  const leader = await openChannel(runtime, { scope, label })
+  const waiting = new Scope({}, scope)
+  const imports: Promise<unknown>[] = []
+  let helping: Promise<unknown> = Promise.resolve()
+  try {
+    const snapshot = await exportSnapshot(leader, scope)
+    const help = () => helpOut(runtime, gathering, queue, { snapshot, waiting, imports })
+    helping = Promise.all(Array.from({ length: helpers }, help))
+    await drainOn(runtime, gathering, queue, leader)
+  } finally {
+    // No task is left to take, so helpers that still wait for a connection may go.
+    waiting.cancel(new Cancelled('no task is left'))
+    await Promise.allSettled(imports)
+    endLane(runtime, leader)
+    await helping
+    waiting.close()
+  }
+}
+
+interface Help {
+  readonly snapshot: string
+  /** Cancelled when there is nothing left to help with. */
+  readonly waiting: Scope
+  /** What the leader must outlive. */
+  readonly imports: Promise<unknown>[]
+}
+
+async function exportSnapshot(channel: Channel, scope: Scope): Promise<string> {
+  openUnit(channel, [])
+  const rows = await channel.own('select pg_export_snapshot() as id', [], {}, scope)
+  return (rows[0] as { id: string }).id
+}
+
+async function helpOut<TSession extends TaskSession>(
+  runtime: Runtime<TSession>,
+  gathering: Gathering<TSession>,
+  queue: Queue<TSession>,
+  { snapshot, waiting, imports }: Help,
+): Promise<void> {
+  let channel: Channel
+  try {
+    channel = await openChannel(runtime, { scope: waiting, label: gathering.label })
+  } catch {
+    // A helper without a connection is not missed: the leader takes the tasks.
+    return
+  }
+  channel.stopWatching?.()
+  channel.stopWatching = channel.watch(gathering.scope)
+  if (queue.remaining > 0 && !channel.doomed) {
+    openUnit(channel, [{ text: `set transaction snapshot '${snapshot}'` }])
+    const imported = channel.flush(gathering.scope)
+    imports.push(imported)
+    await drainOn(runtime, gathering, queue, channel)
+  }
+  endLane(runtime, channel)
+}
+
+/** Runs tasks on one channel until none is left or the channel can take no more. */
+async function drainOn<TSession extends TaskSession>(
+  runtime: Runtime<TSession>,
+  gathering: Gathering<TSession>,
+  queue: Queue<TSession>,
+  channel: Channel,
+): Promise<void> {
+  while (!channel.doomed && !channel.connection.lost) {
+    const entry = queue.take()
+    if (!entry) return
+    entry.timing.waitMs = performance.now() - gathering.startedAt
+    entry.timing.backendPid = channel.connection.backendPid
+    const startedAt = performance.now()
+    await gathering.run(entry, (scope) => runOnLane(runtime, gathering, channel, entry, scope))
+    entry.timing.runMs = performance.now() - startedAt
+  }
+}
+
+/** Runs one task in a savepoint, so that a failure leaves the snapshot to the next one. */
+async function runOnLane<TSession extends TaskSession>(
+  runtime: Runtime<TSession>,
+  gathering: Gathering<TSession>,
+  channel: Channel,
+  entry: Entry<TSession>,
+  scope: Scope,
+): Promise<unknown> {
+  const identity = entry.spec.identity ?? gathering.identity
+  const unit = new UnitOfWork(channel)
+  const unwatch = scope === gathering.scope ? undefined : channel.watch(scope)
+  const statement = identity && identityStatement(identity)
+  if (statement) channel.defer(statement)
+  try {
+    return await runOn(runtime, channel, tracked(entry), { scope, label: entry.label })
+  } finally {
+    unwatch?.()
+    unit.undo()
+  }
+}
+
+function openUnit(channel: Channel, extra: readonly Deferred[]): void {
+  // Ended by `endLane`, which does not wait: a read-only transaction has nothing to commit.
+  void new UnitOfWork(channel, { isolation: 'repeatable read', readOnly: true }, extra)
+}
+
+/** Ends the transaction without waiting for the answer: the next session's statements queue up behind it. */
+function endLane(runtime: Runtime, channel: Channel): void {
+  const { connection } = channel
+  if (channel.inTransaction && !channel.doomed && !connection.lost) {
+    channel.script('rollback').catch(() => connection.destroy())
+    channel.ended()
+  }
+  closeChannel(runtime, channel)
+}

@@ -1,0 +1,58 @@
+/**
+ * Running work again after a failure that may pass: capped exponential backoff with full jitter, within a number of
+ * attempts. https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { DeadlockDetected, SerializationFailure, UsageError } from '../errors.ts'
+
+export interface RetryOptions {
+  /** Attempts in all after serialization failures and deadlocks, the first included. 1 to 100; default 5. */
+  readonly retries?: number | undefined
+}
+
+/** Milliseconds: the ceiling of the first pause, and of any. */
+const pauseMs = { first: 10, longest: 1000 }
+
+/** The attempts asked for. @throws UsageError when out of range. */
+export function retriesFrom({ retries = 5 }: RetryOptions): number {
+  if (!Number.isInteger(retries) || retries < 1 || retries > 100) {
+    throw new UsageError('retries is the number of attempts: a whole number from 1 to 100')
+  }
+  return retries
+}
+
+/** Counts attempts and says how long to wait before the next. */
+export interface Backoff {
+  /** Attempts that have failed. */
+  readonly attempt: number
+  /** Milliseconds to pause before trying again; undefined when `error` will not pass or the attempts are used up. */
+  next(error: unknown): number | undefined
+  /** Waits, or returns early when `signal` is aborted. */
+  pause(delayMs: number, signal: AbortSignal): Promise<void>
+}
+
+export function createBackoff(attempts: number): Backoff {
+  let attempt = 0
+  return {
+    get attempt() {
+      return attempt
+    },
+    next(error) {
+      attempt += 1
+      if (attempt >= attempts || !passes(error)) return undefined
+      return Math.random() * Math.min(pauseMs.longest, pauseMs.first * 2 ** attempt)
+    },
+    async pause(delayMs, signal) {
+      // An abort ends the pause; whoever paused looks at why.
+      await sleep(delayMs, undefined, { signal }).catch(() => undefined)
+    },
+  }
+}
+
+/** True for a conflict with another transaction, also when the caller wrapped it. */
+function passes(error: unknown): boolean {
+  for (let inner = error, depth = 0; inner instanceof Error && depth < 10; inner = inner.cause, depth++) {
+    if (inner instanceof SerializationFailure || inner instanceof DeadlockDetected) return true
+  }
+  return false
+}
