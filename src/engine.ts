@@ -7,6 +7,7 @@
  * time is up they are cancelled. The embedded server, if this engine started it, is stopped last of all.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { once } from 'node:events'
 import { is, Table, View } from 'drizzle-orm'
 import { type Config, environment, parseDatabaseUrl, poolSettings, refuseUnknown } from './config.ts'
 import { ConfigInvalid, PoolClosed, UsageError } from './errors.ts'
@@ -201,14 +202,15 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
   }
 
   async *#trackResults<T>(results: AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
-    let finished: () => void = () => undefined
-    const work = new Promise<void>((resolve) => (finished = resolve))
-    this.#core.running.add(work)
+    const { running } = this.#core
+    const finished = new AbortController()
+    const work = once(finished.signal, 'abort')
+    running.add(work)
     try {
       yield* results
     } finally {
-      this.#core.running.delete(work)
-      finished()
+      running.delete(work)
+      finished.abort()
     }
   }
 

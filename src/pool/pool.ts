@@ -211,9 +211,9 @@ export class Pool {
     clearTimeout(this.#retryTimer)
     clearInterval(this.#sweepTimer)
     this.#sweepTimer = undefined
-    for (const waiter of [...this.#waiters]) this.#leaveQueue(waiter, () => new PoolClosed('the engine was closed'))
+    for (const waiter of this.#waiters) this.#leaveQueue(waiter, () => new PoolClosed('the engine was closed'))
     for (const { connection } of this.#idle.splice(0)) this.#retire(connection, 'pool closing')
-    for (const connection of [...this.#leases.keys()]) {
+    for (const connection of this.#leases.keys()) {
       this.#leases.delete(connection)
       this.#retire(connection, 'pool closing')
     }
@@ -389,7 +389,7 @@ export class Pool {
       return
     }
     if (live === 0 && error instanceof ConfigInvalid) {
-      for (const waiter of [...this.#waiters]) this.#leaveQueue(waiter, () => error)
+      for (const waiter of this.#waiters) this.#leaveQueue(waiter, () => error)
     }
     const ceiling = Math.min(backoffMs.longest, backoffMs.first * 2 ** this.#failures)
     const retryInMs = ceiling * (0.5 + Math.random() / 2)

@@ -8,6 +8,7 @@
  * if none follows, they are never sent. A doomed channel refuses every statement with the reason, has what runs
  * stopped on the server, and its connection is closed afterwards, never reused: the request to stop might come late.
  */
+import { fileURLToPath } from 'node:url'
 import {
   CommitOutcomeUnknown,
   ConnectionLost,

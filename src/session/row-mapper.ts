@@ -63,10 +63,13 @@ function flatMapper(fields: SelectedFieldsOrdered): RowMapper {
 function nullableGroups(fields: SelectedFieldsOrdered, notNullable: Record<string, boolean>) {
   const names = new Set(fields.filter(({ path }) => path.length === 2).map(({ path }) => path[0] ?? ''))
   return [...names].flatMap((name) => {
-    const indexes = fields.flatMap(({ path, field }, index) =>
-      path.length === 2 && path[0] === name && is(field, Column) ? [index] : [],
-    )
-    const tables = new Set(indexes.map((index) => getTableName((fields[index]?.field as Column).table)))
+    const indexes: number[] = []
+    const tables = new Set<string>()
+    fields.forEach(({ path, field }, index) => {
+      if (path.length !== 2 || path[0] !== name || !is(field, Column)) return
+      indexes.push(index)
+      tables.add(getTableName(field.table))
+    })
     const [table] = tables
     return tables.size === 1 && table !== undefined && notNullable[table] !== true ? [{ name, indexes }] : []
   })
