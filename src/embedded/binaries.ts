@@ -4,12 +4,13 @@
  * between shared libraries, which are made here when they are missing. Where the package cannot be used as it lies
  * (the server's user cannot reach it, or the links cannot be made), a copy in the server's home is used.
  */
-import { access, cp, readdir, rename, rm, symlink } from 'node:fs/promises'
+import { access, chmod, chown, cp, readdir, rename, rm, stat, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, dirname, join, relative } from 'node:path'
 import { ConfigInvalid } from '../errors.ts'
 import { run } from './command.ts'
 import { readText, type Place } from './place.ts'
+import { isRoot } from './server-user.ts'
 
 export interface Binaries {
   readonly postgres: string
@@ -64,6 +65,10 @@ export async function prepareBinaries(place: Place, from?: Package): Promise<Bin
 
 /** The programs, or what they say instead of running. */
 async function tryOut(native: string, place: Place): Promise<Binaries | string> {
+  // initdb runs postgres through a shell, with no more than double quotes around its path.
+  if (process.platform !== 'win32' && /["$`\\]/.test(native)) {
+    return `its programs cannot run from a path with any of " $ \` \\ in it: ${native}`
+  }
   const postgres = join(native, 'bin', `postgres${suffix}`)
   const readable = join(native, 'share', 'postgresql', 'postgres.bki')
   const { ok, output } =
@@ -101,18 +106,26 @@ async function completeLinks(native: string): Promise<boolean> {
 async function copyInto(home: string, source: Package): Promise<string> {
   const name = `binaries-${source.version}`
   const root = join(home, name)
-  const native = join(root, 'native')
   const present = await readdir(home)
   for (const other of present) {
     if (other.startsWith('binaries-') && other !== name) await rm(join(home, other), { recursive: true, force: true })
   }
   if (!present.includes(name)) {
-    const draft = join(home, `binaries-draft`)
+    const draft = join(home, 'binaries-draft')
     await cp(source.native, join(draft, 'native'), { recursive: true, verbatimSymlinks: true, filter: isForRunning })
+    // A read-only installation is copied with its modes, but the copy is to be completed, entered by the server's user
+    // and one day removed by the owner of the home.
+    const { uid, gid } = await stat(home)
+    const entries = await readdir(draft, { recursive: true, withFileTypes: true })
+    const folders = entries.filter((entry) => entry.isDirectory()).map(({ parentPath, name }) => join(parentPath, name))
+    for (const folder of [draft, ...folders]) {
+      await chmod(folder, 0o755)
+      if (isRoot()) await chown(folder, uid, gid)
+    }
+    await completeLinks(join(draft, 'native'))
     await rename(draft, root)
   }
-  await completeLinks(native)
-  return native
+  return join(root, 'native')
 }
 
 /** Static libraries and build files are for compiling against. */

@@ -6,7 +6,7 @@
  * one process do. A lock file of the usual kind has to be deleted when its owner died, and whoever deletes it may hit
  * the one that somebody else has just made; here the claim of a dead process is succeeded, never deleted.
  */
-import { link, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, link, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ConfigInvalid } from '../errors.ts'
@@ -61,8 +61,10 @@ async function giveBack(claims: string): Promise<void> {
 /** False when somebody else was first to create this number. The file appears with its content or not at all. */
 async function create(claims: string, number: number, owner: string): Promise<boolean> {
   const draft = join(claims, `draft-${uniqueName()}`)
-  await writeFile(draft, owner, { mode: 0o644 })
+  await writeFile(draft, owner)
   try {
+    // Where root and the project's owner take turns, each must be able to read the other's, whatever its umask.
+    await chmod(draft, 0o644)
     await link(draft, join(claims, String(number)))
     return true
   } catch (error) {

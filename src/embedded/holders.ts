@@ -9,7 +9,7 @@ import { isAlive, uniqueName } from './process-identity.ts'
 /** Writes down one more user of the server; give the returned name to `removeHolder`. */
 export async function addHolder(directory: string): Promise<string> {
   const name = uniqueName()
-  await writeFile(join(directory, 'holders', name), '', { mode: 0o644 })
+  await writeFile(join(directory, 'holders', name), '')
   return name
 }
 

@@ -9,9 +9,9 @@
  * project moves, and begins empty when the project's directory was removed.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { chmod, chown, mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, mkdtemp, readFile, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { ConfigInvalid } from '../errors.ts'
 import { run } from './command.ts'
 import { stopPostmaster } from './postmaster.ts'
@@ -31,20 +31,25 @@ export interface Place {
  */
 export async function prepareDirectory(wanted: string): Promise<string> {
   try {
-    await mkdir(wanted, { recursive: true })
+    await mkdir(dirname(wanted), { recursive: true })
+    const me = process.getuid?.()
+    // As root, others may pass through, so that the server's user reaches its data; they may not look around.
+    const mode = me === 0 ? 0o711 : 0o700
+    await mkdir(wanted, { mode }).catch(unlessPresent)
     const directory = await realpath(wanted)
     const { uid, gid } = await stat(directory)
-    const me = process.getuid?.()
     if (me !== undefined && me !== 0 && uid !== me) {
       throw new ConfigInvalid(
         `${directory} belongs to another user (uid ${uid}): run as that user, remove it to begin anew, or set DATABASE_URL.`,
       )
     }
-    // As root, others may pass through, so that the server's user reaches its data; they may not look around.
-    if (me === uid) await chmod(directory, me === 0 ? 0o711 : 0o700)
-    await writeFile(join(directory, '.gitignore'), '*\n')
+    // Only in a directory of our own making: the caller may have named one that holds other things.
+    if ((await readdir(directory)).length === 0) {
+      if (me === uid) await chmod(directory, mode)
+      await writeFile(join(directory, '.gitignore'), '*\n', { flag: 'wx' }).catch(unlessPresent)
+    }
     for (const name of ['claims', 'holders']) {
-      await mkdir(join(directory, name), { recursive: true })
+      await mkdir(join(directory, name)).catch(unlessPresent)
       if (me === 0) await chown(join(directory, name), uid, gid)
     }
     return directory
@@ -61,8 +66,12 @@ export async function prepareDirectory(wanted: string): Promise<string> {
 /** Finds the home, or makes one. Only under the claim. */
 export async function findPlace(directory: string): Promise<Place> {
   const user = await findServerUser(directory)
-  const home = user === undefined ? directory : await findHome(directory, user)
-  return { directory, home, data: join(home, 'data'), user }
+  if (user === undefined) return { directory, home: directory, data: join(directory, 'data'), user }
+  const home = await findHome(directory, user)
+  const data = join(home, 'data')
+  // PostgreSQL insists on running as the owner of its data, and users come and go on a machine.
+  const owner = await stat(data).catch(() => undefined)
+  return { directory, home, data, user: owner === undefined ? user : { uid: owner.uid, gid: owner.gid } }
 }
 
 /** The superuser's password; made and kept, readable by its owner alone, when there is none yet. */
@@ -144,7 +153,8 @@ function homeName(directory: string): string {
 /** Only root may write to a base: nobody else can have put a home there for us to find. */
 async function isSafeBase(base: string, user: ServerUser): Promise<boolean> {
   try {
-    await mkdir(base, { recursive: true, mode: 0o711 })
+    // Made only when it is missing, and passable whatever our umask says.
+    if ((await mkdir(base, { recursive: true })) !== undefined) await chmod(base, 0o711)
     const { uid, mode } = await stat(base)
     return uid === 0 && (mode & 0o022) === 0 && (await canServe(base, user))
   } catch {
@@ -164,6 +174,10 @@ async function canServe(directory: string, user: ServerUser): Promise<boolean> {
   } finally {
     await rm(probe, { recursive: true, force: true })
   }
+}
+
+function unlessPresent(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EEXIST') throw error
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -27,6 +27,12 @@ const pollMs = 10
 // Recovery after a crash replays at most the log of two checkpoints.
 const startTimeoutMs = 120_000
 const answerTimeoutMs = 5_000
+const orphansTimeoutMs = 10_000
+
+/** The path of the Unix socket in a socket directory. */
+export function socketPath(directory: string, port: number): string {
+  return join(directory, `.s.PGSQL.${port}`)
+}
 
 /** What the record says, whether or not it still holds. */
 export async function readRecord(data: string): Promise<Postmaster | undefined> {
@@ -71,7 +77,7 @@ export async function awaitReady(data: string): Promise<Postmaster | undefined> 
 export function answers({ socketDirectory, port }: Postmaster): Promise<boolean> {
   return new Promise((resolve) => {
     const target =
-      socketDirectory === undefined ? { host: '127.0.0.1', port } : { path: `${socketDirectory}/.s.PGSQL.${port}` }
+      socketDirectory === undefined ? { host: '127.0.0.1', port } : { path: socketPath(socketDirectory, port) }
     const socket = connect(target)
     const settle = (answer: boolean) => {
       socket.destroy()
@@ -95,12 +101,26 @@ export interface StartOptions {
 }
 
 /**
- * Starts the server and waits until it is ready for connections. Only under the claim. It is in a process group of its
+ * Starts the server and waits until it is ready for connections. Only under the claim. Backends that outlived a killed
+ * server keep their data in use until they notice; they are given ten seconds. The server is in a process group of its
  * own: Ctrl-C in a terminal goes to the whole group, and the database must outlive the drain of its clients.
  * @throws {ConfigInvalid} when it ends instead, with the end of its log.
  */
-export async function startPostmaster({ postgres, data, user, settings, logFile }: StartOptions): Promise<Postmaster> {
-  await removeForeignRecord(data)
+export async function startPostmaster(options: StartOptions): Promise<Postmaster> {
+  await removeForeignRecord(options.data)
+  const giveUpAt = performance.now() + orphansTimeoutMs
+  for (;;) {
+    try {
+      return await startOnce(options)
+    } catch (error) {
+      const inUse = error instanceof ConfigInvalid && error.message.includes('is still in use')
+      if (!inUse || performance.now() > giveUpAt) throw error
+      await sleep(100)
+    }
+  }
+}
+
+async function startOnce({ postgres, data, user, settings, logFile }: StartOptions): Promise<Postmaster> {
   await rename(logFile, `${logFile}.previous`).catch(() => {})
   const log = await open(logFile, 'w', 0o600)
   try {
@@ -140,26 +160,17 @@ export async function stopPostmaster(data: string): Promise<void> {
   if (found !== undefined) await stopProcess(identityOf(found.pid))
 }
 
-/** The same for a server known by the identity of its process. */
-export async function stopProcess(identity: string): Promise<void> {
-  if (!isAlive(identity)) return
-  const pid = Number(identity.split('-')[0])
-  for (const [signal, timeoutMs] of [
-    ['SIGINT', 15_000],
-    ['SIGQUIT', 10_000],
-    ['SIGKILL', 10_000],
-  ] as const) {
+/** The same for a server known by the identity of its process; `timeoutsMs` is how long each of the three has. */
+export async function stopProcess(identity: string, timeoutsMs = [15_000, 10_000, 10_000]): Promise<void> {
+  for (const [step, signal] of (['SIGINT', 'SIGQUIT', 'SIGKILL'] as const).entries()) {
+    if (!isAlive(identity)) return
     try {
-      process.kill(pid, signal)
+      process.kill(Number(identity.split('-')[0]), signal)
     } catch {
       // It ended by itself.
     }
-    const giveUpAt = performance.now() + timeoutMs
-    while (isAlive(identity)) {
-      if (performance.now() > giveUpAt) break
-      await sleep(pollMs)
-    }
-    if (!isAlive(identity)) return
+    const giveUpAt = performance.now() + (timeoutsMs[step] ?? 0)
+    while (isAlive(identity) && performance.now() < giveUpAt) await sleep(pollMs)
   }
 }
 

