@@ -23,6 +23,11 @@ export interface Config<TSchema extends Record<string, unknown> = Record<string,
   readonly observe?: Observer | readonly Observer[] | undefined
   /** Shown in pg_stat_activity. Default `rivulet`. */
   readonly applicationName?: string | undefined
+  /**
+   * Remembers where each session was asked for, for deadlock and leak reports; costs some microseconds a session.
+   * Default: true, unless NODE_ENV is production.
+   */
+  readonly traceSessions?: boolean | undefined
   /** A session that holds its connection this many milliseconds without a statement is reported. Default 30,000; 0: off. */
   readonly idleSessionMs?: number | undefined
 }

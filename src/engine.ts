@@ -237,6 +237,7 @@ function createCore<TSchema extends Schema>(
     publish,
     channels,
     current: new AsyncLocalStorage<Running>(),
+    traceSessions: config.traceSessions ?? environment('NODE_ENV') !== 'production',
     ownsServerSession: config.pooler !== 'transaction',
     create: (channel, scope) => new TaskSession<TSchema>(runtime as never, channel, scope),
   }
@@ -293,7 +294,17 @@ async function serverFor(url: string | undefined): Promise<{ readonly url: strin
   return openEmbeddedServer()
 }
 
-const configKeys = ['schema', 'url', 'pool', 'pooler', 'casing', 'observe', 'applicationName', 'idleSessionMs']
+const configKeys = [
+  'schema',
+  'url',
+  'pool',
+  'pooler',
+  'casing',
+  'observe',
+  'applicationName',
+  'traceSessions',
+  'idleSessionMs',
+]
 
 function checkConfig(config: Config): void {
   if (typeof config !== 'object' || config === null)

@@ -25,7 +25,7 @@ import { OverloadWatch } from './overload.ts'
 /** A task that holds a connection and may ask for another one: what deadlock detection needs to know of it. */
 export interface Holder {
   readonly label: string | undefined
-  /** Where the holder asked for its connection, as a stack trace. */
+  /** Where the holder asked for its connection: a stack frame. */
   readonly acquiredAt: string
 }
 

@@ -41,8 +41,8 @@ export interface ChannelOptions {
   /** False behind a transaction pooler: no named statements, no settings outside transactions. */
   readonly ownsServerSession: boolean
   readonly queueMs: number
-  /** Captured when the connection was asked for; formatted only if somebody wants to see it. */
-  readonly trace: { readonly stack?: string }
+  /** Captured when the connection was asked for, if traces are on; formatted only if somebody wants to see it. */
+  readonly trace: { readonly stack?: string } | undefined
 }
 
 export class Channel {
@@ -69,9 +69,8 @@ export class Channel {
   readonly #ownsServerSession: boolean
   readonly #queueMs: number
   readonly #startedAt = performance.now()
-  readonly #trace: { readonly stack?: string }
+  readonly #trace: { readonly stack?: string } | undefined
   readonly #deferred: Deferred[] = []
-  readonly #rejecters = new Set<(error: RivuletError) => void>()
   readonly #settled: (() => void)[] = []
   /** statement_timeout of the running transaction, where we set one. */
   #localTimeoutMs: number | undefined
@@ -85,7 +84,7 @@ export class Channel {
 
   /** Where the task asked for its connection, for leak and deadlock reports. */
   get acquiredAt(): string {
-    return callSite(this.#trace.stack)
+    return this.#trace ? callSite(this.#trace.stack) : 'unknown place: see traceSessions'
   }
 
   constructor(connection: Connection, options: ChannelOptions) {
@@ -208,8 +207,6 @@ export class Channel {
     this.#doomed = error
     this.retire = retire
     if (this.connection.inFlight > 0) this.#cancelling = this.#stopOnServer(scope?.deadline?.timeoutMs ?? Infinity)
-    for (const reject of this.#rejecters) reject(error)
-    this.#rejecters.clear()
   }
 
   get doomed(): RivuletError | undefined {
@@ -250,24 +247,25 @@ export class Channel {
 
   #track(text: string | undefined, answer: Promise<Result>): Promise<Result> {
     const startedAt = this.#begin()
-    return new Promise((resolve, reject) => {
-      this.#rejecters.add(reject)
-      answer.then(
-        (result) => {
-          if (text !== undefined && changesSession(result.command, text)) this.retire ??= 'session state changed'
-          this.#publishStatement(text, startedAt, undefined)
-          this.#rejecters.delete(reject)
-          this.#end()
-          resolve(result)
-        },
-        (error: unknown) => {
-          this.#publishStatement(text, startedAt, error)
-          this.#rejecters.delete(reject)
-          this.#end()
-          reject(this.#failed(error))
-        },
-      )
-    })
+    return answer.then(
+      (result) => {
+        this.#end()
+        if (text !== undefined) this.#answered(text, result.command, startedAt)
+        // Stopped too late: it ran, but the task it ran for has been given up.
+        if (this.#doomed) throw this.#doomed
+        return result
+      },
+      (error: unknown) => {
+        this.#end()
+        if (text !== undefined) this.#publishStatement(text, startedAt, error)
+        throw this.#failed(error)
+      },
+    )
+  }
+
+  #answered(text: string, command: string, startedAt: number): void {
+    if (this.retire === undefined && changesSession(command, text)) this.retire = 'session state changed'
+    this.#publishStatement(text, startedAt, undefined)
   }
 
   #begin(): number {
@@ -291,8 +289,7 @@ export class Channel {
     return error
   }
 
-  #publishStatement(text: string | undefined, startedAt: number, error: unknown): void {
-    if (text === undefined) return
+  #publishStatement(text: string, startedAt: number, error: unknown): void {
     this.#publish?.({
       type: 'statement',
       label: this.label,

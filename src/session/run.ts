@@ -6,6 +6,7 @@ import type { AsyncLocalStorage } from 'node:async_hooks'
 import { DeadlineExceeded, RivuletError, UsageError } from '../errors.ts'
 import type { Publish, RetireReason } from '../observe/observation.ts'
 
+import type { Connection } from '../pool/connection.ts'
 import type { Pool } from '../pool/pool.ts'
 import { type CancelReason, raceScope, Scope, type TaskOptions } from '../task/scope.ts'
 import { Channel } from './channel.ts'
@@ -29,6 +30,8 @@ export interface Runtime<TSession extends TaskSession = TaskSession> extends Ses
   readonly current: AsyncLocalStorage<Running>
   /** Channels in use, for leak reports and for closing. */
   readonly channels: Set<Channel>
+  /** Whether to remember where each session was asked for. */
+  readonly traceSessions: boolean
   /** False behind a transaction pooler. */
   readonly ownsServerSession: boolean
 }
@@ -63,9 +66,10 @@ export async function runTask<TSession extends TaskSession, T>(
   task: Task<TSession, T>,
   options: RunOptions,
 ): Promise<Awaited<T>> {
-  const channel = await openChannel(runtime, options)
+  const opening = openChannel(runtime, options)
+  const channel = opening instanceof Channel ? opening : await opening
   const { timing } = options
-  const startedAt = performance.now()
+  const startedAt = timing ? performance.now() : 0
   try {
     return await runOn(runtime, channel, task, options)
   } finally {
@@ -74,15 +78,24 @@ export async function runTask<TSession extends TaskSession, T>(
   }
 }
 
-/** Waits for a connection and opens the channel of a task on it. */
-export async function openChannel(runtime: Runtime, options: RunOptions): Promise<Channel> {
-  const { pool, publish, ownsServerSession } = runtime
-  const { label, scope, timing } = options
+/** Opens the channel of a task: at once on a free connection, else when its turn has come. */
+export function openChannel(runtime: Runtime, options: RunOptions): Channel | Promise<Channel> {
   const askedAt = performance.now()
-  const trace: { stack?: string } = {}
-  Error.captureStackTrace(trace, runTask)
-  const connection = pool.tryAcquire() ?? (await pool.acquire(acquireRequest(runtime, options, trace)))
-  const queueMs = performance.now() - askedAt
+  const trace: { stack?: string } | undefined = runtime.traceSessions ? {} : undefined
+  if (trace) Error.captureStackTrace(trace, openChannel)
+  const open = (connection: Connection) => channelOn(runtime, connection, options, performance.now() - askedAt, trace)
+  const connection = runtime.pool.tryAcquire()
+  return connection ? open(connection) : runtime.pool.acquire(acquireRequest(runtime, options)).then(open)
+}
+
+function channelOn(
+  runtime: Runtime,
+  connection: Connection,
+  { label, scope, timing }: RunOptions,
+  queueMs: number,
+  trace: { stack?: string } | undefined,
+): Channel {
+  const { pool, publish, ownsServerSession } = runtime
   const channel = new Channel(connection, { label, publish, ownsServerSession, queueMs, trace })
   pool.setHolder(connection, channel)
   runtime.channels.add(channel)
@@ -159,11 +172,10 @@ function waitsForCommit(channel: Channel): RivuletError | undefined {
   return channel.phase === 'commit' ? undefined : channel.doomed
 }
 
-function acquireRequest(runtime: Runtime, { label, scope, holder }: RunOptions, trace: { stack?: string }) {
+function acquireRequest(runtime: Runtime, { label, scope, holder }: RunOptions) {
   return {
     label,
     scope,
-    trace,
     holder: holder ?? runtime.current.getStore()?.channel,
     cancelled: (reason: CancelReason, waitedMs: number): RivuletError => {
       if (reason.kind === 'cancelled') {
