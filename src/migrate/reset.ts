@@ -51,7 +51,8 @@ export function isLocal({ host }: Pick<ServerAddress, 'host'>): boolean {
   return host.startsWith('/') || host === 'localhost' || host === '::1' || host.startsWith('127.')
 }
 
-function refuseForeign(address: ServerAddress, named: string | undefined): void {
+/** @throws UsageError unless the database is local, or `named` is its name. */
+export function refuseForeign(address: ServerAddress, named: string | undefined): void {
   if (named !== undefined && named !== address.database) {
     throw new UsageError(
       `the database URL leads to ${JSON.stringify(address.database)}, not to ${JSON.stringify(named)}: nothing was dropped`,

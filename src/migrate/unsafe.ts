@@ -13,9 +13,13 @@ import { child, kindOf, text, type Tree } from './tree.ts'
 export async function readScript(file: string, source: string): Promise<Script> {
   const script = await parseScript(source)
   if (script.statements.length === 0) {
-    throw new MigrationRefused('unsafe', `${file} holds no statement: write it, or undo it with \`drizzle-kit drop\``, {
-      file,
-    })
+    throw new MigrationRefused(
+      'unsafe',
+      `${file} holds no statement, at most comments: write it, or undo it with \`drizzle-kit drop\``,
+      {
+        file,
+      },
+    )
   }
   for (const [index, { tree, line }] of script.statements.entries()) {
     const reason = tree && refusal(tree, script.transactional)

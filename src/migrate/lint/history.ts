@@ -22,16 +22,24 @@ export class History {
   readonly #proven = new Set<string>()
   /** `table.constraint` of those added NOT VALID in the present file. */
   readonly #unvalidated = new Set<string>()
+  /** New name -> old name of the tables that the present file has renamed. */
+  readonly #renamed = new Map<string, string>()
 
   /** Begins the next file: what was made before it may hold rows by now. */
   nextFile(): void {
     this.#new.clear()
     this.#unvalidated.clear()
+    this.#renamed.clear()
   }
 
   /** True when the present file has made the table. */
   isNew(table: string): boolean {
     return this.#new.has(table)
+  }
+
+  /** What the table was called before the present file. */
+  original(table: string): string {
+    return this.#renamed.get(table) ?? table
   }
 
   /** The type of a column, when some file told it. */
@@ -67,6 +75,7 @@ export class History {
   #rename(node: Tree): void {
     const table = relationName(child(node, 'relation'))
     if (this.#new.has(table)) this.#new.add(text(node.newname))
+    else this.#renamed.set(text(node.newname), this.original(table))
   }
 
   #alter(body: Body): void {

@@ -38,7 +38,7 @@ const manyTables: Rule = {
   check: (body, context) => {
     if (!context.transactional) return []
     const earlier = new Set(before(context).flatMap((statement) => exclusiveTables(statement, context)))
-    const added = exclusiveTables(body, context).filter((table) => !earlier.has(table))
+    const added = [...new Set(exclusiveTables(body, context))].filter((table) => !earlier.has(table))
     return earlier.size > 0 ? added.map((table) => `${table} is locked while ${[...earlier].join(', ')} is`) : []
   },
 }
@@ -118,11 +118,11 @@ function exclusiveTables(body: Body, context: Context): readonly string[] {
       // ADD FOREIGN KEY takes SHARE ROW EXCLUSIVE: reads go on.
       return !gentle.has(subtype) && child(definition, 'Constraint')?.contype !== 'CONSTR_FOREIGN'
     })
-    .map(({ table }) => table)
+    .map(({ table }) => context.history.original(table))
 }
 
 function existing(table: string, { history }: Context): readonly string[] {
-  return table === '' || history.isNew(table) ? [] : [table]
+  return table === '' || history.isNew(table) ? [] : [history.original(table)]
 }
 
 function changedTable({ kind, node }: Body): string | undefined {

@@ -1,0 +1,33 @@
+/** Reading option values that have a shape. */
+import { UsageError } from '../errors.ts'
+import type { OptionValues } from './command.ts'
+
+/** The text given for an option; undefined when it was not given. */
+export function textOption(values: OptionValues, name: string): string | undefined {
+  const value = values[name]
+  if (value === '') throw new UsageError(`--${name} needs a value`)
+  return typeof value === 'string' ? value : undefined
+}
+
+/** Whole milliseconds. @throws UsageError for anything else. */
+export function millisecondsOption(values: OptionValues, name: string): number | undefined {
+  const text = textOption(values, name)
+  if (text === undefined) return undefined
+  if (!/^\d{1,10}$/.test(text)) throw new UsageError(`--${name} takes a whole number of milliseconds, not ${text}`)
+  return Number(text)
+}
+
+/** The options of commands that wait for locks. */
+export const waitOptions = { 'lock-timeout': { type: 'string' }, 'max-wait': { type: 'string' } } as const
+
+export const waitHelp = `      --lock-timeout MS   how long a statement may queue for a busy table before the file gives way and is
+                          tried again, so that readers are never held up for longer. Default 1000
+      --max-wait MS       how long to wait in all, for busy tables and for another migrator. Default 600000`
+
+/** Their values. */
+export function waitValues(values: OptionValues) {
+  return {
+    lockTimeoutMs: millisecondsOption(values, 'lock-timeout'),
+    maxWaitMs: millisecondsOption(values, 'max-wait'),
+  }
+}

@@ -1,0 +1,39 @@
+/** `rivulet baseline`: adopts an existing database. */
+import { UsageError } from '../errors.ts'
+import { baselineMigrations } from '../migrate/baseline.ts'
+import { textOption } from './arguments.ts'
+import { type Command, commonHelp, exitCodes } from './command.ts'
+import { count } from './migrate.ts'
+import { withDatabase } from './project.ts'
+
+export const baseline: Command = {
+  name: 'baseline',
+  summary: 'write migrations into the ledger without running them',
+  help: `Usage: rivulet baseline --to NAME [options]
+
+For a database that already has what the migrations make, because it was made by hand or by drizzle-kit push. One that
+drizzle-kit migrate, or Drizzle's migrate(), has kept needs no baseline.
+
+Options:
+      --to NAME           the last migration whose effect the database already has
+      --accept-changed    take over the present text of files that were changed since they were applied
+${commonHelp}
+
+Exit codes: 0 done, 1 failed, 3 files and database contradict each other, 4 another migrator is running
+
+Examples:
+  rivulet baseline --to 0004
+  rivulet verify            # is it really so?`,
+  options: { to: { type: 'string' }, 'accept-changed': { type: 'boolean' } },
+  run: async ({ values, console, signal, project }) => {
+    const to = textOption(values, 'to')
+    if (to === undefined) throw new UsageError('say with --to NAME which migration the database is at')
+    const found = await project()
+    const { adopted, accepted } = await withDatabase(found, (url) =>
+      baselineMigrations(url, { ...found.source, to, acceptChanged: values['accept-changed'] === true, signal }),
+    )
+    for (const name of accepted) console.note(`${name}: its present text is now the applied one`)
+    const text = `Adopted ${count(adopted.length)}. \`rivulet verify\` tells whether the database really has them.`
+    return { exitCode: exitCodes.done, text, json: { adopted, accepted } }
+  },
+}

@@ -1,0 +1,133 @@
+#!/usr/bin/env node
+/**
+ * The `rivulet` command: finds the command, parses its arguments, prints its outcome, and is the only place that ends
+ * the process. Results go to standard output, everything else to standard error; with --json standard output gets
+ * exactly one object, also when something fails.
+ */
+import { parseArgs } from 'node:util'
+import { Cancelled, ConfigInvalid, RivuletError, UsageError } from '../errors.ts'
+import { MigrationRefused } from '../migrate/refusal.ts'
+import { baseline } from './baseline.ts'
+import { type Command, exitCodes, type Outcome } from './command.ts'
+import { Console } from './console.ts'
+import { down } from './down.ts'
+import { generate } from './generate.ts'
+import { lint } from './lint.ts'
+import { migrate } from './migrate.ts'
+import { loadProject } from './project.ts'
+import { reset } from './reset.ts'
+import { seed } from './seed.ts'
+import { status } from './status.ts'
+import { verify } from './verify.ts'
+
+const commands: readonly Command[] = [generate, migrate, status, verify, lint, down, baseline, seed, reset]
+
+const help = `Usage: rivulet COMMAND [options]
+
+${commands.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`).join('\n')}
+
+It works on the project in the current directory: drizzle.config.ts names the schema, the migrations folder and the
+database. Without dbCredentials there, DATABASE_URL is used; without that, the embedded server in .rivulet/.
+
+\`rivulet COMMAND --help\` says more about each.`
+
+const commonOptions = {
+  config: { type: 'string' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const
+
+async function main(args: readonly string[]): Promise<number> {
+  const [name, ...rest] = args
+  const json = args.includes('--json')
+  const console = new Console()
+  const interrupt = new AbortController()
+  const stopped = listen(interrupt)
+  try {
+    if (name === undefined || ['help', '--help', '-h'].includes(name)) {
+      process.stdout.write(`${help}\n`)
+      return name === undefined ? exitCodes.usage : exitCodes.done
+    }
+    const command = commands.find((command) => command.name === name)
+    if (!command) throw new UsageError(`there is no command ${JSON.stringify(name)}; \`rivulet --help\` lists them`)
+    const { values, positionals } = parsed(command, rest)
+    if (values.help === true) {
+      process.stdout.write(`rivulet ${command.name}: ${command.summary}\n\n${command.help}\n`)
+      return exitCodes.done
+    }
+    const project = once(() => loadProject(typeof values.config === 'string' ? values.config : undefined))
+    const outcome = await command.run({ values, positionals, console, signal: interrupt.signal, project })
+    print(outcome, command.name, json)
+    return outcome.exitCode
+  } catch (error) {
+    const exitCode = stopped() ?? exitCodeFor(error)
+    print({ exitCode, text: '', json: { error: errorJson(error) } }, name ?? '', json)
+    console.note(`${console.style('red', 'rivulet:')} ${messageOf(error)}`)
+    return exitCode
+  }
+}
+
+function parsed(command: Command, args: readonly string[]) {
+  try {
+    const options = { ...command.options, ...commonOptions }
+    return parseArgs({ args: [...args], options, allowPositionals: command.takesFiles === true, strict: true })
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause)
+    throw new UsageError(`${message}\n\`rivulet ${command.name} --help\` lists what it takes`, { cause })
+  }
+}
+
+function print({ exitCode, text, json }: Outcome, command: string, asJson: boolean): void {
+  if (asJson) process.stdout.write(`${JSON.stringify({ command, exitCode, ...json }, undefined, 2)}\n`)
+  else if (text !== '') process.stdout.write(`${text}\n`)
+}
+
+const refusalCodes = {
+  pending: exitCodes.pending,
+  inconsistent: exitCodes.inconsistent,
+  locked: exitCodes.locked,
+  unsafe: exitCodes.failed,
+} as const
+
+function exitCodeFor(error: unknown): number {
+  if (error instanceof MigrationRefused) return refusalCodes[error.reason]
+  if (error instanceof UsageError || error instanceof ConfigInvalid || error instanceof Cancelled)
+    return exitCodes.usage
+  return exitCodes.failed
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof RivuletError) return error.message
+  // Not an error of ours: whoever has to mend it needs to know where it came from.
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
+function errorJson(error: unknown): Record<string, unknown> {
+  if (!(error instanceof RivuletError)) return { code: 'unexpected', message: messageOf(error) }
+  const { code, message, ...rest } = error
+  return { ...rest, code, message, cause: undefined }
+}
+
+/** The first signal asks the command to stop; a second one does not wait for it. Answers the exit code of a signal. */
+function listen(interrupt: AbortController): () => number | undefined {
+  let code: number | undefined
+  const on = (signal: NodeJS.Signals, exitCode: number) =>
+    process.on(signal, () => {
+      if (code !== undefined) process.exit(exitCode)
+      code = exitCode
+      process.stderr.write('\nstopping …\n')
+      interrupt.abort(new Cancelled('interrupted'))
+    })
+  on('SIGINT', exitCodes.interrupted)
+  on('SIGTERM', exitCodes.terminated)
+  return () => code
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => (made ??= make())
+}
+
+const exitCode = await main(process.argv.slice(2))
+// What was printed may still be on its way; whatever a config or a seed has left open must not keep the process alive.
+process.stdout.write('', () => process.exit(exitCode))

@@ -1,0 +1,71 @@
+/** `rivulet migrate`: applies what is pending. */
+import { applyMigrations, planMigrations, type PlannedMigration } from '../migrate/apply.ts'
+import { textOption, waitHelp, waitOptions, waitValues } from './arguments.ts'
+import { type Command, commonHelp, exitCodes } from './command.ts'
+import { reporter } from './progress.ts'
+import { withDatabase } from './project.ts'
+
+export const migrate: Command = {
+  name: 'migrate',
+  summary: 'apply the pending migrations',
+  help: `Usage: rivulet migrate [options]
+
+Each file runs in a transaction of its own; one that holds CREATE INDEX CONCURRENTLY, or begins with the comment
+-- rivulet:no-transaction, runs without. Only one migrator works at a time: others wait, then find nothing left to do.
+
+Options:
+      --to NAME           stop after this migration (its name, or its number)
+      --dry-run           print the SQL that would run, change nothing
+      --out-of-order      also apply files that are older than the newest applied one
+${waitHelp}
+${commonHelp}
+
+Exit codes: 0 up to date, 1 a statement failed, 3 files and database contradict each other, 4 a lock was not to be had
+
+Examples:
+  rivulet migrate
+  rivulet migrate --dry-run
+  rivulet migrate --to 0007 --lock-timeout 500`,
+  options: {
+    to: { type: 'string' },
+    'dry-run': { type: 'boolean' },
+    'out-of-order': { type: 'boolean' },
+    ...waitOptions,
+  },
+  run: async ({ values, console, signal, project }) => {
+    const found = await project()
+    const options = {
+      ...found.source,
+      ...waitValues(values),
+      to: textOption(values, 'to'),
+      outOfOrder: values['out-of-order'] === true,
+      signal,
+      onProgress: reporter(console),
+    }
+    return withDatabase(found, async (url) => {
+      if (values['dry-run']) {
+        const plan = await planMigrations(url, options)
+        return { exitCode: exitCodes.done, text: planText(plan), json: { dryRun: true, migrations: plan } }
+      }
+      const { applied } = await applyMigrations(url, options)
+      const text = applied.length === 0 ? 'Nothing to apply.' : `Applied ${count(applied.length)}.`
+      return { exitCode: exitCodes.done, text, json: { applied } }
+    })
+  },
+}
+
+function planText(plan: readonly PlannedMigration[]): string {
+  if (plan.length === 0) return '-- nothing to apply'
+  return plan
+    .map(({ name, transactional, statements }) => {
+      const sql = statements.map(({ text }) => `${text};`)
+      const lines = transactional ? ['begin;', ...sql, 'commit;'] : sql
+      return [`-- ${name}.sql${transactional ? '' : ' (without a transaction)'}`, ...lines].join('\n')
+    })
+    .join('\n\n')
+}
+
+/** `1 migration`, `2 migrations`. */
+export function count(number: number): string {
+  return `${number} migration${number === 1 ? '' : 's'}`
+}

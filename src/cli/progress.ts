@@ -1,0 +1,43 @@
+/** The migrator's progress as lines for people. */
+import type { MigrationProgress, OnProgress } from '../migrate/progress.ts'
+import { type Console, duration } from './console.ts'
+
+/** Prints what happens, a line an event; statements only when they are many or slow enough to be worth it. */
+export function reporter(console: Console, done = 'applied'): OnProgress {
+  return (progress) => {
+    const line = describe(progress, done)
+    if (line === undefined) return
+    console.note(progress.type === 'applied' ? console.style('green', line) : console.style('dim', line))
+  }
+}
+
+function describe(progress: MigrationProgress, done: string): string | undefined {
+  switch (progress.type) {
+    case 'waiting for lock': {
+      const { holderPid, holder, waitedMs } = progress
+      const who = holderPid === undefined ? 'somebody else' : `backend ${holderPid}${holder ? ` (${holder})` : ''}`
+      return `waiting: ${who} is migrating this database (${duration(waitedMs)} so far)`
+    }
+    case 'started': {
+      const { file, statements, transactional } = progress
+      const how = transactional ? '' : ', without a transaction'
+      return `${file}: ${statements} statement${statements === 1 ? '' : 's'}${how}`
+    }
+    case 'gave way': {
+      const { file, statement, delayMs, oldest } = progress
+      const who = oldest
+        ? `; the oldest open transaction is that of backend ${oldest.pid}` +
+          `${oldest.application && ` (${oldest.application})`}, ${duration(oldest.ageMs)} old`
+        : ''
+      return `${file}: statement ${statement} found its table busy${who}; trying again in ${duration(delayMs)}`
+    }
+    case 'invalid index dropped':
+      return `${progress.file}: dropped the invalid index ${progress.index} that a broken-off run had left; building it anew`
+    case 'resumed':
+      return `${progress.file}: an earlier run was broken off; going on with statement ${progress.statement}`
+    case 'applied':
+      return `${progress.file}: ${done} in ${duration(progress.durationMs)}`
+    default:
+      return undefined
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * The project in the current directory as its `drizzle.config.ts` describes it: schema, migrations folder, ledger,
+ * database. The file is TypeScript of the user's, so it is loaded through tsx; nothing of it is run twice.
+ */
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { environment, parseDatabaseUrl } from '../config.ts'
+import { ConfigInvalid } from '../errors.ts'
+import type { MigrationSource } from '../migrate/apply.ts'
+
+/** What the commands need to know of a project. */
+export interface Project {
+  readonly configPath: string
+  readonly directory: string
+  /** Where migrations are and how the ledger is called. */
+  readonly source: MigrationSource
+  /** `schema` of the config: files, folders or patterns, relative to the directory. */
+  readonly schema: readonly string[]
+  readonly casing: 'snake_case' | 'camelCase' | undefined
+  /** The config's credentials, else DATABASE_URL; undefined: the embedded server. */
+  readonly url: string | undefined
+}
+
+const configNames = ['drizzle.config.ts', 'drizzle.config.js', 'drizzle.config.mjs', 'drizzle.config.json']
+
+/** Loads the config. @throws ConfigInvalid that says what is wrong with it. */
+export async function loadProject(given: string | undefined): Promise<Project> {
+  const configPath = findConfig(given)
+  const config = await loadConfig(configPath)
+  const directory = dirname(configPath)
+  if (config.dialect !== 'postgresql') {
+    throw new ConfigInvalid(
+      `${basename(configPath)} has ${config.dialect === undefined ? 'no dialect' : `the dialect ${String(config.dialect)}`}: ` +
+        "Rivulet migrates `dialect: 'postgresql'`",
+    )
+  }
+  const schema = [config.schema ?? []].flat().filter((path): path is string => typeof path === 'string')
+  const { schema: ledgerSchema, table } = record(config.migrations)
+  return {
+    configPath,
+    directory,
+    source: {
+      folder: resolve(directory, textOf(config.out) ?? 'drizzle'),
+      ledger: { schema: textOf(ledgerSchema), table: textOf(table) },
+    },
+    schema,
+    casing: config.casing === 'snake_case' || config.casing === 'camelCase' ? config.casing : undefined,
+    url: urlOf(config) ?? environment('DATABASE_URL'),
+  }
+}
+
+/** Runs `work` with the URL of the project's database, starting the embedded server when there is no other. */
+export async function withDatabase<T>(project: Project, work: (url: string) => Promise<T>): Promise<T> {
+  if (project.url !== undefined) {
+    parseDatabaseUrl(project.url)
+    return work(project.url)
+  }
+  const { openEmbeddedServer } = await import('../embedded/server.ts')
+  const server = await openEmbeddedServer({ directory: join(project.directory, '.rivulet') })
+  try {
+    return await work(server.url)
+  } finally {
+    await server.stop()
+  }
+}
+
+function findConfig(given: string | undefined): string {
+  if (given !== undefined) {
+    const path = resolve(given)
+    if (!existsSync(path)) throw new ConfigInvalid(`there is no config file at ${path}`)
+    return path
+  }
+  const path = configNames.map((name) => resolve(name)).find((candidate) => existsSync(candidate))
+  if (path !== undefined) return path
+  throw new ConfigInvalid(
+    `there is no drizzle.config.ts in ${process.cwd()}: run this in the project's directory, or name the file with --config`,
+  )
+}
+
+async function loadConfig(path: string): Promise<Record<string, unknown>> {
+  try {
+    if (path.endsWith('.json')) return record(JSON.parse(await readFile(path, 'utf8')))
+    return record(defaultExport(await importModule(path)))
+  } catch (cause) {
+    throw new ConfigInvalid(`${path} cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    })
+  }
+}
+
+/** Imports a TypeScript or JavaScript module of the user's. */
+export async function importModule(path: string): Promise<Record<string, unknown>> {
+  const { tsImport } = await import('tsx/esm/api')
+  return record(await tsImport(pathToFileURL(path).href, import.meta.url))
+}
+
+/** The default export; a CommonJS module compiled from one has it a level deeper. */
+export function defaultExport(module: Record<string, unknown>): unknown {
+  const exported = module.default
+  return typeof exported === 'object' && exported !== null && 'default' in exported ? exported.default : exported
+}
+
+/** drizzle-kit takes a URL or its parts. https://orm.drizzle.team/docs/drizzle-config-file#dbcredentials */
+function urlOf(config: Record<string, unknown>): string | undefined {
+  if (config.driver !== undefined) {
+    throw new ConfigInvalid(
+      `the driver ${String(config.driver)} is not supported: Rivulet speaks to a PostgreSQL server`,
+    )
+  }
+  const credentials = record(config.dbCredentials)
+  if (Object.keys(credentials).length === 0) return undefined
+  const url = textOf(credentials.url)
+  if (url !== undefined) return url
+  const { host, port, user, password, database, ssl } = credentials
+  if (textOf(host) === undefined || textOf(database) === undefined) {
+    throw new ConfigInvalid('dbCredentials needs a url, or a host and a database (is an environment variable unset?)')
+  }
+  const part = (value: unknown) => encodeURIComponent(textOf(value) ?? '')
+  const who = user === undefined ? '' : `${part(user)}${password === undefined ? '' : `:${part(password)}`}@`
+  const mode = sslMode(ssl)
+  return (
+    `postgres://${who}${textOf(host)}${port === undefined ? '' : `:${String(port)}`}/${part(database)}` +
+    (mode === undefined ? '' : `?sslmode=${mode}`)
+  )
+}
+
+function sslMode(ssl: unknown): string | undefined {
+  if (ssl === undefined) return undefined
+  if (ssl === false) return 'disable'
+  if (ssl === 'verify-full' || ssl === 'prefer' || ssl === 'require') return ssl
+  if (ssl === 'allow') return 'prefer'
+  // Node's TLS checks certificates unless told not to.
+  return record(ssl).rejectUnauthorized === false ? 'require' : 'verify-full'
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
+}

@@ -1,0 +1,59 @@
+/** `rivulet reset`: empties a development database, migrates it, and seeds it if asked. */
+import { parseDatabaseUrl } from '../config.ts'
+import { applyMigrations } from '../migrate/apply.ts'
+import { emptyDatabase, refuseForeign } from '../migrate/reset.ts'
+import { textOption } from './arguments.ts'
+import { type Command, commonHelp, exitCodes } from './command.ts'
+import { count } from './migrate.ts'
+import { reporter } from './progress.ts'
+import { withDatabase } from './project.ts'
+import { findSeed, runSeed } from './seed.ts'
+
+export const reset: Command = {
+  name: 'reset',
+  summary: 'drop everything in a development database, then migrate',
+  help: `Usage: rivulet reset [options]
+
+For development: drops every schema with all data, then applies all migrations. A database on another machine is refused
+unless it is named.
+
+Options:
+      --seed              then run the seed (see rivulet seed --help)
+      --file FILE         the seed module
+      --database NAME     yes, the database of this name, wherever it is
+  -y, --yes               do not ask
+${commonHelp}
+
+Exit codes: 0 done, 1 failed, 4 another migrator is running, 64 refused or not confirmed
+
+Examples:
+  rivulet reset
+  rivulet reset --yes --seed
+  rivulet reset --yes --database staging`,
+  options: {
+    seed: { type: 'boolean' },
+    file: { type: 'string' },
+    database: { type: 'string' },
+    yes: { type: 'boolean', short: 'y' },
+  },
+  run: async ({ values, console, signal, project }) => {
+    const found = await project()
+    const seedFile = values.seed === true ? await findSeed(found, textOption(values, 'file')) : undefined
+    return withDatabase(found, async (url) => {
+      const { database } = parseDatabaseUrl(url)
+      const named = textOption(values, 'database')
+      refuseForeign(parseDatabaseUrl(url), named)
+      if (values.yes !== true) {
+        await console.confirm(`Everything in the database ${database} will be dropped.`, '--yes', signal)
+      }
+      const onProgress = reporter(console)
+      const { dropped } = await emptyDatabase(url, { ...found.source, database: named, signal, onProgress })
+      console.note(`dropped everything in ${database}`)
+      const { applied } = await applyMigrations(url, { ...found.source, signal, onProgress })
+      if (seedFile !== undefined) await runSeed(found, url, seedFile)
+      const seeded = seedFile === undefined ? '' : ' and seeded'
+      const text = `Applied ${count(applied.length)} to the empty database${seeded}.`
+      return { exitCode: exitCodes.done, text, json: { dropped, applied, seeded: seedFile !== undefined } }
+    })
+  },
+}

@@ -1,0 +1,65 @@
+/** The files that `schema` in the Drizzle config means: files, folders, and patterns with * and **. */
+import { readdir, stat } from 'node:fs/promises'
+import { join, relative, resolve, sep } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { ConfigInvalid } from '../errors.ts'
+import type { Project } from './project.ts'
+
+const source = /(?<!\.d)\.[cm]?[jt]s$/
+
+/** Their absolute paths. @throws ConfigInvalid for an entry that matches nothing. */
+export async function schemaFiles({ directory, schema }: Pick<Project, 'directory' | 'schema'>): Promise<string[]> {
+  const found = await Promise.all(
+    schema.map(async (entry) => {
+      const files = entry.includes('*') ? await matching(directory, entry) : await named(resolve(directory, entry))
+      if (files.length === 0) throw new ConfigInvalid(`schema in the Drizzle config: ${entry} matches no file`)
+      return files
+    }),
+  )
+  return [...new Set(found.flat())]
+}
+
+/** Imports TypeScript modules together, so that what they share is shared. */
+export async function loadModules(paths: readonly string[]): Promise<Record<string, unknown>[]> {
+  const { register } = await import('tsx/esm/api')
+  const loader = register({ namespace: 'rivulet' })
+  try {
+    const modules: Record<string, unknown>[] = []
+    for (const path of paths) {
+      modules.push((await loader.import(pathToFileURL(path).href, import.meta.url)) as Record<string, unknown>)
+    }
+    return modules
+  } finally {
+    await loader.unregister()
+  }
+}
+
+async function named(path: string): Promise<string[]> {
+  const found = await stat(path).catch(() => undefined)
+  if (found === undefined) return []
+  return found.isDirectory() ? walk(path) : [path]
+}
+
+async function matching(directory: string, pattern: string): Promise<string[]> {
+  const fixed = pattern.slice(0, pattern.indexOf('*')).replace(/[^/]*$/, '')
+  const regex = new RegExp(
+    `^${pattern
+      .replace(/^\.\//, '')
+      .replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
+      .replaceAll(/\*\*\/|\*/g, (star) => (star === '*' ? '[^/]*' : '(?:.*/)?'))}$`,
+  )
+  const files = await walk(resolve(directory, fixed || '.'))
+  return files.filter((file) => regex.test(relative(directory, file).split(sep).join('/')))
+}
+
+async function walk(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { withFileTypes: true }).catch(() => [])
+  const nested = await Promise.all(
+    entries.map((entry) => {
+      const path = join(directory, entry.name)
+      if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : walk(path)
+      return source.test(entry.name) ? [path] : []
+    }),
+  )
+  return nested.flat().sort()
+}

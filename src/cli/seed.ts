@@ -1,0 +1,73 @@
+/** `rivulet seed`: runs the project's seed, a module that exports a function of an engine. */
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join, relative, resolve } from 'node:path'
+import { UsageError } from '../errors.ts'
+import { textOption } from './arguments.ts'
+import { type Command, commonHelp, exitCodes } from './command.ts'
+import { type Project, withDatabase } from './project.ts'
+import { loadModules, schemaFiles } from './schema-files.ts'
+
+export const seed: Command = {
+  name: 'seed',
+  summary: 'fill the database with the data of the seed module',
+  help: `Usage: rivulet seed [options]
+
+The seed is a module of yours whose default export, or export named seed, is an async function that takes an engine:
+  export default async ({ session }: Engine) => { await session(({ db }) => db.insert(customers).values(…)) }
+It is found at --file, else where package.json says: "rivulet": { "seed": "path/to/seed.ts" }.
+
+Options:
+      --file FILE         the seed module
+${commonHelp}
+
+Exit codes: 0 done, 1 failed, 64 there is no seed module
+
+Examples:
+  rivulet seed
+  rivulet seed --file scripts/seed.ts`,
+  options: { file: { type: 'string' } },
+  run: async ({ values, project }) => {
+    const found = await project()
+    const file = await findSeed(found, textOption(values, 'file'))
+    await withDatabase(found, (url) => runSeed(found, url, file))
+    const shown = relative('', file)
+    return { exitCode: exitCodes.done, text: `Seeded with ${shown}.`, json: { seed: shown } }
+  },
+}
+
+/** The seed module's path. @throws UsageError when there is none. */
+export async function findSeed({ directory }: Project, given: string | undefined): Promise<string> {
+  const path = given === undefined ? await configured(directory) : resolve(given)
+  if (path === undefined) {
+    throw new UsageError('there is no seed: give --file FILE, or set "rivulet": { "seed": "FILE" } in package.json')
+  }
+  if (!existsSync(path)) throw new UsageError(`there is no seed module at ${path}`)
+  return path
+}
+
+async function configured(directory: string): Promise<string | undefined> {
+  const text = await readFile(join(directory, 'package.json'), 'utf8').catch(() => '{}')
+  const { rivulet } = JSON.parse(text) as { rivulet?: { seed?: unknown } }
+  return typeof rivulet?.seed === 'string' ? resolve(directory, rivulet.seed) : undefined
+}
+
+/** Opens an engine on the database and hands it to the seed. */
+export async function runSeed(project: Project, url: string, file: string): Promise<void> {
+  // One import for both: the seed must meet the very tables that the engine knows.
+  const [seedModule, ...schemaModules] = await loadModules([file, ...(await schemaFiles(project))])
+  const run = seedModule?.seed ?? seedModule?.default
+  if (typeof run !== 'function') {
+    throw new UsageError(`${file} exports no function named seed, and none by default`)
+  }
+  const schema = Object.assign({}, ...schemaModules) as Record<string, unknown>
+  const casing = project.casing === undefined ? {} : { casing: project.casing }
+  // Late, so that the other commands need not load the engine.
+  const { openEngine } = await import('../engine.ts')
+  const engine = await openEngine({ schema, url, ...casing })
+  try {
+    await (run as (given: typeof engine) => Promise<unknown>)(engine)
+  } finally {
+    await engine.close()
+  }
+}
