@@ -21,7 +21,7 @@ export const oids = {
 } as const
 
 /** A parameter whose type the value itself tells; postgres.js sends `type` along in Parse. */
-interface TypedParameter {
+export interface TypedParameter {
   readonly value: string
   readonly type: number
 }

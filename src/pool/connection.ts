@@ -12,7 +12,7 @@ import postgres from 'postgres'
 import { describeAddress, type ServerAddress } from '../config.ts'
 import { ConfigInvalid, ConnectionLost, RivuletError, UsageError } from '../errors.ts'
 import { fromServerError, isServerError } from '../sqlstate.ts'
-import { encodeParameter, installCodecs } from './codec.ts'
+import { encodeParameter, installCodecs, type TypedParameter } from './codec.ts'
 import { openSocket, sendCancelRequest } from './socket.ts'
 
 /** Rows as the driver gives them: objects by column name, or arrays by position. */
@@ -41,6 +41,10 @@ export const maxParameters = 65_533
 /** Milliseconds a close may take before the socket is destroyed. */
 const closeGraceMs = 1000
 
+// `simple: false` keeps even a statement without parameters to the extended protocol: one statement, never a script.
+const preparedStatement = { prepare: true, simple: false } as postgres.UnsafeQueryOptions
+const unpreparedStatement = { prepare: false, simple: false } as postgres.UnsafeQueryOptions
+
 type Client = postgres.Sql<Record<string, never>>
 type Backend = { readonly pid: number; readonly secret: number }
 
@@ -61,6 +65,7 @@ export class Connection {
   readonly #backend: Backend
   readonly #prepared = new Set<string>()
   readonly #tail: StatusTail
+  readonly #typed: (parameter: TypedParameter) => unknown
   readonly #quiet: (() => void)[] = []
   #closing: Promise<void> | undefined
   readonly #closed: Promise<void>
@@ -71,6 +76,7 @@ export class Connection {
     this.#address = address
     this.#backend = backend
     this.backendPid = backend.pid
+    this.#typed = ({ value, type }) => client.typed(value as never, type)
     this.#tail = new StatusTail(socket)
     this.#closed = new Promise((resolve) => {
       socket.once('close', () => {
@@ -108,14 +114,16 @@ export class Connection {
       )
     }
     const prepare = options.prepare === true
-    let encoded: unknown[]
+    const encoded: unknown[] = Array.from({ length: parameters.length })
     try {
-      encoded = this.#encode(parameters)
+      for (let index = 0; index < encoded.length; index++) {
+        encoded[index] = encodeParameter(parameters[index], index + 1, this.#typed)
+      }
     } catch (error) {
       return Promise.reject(error)
     }
     if (prepare) this.#prepared.add(text)
-    const pending = this.#unsafe(text, encoded, prepare)
+    const pending = this.#client.unsafe(text, encoded as never[], prepare ? preparedStatement : unpreparedStatement)
     return this.#settle((options.arrays ? pending.values() : pending) as unknown as PromiseLike<Result>)
   }
 
@@ -151,16 +159,6 @@ export class Connection {
     this.#socket.destroy()
   }
 
-  #encode(parameters: readonly unknown[]): unknown[] {
-    const typed = this.#client.typed as unknown as (value: string, oid: number) => unknown
-    return parameters.map((value, index) => encodeParameter(value, index + 1, ({ value, type }) => typed(value, type)))
-  }
-
-  #unsafe(text: string, parameters: unknown[], prepare: boolean) {
-    // `simple: false` keeps even a statement without parameters to the extended protocol: one statement, never a script.
-    return this.#client.unsafe(text, parameters as never[], { prepare, simple: false } as postgres.UnsafeQueryOptions)
-  }
-
   async #close(): Promise<void> {
     this.lose(new ConnectionLost('the connection is being closed'))
     const timer = setTimeout(() => this.#socket.destroy(), closeGraceMs)
@@ -171,26 +169,31 @@ export class Connection {
     clearTimeout(timer)
   }
 
-  async #settle(pending: PromiseLike<Result>): Promise<Result> {
-    this.#refuseLost()
-    this.inFlight += 1
-    try {
-      return await pending
-    } catch (error) {
-      throw this.#translate(error)
-    } finally {
-      this.#answered()
+  #settle(pending: PromiseLike<Result>): Promise<Result> {
+    if (this.lost) {
+      const { lost } = this
+      return Promise.reject(
+        new ConnectionLost('the connection was lost: nothing more can run in this session', { cause: lost }),
+      )
     }
+    this.inFlight += 1
+    return pending.then(this.#answered, this.#failed) as Promise<Result>
   }
 
-  #answered(): void {
+  readonly #answered = (result: Result): Result => {
+    this.#countDown()
+    return result
+  }
+
+  readonly #failed = (error: unknown): never => {
+    this.#countDown()
+    throw this.#translate(error)
+  }
+
+  #countDown(): void {
     this.inFlight -= 1
-    if (this.inFlight === 0) for (const resolve of this.#quiet.splice(0)) resolve()
-  }
-
-  #refuseLost(): void {
-    if (this.lost)
-      throw new ConnectionLost('the connection was lost: nothing more can run in this session', { cause: this.lost })
+    if (this.inFlight > 0 || this.#quiet.length === 0) return
+    for (const resolve of this.#quiet.splice(0)) resolve()
   }
 
   #translate(error: unknown): unknown {

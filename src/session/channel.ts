@@ -21,7 +21,7 @@ import {
 import type { Publish, RetireReason } from '../observe/observation.ts'
 import type { Connection, Result, StatementOptions } from '../pool/connection.ts'
 import type { CancelReason, Scope } from '../task/scope.ts'
-import { changesSession, controlsTransaction } from './session-state.ts'
+import { changesSession, statementTraits } from './session-state.ts'
 
 /** Milliseconds granted to the server to stop a statement, or to answer a COMMIT, before the socket is destroyed. */
 const graceMs = { least: 50, most: 500, ofTimeout: 0.15 }
@@ -239,7 +239,7 @@ export class Channel {
 
   #refusal(text: string): RivuletError | undefined {
     if (this.#doomed) return this.#doomed
-    if (controlsTransaction(text)) {
+    if (statementTraits(text).controlsTransaction) {
       return new UsageError('BEGIN, COMMIT, ROLLBACK and SAVEPOINT belong to session.transaction(unitOfWork): use that')
     }
     return undefined
@@ -264,8 +264,9 @@ export class Channel {
   }
 
   #answered(text: string, command: string, startedAt: number): void {
-    if (this.retire === undefined && changesSession(command, text)) this.retire = 'session state changed'
-    this.#publishStatement(text, startedAt, undefined)
+    if (this.retire === undefined && changesSession(command, statementTraits(text)))
+      this.retire = 'session state changed'
+    if (this.#publish) this.#publishStatement(text, startedAt, undefined)
   }
 
   #begin(): number {

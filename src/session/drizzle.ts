@@ -176,7 +176,8 @@ class SessionQuery<T extends PreparedQueryConfig> extends PgPreparedQuery<T> {
   readonly #runner: StatementRunner
   readonly #fields: SelectedFieldsOrdered | undefined
   readonly #mapResult: ResultMapper | undefined
-  readonly #prepare: boolean
+  readonly #options: StatementOptions
+  readonly #hasPlaceholders: boolean
   #mapRow: RowMapper | undefined
 
   constructor(
@@ -189,7 +190,9 @@ class SessionQuery<T extends PreparedQueryConfig> extends PgPreparedQuery<T> {
     this.#runner = runner
     this.#fields = fields
     this.#mapResult = mapResult
-    this.#prepare = query.params.length > 0
+    const arrays = fields !== undefined || mapResult !== undefined
+    this.#options = { arrays, prepare: query.params.length > 0 }
+    this.#hasPlaceholders = query.params.some((parameter) => typeof parameter === 'object' && parameter !== null)
   }
 
   override execute(values?: Record<string, unknown>): Promise<T['execute']> {
@@ -200,10 +203,10 @@ class SessionQuery<T extends PreparedQueryConfig> extends PgPreparedQuery<T> {
     return this.on(this.#runner, values)
   }
 
-  async on(runner: StatementRunner, values: Record<string, unknown> = {}): Promise<unknown> {
-    const parameters = fillPlaceholders(this.query.params, values)
-    const arrays = this.#fields !== undefined || this.#mapResult !== undefined
-    return this.#map(await runner.run(this.query.sql, parameters, { arrays, prepare: this.#prepare }))
+  on(runner: StatementRunner, values: Record<string, unknown> = {}): Promise<unknown> {
+    const { sql: text, params } = this.query
+    const parameters = this.#hasPlaceholders ? fillPlaceholders(params, values) : params
+    return runner.run(text, parameters, this.#options).then(this.#map)
   }
 
   cursor(): CursorQuery<unknown> {
@@ -212,7 +215,7 @@ class SessionQuery<T extends PreparedQueryConfig> extends PgPreparedQuery<T> {
     return { text, parameters: fillPlaceholders(params, {}), arrays, map: (rows) => this.#map(rows) as unknown[] }
   }
 
-  #map(rows: Result): unknown {
+  readonly #map = (rows: Result): unknown => {
     if (this.#mapResult) return this.#mapResult(withParsedRelations(rows as Result<unknown[]>), columnValue)
     if (!this.#fields) return withParsedJson(rows)
     this.#mapRow ??= createRowMapper(this.#fields, this.joinsNotNullableMap)
@@ -221,16 +224,16 @@ class SessionQuery<T extends PreparedQueryConfig> extends PgPreparedQuery<T> {
 }
 
 function mapRows(rows: Result<unknown[]>, fields: SelectedFieldsOrdered, mapRow: RowMapper): unknown[] {
-  parseJsonColumns(rows, (index) => !is(fields[index]?.field, Column))
+  if (fields.some(({ field }) => !is(field, Column))) parseExpressionJson(rows, fields)
   const mapped: unknown[] = Array.from({ length: rows.length })
   for (let index = 0; index < rows.length; index++) mapped[index] = mapRow(rows[index] as unknown[])
   return mapped
 }
 
 /** JSON columns decode themselves; JSON that an expression makes has no decoder and is parsed here. */
-function parseJsonColumns(rows: Result<unknown[]>, parsesHere: (index: number) => boolean): void {
+function parseExpressionJson(rows: Result<unknown[]>, fields: SelectedFieldsOrdered): void {
   rows.columns?.forEach(({ type }, index) => {
-    if ((type !== oids.json && type !== oids.jsonb) || !parsesHere(index)) return
+    if ((type !== oids.json && type !== oids.jsonb) || is(fields[index]?.field, Column)) return
     for (const row of rows) {
       const value = row[index]
       if (typeof value === 'string') row[index] = plainParsers[type]?.(value)

@@ -21,13 +21,37 @@ const localSet = /^\s*set\s+(?:local|transaction|constraints)\b/i
 const transactionControl =
   /^(?:\s|--[^\n]*\n|\/\*[^]*?\*\/)*(?:begin|start\s+transaction|commit|end|rollback|abort|savepoint|release|prepare\s+transaction)\b/i
 
-/** True when the session may differ afterwards from what it was; `command` is the answer's command tag. */
-export function changesSession(command: string, text: string): boolean {
-  if (rowCommands.has(command)) return lastingEffect.test(text) && lastingEffect.test(text.replaceAll(localSetting, ''))
-  return !(command.startsWith('SET') && localSet.test(text))
+/** What a statement's text tells about it. */
+export interface StatementTraits {
+  /** BEGIN, COMMIT and their kin, which belong to `session.transaction`. */
+  readonly controlsTransaction: boolean
+  /** A row command that calls something with an effect on the session. */
+  readonly lastingEffect: boolean
+  /** SET whose effect ends with the transaction. */
+  readonly localSet: boolean
 }
 
-/** True for BEGIN, COMMIT and their kin, which belong to `session.transaction`. */
-export function controlsTransaction(text: string): boolean {
-  return transactionControl.test(text)
+/** Traits by text: programs send the same few texts over and over. Emptied when it has grown too large. */
+const known = new Map<string, StatementTraits>()
+const mostKnown = 5000
+
+/** Reads the traits off a statement's text. */
+export function statementTraits(text: string): StatementTraits {
+  let traits = known.get(text)
+  if (traits === undefined) {
+    traits = {
+      controlsTransaction: transactionControl.test(text),
+      lastingEffect: lastingEffect.test(text) && lastingEffect.test(text.replaceAll(localSetting, '')),
+      localSet: localSet.test(text),
+    }
+    if (known.size >= mostKnown) known.clear()
+    known.set(text, traits)
+  }
+  return traits
+}
+
+/** True when the session may differ afterwards from what it was; `command` is the answer's command tag. */
+export function changesSession(command: string, traits: StatementTraits): boolean {
+  if (rowCommands.has(command)) return traits.lastingEffect
+  return !(traits.localSet && command.startsWith('SET'))
 }
