@@ -41,7 +41,7 @@ export async function parseScript(source: string): Promise<Script> {
     const text = piece.replace(/^\uFEFF/, '')
     try {
       const bytes = Buffer.from(text)
-      const { stmts = [] } = (await parse(text)) as { stmts?: ParsedStatement[] }
+      const { stmts = [] } = (text.trim() === '' ? {} : await parse(text)) as { stmts?: ParsedStatement[] }
       const comments = text.includes('--') || text.includes('/*') ? await commentsOf(text, scan) : []
       let from = 0
       for (const { stmt, stmt_location: start = 0, stmt_len: length } of stmts) {

@@ -1,0 +1,59 @@
+/**
+ * Migration folders made for one test, in drizzle-kit's layout, and a connection or two to look at what they did.
+ */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { withConnection } from '../../src/migrate/connect.ts'
+import { scriptTemplate } from './database.ts'
+
+/** An empty database. */
+export const emptyTemplate = scriptTemplate('empty', 'select')
+
+/** A folder of migrations, removed at the end of the test. */
+export interface MigrationFolder extends AsyncDisposable {
+  readonly folder: string
+  /** Adds or changes files: name without `.sql` -> text; a name that ends in `.down` is no journal entry. */
+  write(files: Readonly<Record<string, string>>): Promise<void>
+}
+
+/** When the first file was generated; each after it a second later. */
+export const firstWhen = 1_700_000_000_000
+
+/** Makes a folder; the journal lists the files in the order given. */
+export async function makeFolder(files: Readonly<Record<string, string>>): Promise<MigrationFolder> {
+  const folder = await mkdtemp(join(tmpdir(), 'rivulet-migrations-'))
+  await mkdir(join(folder, 'meta'))
+  const tags: string[] = []
+  const write = async (more: Readonly<Record<string, string>>) => {
+    for (const [name, text] of Object.entries(more)) {
+      if (!name.endsWith('.down') && !tags.includes(name)) tags.push(name)
+      await writeFile(join(folder, `${name}.sql`), text)
+    }
+    await writeJournal(
+      folder,
+      tags.map((tag, idx) => ({ idx, version: '7', when: firstWhen + idx * 1000, tag, breakpoints: true })),
+    )
+  }
+  await write(files)
+  return { folder, write, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) }
+}
+
+/** Writes `meta/_journal.json`; `entries` may be anything, for folders that are broken on purpose. */
+export async function writeJournal(folder: string, entries: unknown): Promise<void> {
+  const journal = { version: '7', dialect: 'postgresql', entries }
+  await writeFile(join(folder, 'meta', '_journal.json'), JSON.stringify(journal, undefined, 2))
+}
+
+/** The rows of one query, as arrays of values. */
+export async function rowsOf(url: string, sql: string): Promise<unknown[][]> {
+  return withConnection(url, async (connection) => {
+    const rows = await connection.query(sql, [], { arrays: true })
+    return [...(rows as unknown as unknown[][])]
+  })
+}
+
+/** The ledger's hashes in order, one entry a row. */
+export async function ledgerRows(url: string): Promise<unknown[][]> {
+  return rowsOf(url, 'select hash, created_at::text from drizzle.__drizzle_migrations order by id')
+}

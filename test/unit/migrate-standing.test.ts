@@ -1,0 +1,73 @@
+import { describe, expect, test } from 'vitest'
+import type { Migration } from '../../src/migrate/folder.ts'
+import type { LedgerRow } from '../../src/migrate/ledger.ts'
+import { compare, contradiction } from '../../src/migrate/standing.ts'
+
+const file = (name: string, when: number, hash = name): Migration => ({
+  name,
+  when,
+  hash,
+  sameHashes: [hash, `${hash} with other line ends`],
+  path: `${name}.sql`,
+  text: '',
+  downPath: undefined,
+})
+const row = (hash: string, when: number | undefined, id = 1): LedgerRow => ({
+  id,
+  hash,
+  when,
+  name: undefined,
+  appliedAt: undefined,
+  durationMs: undefined,
+})
+const states = (files: Migration[], rows: LedgerRow[]) => compare(files, rows).migrations.map(({ state }) => state)
+
+describe('compare', () => {
+  const files = [file('a', 1), file('b', 2), file('c', 3)]
+
+  test('files without rows are pending', () => {
+    expect(states(files, [])).toEqual(['pending', 'pending', 'pending'])
+  })
+
+  test('a row with the file’s time and hash makes it applied, with other line ends too', () => {
+    expect(states(files, [row('a', 1), row('b with other line ends', 2)])).toEqual(['applied', 'applied', 'pending'])
+  })
+
+  test('a row with the file’s hash alone makes it applied: the journal’s time was mended', () => {
+    expect(states(files, [row('a', 7)])[0]).toBe('applied')
+  })
+
+  test('a row with the file’s time and another hash makes it changed', () => {
+    expect(states(files, [row('old a', 1)])).toEqual(['changed', 'pending', 'pending'])
+  })
+
+  test('a file older than the newest row, without a row, is out of order', () => {
+    expect(states(files, [row('a', 1), row('c', 3)])).toEqual(['applied', 'out of order', 'applied'])
+  })
+
+  test('rows entered twice by racing migrators belong to one file', () => {
+    const standing = compare(files, [row('a', 1), row('a', 1, 2)])
+    expect(standing.missing).toEqual([])
+    expect(contradiction(standing)).toBeUndefined()
+  })
+
+  test('a row without a file is missing, and newer when it is newer than every file', () => {
+    expect(compare(files, [row('x', 2.5)])).toMatchObject({ missing: [{ hash: 'x' }], databaseIsNewer: false })
+    expect(compare(files, [row('x', 9)])).toMatchObject({ missing: [{ hash: 'x' }], databaseIsNewer: true })
+  })
+})
+
+describe('contradiction', () => {
+  const files = [file('a', 1), file('b', 2)]
+
+  test('names changed, missing and late files, and what to do', () => {
+    expect(contradiction(compare(files, [row('old', 1)]))?.message).toMatch(/^changed since applied: a\. Restore it/)
+    expect(contradiction(compare(files, [row('x', 9)]))?.message).toMatch(/newer than this code/)
+    expect(contradiction(compare(files, [row('x', 1.5)]))?.message).toMatch(/Restore it from version control/)
+    expect(contradiction(compare(files, [row('b', 2)]))?.message).toMatch(/never applied: a .*--out-of-order/)
+  })
+
+  test('late files may be allowed', () => {
+    expect(contradiction(compare(files, [row('b', 2)]), { outOfOrder: true })).toBeUndefined()
+  })
+})

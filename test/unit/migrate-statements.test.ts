@@ -1,0 +1,78 @@
+import { describe, expect, test } from 'vitest'
+import { controlsTransaction, parseScript } from '../../src/migrate/statements.ts'
+
+const texts = async (source: string) => (await parseScript(source)).statements.map(({ text }) => text)
+
+describe('a script', () => {
+  test('is split at semicolons and at breakpoints, with the line of each statement', async () => {
+    const { statements } = await parseScript(
+      '-- é: two bytes\ncreate table a (id int); create table b (id int)\n--> statement-breakpoint\n\n/* why */ drop table a;\n',
+    )
+    expect(statements.map(({ text, line }) => [text, line])).toEqual([
+      ['create table a (id int)', 2],
+      ['create table b (id int)', 2],
+      ['drop table a', 5],
+    ])
+  })
+
+  test('keeps semicolons in strings, dollar quotes and comments', async () => {
+    expect(await texts("select ';' -- ;\n; do $$ begin perform 1; end $$; select 1 /* ; */")).toEqual([
+      "select ';' -- ;",
+      'do $$ begin perform 1; end $$',
+      'select 1 /* ; */',
+    ])
+  })
+
+  test('of comments alone holds no statement', async () => {
+    expect(await texts('-- Custom SQL migration file, put your code below! --')).toEqual([])
+    expect(await texts('')).toEqual([])
+  })
+
+  test('that the parser does not know stays one piece, with the line of the complaint', async () => {
+    const { statements } = await parseScript('select 1;--> statement-breakpoint\n-- odd\nselect 2;\nselec 3;')
+    expect(statements).toHaveLength(2)
+    expect(statements[1]).toMatchObject({ text: '-- odd\nselect 2;\nselec 3;', line: 3, tree: undefined })
+    expect(statements[1]?.syntaxError).toMatchObject({ line: 4 })
+  })
+
+  test('may begin with a byte order mark', async () => {
+    expect(await texts('\uFEFFselect 1')).toEqual(['select 1'])
+  })
+
+  test.each([
+    'create index concurrently i on t (a)',
+    'drop index concurrently i',
+    'reindex table concurrently t',
+    'vacuum t',
+    'alter table t detach partition p concurrently',
+    'create database d',
+    "alter system set work_mem = '1MB'",
+    '-- rivulet:no-transaction\nselect 1',
+  ])('runs without a transaction when it holds: %s', async (source) => {
+    expect((await parseScript(`${source};\nselect 2`)).transactional).toBe(false)
+  })
+
+  test.each([
+    'create index i on t (a)',
+    "select '-- rivulet:no-transaction'",
+    'select 1;\n-- rivulet:no-transaction',
+    '-- create index concurrently i on t (a)\nselect 1',
+  ])('runs in a transaction when it holds no more than: %s', async (source) => {
+    expect((await parseScript(source)).transactional).toBe(true)
+  })
+
+  test('BEGIN and COMMIT control the transaction, savepoints do not', async () => {
+    const { statements } = await parseScript(
+      'begin; savepoint s; rollback to s; release s; commit; rollback; start transaction',
+    )
+    expect(statements.map(({ tree }) => tree && controlsTransaction(tree))).toEqual([
+      true,
+      false,
+      false,
+      false,
+      true,
+      true,
+      true,
+    ])
+  })
+})
