@@ -1,0 +1,91 @@
+/**
+ * An application on a port of this machine.
+ *
+ *   listening ──close()──▶ draining ──last answer sent, or time up──▶ closed
+ *
+ * Draining takes no new connections, closes the idle ones, and ends each of the others with its answer. When the time
+ * is up what is left is cut off, which aborts those requests' signals and so stops their work on the database.
+ */
+import { createServer, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import { ConfigInvalid } from '../errors.ts'
+
+export interface HttpServerOptions {
+  /** 0 to 65535; 0: any free one. */
+  readonly port: number
+  /** The address to listen on. Default 127.0.0.1: this machine only. */
+  readonly hostname?: string | undefined
+}
+
+/** A listening server; close it. */
+export interface HttpServer extends AsyncDisposable {
+  /** `http://127.0.0.1:3000` */
+  readonly url: string
+  readonly port: number
+  /**
+   * Stops listening and resolves when every request has been answered, or cut off after `timeoutMs` (default 10,000).
+   * A second call with less time hurries the first.
+   */
+  close(options?: { readonly timeoutMs?: number | undefined }): Promise<void>
+}
+
+/** Listens. @throws ConfigInvalid when the port is taken or may not be used. */
+export async function openHttpServer(
+  app: { fetch(request: Request): Response | Promise<Response> },
+  { port, hostname = '127.0.0.1' }: HttpServerOptions,
+): Promise<HttpServer> {
+  // Node's own Request and Response stay as they are: the rest of the process is none of our business.
+  const listener = getRequestListener((request) => app.fetch(request), { overrideGlobalObjects: false })
+  const server = createServer((incoming, outgoing) => void listener(incoming, outgoing))
+  const drain = prepareDrain(server)
+  await listening(server, port, hostname)
+  const bound = (server.address() as AddressInfo).port
+  const close: HttpServer['close'] = (options) => drain(options?.timeoutMs ?? 10_000)
+  const host = hostname.includes(':') ? `[${hostname}]` : hostname
+  return { url: `http://${host}:${bound}`, port: bound, close, [Symbol.asyncDispose]: () => close() }
+}
+
+function listening(server: Server, port: number, hostname: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => reject(listenError(cause, port, hostname)))
+    server.listen(port, hostname, resolve)
+  })
+}
+
+function listenError(cause: NodeJS.ErrnoException, port: number, hostname: string): Error {
+  const where = `port ${port} of ${hostname}`
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE: `${where} is taken: stop what listens there, or choose another port with PORT`,
+    EACCES: `${where} may not be used by this user: choose one from 1024 with PORT`,
+    EADDRNOTAVAIL: `${hostname} is no address of this machine`,
+  }
+  const reason = reasons[cause.code ?? '']
+  return new ConfigInvalid(reason ?? `cannot listen on ${where}: ${cause.message}`, { cause })
+}
+
+/** Watches the answers under way; answers what drains the server. */
+function prepareDrain(server: Server): (timeoutMs: number) => Promise<void> {
+  const underWay = new Set<ServerResponse>()
+  let closed: Promise<void> | undefined
+  server.prependListener('request', (_, response) => {
+    underWay.add(response)
+    if (closed) endConnection(response)
+    response.once('close', () => {
+      underWay.delete(response)
+      // One whose headers had been sent left its connection open for more requests.
+      if (closed) setImmediate(() => server.closeIdleConnections())
+    })
+  })
+  return async (timeoutMs) => {
+    closed ??= new Promise((resolve) => server.close(() => resolve()))
+    for (const response of underWay) endConnection(response)
+    const timer = setTimeout(() => server.closeAllConnections(), timeoutMs)
+    await closed
+    clearTimeout(timer)
+  }
+}
+
+function endConnection(response: ServerResponse): void {
+  if (!response.headersSent) response.setHeader('connection', 'close')
+}
