@@ -7,7 +7,6 @@
  * time is up they are cancelled. The embedded server, if this engine started it, is stopped last of all.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { once } from 'node:events'
 import { is, Table, View } from 'drizzle-orm'
 import { type Config, environment, parseDatabaseUrl, poolSettings, refuseUnknown } from './config.ts'
 import { ConfigInvalid, PoolClosed, UsageError } from './errors.ts'
@@ -22,7 +21,7 @@ import { openScope, type Running, runTask, type Runtime, type Task } from './ses
 import { TaskSession, type TransactionOptions } from './session/session.ts'
 import type { GatherTask } from './session/task-spec.ts'
 import type { Identity } from './session/unit-of-work.ts'
-import type { Scope, TaskOptions } from './task/scope.ts'
+import type { TaskOptions } from './task/scope.ts'
 
 /** What one task sees of the database, on one connection. */
 export type Session<TSchema extends Schema = Schema> = TaskSession<TSchema>
@@ -102,8 +101,10 @@ export async function openEngine<TSchema extends Schema>(config: Config<TSchema>
 /** What an engine and its identities share. */
 interface Core<TSchema extends Schema> {
   readonly runtime: Runtime<Session<TSchema>>
-  readonly running: Set<Promise<unknown>>
-  readonly scopes: Set<Scope>
+  /** Calls under way. */
+  running: number
+  /** Called when the last of them has finished, while closing. */
+  drained: (() => void) | undefined
   readonly stopServer: () => Promise<void>
   readonly stopWatching: () => void
   closing: Promise<void> | undefined
@@ -120,21 +121,14 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
 
   session<T>(task: Task<Session<TSchema>, T>, options: TaskOptions = {}): Promise<Awaited<T>> {
     checkTask(task, 'session')
-    return this.#run(options, (scope) =>
-      runTask(this.#core.runtime, task, { scope, label: options.label, identity: this.#identity }),
-    )
+    return this.#run(task, options)
   }
 
   transaction<T>(unitOfWork: Task<Session<TSchema>, T>, options: TransactionOptions = {}): Promise<Awaited<T>> {
     checkTask(unitOfWork, 'transaction')
+    // The call's own scope bounds the transaction as well: it must not be bounded twice.
     const { signal: _signal, timeoutMs: _timeoutMs, ...rest } = options
-    return this.#run(options, (scope) =>
-      runTask(this.#core.runtime, (session) => session.transaction(unitOfWork as never, rest) as Promise<Awaited<T>>, {
-        scope,
-        label: options.label,
-        identity: this.#identity,
-      }),
-    )
+    return this.#run((session) => session.transaction(unitOfWork as never, rest) as Promise<Awaited<T>>, options)
   }
 
   gather<const TResults extends Results>(tasks: GatherTasks<TSchema, TResults>, options: GatherOptions = {}) {
@@ -174,43 +168,34 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
     await this.close()
   }
 
-  #gather(tasks: unknown, options: GatherOptions, settle: boolean): Promise<unknown> {
+  async #gather(tasks: unknown, options: GatherOptions, settle: boolean): Promise<unknown> {
+    this.#admit()
     const collection = tasks as TaskCollection<Session<TSchema>>
     const mode = { settle, identity: this.#identity }
-    return this.#track(() => gather(this.#core.runtime, collection, options, mode))
+    this.#core.running += 1
+    return gather(this.#core.runtime, collection, options, mode).finally(() => finished(this.#core))
   }
 
-  /** Runs one call within its scope, which is closed afterwards. */
-  #run<T>(options: TaskOptions, start: (scope: Scope | undefined) => Promise<T>): Promise<T> {
-    return this.#track(() => {
-      const scope = openScope(this.#core.runtime, options)
-      if (!scope) return start(undefined)
-      return start(scope).finally(() => scope.close())
-    })
-  }
-
-  async #track<T>(start: () => Promise<T>): Promise<T> {
+  /** Runs one task within its scope, which is closed afterwards. */
+  async #run<T>(task: Task<Session<TSchema>, T>, options: TaskOptions): Promise<Awaited<T>> {
     this.#admit()
-    const { running } = this.#core
-    const work = start()
-    running.add(work)
+    const core = this.#core
+    const scope = openScope(core.runtime, options)
+    core.running += 1
     try {
-      return await work
+      return await runTask(core.runtime, task, { scope, label: options.label, identity: this.#identity })
     } finally {
-      running.delete(work)
+      scope?.close()
+      finished(core)
     }
   }
 
   async *#trackResults<T>(results: AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
-    const { running } = this.#core
-    const finished = new AbortController()
-    const work = once(finished.signal, 'abort')
-    running.add(work)
+    this.#core.running += 1
     try {
       yield* results
     } finally {
-      running.delete(work)
-      finished.abort()
+      finished(this.#core)
     }
   }
 
@@ -242,12 +227,12 @@ function createCore<TSchema extends Schema>(
     create: (channel, scope) => new TaskSession<TSchema>(runtime as never, channel, scope),
   }
   const stopWatching = watchIdleSessions(channels, publish, config.idleSessionMs ?? 30_000)
-  return { runtime, running: new Set(), scopes: new Set(), stopServer, stopWatching, closing: undefined }
+  return { runtime, running: 0, drained: undefined, stopServer, stopWatching, closing: undefined }
 }
 
 async function closeCore<TSchema extends Schema>(core: Core<TSchema>, timeoutMs: number): Promise<void> {
-  const { runtime, running } = core
-  if (!(await settledWithin(running, timeoutMs))) {
+  const { runtime } = core
+  if (!(await drainedWithin(core, timeoutMs))) {
     const error = new PoolClosed(`the engine was closed and this work did not finish within ${timeoutMs} ms`)
     for (const channel of runtime.channels) channel.doom(error, 'pool closing')
   }
@@ -256,17 +241,21 @@ async function closeCore<TSchema extends Schema>(core: Core<TSchema>, timeoutMs:
   await core.stopServer()
 }
 
-/** True when everything in `running` has settled before the time is up. */
-async function settledWithin(running: ReadonlySet<Promise<unknown>>, timeoutMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const expired = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), timeoutMs)))
-  const drained = async () => {
-    while (running.size > 0) await Promise.allSettled(running)
-    return true
-  }
-  const result = await Promise.race([drained(), expired])
-  clearTimeout(timer)
-  return result
+function finished<TSchema extends Schema>(core: Core<TSchema>): void {
+  core.running -= 1
+  if (core.running === 0) core.drained?.()
+}
+
+/** True when the last call has finished before the time is up. */
+function drainedWithin<TSchema extends Schema>(core: Core<TSchema>, timeoutMs: number): Promise<boolean> {
+  if (core.running === 0) return Promise.resolve(true)
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), timeoutMs)
+    core.drained = () => {
+      clearTimeout(timer)
+      resolve(true)
+    }
+  })
 }
 
 /** Reports sessions that hold a connection without using it; the timer keeps no process alive. */

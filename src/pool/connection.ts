@@ -114,11 +114,9 @@ export class Connection {
       )
     }
     const prepare = options.prepare === true
-    const encoded: unknown[] = Array.from({ length: parameters.length })
+    const encoded: unknown[] = []
     try {
-      for (let index = 0; index < encoded.length; index++) {
-        encoded[index] = encodeParameter(parameters[index], index + 1, this.#typed)
-      }
+      for (const parameter of parameters) encoded.push(encodeParameter(parameter, encoded.length + 1, this.#typed))
     } catch (error) {
       return Promise.reject(error)
     }
@@ -215,21 +213,27 @@ export class Connection {
 export interface ConnectionConfig {
   readonly address: ServerAddress
   readonly connectTimeoutMs: number
+  /** Gives up connecting when aborted; the reason is thrown. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /**
  * Connects, authenticates and answers a usable connection.
  * @throws ConnectionLost when the server cannot be reached or breaks off, ConfigInvalid when it refuses who we are.
  */
-export async function openConnection({ address, connectTimeoutMs }: ConnectionConfig): Promise<Connection> {
+export async function openConnection({ address, connectTimeoutMs, signal }: ConnectionConfig): Promise<Connection> {
   const abort = new AbortController()
-  const expired = new ConnectionLost(`${describeAddress(address)} did not answer within ${connectTimeoutMs} ms`)
   let socket: Socket | undefined
-  const timer = setTimeout(() => {
-    abort.abort(expired)
-    socket?.destroy(expired)
-  }, connectTimeoutMs)
+  const giveUp = (error: Error) => {
+    abort.abort(error)
+    socket?.destroy(error)
+  }
+  const expired = new ConnectionLost(`${describeAddress(address)} did not answer within ${connectTimeoutMs} ms`)
+  const timer = setTimeout(() => giveUp(expired), connectTimeoutMs)
+  const onAbort = () => giveUp(signal?.reason as Error)
+  signal?.addEventListener('abort', onAbort, { once: true })
   try {
+    signal?.throwIfAborted()
     socket = await openSocket(address, abort.signal)
     const client = createClient(address, socket)
     // The empty statement completes the handshake; postgres.js then knows the backend's pid and cancel key.
@@ -239,12 +243,13 @@ export async function openConnection({ address, connectTimeoutMs }: ConnectionCo
     return new Connection(client, socket, address, { pid: backend.pid, secret: backend.secret })
   } catch (error) {
     socket?.destroy()
-    if (abort.signal.aborted) throw expired
+    if (abort.signal.aborted) throw abort.signal.reason
     if (error instanceof RivuletError) throw error
     if (isServerError(error)) throw refusal(error)
     throw new ConnectionLost(`${describeAddress(address)} broke off while connecting`, { cause: withoutQuery(error) })
   } finally {
     clearTimeout(timer)
+    signal?.removeEventListener('abort', onAbort)
   }
 }
 
@@ -280,10 +285,12 @@ function createClient(address: ServerAddress, socket: Socket): Client {
 
 function refusal(error: Parameters<typeof fromServerError>[0]): RivuletError {
   const typed = fromServerError(error)
-  if (typed instanceof ConfigInvalid || typed instanceof ConnectionLost) return typed
+  if (typed instanceof ConfigInvalid) return typed
+  const { cause } = typed
+  const reason = cause instanceof Error ? cause.message : typed.message
   // 53300 too many connections, 55000, 57P03 starting up, …: the server is there but takes nobody now.
-  if (/^(?:53|55|57)/.test(error.code)) return new ConnectionLost(typed.message, { cause: typed.cause })
-  return new ConfigInvalid(`the server refused the connection: ${typed.message}`, { cause: typed.cause })
+  if (/^(?:08|53|55|57)/.test(error.code)) return new ConnectionLost(`the server takes no connection: ${reason}`, { cause })
+  return new ConfigInvalid(`the server refused the connection: ${reason}`, { cause })
 }
 
 /** postgres.js hangs the statement and its parameters on every error; they must not travel on. */
@@ -310,7 +317,7 @@ class StatusTail {
     let end = chunk
     if (chunk.length < 6 && this.#fragment) end = Buffer.concat([this.#fragment, chunk])
     const start = end.length - 6
-    if (start >= 0 && end[start] === 0x5a && end.readInt32BE(start + 1) === 5) {
+    if (end[start] === 0x5a && end[start + 4] === 5 && end[start + 3] === 0) {
       this.status = String.fromCharCode(end[start + 5] ?? 0) as TransactionStatus
       this.#fragment = undefined
     } else {

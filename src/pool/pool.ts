@@ -27,6 +27,8 @@ export interface Holder {
   readonly label: string | undefined
   /** Where the holder asked for its connection: a stack frame. */
   readonly acquiredAt: string
+  /** The task in whose course this one was asked for, and which waits for it. */
+  readonly parent: Holder | undefined
 }
 
 /** Who asks for a connection. */
@@ -90,7 +92,7 @@ const sweepMs = 5000
 
 export class Pool {
   readonly #settings: PoolSettings
-  readonly #open: () => Promise<Connection>
+  readonly #open: (signal: AbortSignal) => Promise<Connection>
   readonly #publish: Publish
   readonly #idle: Idle[] = []
   readonly #leases = new Map<Connection, Lease>()
@@ -98,6 +100,9 @@ export class Pool {
   readonly #waiters = new Set<Waiter>()
   readonly #retireAt = new WeakMap<Connection, number>()
   readonly #overload = new OverloadWatch()
+  readonly #openings = new Set<Promise<void>>()
+  /** Aborted when the pool closes: connecting is given up. */
+  readonly #stop = new AbortController()
   #opening = 0
   #closed = false
   #failures = 0
@@ -118,7 +123,7 @@ export class Pool {
     waitedMs: 0,
   }
 
-  constructor(settings: PoolSettings, open: () => Promise<Connection>, publish: Publish) {
+  constructor(settings: PoolSettings, open: (signal: AbortSignal) => Promise<Connection>, publish: Publish) {
     this.#settings = settings
     this.#open = open
     this.#publish = publish
@@ -127,7 +132,7 @@ export class Pool {
   /** Opens one connection now, so that a wrong address or password is known before the first call. */
   async probe(): Promise<void> {
     this.#opening += 1
-    const connection = await this.#open().finally(() => (this.#opening -= 1))
+    const connection = await this.#open(this.#stop.signal).finally(() => (this.#opening -= 1))
     this.#admit(connection)
   }
 
@@ -217,7 +222,8 @@ export class Pool {
       this.#leases.delete(connection)
       this.#retire(connection, 'pool closing')
     }
-    while (this.#closing.size > 0) await Promise.all(this.#closing)
+    this.#stop.abort(new PoolClosed('the engine was closed'))
+    while (this.#closing.size + this.#openings.size > 0) await Promise.all([...this.#closing, ...this.#openings])
   }
 
   // ---- the queue
@@ -297,7 +303,11 @@ export class Pool {
   /** If all connections are held by tasks that wait for another one, nothing will ever move: refuse the newest. */
   #breakDeadlock(newest: Waiter): void {
     if (!newest.holder || this.#opening > 0 || this.#closing.size > 0 || this.#canGrow()) return
-    const waiting = new Set([...this.#waiters].map((waiter) => waiter.holder))
+    // A task waits when it asks for a connection itself, and when a task started in its course does.
+    const waiting = new Set<Holder>()
+    for (const waiter of this.#waiters) {
+      for (let holder = waiter.holder; holder && !waiting.has(holder); holder = holder.parent) waiting.add(holder)
+    }
     const holders = [...this.#leases.values()].map((lease) => lease.holder)
     if (!holders.every((holder) => holder !== undefined && waiting.has(holder))) return
     const who = (holders as Holder[]).map((holder) => `${holder.label ?? 'unlabelled task'} (${holder.acquiredAt})`)
@@ -343,7 +353,8 @@ export class Pool {
     // After a failure, one attempt at a time finds out whether the server is back.
     const atOnce = this.#failures > 0 ? 1 : Infinity
     while (this.#opening < Math.min(this.#waiters.size, atOnce) && this.#canGrow() && !this.#retryTimer) {
-      void this.#openOne()
+      const opening = this.#openOne().finally(() => this.#openings.delete(opening))
+      this.#openings.add(opening)
     }
   }
 
@@ -351,7 +362,7 @@ export class Pool {
     const startedAt = performance.now()
     this.#opening += 1
     try {
-      const connection = await this.#open()
+      const connection = await this.#open(this.#stop.signal)
       this.#opening -= 1
       this.#failures = 0
       this.#publish?.({
@@ -379,6 +390,7 @@ export class Pool {
   }
 
   #connectFailed(error: unknown): void {
+    if (this.#closed) return
     this.#counters.connectFailures += 1
     this.#lastFailure = error
     const live = this.#idle.length + this.#leases.size

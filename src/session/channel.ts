@@ -43,11 +43,14 @@ export interface ChannelOptions {
   readonly queueMs: number
   /** Captured when the connection was asked for, if traces are on; formatted only if somebody wants to see it. */
   readonly trace: { readonly stack?: string } | undefined
+  /** The channel of the task in whose course this one was asked for. */
+  readonly parent: Channel | undefined
 }
 
 export class Channel {
   readonly connection: Connection
   readonly label: string | undefined
+  readonly parent: Channel | undefined
   /** Why the connection must be closed afterwards; undefined while it may be reused. */
   retire: RetireReason | undefined
   /** Statements sent for the task. */
@@ -90,6 +93,7 @@ export class Channel {
   constructor(connection: Connection, options: ChannelOptions) {
     this.connection = connection
     this.label = options.label
+    this.parent = options.parent
     this.#publish = options.publish
     this.#ownsServerSession = options.ownsServerSession
     this.#queueMs = options.queueMs
@@ -149,6 +153,10 @@ export class Channel {
   /** Sends COMMIT and answers once the transaction is durable. @throws CommitOutcomeUnknown when no answer comes. */
   async commit(options: { readonly askTransactionId: boolean }): Promise<void> {
     if (this.#doomed) throw this.#doomed
+    const { firstError } = this
+    // Lost before COMMIT was sent: what was begun is undone, and nothing is unknown.
+    if (this.connection.lost)
+      throw new ConnectionLost('the connection was lost before COMMIT', { cause: this.connection.lost })
     this.phase = 'commit'
     // Asked for just before COMMIT, in its round trip: the answer usually arrives even if COMMIT's does not.
     let transactionId: string | undefined
@@ -173,11 +181,11 @@ export class Channel {
         { cause: error, transactionId },
       )
     }
-    if (this.firstError instanceof RivuletError && this.firstError.retryable) throw this.firstError
+    if (firstError instanceof RivuletError && firstError.retryable) throw firstError
     throw new UsageError(
       'the transaction was rolled back, not committed: a statement in it had failed and its error was caught; ' +
         'run statements that may fail in a nested session.transaction',
-      { cause: this.firstError },
+      { cause: firstError },
     )
   }
 
@@ -189,9 +197,10 @@ export class Channel {
     if (this.phase === 'commit') this.phase = 'task'
   }
 
-  /** A savepoint was rolled back: settings made since then are gone. */
+  /** A savepoint was rolled back: settings made since then are gone, and with them what we know of the timeout. */
   rewound(): void {
-    this.#localTimeoutMs = undefined
+    if (this.#localTimeoutMs !== undefined) this.#localTimeoutMs = NaN
+    this.firstError = undefined
   }
 
   /** Dooms the channel when `scope` is cancelled; answers what ends the watch. */
@@ -246,7 +255,7 @@ export class Channel {
   }
 
   #track(text: string | undefined, answer: Promise<Result>): Promise<Result> {
-    const startedAt = this.#begin()
+    const startedAt = this.#begin(text !== undefined)
     return answer.then(
       (result) => {
         this.#end()
@@ -257,7 +266,7 @@ export class Channel {
       },
       (error: unknown) => {
         this.#end()
-        if (text !== undefined) this.#publishStatement(text, startedAt, error)
+        if (text !== undefined) this.#refused(text, startedAt, error)
         throw this.#failed(error)
       },
     )
@@ -269,10 +278,18 @@ export class Channel {
     if (this.#publish) this.#publishStatement(text, startedAt, undefined)
   }
 
-  #begin(): number {
+  #refused(text: string, startedAt: number, error: unknown): void {
+    // Not all that a failing statement did is undone: an advisory lock of the session stays.
+    if (this.retire === undefined && changesSession('SELECT', statementTraits(text)))
+      this.retire = 'session state changed'
+    if (this.#publish) this.#publishStatement(text, startedAt, error)
+  }
+
+  #begin(ofTheTask: boolean): number {
     this.statements += 1
     this.running += 1
-    if (this.running > this.mostRunning) this.mostRunning = this.running
+    // Statements of ours, such as a cursor's, are sent together on purpose.
+    if (ofTheTask && this.running > this.mostRunning) this.mostRunning = this.running
     this.lastUsedAt = performance.now()
     return this.lastUsedAt
   }

@@ -57,8 +57,11 @@ export interface CompiledQuery<TResult> {
   on(runner: StatementRunner, values?: Record<string, unknown>): Promise<TResult>
 }
 
-/** A query whose rows can be fetched one by one: a select, or an SQL fragment. */
-export type Streamable<TRow> = SQL<TRow> | (PromiseLike<readonly TRow[]> & { prepare(name: string): unknown })
+/** A query whose rows can be fetched one by one: a select, an SQL fragment, or a query taken apart already. */
+export type Streamable<TRow> =
+  | SQL<TRow>
+  | (PromiseLike<readonly TRow[]> & { prepare(name: string): unknown })
+  | CursorQuery<TRow>
 
 /** A query taken apart for a cursor. */
 export interface CursorQuery<TRow> {
@@ -77,6 +80,14 @@ export interface Drizzle<TSchema extends Schema = Schema> {
   compile<TResult>(build: (db: Database<TSchema>) => { prepare(name: string): unknown }): CompiledQuery<TResult>
   /** Renders a query for a cursor. */
   cursor<TRow>(query: Streamable<TRow>): CursorQuery<TRow>
+  /** Renders a fragment; its placeholders stand among the parameters. */
+  render(fragment: SQL): { readonly text: string; readonly parameters: readonly unknown[] }
+  /** The name of a column in the database, with the casing applied. */
+  columnName(column: Column): string
+  /** The schema's tables under their keys there, with their relations. */
+  readonly tables: TablesRelationalConfig
+  /** `schema.table` in the database -> key in the schema. */
+  readonly tableKeys: Readonly<Record<string, string>>
 }
 
 type RelationalSchema = {
@@ -111,12 +122,29 @@ export function createDrizzle<TSchema extends Schema>(
         const { sql: text, params: parameters } = dialect.sqlToQuery(query)
         return { text, parameters, arrays: false, map: (rows: Result) => decodePlain(rows) as Result<TRow> }
       }
+      if (isTakenApart(query)) return query
       if (typeof (query as { prepare?: unknown } | undefined)?.prepare !== 'function') {
         throw new UsageError('stream takes a Drizzle select, or a fragment made with sql of drizzle-orm')
       }
       return (query.prepare('cursor') as SessionQuery<PreparedQueryConfig>).cursor() as CursorQuery<TRow>
     },
+    render: (fragment) => {
+      const { sql: text, params: parameters } = dialect.sqlToQuery(fragment)
+      return { text, parameters }
+    },
+    columnName: (column) => (dialect as unknown as { casing: CasingCache }).casing.getColumnCasing(column),
+    tables,
+    tableKeys: tableNamesMap,
   }
+}
+
+/** Drizzle's own cache of column names. */
+interface CasingCache {
+  getColumnCasing(column: Column): string
+}
+
+function isTakenApart<TRow>(query: Streamable<TRow>): query is CursorQuery<TRow> {
+  return typeof (query as Partial<CursorQuery<TRow>> | undefined)?.map === 'function'
 }
 
 function refuseDetached(): Promise<never> {

@@ -10,7 +10,7 @@ import type { Connection } from '../pool/connection.ts'
 import type { Pool } from '../pool/pool.ts'
 import { type CancelReason, raceScope, Scope, type TaskOptions } from '../task/scope.ts'
 import { Channel } from './channel.ts'
-import { attempt, type SessionEnvironment, stillRunning, type TaskSession } from './session.ts'
+import { type SessionEnvironment, stillRunning, type TaskSession } from './session.ts'
 import { type Identity, identityStatement, UnitOfWork } from './unit-of-work.ts'
 
 /** A task: what runs in a session of its own. */
@@ -91,12 +91,13 @@ export function openChannel(runtime: Runtime, options: RunOptions): Channel | Pr
 function channelOn(
   runtime: Runtime,
   connection: Connection,
-  { label, scope, timing }: RunOptions,
+  { label, scope, timing, holder }: RunOptions,
   queueMs: number,
   trace: { stack?: string } | undefined,
 ): Channel {
   const { pool, publish, ownsServerSession } = runtime
-  const channel = new Channel(connection, { label, publish, ownsServerSession, queueMs, trace })
+  const parent = holder ?? runtime.current.getStore()?.channel
+  const channel = new Channel(connection, { label, publish, ownsServerSession, queueMs, trace, parent })
   pool.setHolder(connection, channel)
   runtime.channels.add(channel)
   if (timing) Object.assign(timing, { waitMs: queueMs, backendPid: connection.backendPid })
@@ -116,7 +117,7 @@ export async function runOn<TSession extends TaskSession, T>(
   const session = runtime.create(channel, scope)
   try {
     if (channel.doomed) throw channel.doomed
-    const work = runtime.current.run({ channel, scope }, attempt<TSession, T>, task, session)
+    const work = runtime.current.run({ channel, scope }, task, session)
     const result = await (scope ? raceScope(scope, work, () => waitsForCommit(channel)) : work)
     session.end()
     await finish(channel, !channel.inTransaction)

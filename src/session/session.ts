@@ -156,7 +156,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     const nested = this.#environment.create(channel, scope) as unknown as this
     try {
       const unit = new UnitOfWork(channel, options)
-      const work = attempt(unitOfWork, nested)
+      const work = unitOfWork(nested)
       try {
         const result = await (bounded ? raceScope(scope as Scope, work, () => channel.doomed) : work)
         await this.#quiet(nested)
@@ -222,14 +222,6 @@ export function stillRunning(running: number): UsageError {
   return new UsageError(
     `the task returned while ${running} of its statements still ran: await every query, or return its promise`,
   )
-}
-
-/** Calls a task so that a synchronous throw is a rejection like any other. */
-export async function attempt<TSession, T>(
-  task: (session: TSession) => T | PromiseLike<T>,
-  session: TSession,
-): Promise<Awaited<T>> {
-  return await task(session)
 }
 
 const neverAborted = new AbortController().signal
