@@ -48,7 +48,8 @@ export async function sendCancelRequest(
   message.writeInt32BE(backend.secret | 0, 12)
   const closed = once(socket, 'close', { signal })
   socket.resume()
-  socket.end(message)
+  // Written, not ended: PgBouncer 1.18 crashes on a cancel request whose sender hangs up first.
+  socket.write(message)
   try {
     await closed
   } finally {
@@ -96,7 +97,10 @@ function tlsOptions({ host, tls, rootCertificate }: ServerAddress): ConnectionOp
 function unreachable(address: ServerAddress, cause: unknown): Error {
   if (cause instanceof ConnectionLost) return cause
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown cause'
-  if (/CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/.test(code)) {
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return new ConfigInvalid(`the certificate of ${describeAddress(address)} is for another host name`, { cause })
+  }
+  if (/CERT|SELF_SIGNED|UNABLE_TO_/.test(code)) {
     return new ConfigInvalid(
       `the certificate of ${describeAddress(address)} is not accepted (${code}): see sslrootcert`,
       {
