@@ -113,19 +113,26 @@ async function copyInto(home: string, source: Package): Promise<string> {
   if (!present.includes(name)) {
     const draft = join(home, 'binaries-draft')
     await cp(source.native, join(draft, 'native'), { recursive: true, verbatimSymlinks: true, filter: isForRunning })
-    // A read-only installation is copied with its modes, but the copy is to be completed, entered by the server's user
-    // and one day removed by the owner of the home.
-    const { uid, gid } = await stat(home)
-    const entries = await readdir(draft, { recursive: true, withFileTypes: true })
-    const folders = entries.filter((entry) => entry.isDirectory()).map(({ parentPath, name }) => join(parentPath, name))
-    for (const folder of [draft, ...folders]) {
-      await chmod(folder, 0o755)
-      if (isRoot()) await chown(folder, uid, gid)
-    }
+    await openUp(draft, home)
     await completeLinks(join(draft, 'native'))
     await rename(draft, root)
   }
   return join(root, 'native')
+}
+
+/**
+ * The copy has the modes of the installation, which may be read-only or made under a strict umask. It is to be run by the
+ * server's user, completed by us, and one day removed by the owner of the home.
+ */
+async function openUp(draft: string, home: string): Promise<void> {
+  const { uid, gid } = await stat(home)
+  const inside = await readdir(draft, { recursive: true, withFileTypes: true })
+  const paths = inside.filter((entry) => !entry.isSymbolicLink()).map(({ parentPath, name }) => join(parentPath, name))
+  for (const path of [draft, ...paths]) {
+    // What its owner may enter or run, all may.
+    await chmod(path, ((await stat(path)).mode & 0o100) === 0 ? 0o644 : 0o755)
+    if (isRoot()) await chown(path, uid, gid)
+  }
 }
 
 /** Static libraries and build files are for compiling against. */

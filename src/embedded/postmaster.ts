@@ -47,7 +47,7 @@ export async function readRecord(data: string): Promise<Postmaster | undefined> 
 }
 
 /** The running server of a data directory, in whatever state it is. */
-export async function findPostmaster(data: string): Promise<Postmaster | undefined> {
+async function findPostmaster(data: string): Promise<Postmaster | undefined> {
   const record = await readRecord(data)
   if (record === undefined) return undefined
   const facts = lookUp(record.pid)

@@ -240,8 +240,9 @@ describe.skipIf(!isRoot)('as root', () => {
     expect(message).toMatch(/cannot be used .*EACCES.*set DATABASE_URL/)
   })
 
-  test('a strict umask changes nothing', async () => {
-    const checkout = await makeCheckout(await makeDirectory(0o700))
+  test('a strict umask changes nothing, at installation or later', async () => {
+    const checkout = await makeCheckout(await makeDirectory())
+    execFileSync('chmod', ['-R', 'go-rwx', checkout.native])
     const before = process.umask(0o077)
     try {
       const child = startChild({ directory: join(checkout.root, '.rivulet'), ...quick }, checkout)

@@ -15,7 +15,7 @@ import { lookUp } from '../../src/embedded/process-identity.ts'
 import { openEmbeddedServer, type EmbeddedServerOptions } from '../../src/embedded/server.ts'
 
 /** What a child process says when it has opened the server, or could not. */
-export interface Opened {
+interface Opened {
   readonly url: string
   readonly owned: boolean
   readonly socketDirectory: string
