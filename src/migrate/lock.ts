@@ -8,6 +8,7 @@
  * https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
  */
 import { setTimeout as delay } from 'node:timers/promises'
+import { Cancelled } from '../errors.ts'
 import type { Connection } from '../pool/connection.ts'
 import type { Deadline } from '../task/deadline.ts'
 import type { OnProgress } from './progress.ts'
@@ -26,7 +27,12 @@ export interface LockOptions {
 
 /** Runs `work` while holding the lock. @throws MigrationRefused ('locked') naming the holder when the time is up. */
 export async function withLock<T>(connection: Connection, options: LockOptions, work: () => Promise<T>): Promise<T> {
-  await acquire(connection, options)
+  try {
+    await acquire(connection, options)
+  } catch (cause) {
+    if (!options.signal?.aborted) throw cause
+    throw new Cancelled('interrupted while waiting for the migration lock: nothing was changed', { cause })
+  }
   try {
     return await work()
   } finally {

@@ -45,11 +45,17 @@ export interface RunOptions {
 export async function runWork(connection: Connection, work: Work, options: RunOptions): Promise<number> {
   const { signal, onProgress } = options
   const { transactional, statements } = work.script
-  const stop = () => void connection.cancel(AbortSignal.timeout(5000)).catch(() => connection.destroy())
-  signal?.throwIfAborted()
+  let again: NodeJS.Timeout | undefined
+  const cancel = () => void connection.cancel(AbortSignal.timeout(5000)).catch(() => connection.destroy())
+  const stop = () => {
+    cancel()
+    // A request that overtakes its statement finds nothing to cancel.
+    again = setInterval(cancel, 250)
+  }
   signal?.addEventListener('abort', stop, { once: true })
   const started = performance.now()
   try {
+    signal?.throwIfAborted()
     onProgress?.({ type: 'started', file: work.file, statements: statements.length, transactional })
     await freshSession(connection)
     if (transactional) {
@@ -57,9 +63,12 @@ export async function runWork(connection: Connection, work: Work, options: RunOp
     } else await oneByOne(connection, work, options, started)
   } catch (error) {
     if (connection.transactionStatus !== 'I' && !connection.lost) await rollBack(connection)
-    if (signal?.aborted) throw new Cancelled(`interrupted: ${outcomeOf(work)}`, { cause: error })
-    throw error
+    if (!signal?.aborted) throw error
+    // A request may still be under way: it must not hit whatever this connection would do next.
+    connection.destroy()
+    throw new Cancelled(`interrupted: ${outcomeOf(work)}`, { cause: error })
   } finally {
+    clearInterval(again)
     signal?.removeEventListener('abort', stop)
   }
   return performance.now() - started

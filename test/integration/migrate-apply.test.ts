@@ -1,0 +1,327 @@
+/** applyMigrations: the ledger shared with Drizzle, files that fail, files without a transaction, refusals. */
+import { drizzle } from 'drizzle-orm/postgres-js'
+import { migrate as drizzleMigrate } from 'drizzle-orm/postgres-js/migrator'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import postgres from 'postgres'
+import { describe, expect, test } from 'vitest'
+import { parseDatabaseUrl } from '../../src/config.ts'
+import { Cancelled, MigrationFailed } from '../../src/errors.ts'
+import {
+  applyMigrations,
+  checkMigrations,
+  type MigrationProgress,
+  MigrationRefused,
+  migrationStatus,
+  planMigrations,
+} from '../../src/migrate/index.ts'
+import { openTestDatabase } from '../support/database.ts'
+import { emptyTemplate, firstWhen, ledgerRows, makeFolder, rowsOf, writeJournal } from '../support/migrations.ts'
+
+const three = {
+  '0000_init': 'create table t (id int primary key);--> statement-breakpoint\ncreate table u (id int primary key);',
+  '0001_name': 'alter table t add column name text;',
+  '0002_mood': "create type mood as enum ('fine');",
+}
+
+async function withDrizzle(url: string, folder: string): Promise<void> {
+  const { host, port, user, password, database } = parseDatabaseUrl(url)
+  const client = postgres({ host, port, user, password, database, max: 1, onnotice: () => undefined })
+  try {
+    await drizzleMigrate(drizzle(client), { migrationsFolder: folder })
+  } finally {
+    await client.end()
+  }
+}
+
+async function thrownBy(promise: Promise<unknown>): Promise<MigrationFailed & Partial<MigrationRefused>> {
+  const error: unknown = await promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  expect(error).toBeInstanceOf(MigrationFailed)
+  return error as MigrationFailed & Partial<MigrationRefused>
+}
+
+describe('the ledger', () => {
+  test('after Rivulet is what Drizzle would have written, and Drizzle finds nothing to do', async () => {
+    await using ours = await openTestDatabase(emptyTemplate)
+    await using theirs = await openTestDatabase(emptyTemplate)
+    await using project = await makeFolder(three)
+    const { applied } = await applyMigrations(ours.url, project)
+    await withDrizzle(theirs.url, project.folder)
+    expect(applied.map(({ name }) => name)).toEqual(Object.keys(three))
+    expect(await ledgerRows(ours.url)).toEqual(await ledgerRows(theirs.url))
+    await withDrizzle(ours.url, project.folder)
+    expect(await ledgerRows(ours.url)).toHaveLength(3)
+  })
+
+  test('that Drizzle wrote is taken over without a baseline', async () => {
+    await using database = await openTestDatabase(emptyTemplate)
+    await using project = await makeFolder(three)
+    await withDrizzle(database.url, project.folder)
+    expect(await applyMigrations(database.url, project)).toEqual({ applied: [] })
+    await project.write({ '0003_more': 'create table w (id int);' })
+    expect((await applyMigrations(database.url, project)).applied.map(({ name }) => name)).toEqual(['0003_more'])
+    await withDrizzle(database.url, project.folder)
+    expect((await migrationStatus(database.url, project)).state).toBe('up to date')
+  })
+
+  test('may have another schema and name, as in the Drizzle config', async () => {
+    await using database = await openTestDatabase(emptyTemplate)
+    await using project = await makeFolder(three)
+    const source = { folder: project.folder, ledger: { schema: 'my "own', table: 'done' } }
+    await applyMigrations(database.url, source)
+    expect(await rowsOf(database.url, 'select count(*)::int from "my ""own".done')).toEqual([[3]])
+    expect((await migrationStatus(database.url, source)).state).toBe('up to date')
+  })
+
+  test('is not needed to look: status, plan and check change nothing', async () => {
+    await using database = await openTestDatabase(emptyTemplate)
+    await using project = await makeFolder(three)
+    expect((await migrationStatus(database.url, project)).state).toBe('pending')
+    expect(await planMigrations(database.url, { ...project, to: '1' })).toMatchObject([
+      { name: '0000_init', transactional: true, statements: [{ line: 1 }, { line: 2 }] },
+      { name: '0001_name' },
+    ])
+    await expect(checkMigrations(database.url, project)).rejects.toMatchObject({ reason: 'pending' })
+    expect(await rowsOf(database.url, "select from pg_namespace where nspname = 'drizzle'")).toEqual([])
+  })
+})
+
+describe('a run', () => {
+  test('stops after the migration named by `to`', async () => {
+    await using database = await openTestDatabase(emptyTemplate)
+    await using project = await makeFolder(three)
+    await applyMigrations(database.url, { ...project, to: '0001_name' })
+    const { migrations } = await migrationStatus(database.url, project)
+    expect(migrations.map(({ state }) => state)).toEqual(['applied', 'applied', 'pending'])
+    expect(migrations[0]).toMatchObject({ appliedAt: expect.any(Date), durationMs: expect.any(Number) })
+  })
+
+  test('that fails names file, statement, line and SQLSTATE, keeps the files before, and is finished by the next', async () => {
+    await using database = await openTestDatabase(emptyTemplate)
+    await using project = await makeFolder({
+      ...three,
+      '0003_wrong': 'create table w (id int);\n\ninsert into nowhere\n  values (1);\ncreate table x (id int);',
+    })
+    const error = await thrownBy(applyMigrations(database.url, project))
+    expect(error).toMatchObject({ file: '0003_wrong.sql', statement: 2, line: 3, sqlState: '42P01' })
+    expect(error.message).toMatch(/0003_wrong\.sql: statement 2 \(line 3\) failed: .*nowhere.* \[42P01\]/)
+    expect(error.message).toMatch(/was rolled back as a whole; a rerun starts with it/)
+    expect(await ledgerRows(database.url)).toHaveLength(3)
+    expect(await rowsOf(database.url, "select to_regclass('w')::text")).toEqual([[null]])
+    await project.write({ '0003_wrong': 'create table w (id int);' })
+    expect((await applyMigrations(database.url, project)).applied).toHaveLength(1)
+  })
+
+  test('reports a constraint that speaks up only at the commit', async () => {
+    await using database = await openTestDatabase(emptyTemplate)
+    await using project = await makeFolder({
+      '0000_late': `create table t (id int primary key, t_id int references t deferrable initially deferred);
+        insert into t values (1, 7);`,
+    })
+    const error = await thrownBy(applyMigrations(database.url, project))
+    expect(error).toMatchObject({ file: '0000_late.sql', sqlState: '23503' })
+    expect(await ledgerRows(database.url)).toEqual([])
+  })
+
+  test('begins every file with fresh settings', async () => {
+    await using database = await openTestDatabase(emptyTemplate)
+    await using project = await makeFolder({
+      '0000_leaky': "set search_path = ''; set statement_timeout = 60000; create table public.t (id int)",
+      '0001_next': `create table u (id int); do $$ begin assert current_setting('statement_timeout') = '0'; end $$`,
+    })
+    await applyMigrations(database.url, project)
+    expect(await rowsOf(database.url, "select to_regclass('public.u')::text")).toEqual([['u']])
+  })
+
+  test('stopped by its signal rolls the file back and throws Cancelled', async () => {
+    await using database = await openTestDatabase(emptyTemplate)
+    await using project = await makeFolder({ '0000_slow': 'create table t (id int); select pg_sleep(60);' })
+    const interrupt = new AbortController()
+    const onProgress = (progress: MigrationProgress) => {
+      // The abort comes while the sleep runs, or just before it is sent: both must end the same way.
+      if (progress.type === 'statement' && progress.statement === 2) setImmediate(() => interrupt.abort())
+    }
+    const run = applyMigrations(database.url, { ...project, signal: interrupt.signal, onProgress })
+    await expect(run).rejects.toBeInstanceOf(Cancelled)
+    expect(await rowsOf(database.url, "select to_regclass('t')::text")).toEqual([[null]])
+  })
+
+  test('whose connection is ended by the server says what became of the file, and a rerun completes', async () => {
+    await using database = await openTestDatabase(emptyTemplate)
+    const fatal = 'create table t (id int); select pg_terminate_backend(pg_backend_pid());'
+    await using project = await makeFolder({ '0000_fatal': fatal })
+    const error = await thrownBy(applyMigrations(database.url, project))
+    expect(error.message).toMatch(/statement 2 \(line 1\): the connection was lost; 0000_fatal\.sql was rolled back/)
+    await project.write({ '0000_fatal': 'create table t (id int);' })
+    expect((await applyMigrations(database.url, project)).applied).toHaveLength(1)
+  })
+
+  test('without the right to create the ledger says which grant is missing', async () => {
+    await using database = await openTestDatabase(emptyTemplate)
+    await using project = await makeFolder(three)
+    const role = `${database.name}_reader`
+    await rowsOf(database.url, `create role ${role} login password 'x'`)
+    const url = database.url.replace(/\/\/[^@]*@/, `//${role}:x@`)
+    try {
+      const error = await thrownBy(applyMigrations(url, project))
+      expect(error).toMatchObject({
+        reason: 'unsafe',
+        message: expect.stringMatching(/grant it CREATE on the database/),
+      })
+    } finally {
+      await rowsOf(database.url, `drop role ${role}`)
+    }
+  })
+})
+
+describe('files and ledger that contradict each other', () => {
+  test('a file changed since it was applied is refused, by migrate and by the boot check', async () => {
+    await using database = await openTestDatabase(emptyTemplate)
+    await using project = await makeFolder(three)
+    await applyMigrations(database.url, project)
+    await project.write({ '0001_name': 'alter table t add column name varchar;', '0003_new': 'select 1' })
+    for (const run of [applyMigrations, checkMigrations]) {
+      expect(await thrownBy(run(database.url, project))).toMatchObject({
+        reason: 'inconsistent',
+        migrations: ['0001_name'],
+      })
+    }
+  })
+
+  test('an older file that was never applied is refused until it is allowed, and Drizzle still finds nothing to do', async () => {
+    await using database = await openTestDatabase(emptyTemplate)
+    await using project = await makeFolder({ '0000_init': three['0000_init'], '0002_mood': three['0002_mood'] })
+    await applyMigrations(database.url, project)
+    await project.write({ '0001_late': 'create table late (id int);' })
+    await writeJournal(project.folder, [
+      { idx: 0, when: firstWhen, tag: '0000_init', breakpoints: true },
+      { idx: 1, when: firstWhen + 500, tag: '0001_late', breakpoints: true },
+      { idx: 2, when: firstWhen + 1000, tag: '0002_mood', breakpoints: true },
+    ])
+    expect((await migrationStatus(database.url, project)).state).toBe('inconsistent')
+    expect(await thrownBy(applyMigrations(database.url, project))).toMatchObject({ migrations: ['0001_late'] })
+    expect((await applyMigrations(database.url, { ...project, outOfOrder: true })).applied).toHaveLength(1)
+    await withDrizzle(database.url, project.folder)
+    expect((await migrationStatus(database.url, project)).state).toBe('up to date')
+  })
+
+  test('a database newer than the code may be served, but not migrated', async () => {
+    await using database = await openTestDatabase(emptyTemplate)
+    await using project = await makeFolder(three)
+    await applyMigrations(database.url, project)
+    await rm(join(project.folder, '0002_mood.sql'))
+    await using old = await makeFolder({ '0000_init': three['0000_init'], '0001_name': three['0001_name'] })
+    await checkMigrations(database.url, old)
+    expect(await applyMigrations(database.url, old)).toEqual({ applied: [] })
+    expect((await migrationStatus(database.url, old)).problem).toMatch(/0002_mood.*newer than this code/)
+    await writeJournal(old.folder, [
+      { when: firstWhen, tag: '0000_init' },
+      { when: firstWhen + 1000, tag: '0001_name' },
+      { when: firstWhen + 9000, tag: '0002_other' },
+    ])
+    await old.write({})
+    const newer = await makeFolder({ ...three, '0002_mood': 'select 1', '0003_x': 'select 1' })
+    await using _ = newer
+    expect(await thrownBy(applyMigrations(database.url, newer))).toMatchObject({ reason: 'inconsistent' })
+  })
+})
+
+describe('a file that cannot be run as it is written', () => {
+  test.each([
+    ['holds nothing but comments', '-- to do', /holds no statement/],
+    ['holds nothing', '', /holds no statement/],
+    [
+      'holds COMMIT',
+      'create table x (id int); commit;',
+      /statement 2 \(line 1\): the file runs in a transaction of its own/,
+    ],
+    ['reads from standard input', 'copy t from stdin;', /COPY FROM STDIN has no input here/],
+    ['builds an index without a name', 'create index concurrently on t (id);', /give the index a name/],
+  ])('because it %s is refused before anything is begun', async (_, text, message) => {
+    await using database = await openTestDatabase(emptyTemplate)
+    await using project = await makeFolder({ '0000_fine': 'create table t (id int)', '0001_wrong': text })
+    const error = await thrownBy(applyMigrations(database.url, project))
+    expect(error).toMatchObject({ reason: 'unsafe', message: expect.stringMatching(message) })
+    expect(await ledgerRows(database.url)).toEqual([])
+  })
+})
+
+describe('a file without a transaction', () => {
+  const filled = 'create table t (id int, a int); insert into t values (1, 1), (2, 1);'
+
+  test('goes on, after a failure, with the statement that failed', async () => {
+    await using database = await openTestDatabase(emptyTemplate)
+    const head = '-- rivulet:no-transaction\ncreate table a (id int);\n'
+    await using project = await makeFolder({
+      '0000_steps': `${head}create table b (id nonsense);\ncreate table c (id int);`,
+    })
+    const error = await thrownBy(applyMigrations(database.url, project))
+    expect(error).toMatchObject({ statement: 2, line: 3, sqlState: '42704' })
+    expect(error.message).toMatch(/what it has done stays, a rerun goes on with this statement/)
+    await project.write({ '0000_steps': `${head}create table b (id int);\ncreate table c (id int);` })
+    const seen: MigrationProgress[] = []
+    await applyMigrations(database.url, { ...project, onProgress: (progress) => seen.push(progress) })
+    expect(seen).toContainEqual({ type: 'resumed', file: '0000_steps.sql', statement: 2 })
+    expect(await rowsOf(database.url, "select to_regclass('c')::text")).toEqual([['c']])
+  })
+
+  test('is refused when the part that was done has been edited since', async () => {
+    await using database = await openTestDatabase(emptyTemplate)
+    const head = '-- rivulet:no-transaction\n'
+    await using project = await makeFolder({ '0000_steps': `${head}create table a (id int); select 1/0;` })
+    await thrownBy(applyMigrations(database.url, project))
+    await project.write({ '0000_steps': `${head}create table a (id bigint); select 1;` })
+    expect(await thrownBy(applyMigrations(database.url, project))).toMatchObject({ reason: 'inconsistent' })
+  })
+
+  test('replaces the invalid index that its failed CREATE INDEX CONCURRENTLY left behind, and status names it', async () => {
+    await using database = await openTestDatabase(emptyTemplate)
+    await using project = await makeFolder({
+      '0000_fill': filled,
+      '0001_unique': 'create unique index concurrently t_a on t (a);',
+    })
+    expect(await thrownBy(applyMigrations(database.url, project))).toMatchObject({ sqlState: '23505' })
+    expect((await migrationStatus(database.url, project)).invalidIndexes).toEqual(['public.t_a'])
+    await rowsOf(database.url, 'delete from t where id = 2')
+    const seen: MigrationProgress[] = []
+    await applyMigrations(database.url, { ...project, onProgress: (progress) => seen.push(progress) })
+    expect(seen).toContainEqual({ type: 'invalid index dropped', file: '0001_unique.sql', index: 'public.t_a' })
+    expect(await rowsOf(database.url, 'select indisvalid from pg_index where indrelid = $$t$$::regclass')).toEqual([
+      [true],
+    ])
+  })
+
+  test('finds an index complete that was built before the migrator was killed', async () => {
+    await using database = await openTestDatabase(emptyTemplate)
+    await using project = await makeFolder({
+      '0000_fill': filled,
+      '0001_index': 'create index concurrently t_a on t (a);',
+    })
+    await applyMigrations(database.url, { ...project, to: '0' })
+    // What a kill between the build and its entry leaves: the index, and the note that it was begun.
+    await rowsOf(database.url, 'create index t_a on t (a)')
+    await rowsOf(
+      database.url,
+      "insert into drizzle.__rivulet_migrations (name, hash, running) values ('0001_index', '', true)",
+    )
+    expect((await applyMigrations(database.url, project)).applied).toHaveLength(1)
+  })
+
+  test('finishes a DETACH CONCURRENTLY that was broken off', async () => {
+    await using database = await openTestDatabase(emptyTemplate)
+    await using project = await makeFolder({
+      '0000_parts': 'create table p (id int) partition by list (id); create table p1 partition of p for values in (1);',
+      '0001_detach': 'alter table p detach partition p1 concurrently;',
+    })
+    await applyMigrations(database.url, project)
+    await rowsOf(database.url, 'delete from drizzle.__drizzle_migrations where id = 2')
+    await rowsOf(
+      database.url,
+      "update drizzle.__rivulet_migrations set done = 0, running = true where name = '0001_detach'",
+    )
+    expect((await applyMigrations(database.url, project)).applied).toHaveLength(1)
+  })
+})
