@@ -88,7 +88,7 @@ export async function openEngine<TSchema extends Schema>(config: Config<TSchema>
   try {
     const address = parseDatabaseUrl(server.url, config.applicationName)
     const { connectTimeoutMs } = settings
-    const pool = new Pool(settings, () => openConnection({ address, connectTimeoutMs }), publish)
+    const pool = new Pool(settings, (signal) => openConnection({ address, connectTimeoutMs, signal }), publish)
     await pool.probe()
     const core = createCore(config, pool, publish, server.stop)
     return new OpenEngine<TSchema>(core, undefined)
@@ -128,7 +128,8 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
     checkTask(unitOfWork, 'transaction')
     // The call's own scope bounds the transaction as well: it must not be bounded twice.
     const { signal: _signal, timeoutMs: _timeoutMs, ...rest } = options
-    return this.#run((session) => session.transaction(unitOfWork as never, rest) as Promise<Awaited<T>>, options)
+    const task = (session: Session<TSchema>) => session.transaction(unitOfWork as never, rest) as Promise<Awaited<T>>
+    return this.#run(task, options, true)
   }
 
   gather<const TResults extends Results>(tasks: GatherTasks<TSchema, TResults>, options: GatherOptions = {}) {
@@ -177,13 +178,14 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
   }
 
   /** Runs one task within its scope, which is closed afterwards. */
-  async #run<T>(task: Task<Session<TSchema>, T>, options: TaskOptions): Promise<Awaited<T>> {
+  async #run<T>(task: Task<Session<TSchema>, T>, options: TaskOptions, opensTransaction = false): Promise<Awaited<T>> {
     this.#admit()
     const core = this.#core
     const scope = openScope(core.runtime, options)
     core.running += 1
     try {
-      return await runTask(core.runtime, task, { scope, label: options.label, identity: this.#identity })
+      const { label } = options
+      return await runTask(core.runtime, task, { scope, label, identity: this.#identity, opensTransaction })
     } finally {
       scope?.close()
       finished(core)
@@ -224,7 +226,7 @@ function createCore<TSchema extends Schema>(
     current: new AsyncLocalStorage<Running>(),
     traceSessions: config.traceSessions ?? environment('NODE_ENV') !== 'production',
     ownsServerSession: config.pooler !== 'transaction',
-    create: (channel, scope) => new TaskSession<TSchema>(runtime as never, channel, scope),
+    create: (channel, scope, identity) => new TaskSession<TSchema>(runtime as never, channel, scope, identity),
   }
   const stopWatching = watchIdleSessions(channels, publish, config.idleSessionMs ?? 30_000)
   return { runtime, running: 0, drained: undefined, stopServer, stopWatching, closing: undefined }

@@ -59,7 +59,10 @@ const violationText: Readonly<Record<string, string>> = {
   '23514': 'a check constraint refused the row',
 }
 
-/** SQLSTATEs after which the connection is gone, whatever the socket says. */
+/**
+ * SQLSTATEs after which the connection is gone, whatever the socket says; so is it after any FATAL error, such as an
+ * idle-in-transaction timeout. A mere ERROR of these classes was raised by a function, or by a foreign data wrapper.
+ */
 const lost = /^(?:08|57P0[1-5])/
 
 /** SQLSTATEs that say the credentials or the database name are wrong: trying again is in vain. */
@@ -79,7 +82,7 @@ export function isServerError(error: unknown): error is Error & ServerError {
 export function fromServerError(error: ServerError): RivuletError {
   const { code: sqlState } = error
   const cause = withoutValues(error)
-  if (lost.test(sqlState)) return new ConnectionLost(`the server ended the connection: ${cause.message}`, { cause })
+  if (endsConnection(error)) return new ConnectionLost(`the server ended the connection: ${cause.message}`, { cause })
   if (refused.test(sqlState)) return new ConfigInvalid(`the server refused the connection: ${cause.message}`, { cause })
   const info: DatabaseErrorInfo = {
     sqlState,
@@ -92,6 +95,11 @@ export function fromServerError(error: ServerError): RivuletError {
     return new InvalidInput(cause.message, { cause, column: error.column_name })
   }
   return new (classBySqlState[sqlState] ?? DatabaseError)(cause.message, { cause, ...info })
+}
+
+function endsConnection({ code, severity }: ServerError): boolean {
+  if (severity === 'FATAL' || severity === 'PANIC') return !refused.test(code)
+  return severity !== 'ERROR' && lost.test(code)
 }
 
 function withoutValues(error: ServerError): Error {

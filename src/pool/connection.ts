@@ -158,10 +158,11 @@ export class Connection {
   }
 
   async #close(): Promise<void> {
+    const polite = this.lost === undefined && this.inFlight === 0
     this.lose(new ConnectionLost('the connection is being closed'))
     const timer = setTimeout(() => this.#socket.destroy(), closeGraceMs)
-    // With statements still in flight there is no polite way: the server would finish them first.
-    if (this.inFlight > 0) this.#socket.destroy()
+    // With statements still in flight the server would finish them first; on a lost connection nobody answers.
+    if (!polite) this.#socket.destroy()
     else await this.#client.end({ timeout: closeGraceMs / 1000 })
     await this.#closed
     clearTimeout(timer)
@@ -289,7 +290,8 @@ function refusal(error: Parameters<typeof fromServerError>[0]): RivuletError {
   const { cause } = typed
   const reason = cause instanceof Error ? cause.message : typed.message
   // 53300 too many connections, 55000, 57P03 starting up, …: the server is there but takes nobody now.
-  if (/^(?:08|53|55|57)/.test(error.code)) return new ConnectionLost(`the server takes no connection: ${reason}`, { cause })
+  if (/^(?:08|53|55|57)/.test(error.code))
+    return new ConnectionLost(`the server takes no connection: ${reason}`, { cause })
   return new ConfigInvalid(`the server refused the connection: ${reason}`, { cause })
 }
 

@@ -129,6 +129,11 @@ export class Pool {
     this.#publish = publish
   }
 
+  /** The most connections there can be. */
+  get max(): number {
+    return this.#settings.max
+  }
+
   /** Opens one connection now, so that a wrong address or password is known before the first call. */
   async probe(): Promise<void> {
     this.#opening += 1

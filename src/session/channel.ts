@@ -50,7 +50,8 @@ export interface ChannelOptions {
 export class Channel {
   readonly connection: Connection
   readonly label: string | undefined
-  readonly parent: Channel | undefined
+  /** Cut when the channel ends: nobody up there waits for what this task left running. */
+  parent: Channel | undefined
   /** Why the connection must be closed afterwards; undefined while it may be reused. */
   retire: RetireReason | undefined
   /** Statements sent for the task. */

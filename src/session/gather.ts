@@ -44,12 +44,15 @@ export async function gather<TSession extends TaskSession>(
 ): Promise<unknown> {
   const { label = 'gather', onTimings } = options
   const entries = createEntries(tasks, label)
-  const concurrency = checkedConcurrency(options.concurrency, entries.length)
+  // More lanes than connections would only fill the pool's queue.
+  const concurrency = Math.min(checkedConcurrency(options.concurrency, entries.length), runtime.pool.max)
   const scope = new Scope(options, runtime.current.getStore()?.scope)
   const gathering = new Gathering(runtime, { scope, label, settle, identity })
-  const queue = new Queue(entries)
+  // A late task costs its connection: on a shared snapshot, whatever may be late comes last.
+  const late = ({ spec }: Entry<TSession>) => Number(options.snapshot === true && spec.timeoutMs !== undefined)
+  const queue = new Queue([...entries].sort((a, b) => late(a) - late(b)))
   try {
-    if (options.snapshot !== true) await Promise.all(Array.from({ length: concurrency }, () => gathering.drain(queue)))
+    if (options.snapshot !== true) await gathering.drain(queue, concurrency)
     else if (entries.length > 0) await drainOnSnapshot(runtime, gathering, queue, concurrency - 1)
     await gathering.childrenEnded(entries)
   } finally {

@@ -6,7 +6,7 @@
  * The first failure cancels the scope, which stops the siblings on the server. A task given up before its function
  * returned is still waited for: no task outlives its gather, unless the gather's own time is up.
  */
-import { Cancelled, DeadlineExceeded } from '../errors.ts'
+import { Cancelled, DeadlineExceeded, PoolDeadlock, PoolOverloaded, PoolTimeout } from '../errors.ts'
 import type { TaskTiming } from '../observe/observation.ts'
 import { Scope } from '../task/scope.ts'
 import { runTask, type Runtime, type Task, type Timing } from './run.ts'
@@ -31,6 +31,7 @@ export interface Entry<TSession extends TaskSession> {
 /** Entries still to be run, first in, first out. */
 export class Queue<TSession extends TaskSession> {
   readonly #entries: readonly Entry<TSession>[]
+  readonly #returned: Entry<TSession>[] = []
   #next = 0
 
   constructor(entries: readonly Entry<TSession>[]) {
@@ -38,11 +39,16 @@ export class Queue<TSession extends TaskSession> {
   }
 
   get remaining(): number {
-    return this.#entries.length - this.#next
+    return this.#returned.length + Math.max(0, this.#entries.length - this.#next)
   }
 
   take(): Entry<TSession> | undefined {
-    return this.#entries[this.#next++]
+    return this.#returned.pop() ?? this.#entries[this.#next++]
+  }
+
+  /** Gives back what was taken and not begun, for another lane. */
+  putBack(entry: Entry<TSession>): void {
+    this.#returned.push(entry)
   }
 }
 
@@ -73,14 +79,40 @@ export class Gathering<TSession extends TaskSession> {
     this.#settle = settle
   }
 
-  /** Takes tasks off the queue until it is empty, each in a session and on a connection of its own. */
-  async drain(queue: Queue<TSession>): Promise<void> {
-    for (let entry = queue.take(); entry; entry = queue.take()) {
-      const { label, timing, spec } = entry
-      const identity = spec.identity ?? this.identity
-      const task = tracked(entry)
-      await this.run(entry, (scope) => runTask(this.runtime, task, { scope, label, identity, timing }))
+  /** Drains the queue on up to `lanes` connections at once, each task in a session of its own. */
+  async drain(queue: Queue<TSession>, lanes: number): Promise<void> {
+    let open = lanes
+    const lane = async () => {
+      for (let entry = queue.take(); entry; entry = queue.take()) {
+        const refused = await this.#runEntry(entry, () => open > 1)
+        if (!refused) continue
+        // The pool has no connection for this lane: the others will see to its task. The last one has to fail.
+        queue.putBack(entry)
+        break
+      }
+      open -= 1
     }
+    await Promise.all(Array.from({ length: lanes }, lane))
+  }
+
+  /** Runs one entry on a connection of its own; true when the pool had none for it and `spare` says it may wait. */
+  async #runEntry(entry: Entry<TSession>, spare: () => boolean): Promise<boolean> {
+    const { label, timing, spec } = entry
+    const identity = spec.identity ?? this.identity
+    const task = tracked(entry)
+    const takenAt = performance.now()
+    let refused = false
+    await this.run(entry, async (scope) => {
+      try {
+        return await runTask(this.runtime, task, { scope, label, identity, timing })
+      } catch (error) {
+        refused = timing.backendPid === undefined && isRefusal(error) && spare()
+        if (refused) return undefined
+        throw error
+      }
+    })
+    timing.waitMs += takenAt - this.startedAt
+    return refused
   }
 
   /** Runs one entry by `start`, within its own time limit, and records how it ended. Never rejects. */
@@ -130,6 +162,11 @@ export class Gathering<TSession extends TaskSession> {
     })
     this.scope.cancel(this.#siblingFailed)
   }
+}
+
+/** True for what the pool says to a call that it gives no connection. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof PoolTimeout || error instanceof PoolOverloaded || error instanceof PoolDeadlock
 }
 
 /** The task of an entry; remembers when its function ends and what it throws after its result was given up. */

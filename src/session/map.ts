@@ -5,8 +5,8 @@
  * input is read no faster than the consumer reads results, so any number of items takes the memory of a few. Leaving
  * the loop early, or a failure, cancels what runs and lets go of the input.
  */
-import { Cancelled, UsageError } from '../errors.ts'
-import { Scope, type TaskOptions } from '../task/scope.ts'
+import { Cancelled, DeadlineExceeded, UsageError } from '../errors.ts'
+import { type CancelReason, Scope, type TaskOptions } from '../task/scope.ts'
 import { runTask, type Runtime } from './run.ts'
 import type { TaskSession } from './session.ts'
 import type { Identity } from './unit-of-work.ts'
@@ -82,6 +82,7 @@ class Mapping<TSession extends TaskSession, TItem, T> {
     const { options, parent } = this.#options
     const scope = new Scope(options, parent?.scope)
     const running = new Set<Promise<void>>()
+    const unwatch = scope.onCancel(() => this.#changed())
     const pump = this.#pump(scope, running)
     try {
       for (;;) {
@@ -93,11 +94,14 @@ class Mapping<TSession extends TaskSession, TItem, T> {
           if ('error' in outcome) throw outcome.error
           yield outcome.value
         } else if (this.#failure) throw this.#failure.error
-        else if (this.#exhausted && this.#taken === this.#started) return
+        else if (this.#taken < this.#started) await this.#change()
+        else if (this.#exhausted) return
+        else if (scope.reason) throw cancelledBetweenItems(scope.reason)
         else await this.#change()
       }
     } finally {
       this.#exhausted = true
+      unwatch()
       scope.cancel(new Cancelled('the results of map are no longer wanted'))
       this.#changed()
       // An input that never answers must not hold up whoever stopped listening; the pump ends when it does answer.
@@ -160,6 +164,16 @@ class Mapping<TSession extends TaskSession, TItem, T> {
   #change(): Promise<void> {
     return new Promise((resolve) => this.#waiting.push(resolve))
   }
+}
+
+/** The error when time is up, or the caller cancels, while no task runs: the input has not answered. */
+function cancelledBetweenItems(reason: CancelReason): Error {
+  if (reason.kind === 'cancelled') return reason.error
+  const { timeoutMs } = reason.deadline
+  return new DeadlineExceeded(`the deadline of ${timeoutMs} ms passed while map waited for its input`, {
+    phase: 'task',
+    spentMs: { task: timeoutMs },
+  })
 }
 
 function iteratorOf<TItem>(items: Iterable<TItem> | AsyncIterable<TItem>): Iterator<TItem> | AsyncIterator<TItem> {

@@ -48,6 +48,8 @@ export interface RunOptions extends Pick<TaskOptions, 'label'> {
   /** Bounds wait and task; the caller closes it. */
   readonly scope: Scope | undefined
   readonly identity?: Identity | undefined
+  /** True when the task is one transaction, which puts the identity on itself. */
+  readonly opensTransaction?: boolean | undefined
   readonly timing?: Timing | undefined
   /** The session in whose course the task was asked for, where it is not the current one. */
   readonly holder?: Channel | undefined
@@ -111,10 +113,10 @@ export async function runOn<TSession extends TaskSession, T>(
   runtime: Runtime<TSession>,
   channel: Channel,
   task: Task<TSession, T>,
-  { scope, identity }: RunOptions,
+  { scope, identity, opensTransaction = false }: RunOptions,
 ): Promise<Awaited<T>> {
-  const unit = identity && new UnitOfWork(channel, {}, [identityStatement(identity)])
-  const session = runtime.create(channel, scope)
+  const unit = identity && !opensTransaction ? new UnitOfWork(channel, {}, [identityStatement(identity)]) : undefined
+  const session = runtime.create(channel, scope, opensTransaction ? identity : undefined)
   try {
     if (channel.doomed) throw channel.doomed
     const work = runtime.current.run({ channel, scope }, task, session)
@@ -135,6 +137,7 @@ export function closeChannel(runtime: Runtime, channel: Channel): void {
   const { connection, label } = channel
   channel.stopWatching?.()
   runtime.channels.delete(channel)
+  channel.parent = undefined
   const { publish } = runtime
   if (publish) {
     const { heldMs, statements, mostRunning } = channel

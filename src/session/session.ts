@@ -18,7 +18,7 @@ import type { Channel } from './channel.ts'
 import type { Database, Drizzle, Schema, StatementRunner, Streamable } from './drizzle.ts'
 import { createSqlTag, type SqlTag } from './sql.ts'
 import { streamRows, type StreamOptions } from './stream.ts'
-import { type TransactionSettings, UnitOfWork } from './unit-of-work.ts'
+import { type Identity, identityStatement, type TransactionSettings, UnitOfWork } from './unit-of-work.ts'
 
 /** Options of a transaction. */
 export interface TransactionOptions extends TaskOptions, TransactionSettings, RetryOptions {}
@@ -28,22 +28,25 @@ export interface SessionEnvironment<TSession extends TaskSession = TaskSession> 
   readonly drizzle: Drizzle
   readonly publish: Publish
   /** Makes the sessions of this engine; nested units of work get theirs from here too. */
-  readonly create: (channel: Channel, scope: Scope | undefined) => TSession
+  readonly create: (channel: Channel, scope: Scope | undefined, identity?: Identity) => TSession
 }
 
 export class TaskSession<TSchema extends Schema = Schema> implements StatementRunner {
   readonly #environment: SessionEnvironment
   readonly #channel: Channel
   readonly #scope: Scope | undefined
+  /** Put on by the outermost transaction, where the task is one. */
+  readonly #identity: Identity | undefined
   #ended = false
   #busy = false
   #database: Database<TSchema> | undefined
   #sql: SqlTag | undefined
 
-  constructor(environment: SessionEnvironment, channel: Channel, scope: Scope | undefined) {
+  constructor(environment: SessionEnvironment, channel: Channel, scope: Scope | undefined, identity?: Identity) {
     this.#environment = environment
     this.#channel = channel
     this.#scope = scope
+    this.#identity = identity
   }
 
   /** Drizzle on this session: core and relational queries, typed with the schema. */
@@ -155,9 +158,9 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     this.#busy = true
     const nested = this.#environment.create(channel, scope) as unknown as this
     try {
-      const unit = new UnitOfWork(channel, options)
-      const work = unitOfWork(nested)
+      const unit = new UnitOfWork(channel, options, [this.#identity && identityStatement(this.#identity)])
       try {
+        const work = unitOfWork(nested)
         const result = await (bounded ? raceScope(scope as Scope, work, () => channel.doomed) : work)
         await this.#quiet(nested)
         await unit.commit()

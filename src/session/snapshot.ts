@@ -5,7 +5,7 @@
  * The exporter must live until the imports are answered, not longer.
  * https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION
  */
-import { Cancelled } from '../errors.ts'
+import { Cancelled, ConnectionLost } from '../errors.ts'
 import { Scope } from '../task/scope.ts'
 import type { Channel, Deferred } from './channel.ts'
 import { type Entry, type Gathering, type Queue, tracked } from './gathering.ts'
@@ -38,6 +38,9 @@ export async function drainOnSnapshot<TSession extends TaskSession>(
     await helping
     waiting.close()
   }
+  // Nobody is left who sees the snapshot: what has not run by now cannot run any more.
+  const reason = (scope.reason && leader.doomed) ?? new ConnectionLost('the last connection on the snapshot was lost')
+  for (let entry = queue.take(); entry; entry = queue.take()) await gathering.run(entry, () => Promise.reject(reason))
 }
 
 interface Help {
