@@ -163,7 +163,8 @@ export class Connection {
     const timer = setTimeout(() => this.#socket.destroy(), closeGraceMs)
     // With statements still in flight the server would finish them first; on a lost connection nobody answers.
     if (!polite) this.#socket.destroy()
-    else await this.#client.end({ timeout: closeGraceMs / 1000 })
+    // What `end` promises is not to be relied upon: it may resolve early, or never.
+    else void Promise.resolve(this.#client.end({ timeout: closeGraceMs / 1000 })).catch(() => undefined)
     await this.#closed
     clearTimeout(timer)
   }
