@@ -27,7 +27,8 @@ export async function seed(engine: Pick<Engine, 'transaction'>): Promise<SeedRes
       select exists (select from customers) or exists (select from products) or exists (select from users) as any`
     if (found?.any === true) return { seeded: false }
     await seedWithLibrary(session)
-    await session.db.update(customers).set({ name: 'Lynn', job: 'Backend Developer' }).where(eq(customers.id, 1))
+    const lynn = { name: 'Lynn', job: 'Backend Developer', updatedAt: openingDay }
+    await session.db.update(customers).set(lynn).where(eq(customers.id, 1))
     await seedReviews(session)
     await seedOrderItems(session)
     await advanceIdentities(session)

@@ -1,0 +1,83 @@
+import { describe, expect, test } from 'vitest'
+import * as errors from '../../src/errors.ts'
+import { createApp } from '../../src/http/app.ts'
+import { Problem, problemOf, problemResponse } from '../../src/http/problem.ts'
+
+const secret = 'row value 4711'
+const info = { sqlState: '00000' }
+const time = { phase: 'statement', spentMs: {} } as const
+
+describe('the status of an error', () => {
+  test.each([
+    [422, new errors.InvalidInput('m')],
+    [422, new errors.NotNullViolation('m', info)],
+    [422, new errors.CheckViolation('m', info)],
+    [404, new errors.NotFound('m')],
+    [409, new errors.UniqueViolation('m', info)],
+    [409, new errors.ForeignKeyViolation('m', info)],
+    [409, new errors.VersionConflict('m')],
+    [503, new errors.PoolTimeout('m')],
+    [503, new errors.PoolOverloaded('m')],
+    [503, new errors.PoolClosed('m')],
+    [503, new errors.ConnectionLost('m')],
+    [503, new errors.SerializationFailure('m', info)],
+    [503, new errors.DeadlockDetected('m', info)],
+    [503, new errors.LockTimeout('m', info)],
+    [504, new errors.DeadlineExceeded('m', time)],
+    [504, new errors.StatementTimeout('m', info)],
+    [500, new errors.CommitOutcomeUnknown('m')],
+    [500, new errors.DatabaseError('m', info)],
+    [500, new errors.UsageError('m')],
+    [500, new errors.PoolDeadlock('m')],
+    [500, new Error('m')],
+    [500, 'thrown text'],
+  ])('is %i for %s', (status, error) => {
+    expect(problemOf(error).status).toBe(status)
+  })
+})
+
+test('a 503 for load says when to come back; an unknown commit outcome does not invite a second try', () => {
+  expect(problemResponse(problemOf(new errors.PoolOverloaded('m'))).headers.get('retry-after')).toBe('1')
+  expect(problemResponse(problemOf(new errors.CommitOutcomeUnknown('m'))).headers.get('retry-after')).toBeNull()
+})
+
+test('a fault of the service is answered without its message, its stack or its cause', async () => {
+  const faults: unknown[] = []
+  const app = createApp({ onFault: (error) => faults.push(error) })
+  app.get('/own', () => {
+    throw new errors.UsageError(secret, { cause: new Error(secret) })
+  })
+  app.get('/foreign', () => {
+    throw new TypeError(secret)
+  })
+  for (const path of ['/own', '/foreign']) {
+    const response = await app.request(path)
+    const body = await response.text()
+    expect(response.status).toBe(500)
+    expect(response.headers.get('content-type')).toBe('application/problem+json')
+    expect(body).not.toContain(secret)
+    expect(body).not.toContain('.ts')
+    expect(Object.keys(JSON.parse(body) as object)).toEqual(['title', 'status', 'code', 'detail'])
+  }
+  expect(faults).toHaveLength(2)
+})
+
+test("an application's own errors are answered as it says", async () => {
+  class TooSmall extends Error {}
+  const app = createApp({
+    problemFor: (error) =>
+      error instanceof TooSmall ? new Problem({ status: 409, code: 'too_small', members: { least: 3n } }) : undefined,
+  })
+  app.get('/', () => {
+    throw new TooSmall('m')
+  })
+  const response = await app.request('/')
+  expect(response.status).toBe(409)
+  expect(await response.json()).toEqual({ title: 'Conflict', status: 409, code: 'too_small', least: '3' })
+})
+
+test('a path that nobody serves is a 404 problem', async () => {
+  const response = await createApp().request('/nowhere')
+  expect(response.status).toBe(404)
+  expect(response.headers.get('content-type')).toBe('application/problem+json')
+})
