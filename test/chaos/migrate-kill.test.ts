@@ -1,0 +1,115 @@
+/** kill -9 of the migrator, and of the server, at every boundary between statements: the rerun completes. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { text } from 'node:stream/consumers'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { openEmbeddedServer } from '../../src/embedded/server.ts'
+import { MigrationFailed } from '../../src/errors.ts'
+import { withConnection } from '../../src/migrate/connect.ts'
+import { applyMigrations, verifyDatabase } from '../../src/migrate/index.ts'
+import { describeDatabase, type SchemaDescription } from '../../src/migrate/introspect.ts'
+import { openTestDatabase } from '../support/database.ts'
+import { emptyTemplate, ledgerRows, makeFolder, rowsOf } from '../support/migrations.ts'
+
+const long = process.env.RIVULET_LONG === '1'
+const program = new URL('../support/child-migrator.ts', import.meta.url).pathname
+
+const files = {
+  '0000_init': 'create table t (id int); insert into t select generate_series(1, 500);',
+  '0001_index': 'create index concurrently t_id on t (id);',
+  '0002_steps':
+    '-- rivulet:no-transaction\ncreate table u (id int); insert into u values (1);\ndrop index concurrently t_id;\ncreate unique index concurrently t_id on t (id);',
+  '0003_name': 'alter table t add column name text; update t set name = id::text;',
+}
+/** What each file goes through: its statements, its entry in the ledger, and being reported as applied. */
+const boundaries = 4 + 3 + 6 + 4
+
+const describeUrl = (url: string) => withConnection(url, (connection) => describeDatabase(connection, 'drizzle'))
+let clean: SchemaDescription
+
+async function expectComplete(url: string): Promise<void> {
+  expect(await describeUrl(url)).toEqual(clean)
+  expect(await ledgerRows(url)).toHaveLength(4)
+  const counts = 'select (select count(name) from t)::int, (select count(*) from u)::int'
+  expect(await rowsOf(url, counts)).toEqual([[500, 1]])
+}
+
+beforeAll(async () => {
+  await using database = await openTestDatabase(emptyTemplate)
+  await using project = await makeFolder(files)
+  await applyMigrations(database.url, project)
+  clean = await describeUrl(database.url)
+})
+
+describe('kill -9 of the migrator', () => {
+  // Either moment at every second boundary; both at all of them in the long run.
+  const moments = ['before', 'sent'] as const
+  const points = Array.from({ length: boundaries }, (_, boundary) => boundary).flatMap((boundary) =>
+    moments.filter((_, index) => long || boundary % 2 === index).map((moment) => [boundary, moment] as const),
+  )
+  test.concurrent.each(points)(
+    'at boundary %i, %s: the rerun completes, and nothing is done twice',
+    async (boundary, moment) => {
+      await using database = await openTestDatabase(emptyTemplate)
+      await using project = await makeFolder(files)
+      const args = ['--import', 'tsx', program, database.url, project.folder, String(boundary), moment]
+      const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+      const [complaint, [, signal]] = await Promise.all([text(child.stderr), once(child, 'close')])
+      expect([signal, complaint]).toEqual(['SIGKILL', ''])
+      await applyMigrations(database.url, project)
+      await expectComplete(database.url)
+      expect((await verifyDatabase(database.url, project)).differences).toEqual([])
+    },
+  )
+})
+
+describe('kill -9 of the server', () => {
+  const points = long ? Array.from({ length: boundaries }, (_, boundary) => boundary) : [1, 4, 9]
+  test.each(points)(
+    'at boundary %i: the run says so, and the rerun on the restarted server completes',
+    async (boundary) => {
+      const directory = await mkdtemp(join(tmpdir(), 'rivulet-server-'))
+      const settings = { fsync: 'off', full_page_writes: 'off' }
+      try {
+        await using project = await makeFolder(files)
+        const first = await openEmbeddedServer({ directory, settings })
+        let passed = 0
+        let killed = false
+        const run = applyMigrations(first.url, {
+          ...project,
+          onProgress: ({ type }) => {
+            if (type !== 'statement' && type !== 'recording' && type !== 'applied') return
+            if (passed++ === boundary) void killServer(directory).then(() => (killed = true))
+          },
+        })
+        await expect(run).rejects.toThrow(/connection/)
+        await expect(run).rejects.toBeInstanceOf(Error)
+        await expect.poll(() => killed).toBe(true)
+        await first.stop()
+        const second = await openEmbeddedServer({ directory, settings })
+        try {
+          await applyMigrations(second.url, project)
+          await expectComplete(second.url)
+        } finally {
+          await second.stop()
+        }
+      } finally {
+        await rm(directory, { recursive: true, force: true })
+      }
+    },
+  )
+})
+
+async function killServer(directory: string): Promise<void> {
+  const record = await readFile(join(directory, 'data', 'postmaster.pid'), 'utf8')
+  process.kill(Number(record.split('\n')[0]), 'SIGKILL')
+}
+
+test('a migrator that fails for the loss of its connection says so in a MigrationFailed', async () => {
+  await using database = await openTestDatabase(emptyTemplate)
+  await using project = await makeFolder({ '0000_end': 'select pg_terminate_backend(pg_backend_pid())' })
+  await expect(applyMigrations(database.url, project)).rejects.toBeInstanceOf(MigrationFailed)
+})
