@@ -13,18 +13,19 @@ import { ConfigInvalid, PoolClosed, UsageError } from './errors.ts'
 import { createPublish, type Publish } from './observe/observation.ts'
 import { openConnection } from './pool/connection.ts'
 import { Pool, type PoolStats } from './pool/pool.ts'
+import { RepositorySession } from './repository/repository-session.ts'
 import type { Channel } from './session/channel.ts'
 import { createDrizzle, type Schema } from './session/drizzle.ts'
 import { gather, type GatherOptions, type TaskCollection } from './session/gather.ts'
 import { type ItemTask, map, type MapOptions } from './session/map.ts'
 import { openScope, type Running, runTask, type Runtime, type Task } from './session/run.ts'
-import { TaskSession, type TransactionOptions } from './session/session.ts'
+import type { TransactionOptions } from './session/session.ts'
 import type { GatherTask } from './session/task-spec.ts'
 import type { Identity } from './session/unit-of-work.ts'
 import type { TaskOptions } from './task/scope.ts'
 
 /** What one task sees of the database, on one connection. */
-export type Session<TSchema extends Schema = Schema> = TaskSession<TSchema>
+export type Session<TSchema extends Schema = Schema> = RepositorySession<TSchema>
 
 /** Tasks of a gather whose results have the types `TResults`, key by key. */
 export type GatherTasks<TSchema extends Schema, TResults> = {
@@ -226,7 +227,7 @@ function createCore<TSchema extends Schema>(
     current: new AsyncLocalStorage<Running>(),
     traceSessions: config.traceSessions ?? environment('NODE_ENV') !== 'production',
     ownsServerSession: config.pooler !== 'transaction',
-    create: (channel, scope, identity) => new TaskSession<TSchema>(runtime as never, channel, scope, identity),
+    create: (channel, scope, identity) => new RepositorySession<TSchema>(runtime as never, channel, scope, identity),
   }
   const stopWatching = watchIdleSessions(channels, publish, config.idleSessionMs ?? 30_000)
   return { runtime, running: 0, drained: undefined, stopServer, stopWatching, closing: undefined }

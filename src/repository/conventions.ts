@@ -1,0 +1,61 @@
+/**
+ * What a table promises beyond its columns, declared once where the table is: its key where Drizzle's types do not tell
+ * it, a version column for optimistic locking, a column that says when a row was last written, and soft delete.
+ * The declaration travels with the table value, so every repository of the table keeps it, and its types know it.
+ * Optimistic locking: https://www.sqlalchemy.org/ (version_id_col); soft delete as in Rails' paranoia.
+ */
+import { is, Table } from 'drizzle-orm'
+import type { PgMaterializedView, PgTable, PgView } from 'drizzle-orm/pg-core'
+import { UsageError } from '../errors.ts'
+
+/** Whatever rows can be read from: a table, a view or a materialized view. */
+export type Source = PgTable | PgView | PgMaterializedView
+
+/** What may be declared of a table; each value is a property of the table, not the column's name in the database. */
+export interface Conventions {
+  /** The properties of the primary key or of a unique constraint; needed for composite keys and for views. */
+  readonly key?: readonly string[]
+  /** An integer column, one higher after every update; `ifVersion` compares with it. */
+  readonly version?: string
+  /** A timestamp column, set to the transaction's time by every write. */
+  readonly updatedAt?: string
+  /** A nullable timestamp column: set, it hides the row from every read that does not ask for removed rows. */
+  readonly removedAt?: string
+}
+
+/** Under which a table carries its conventions; a registered symbol, since a package may be loaded twice. */
+export const declared: unique symbol = Symbol.for('rivulet.conventions') as never
+
+/** A table or view that carries conventions. */
+export interface Declared<TConventions extends Conventions = Conventions> {
+  readonly [declared]: TConventions
+}
+
+/**
+ * Declares the conventions of a table or view and answers the same value, for Drizzle and drizzle-kit as before:
+ * `export const customers = conventions(pgTable('customers', { … }), { version: 'version', updatedAt: 'updatedAt' })`.
+ * Whether key and columns are fit for it is checked when the first repository of the table is made.
+ * @throws UsageError when the table has conventions already.
+ */
+export function conventions<
+  TSource extends Source,
+  const TConventions extends {
+    readonly key?: readonly (keyof TSource['$inferSelect'] & string)[]
+    readonly version?: keyof TSource['$inferSelect'] & string
+    readonly updatedAt?: keyof TSource['$inferSelect'] & string
+    readonly removedAt?: keyof TSource['$inferSelect'] & string
+  },
+>(source: TSource, promises: TConventions): TSource & Declared<TConventions> {
+  if (conventionsOf(source) !== undefined) throw new UsageError('this table has its conventions already')
+  if (!is(source, Table) && Object.keys(promises).some((name) => name !== 'key')) {
+    throw new UsageError('a view is read-only: the only convention it can have is its key')
+  }
+  // Not enumerable: drizzle-kit and Drizzle's relational queries look through the values of a table.
+  Object.defineProperty(source, declared, { value: Object.freeze({ ...promises }), enumerable: false })
+  return source as TSource & Declared<TConventions>
+}
+
+/** The conventions a table or view carries. */
+export function conventionsOf(source: Source): Conventions | undefined {
+  return (source as Partial<Declared>)[declared]
+}

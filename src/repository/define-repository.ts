@@ -1,0 +1,33 @@
+/**
+ * Domain repositories: a table's operations and methods of the user's own, as a function of the session.
+ *
+ *   const customersOf = defineRepository(customers, (base) => ({ byName: (name: string) => base.find({ name }) }))
+ *   const lynn = await engine.session((session) => customersOf(session).byName('Lynn'))
+ */
+import type { Schema } from '../session/drizzle.ts'
+import type { Source } from './conventions.ts'
+import { createRepository, type RepositoryOf } from './repository.ts'
+import type { RepositoryRunner } from './repository-runner.ts'
+import type { RepositorySession } from './repository-session.ts'
+
+/** Options of `defineRepository`. */
+export interface DefineOptions<TSchema extends Schema> {
+  /** The schema of the engine, for the types of `with` and of the session; only its type is used. */
+  readonly schema?: TSchema
+}
+
+/**
+ * Defines a repository of `source` with further methods, which see the table's operations as `base` and their session.
+ * A method named like an operation takes its place; `base` keeps the original.
+ */
+export function defineRepository<TSource extends Source, TExtras extends object, TSchema extends Schema = Schema>(
+  source: TSource,
+  extras: (base: RepositoryOf<TSource, TSchema>, session: RepositorySession<TSchema>) => TExtras,
+  _options?: DefineOptions<TSchema>,
+): (session: RepositoryRunner) => Omit<RepositoryOf<TSource, TSchema>, keyof TExtras> & TExtras {
+  return (session) => {
+    const base = createRepository<TSource, TSchema>(session, source)
+    const own = extras(base, session as unknown as RepositorySession<TSchema>)
+    return Object.assign(createRepository<TSource, TSchema>(session, source), own)
+  }
+}

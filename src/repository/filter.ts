@@ -1,0 +1,203 @@
+/**
+ * Filters: objects of the caller's become a condition with parameters. The same walk names the filter's shape, under
+ * which the rendered statement is kept, and collects its values. Conditions mean what they mean in SQL: nothing but
+ * `isNull` and null itself is true of NULL, also under `not` and `ne`.
+ * An undefined value is refused, never read as no condition: that is how whole tables get lost.
+ */
+import { type SQL, sql } from 'drizzle-orm'
+import { UsageError } from '../errors.ts'
+import { isPlain } from './column-input.ts'
+import { slot } from './statement.ts'
+import type { PlannedColumn, TablePlan } from './table-plan.ts'
+
+/** Is a column NULL? */
+export interface NullFilter {
+  readonly isNull?: boolean
+}
+
+/** Comparisons by value. `in: []` is true of no row. */
+export interface EqualityFilter<TValue> extends NullFilter {
+  readonly eq?: TValue
+  readonly ne?: TValue
+  readonly in?: readonly NonNullable<TValue>[]
+  readonly notIn?: readonly NonNullable<TValue>[]
+}
+
+/** Comparisons of what has an order. */
+export interface OrderFilter<TValue> extends EqualityFilter<TValue> {
+  readonly gt?: NonNullable<TValue>
+  readonly gte?: NonNullable<TValue>
+  readonly lt?: NonNullable<TValue>
+  readonly lte?: NonNullable<TValue>
+}
+
+/** Comparisons of text; `%` and `_` are wildcards in patterns, `\` takes their meaning away. */
+export interface TextFilter<TValue> extends OrderFilter<TValue> {
+  readonly like?: string
+  readonly ilike?: string
+}
+
+/** Comparisons of arrays: has all of these elements, has one of these elements. */
+export interface ArrayFilter<TValue> extends NullFilter {
+  readonly eq?: TValue
+  readonly ne?: TValue
+  readonly contains?: NonNullable<TValue>
+  readonly overlaps?: NonNullable<TValue>
+}
+
+/** Comparisons of jsonb: equal as JSON, has these properties or elements. */
+export interface JsonbFilter<TValue> extends NullFilter {
+  readonly eq?: TValue
+  readonly ne?: TValue
+  readonly contains?: unknown
+}
+
+/** Comparisons of a type of the user's own: those that its operators in PostgreSQL allow. */
+export interface CustomFilter<TValue> extends TextFilter<TValue> {
+  readonly contains?: NonNullable<TValue>
+  readonly overlaps?: NonNullable<TValue>
+}
+
+/** A filter taken in: its shape, its values, and how to write it. */
+export interface Condition {
+  /** Equal for filters that differ in their values only. */
+  readonly shape: string
+  /** The condition; undefined when the filter is true of all rows. */
+  readonly sql: () => SQL | undefined
+}
+
+/** Collects the values of one call, in the order of their slots. */
+export class Values {
+  readonly all: unknown[] = []
+
+  /** Takes a value and answers the fragment that stands for it. */
+  take(value: unknown): () => SQL {
+    const position = this.all.push(value) - 1
+    return () => sql`${slot(position)}`
+  }
+}
+
+type Fragment = () => SQL
+
+/** Reads a filter. @throws UsageError for undefined and unknown names; InvalidInput for a value of the wrong kind. */
+export function readFilter(plan: TablePlan, where: unknown, values: Values): Condition {
+  if (!isPlain(where)) throw new UsageError(`a filter of ${plan.name} is an object of columns and conditions`)
+  const shapes: string[] = []
+  const fragments: Fragment[] = []
+  for (const [name, given] of Object.entries(where)) {
+    if (given === undefined) throw new UsageError(`the filter of ${plan.name} has ${name}: undefined; leave it out`)
+    const condition =
+      name === 'and' || name === 'or' || name === 'not'
+        ? combined(plan, name, given, values)
+        : columnFilter(plan.column(name), given, values)
+    if (condition.shape === '') continue
+    shapes.push(condition.shape)
+    fragments.push(condition.sql as Fragment)
+  }
+  return { shape: shapes.join('&'), sql: () => joined(fragments, sql` and `) }
+}
+
+/** Reads a filter that must not be true of all rows by accident. @throws UsageError as well when it is empty. */
+export function readRequiredFilter(plan: TablePlan, where: unknown, values: Values): Condition {
+  const condition = readFilter(plan, where, values)
+  if (condition.shape !== '') return condition
+  throw new UsageError(`the filter of ${plan.name} is empty, which would mean every row: say which rows`)
+}
+
+function joined(fragments: readonly Fragment[], separator: SQL): SQL | undefined {
+  if (fragments.length === 0) return undefined
+  return sql`(${sql.join(
+    fragments.map((fragment) => fragment()),
+    separator,
+  )})`
+}
+
+function combined(plan: TablePlan, name: 'and' | 'or' | 'not', given: unknown, values: Values): Condition {
+  if (name === 'not') {
+    const { shape, sql: inner } = readRequiredFilter(plan, given, values)
+    return { shape: `!(${shape})`, sql: () => sql`not ${inner()}` }
+  }
+  if (!Array.isArray(given)) throw new UsageError(`${name} in a filter of ${plan.name} is an array of filters`)
+  const read = name === 'or' ? readRequiredFilter : readFilter
+  const parts = given.map((part: unknown) => read(plan, part, values)).filter(({ shape }) => shape !== '')
+  if (parts.length === 0) return name === 'and' ? everything : nothing
+  const fragments = parts.map((part) => part.sql as Fragment)
+  const separator = name === 'and' ? sql` and ` : sql` or `
+  const shape = `${name}(${parts.map((part) => part.shape).join('|')})`
+  return { shape, sql: () => joined(fragments, separator) }
+}
+
+const everything: Condition = { shape: '', sql: () => undefined }
+const nothing: Condition = { shape: 'none', sql: () => sql`false` }
+
+function columnFilter(column: PlannedColumn, given: unknown, values: Values): Condition {
+  if (!isPlain(given)) return operator(column, 'eq', given, values)
+  const conditions = Object.entries(given).map(([name, operand]) => {
+    if (operand === undefined) {
+      throw new UsageError(`the filter of ${column.property} has ${name}: undefined; leave it out`)
+    }
+    return operator(column, name, operand, values)
+  })
+  if (conditions.length === 0) throw new UsageError(`the filter of ${column.property} is empty: say what it must be`)
+  return {
+    shape: conditions.map(({ shape }) => shape).join('&'),
+    sql: () =>
+      joined(
+        conditions.map((condition) => condition.sql as Fragment),
+        sql` and `,
+      ),
+  }
+}
+
+const comparisons: Readonly<Record<string, SQL>> = {
+  eq: sql`=`,
+  ne: sql`<>`,
+  gt: sql`>`,
+  gte: sql`>=`,
+  lt: sql`<`,
+  lte: sql`<=`,
+  contains: sql`@>`,
+  overlaps: sql`&&`,
+}
+
+function operator(column: PlannedColumn, name: string, operand: unknown, values: Values): Condition {
+  const { property, reference } = column
+  const condition = (fragment: Fragment, shape = name): Condition => ({ shape: `${property}.${shape}`, sql: fragment })
+  if (name === 'isNull' || (operand === null && (name === 'eq' || name === 'ne'))) {
+    if (name === 'isNull' && typeof operand !== 'boolean')
+      throw new UsageError(`isNull of ${property} is true or false`)
+    const isNull = name === 'isNull' ? operand === true : name === 'eq'
+    return isNull
+      ? condition(() => sql`${reference} is null`, 'null')
+      : condition(() => sql`${reference} is not null`, 'notNull')
+  }
+  if (operand === null) throw new UsageError(`${name} of ${property} cannot be null: use isNull`)
+  if (name === 'in' || name === 'notIn') {
+    const elements = values.take(listOf(column, name, operand))
+    return condition(() =>
+      name === 'in' ? sql`${reference} = any(${elements()})` : sql`${reference} <> all(${elements()})`,
+    )
+  }
+  if (name === 'like' || name === 'ilike') {
+    if (typeof operand !== 'string') throw new UsageError(`${name} of ${property} is a pattern, a string`)
+    const pattern = values.take(operand)
+    return condition(() =>
+      name === 'like' ? sql`${reference} like ${pattern()}` : sql`${reference} ilike ${pattern()}`,
+    )
+  }
+  const symbol = Object.hasOwn(comparisons, name) ? comparisons[name] : undefined
+  if (!symbol) throw new UsageError(`the filter of ${property} has an unknown operator ${JSON.stringify(name)}`)
+  const value = values.take(column.encode(operand, 'compare'))
+  return condition(() => sql`${reference} ${symbol} ${value()}`)
+}
+
+/** The elements for `= any`: an array parameter, so the number of elements does not change the statement. */
+function listOf(column: PlannedColumn, name: string, operand: unknown): unknown[] {
+  if (!Array.isArray(operand)) throw new UsageError(`${name} of ${column.property} is an array`)
+  return operand.map((element: unknown) => {
+    if (element === undefined || element === null) {
+      throw new UsageError(`${name} of ${column.property} has ${String(element)} in it: use isNull`)
+    }
+    return column.encode(element, 'compare')
+  })
+}

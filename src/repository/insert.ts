@@ -1,0 +1,41 @@
+/**
+ * INSERT of one row. The columns given decide the statement, the values are parameters, and the whole row comes back
+ * as the database made it.
+ */
+import { type SQL, sql } from 'drizzle-orm'
+import type { RepositoryRunner } from './repository-runner.ts'
+import { type ReadRow, selectionOf } from './selection.ts'
+import { list, slot, Statement } from './statement.ts'
+import type { TablePlan } from './table-plan.ts'
+import { type Assignment, newRowAssignments, shapeOf } from './write-values.ts'
+
+/** Inserts one row and answers it. */
+export async function insertRow(runner: RepositoryRunner, plan: TablePlan, row: unknown): Promise<ReadRow> {
+  const assignments = newRowAssignments(plan, row)
+  const selection = selectionOf(plan)
+  const create = () => {
+    return new Statement(plan.drizzle, sql`${insertClause(plan, assignments)} returning ${selection.sql}`)
+  }
+  const shape = shapeOf(assignments)
+  const statement = shape === undefined ? create() : plan.statements.of(`insert${shape}`, create)
+  const [inserted] = await statement.run(runner, valuesOf(assignments))
+  return selection.read(inserted ?? [])
+}
+
+/** `insert into … (…) values (…)`, values in the order of the assignments. */
+export function insertClause(plan: TablePlan, assignments: readonly Assignment[]): SQL {
+  if (assignments.length === 0) return sql`insert into ${plan.source} default values`
+  const columns = list(assignments.map(({ column }) => column.bare))
+  return sql`insert into ${plan.source} (${columns}) values (${list(assigned(assignments))})`
+}
+
+/** What stands for each assignment's value in a statement. */
+export function assigned(assignments: readonly Assignment[], from = 0): SQL[] {
+  let position = from
+  return assignments.map(({ expression }) => expression ?? sql`${slot(position++)}`)
+}
+
+/** The values of assignments that have one, in order. */
+export function valuesOf(assignments: readonly Assignment[]): unknown[] {
+  return assignments.filter(({ expression }) => expression === undefined).map(({ value }) => value)
+}

@@ -1,0 +1,54 @@
+/**
+ * Removing by key. In a table with soft delete `remove` hides the row, `restore` shows it again and `purge` deletes it;
+ * everywhere else `remove` deletes.
+ */
+import { sql } from 'drizzle-orm'
+import type { RepositoryRunner } from './repository-runner.ts'
+import { keyCondition, type ReadRow, selectionOf, whereClause, withoutSoftDelete } from './selection.ts'
+import { slot, Statement } from './statement.ts'
+import { keyParameters, type TablePlan } from './table-plan.ts'
+import { missing, versionParameter, writeRow } from './update.ts'
+import { updateAssignments } from './write-values.ts'
+
+/** Removes the row with this key and answers it. @throws NotFound, VersionConflict. */
+export async function removeRow(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  key: unknown,
+  ifVersion: unknown,
+): Promise<ReadRow> {
+  const { removedAt } = plan
+  if (!removedAt) return deleteRow(runner, plan, key, ifVersion)
+  const removal = { column: removedAt, value: undefined, expression: sql`now()` }
+  const assignments = [removal, ...updateAssignments(plan)]
+  return writeRow(runner, plan, { keyed: keyParameters(plan, key), assignments, ifVersion, removed: 'exclude' })
+}
+
+/** Shows a removed row again and answers it. @throws NotFound when no removed row has this key. */
+export async function restoreRow(runner: RepositoryRunner, plan: TablePlan, key: unknown): Promise<ReadRow> {
+  const { removedAt } = plan
+  if (!removedAt) throw withoutSoftDelete(plan, 'restore')
+  const restoration = { column: removedAt, value: undefined, expression: sql`null` }
+  const assignments = [restoration, ...updateAssignments(plan)]
+  return writeRow(runner, plan, { keyed: keyParameters(plan, key), assignments, removed: 'only' })
+}
+
+/** Deletes the row with this key, removed or not, and answers it. @throws NotFound, VersionConflict. */
+export async function deleteRow(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  key: unknown,
+  ifVersion: unknown,
+): Promise<ReadRow> {
+  const keyed = keyParameters(plan, key)
+  const version = versionParameter(plan, ifVersion)
+  const selection = selectionOf(plan)
+  const statement = plan.statements.of(`delete/${version.length}`, () => {
+    const versioned = version.length === 0 ? undefined : sql`${plan.version?.reference} = ${slot(keyed.length)}`
+    const where = whereClause([keyCondition(plan, (index) => sql`${slot(index)}`), versioned])
+    return new Statement(plan.drizzle, sql`delete from ${plan.source}${where} returning ${selection.sql}`)
+  })
+  const [row] = await statement.run(runner, [...keyed, ...version])
+  if (row) return selection.read(row)
+  throw await missing(runner, plan, keyed, version.length > 0)
+}

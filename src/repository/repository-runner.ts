@@ -1,0 +1,9 @@
+/** What a repository needs of a session: any session of an engine is one. */
+import type { Drizzle, StatementRunner, Streamable } from '../session/drizzle.ts'
+import type { StreamOptions } from '../session/stream.ts'
+
+export interface RepositoryRunner extends StatementRunner {
+  readonly drizzle: Drizzle
+  readonly inTransaction: boolean
+  readonly stream: <TRow>(query: Streamable<TRow>, options?: StreamOptions) => AsyncGenerator<TRow, void, undefined>
+}

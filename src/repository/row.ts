@@ -1,0 +1,153 @@
+/**
+ * Every conditional type of the repositories, each with a worked example. They read the table value alone; nobody
+ * writes type arguments. Kept shallow, one decision a type, so that a schema of many tables stays cheap to check.
+ */
+import type { Many, One, Relations, SQL, Table } from 'drizzle-orm'
+import type { PgTable } from 'drizzle-orm/pg-core'
+import type { Conventions, declared, Source } from './conventions.ts'
+import type {
+  ArrayFilter,
+  CustomFilter,
+  EqualityFilter,
+  JsonbFilter,
+  NullFilter,
+  OrderFilter,
+  TextFilter,
+} from './filter.ts'
+
+/** A row as it is read. `Row<typeof products>` is `{ id: number; sku: string; … }`. */
+export type Row<TSource extends Source> = TSource['$inferSelect']
+
+/** The columns of a table, the fields of a view. `keyof Columns<typeof products>` is `'id' | 'sku' | …`. */
+export type Columns<TSource extends Source> = TSource extends PgTable
+  ? TSource['_']['columns']
+  : TSource extends { _: { selectedFields: infer TFields } }
+    ? TFields
+    : never
+
+/** The conventions of a table. `ConventionsOf<typeof customers>` is `{ readonly version: 'version' }`. */
+export type ConventionsOf<TSource> = TSource extends { readonly [declared]: infer TConventions extends Conventions }
+  ? TConventions
+  : Record<never, never>
+
+/** Properties the conventions write. `Managed<typeof customers>` is `'version'`; `never` without conventions. */
+export type Managed<TSource> = ConventionsOf<TSource>[keyof ConventionsOf<TSource> &
+  ('version' | 'updatedAt' | 'removedAt')]
+
+/** What `insert` takes: no generated columns, defaults optional. `NewRow<typeof products>` needs sku, name, price. */
+export type NewRow<TSource extends Source> = TSource extends PgTable
+  ? { [K in keyof TSource['$inferInsert'] as Exclude<K, Managed<TSource>>]: TSource['$inferInsert'][K] }
+  : never
+
+/** What `update` takes: any writable columns, also as SQL. `Patch<typeof products>` is `{ stock?: number | SQL; … }`. */
+export type Patch<TSource extends Source> = TSource extends PgTable
+  ? { [K in keyof TSource['$inferInsert'] as Exclude<K, Managed<TSource>>]?: TSource['$inferInsert'][K] | SQL }
+  : never
+
+/** Properties of the key. `KeyNames<typeof products>` is `'id'`; of a declared key `'orderId' | 'productId'`. */
+export type KeyNames<TSource extends Source> =
+  ConventionsOf<TSource> extends { readonly key: readonly (infer TName extends string)[] }
+    ? TName
+    : PrimaryNames<Columns<TSource>>
+
+/** Properties marked `.primaryKey()`. `PrimaryNames<{ id: …primary; sku: … }>` is `'id'`. */
+type PrimaryNames<TColumns> = {
+  [K in keyof TColumns]: TColumns[K] extends { _: { isPrimaryKey: true } } ? K : never
+}[keyof TColumns]
+
+/** What names one row. `Key<typeof products>` is `number`, of a composite key `{ orderId: bigint; productId: number }`. */
+export type Key<TSource extends Source> = KeyOf<Row<TSource>, KeyNames<TSource>>
+
+/** `KeyOf<{ a: 1; b: 2 }, 'a'>` is `1`; `KeyOf<{ a: 1; b: 2 }, 'a' | 'b'>` is `{ readonly a: 1; readonly b: 2 }`. */
+type KeyOf<TRow, TNames> = [TNames] extends [never]
+  ? never
+  : IsUnion<TNames> extends true
+    ? { readonly [K in TNames & keyof TRow]: TRow[K] }
+    : TRow[TNames & keyof TRow]
+
+/** `IsUnion<'a' | 'b'>` is `true`, `IsUnion<'a'>` is `false`. */
+type IsUnion<T, TEach = T> = T extends unknown ? ([TEach] extends [T] ? false : true) : never
+
+/** A filter by columns, and their combinations. `{ price: { lt: '10' }, or: [{ stock: 0 }, { available: false }] }`. */
+export type Where<TSource extends Source> = {
+  readonly [K in keyof Columns<TSource>]?: Filter<Columns<TSource>[K], Row<TSource>[K & keyof Row<TSource>]>
+} & Combined<TSource>
+
+/** `and`, `or` and `not` of filters. */
+interface Combined<TSource extends Source> {
+  readonly and?: readonly Where<TSource>[]
+  readonly or?: readonly Where<TSource>[]
+  readonly not?: Where<TSource>
+}
+
+/** What one column may be compared with. `Filter<…text, string>` is `string | TextFilter<string>`. */
+export type Filter<TColumn, TValue> = TColumn extends { _: { columnType: infer TType } }
+  ? TType extends 'PgText' | 'PgVarchar' | 'PgChar'
+    ? TValue | TextFilter<TValue>
+    : TType extends 'PgArray'
+      ? TValue | ArrayFilter<TValue>
+      : TType extends 'PgJsonb'
+        ? JsonbFilter<TValue>
+        : TType extends 'PgCustomColumn'
+          ? Bare<TValue> | CustomFilter<TValue>
+          : TType extends Uncomparable
+            ? NullFilter
+            : TType extends 'PgBoolean'
+              ? TValue | EqualityFilter<TValue>
+              : TValue | OrderFilter<TValue>
+  : Bare<TValue> | OrderFilter<TValue>
+
+/** A value that cannot be taken for an operator. `Bare<string | { x: 1 }>` is `string`. */
+type Bare<TValue> = Extract<TValue, string | number | bigint | boolean | null | Date | Uint8Array | readonly unknown[]>
+
+/** Types PostgreSQL has no equality for. */
+type Uncomparable =
+  | 'PgJson'
+  | 'PgPointTuple'
+  | 'PgPointObject'
+  | 'PgLine'
+  | 'PgLineABC'
+  | 'PgGeometry'
+  | 'PgGeometryObject'
+
+/** Columns that rows can be ordered by. `{ readonly name?: Direction; … }` */
+export type Order<TSource extends Source> = {
+  readonly [
+    K in keyof Columns<TSource> as Columns<TSource>[K] extends { _: { columnType: Uncomparable | 'PgJsonb' } }
+      ? never
+      : K
+  ]?: Direction
+}
+
+/** Which way a column is ordered; nulls come last in `asc` and first in `desc` unless it says otherwise. */
+export type Direction = 'asc' | 'desc' | `${'asc' | 'desc'} nulls ${'first' | 'last'}`
+
+/** The rows of a read. `Narrowed<Row, 'id'>` is `{ id: number }`; without a selection the whole row. */
+export type Narrowed<TRow, TSelect extends keyof TRow> = [keyof TRow] extends [TSelect] ? TRow : Pick<TRow, TSelect>
+
+/** The table of a schema with this name in the database. `TableNamed<Schema, 'users'>` is `typeof users`. */
+export type TableNamed<TSchema, TName> = {
+  [K in keyof TSchema]: TSchema[K] extends PgTable
+    ? TSchema[K]['_']['name'] extends TName
+      ? TSchema[K]
+      : never
+    : never
+}[keyof TSchema]
+
+/** The relations of a table. `RelationsOf<Schema, typeof reviews>` is `{ product: One<…>; customer: One<…> }`. */
+export type RelationsOf<TSchema, TSource extends Source> = TSource extends Table
+  ? {
+      [K in keyof TSchema]: TSchema[K] extends Relations<TSource['_']['name'], infer TConfig> ? TConfig : never
+    }[keyof TSchema]
+  : never
+
+/** The table a relation leads to. `Target<Schema, One<'users'>>` is `typeof users`. */
+export type Target<TSchema, TRelation> = TRelation extends { referencedTableName: infer TName }
+  ? TableNamed<TSchema, TName>
+  : never
+
+/** True for a relation to many rows. `IsMany<Many<'reviews'>>` is `true`. */
+export type IsMany<TRelation> = TRelation extends Many<string> ? true : false
+
+/** True when the row of a `one` may be missing. `IsOptional<One<'users', true>>` is `true`. */
+export type IsOptional<TRelation> = TRelation extends One<string, infer TNullable> ? TNullable : never

@@ -1,0 +1,82 @@
+/**
+ * A statement rendered once and run many times: its text and where each value goes. What varies between calls is a
+ * parameter, never text, so a repository has few distinct statements; they are kept, up to a bound, the least recently
+ * used going first. On each connection the server parses and plans them once (named statements).
+ */
+import { type Placeholder, type SQL, sql } from 'drizzle-orm'
+import type { Result } from '../pool/connection.ts'
+import type { Drizzle, StatementRunner } from '../session/drizzle.ts'
+
+/** Statements kept for one table of one engine. */
+export const maxStatements = 200
+
+/** Where the value at `position` of a call's values goes. */
+export function slot(position: number): Placeholder {
+  return sql.placeholder(String(position))
+}
+
+/** Fragments between commas. */
+export function list(fragments: readonly SQL[]): SQL {
+  return sql.join(fragments as SQL[], sql`, `)
+}
+
+export class Statement {
+  readonly text: string
+  readonly #fixed: readonly unknown[]
+  readonly #slots: readonly number[] | undefined
+  readonly #options: { readonly arrays: true; readonly prepare: boolean }
+
+  constructor(drizzle: Drizzle, fragment: SQL) {
+    const { text, parameters } = drizzle.render(fragment)
+    this.text = text
+    this.#fixed = parameters
+    const slots = parameters.map((parameter) => slotOf(parameter))
+    this.#slots = slots.every((position, index) => position === index) ? undefined : slots
+    this.#options = { arrays: true, prepare: parameters.length > 0 }
+  }
+
+  /** Runs it with these values; rows come as arrays, in the order of its select list. */
+  run(runner: StatementRunner, values: readonly unknown[]): Promise<Result<unknown[]>> {
+    return runner.run(this.text, this.parameters(values), this.#options) as Promise<Result<unknown[]>>
+  }
+
+  /** The values in the order of the statement's parameters. */
+  parameters(values: readonly unknown[]): readonly unknown[] {
+    if (this.#slots === undefined) return values
+    return this.#slots.map((position, index) => (position === -1 ? this.#fixed[index] : values[position]))
+  }
+}
+
+function slotOf(parameter: unknown): number {
+  const name = (parameter as { name?: unknown } | null)?.name
+  return typeof name === 'string' && /^\d+$/.test(name) ? Number(name) : -1
+}
+
+/** The statements of one table, by what they do and the shape of what they were asked. */
+export class StatementCache {
+  readonly #statements = new Map<string, Statement>()
+
+  get size(): number {
+    return this.#statements.size
+  }
+
+  /** The statement of a shape, rendered at its first use. */
+  of(shape: string, create: () => Statement): Statement {
+    const known = this.#statements.get(shape)
+    if (known) {
+      // Written anew, so that the first in the map is the least recently used; not needed while there is room.
+      if (this.#statements.size >= maxStatements) {
+        this.#statements.delete(shape)
+        this.#statements.set(shape, known)
+      }
+      return known
+    }
+    const statement = create()
+    if (this.#statements.size >= maxStatements) {
+      const [oldest] = this.#statements.keys()
+      if (oldest !== undefined) this.#statements.delete(oldest)
+    }
+    this.#statements.set(shape, statement)
+    return statement
+  }
+}

@@ -1,0 +1,223 @@
+/**
+ * What a repository knows of its table: columns with their readers and writers, key, conventions, and the statements
+ * rendered so far. Worked out once for each engine and table, then only looked at.
+ */
+import { Column, getTableColumns, getViewName, getViewSelectedFields, is, SQL, sql, Table, View } from 'drizzle-orm'
+import { getTableConfig, type PgColumn, type PgTable, type PgView } from 'drizzle-orm/pg-core'
+import { InvalidInput, NotFound, UsageError } from '../errors.ts'
+import type { Drizzle } from '../session/drizzle.ts'
+import { encodeFor, encoderOf, isPlain, type Purpose } from './column-input.ts'
+import { type Decode, decoderOf } from './column-output.ts'
+import { type Conventions, conventionsOf, type Source } from './conventions.ts'
+import { StatementCache } from './statement.ts'
+
+/** One column as a repository sees it. */
+export interface PlannedColumn {
+  /** The property in rows. */
+  readonly property: string
+  /** What stands for it in a statement. */
+  readonly reference: SQL
+  /** Its bare name, where a statement names a column of its own table: in lists of columns and in SET. */
+  readonly bare: SQL
+  /** Drizzle's column; undefined for an expression of a view. */
+  readonly column: PgColumn | undefined
+  readonly decode: Decode | undefined
+  /** The value as a parameter. @throws InvalidInput naming the property. */
+  encode(value: unknown, purpose: Purpose): unknown
+}
+
+export interface TablePlan {
+  readonly source: Source
+  /** The name, for error messages. */
+  readonly name: string
+  readonly drizzle: Drizzle
+  readonly columns: readonly PlannedColumn[]
+  readonly column: (property: string) => PlannedColumn
+  /** The columns of the key, in its order; empty without a key. */
+  readonly key: readonly PlannedColumn[]
+  readonly version: PlannedColumn | undefined
+  readonly updatedAt: PlannedColumn | undefined
+  readonly removedAt: PlannedColumn | undefined
+  readonly statements: StatementCache
+}
+
+const plans = new WeakMap<Drizzle, WeakMap<Source, TablePlan>>()
+
+/** The plan of a table or view on one engine. @throws UsageError for conventions that the table cannot keep. */
+export function planOf(drizzle: Drizzle, source: Source): TablePlan {
+  let ofEngine = plans.get(drizzle)
+  if (!ofEngine) plans.set(drizzle, (ofEngine = new WeakMap()))
+  const known = typeof source === 'object' && source !== null ? ofEngine.get(source) : undefined
+  if (known) return known
+  const plan = createPlan(drizzle, source)
+  ofEngine.set(source, plan)
+  return plan
+}
+
+function createPlan(drizzle: Drizzle, source: Source): TablePlan {
+  const columns = is(source, Table)
+    ? tableColumns(drizzle, source as PgTable)
+    : is(source, View)
+      ? viewColumns(drizzle, source as PgView)
+      : refuseSource()
+  const name = nameOf(source)
+  const byProperty = new Map(columns.map((column) => [column.property, column]))
+  const column = (property: string): PlannedColumn => {
+    const found = byProperty.get(property)
+    if (found) return found
+    throw new UsageError(
+      `${name} has no column ${JSON.stringify(property)}: it has ${[...byProperty.keys()].join(', ')}`,
+    )
+  }
+  const promised = conventionsOf(source) ?? {}
+  return {
+    source,
+    name,
+    drizzle,
+    columns,
+    column,
+    key: keyOf(source, promised, column, columns),
+    version: conventional(promised.version, column, isInteger, 'an integer column, not null'),
+    updatedAt: conventional(promised.updatedAt, column, isTimestamp, 'a timestamp column'),
+    removedAt: conventional(promised.removedAt, column, isNullableTimestamp, 'a timestamp column that may be null'),
+    statements: new StatementCache(),
+  }
+}
+
+function refuseSource(): never {
+  throw new UsageError('repository takes a table or view of your Drizzle schema')
+}
+
+function nameOf(source: Source): string {
+  if (!is(source, Table)) return getViewName(source as PgView)
+  const { schema, name } = getTableConfig(source as PgTable)
+  return schema === undefined ? name : `${schema}.${name}`
+}
+
+function tableColumns(drizzle: Drizzle, table: PgTable): PlannedColumn[] {
+  return Object.entries(getTableColumns(table)).map(([property, column]) => {
+    const bare = sql`${sql.identifier(drizzle.columnName(column))}`
+    return planColumn(property, column, sql`${column}`, bare)
+  })
+}
+
+function viewColumns(drizzle: Drizzle, view: PgView): PlannedColumn[] {
+  return Object.entries(getViewSelectedFields(view)).map(([property, field]) => {
+    if (is(field, Column)) {
+      const name = sql.identifier(drizzle.columnName(field))
+      return planColumn(property, field as PgColumn, sql`${view}.${name}`, sql`${name}`)
+    }
+    if (!is(field, SQL.Aliased)) {
+      throw new UsageError(`the view ${getViewName(view)} must give ${property} a name: sql\`…\`.as('${property}')`)
+    }
+    const name = sql.identifier(field.fieldAlias)
+    return planExpression(property, field, sql`${view}.${name}`, sql`${name}`)
+  })
+}
+
+function planColumn(property: string, column: PgColumn, reference: SQL, bare: SQL): PlannedColumn {
+  const encode = encoderOf(column)
+  return {
+    property,
+    reference,
+    bare,
+    column,
+    decode: decoderOf(column),
+    encode: (value, purpose) => encodeFor(property, encode, value, purpose),
+  }
+}
+
+/** An expression of a view has a decoder, but no type of its own to check a value by. */
+function planExpression(property: string, field: SQL.Aliased, reference: SQL, bare: SQL): PlannedColumn {
+  const { decoder } = field.sql as unknown as { decoder: { mapFromDriverValue(value: unknown): unknown } }
+  return {
+    property,
+    reference,
+    bare,
+    column: undefined,
+    decode: (value) => decoder.mapFromDriverValue(value),
+    encode: (value) => {
+      if (typeof value === 'object' && !(value instanceof Date) && !Array.isArray(value)) {
+        throw new InvalidInput(`${property} must be a plain value`, { column: property })
+      }
+      if (typeof value === 'number' && Number.isNaN(value)) {
+        throw new InvalidInput(`${property} must be a number`, { column: property })
+      }
+      return value
+    },
+  }
+}
+
+function keyOf(
+  source: Source,
+  promised: Conventions,
+  column: (property: string) => PlannedColumn,
+  columns: readonly PlannedColumn[],
+): readonly PlannedColumn[] {
+  const unique = is(source, Table) ? uniqueKeys(source as PgTable) : undefined
+  if (promised.key === undefined) {
+    const [primary] = unique ?? []
+    return (primary ?? []).map((member) => columns.find((planned) => planned.column === member) ?? refuseSource())
+  }
+  const key = promised.key.map(column)
+  const isKey = (members: readonly PgColumn[]) =>
+    members.length === key.length && key.every((planned) => members.includes(planned.column as PgColumn))
+  // A view has no constraints to check the promise by.
+  if (unique && !unique.some(isKey)) {
+    throw new UsageError(
+      `the key (${promised.key.join(', ')}) of ${nameOf(source)} is neither its primary key nor unique and not null`,
+    )
+  }
+  return key
+}
+
+/** The primary key, which may be missing, then every other set of columns that tells rows apart. */
+function uniqueKeys(table: PgTable): readonly (readonly PgColumn[])[] {
+  const { columns, primaryKeys, uniqueConstraints } = getTableConfig(table)
+  const single = columns.filter((column) => column.primary)
+  const primary = single.length > 0 ? single : (primaryKeys[0]?.columns ?? [])
+  const uniques = [
+    ...columns.filter((column) => column.isUnique).map((column) => [column]),
+    ...uniqueConstraints.map((constraint) => constraint.columns as PgColumn[]),
+  ]
+  return [primary, ...uniques.filter((members) => members.every((column) => column.notNull))]
+}
+
+function conventional(
+  property: string | undefined,
+  column: (property: string) => PlannedColumn,
+  fits: (column: PgColumn) => boolean,
+  wanted: string,
+): PlannedColumn | undefined {
+  if (property === undefined) return undefined
+  const planned = column(property)
+  if (planned.column && fits(planned.column)) return planned
+  throw new UsageError(`the convention's column ${property} must be ${wanted}`)
+}
+
+const isInteger = ({ columnType, notNull }: PgColumn) =>
+  notNull && ['PgInteger', 'PgSmallInt', 'PgBigInt53', 'PgBigInt64'].includes(columnType)
+const isTimestamp = ({ columnType }: PgColumn) => ['PgTimestamp', 'PgTimestampString'].includes(columnType)
+const isNullableTimestamp = (column: PgColumn) => isTimestamp(column) && !column.notNull
+
+/** The parameters of a key, in the key's order. @throws UsageError for a key of the wrong shape, InvalidInput. */
+export function keyParameters(plan: TablePlan, key: unknown): unknown[] {
+  const [only, ...others] = plan.key
+  if (!only) throw new UsageError(`${plan.name} has no key: declare one with conventions(table, { key: [...] })`)
+  if (others.length === 0) return [encodeKey(plan, only, key)]
+  const names = plan.key.map(({ property }) => property)
+  if (!isPlain(key) || Object.keys(key).length !== names.length || !names.every((name) => name in key)) {
+    throw new UsageError(`a key of ${plan.name} is an object of ${names.join(', ')}`)
+  }
+  return plan.key.map((column) => encodeKey(plan, column, key[column.property]))
+}
+
+function encodeKey(plan: TablePlan, column: PlannedColumn, value: unknown): unknown {
+  if (value !== undefined && value !== null) return column.encode(value, 'compare')
+  throw new UsageError(`the key of ${plan.name} is ${String(value)}: ${column.property} is missing`)
+}
+
+/** The error for a key that no row has. */
+export function notFound(plan: TablePlan): NotFound {
+  return new NotFound(`no row of ${plan.name} has this key`, { table: plan.name })
+}

@@ -1,0 +1,79 @@
+/**
+ * Dates and times as text. PostgreSQL would accept much more than is meant ('now', 'tomorrow', an offset it then drops)
+ * and JavaScript misreads what PostgreSQL writes (years past 9999, BC, offsets with seconds); so both directions are
+ * spelled out here. https://www.postgresql.org/docs/current/datatype-datetime.html
+ */
+
+/** ISO 8601 with the years PostgreSQL understands; a valid Date only. */
+export function timestampText(date: Date): string {
+  const iso = date.toISOString()
+  const year = date.getUTCFullYear()
+  if (year > 0 && year <= 9999) return iso
+  const rest = iso.replace(/^[+-]?\d+/, '')
+  return year > 0 ? `${year}${rest}` : `${String(1 - year).padStart(4, '0')}${rest} BC`
+}
+
+/** The day of a Date in UTC, as PostgreSQL writes it. */
+export function dateText(date: Date): string {
+  return timestampText(date).replace(/T[^ ]*/, '')
+}
+
+const instantPattern =
+  /^(\d{4,})-(\d\d)-(\d\d)(?: (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?)?([+-]\d\d(?::\d\d(?::\d\d)?)?)?( BC)?$/
+
+/** Reads a date or timestamp as the server writes it (DateStyle ISO); without an offset it is taken for UTC. */
+export function parseInstant(text: string): Date {
+  const match = instantPattern.exec(text)
+  // Infinity and its like: a Date cannot hold them, and an invalid one does not pretend to.
+  if (!match) return new Date(Number.NaN)
+  const [, years = '', month, day, hour = '0', minute = '0', second = '0', fraction = '', offset, bc] = match
+  const date = new Date(0)
+  date.setUTCFullYear(bc ? 1 - Number(years) : Number(years), Number(month) - 1, Number(day))
+  date.setUTCHours(Number(hour), Number(minute), Number(second), Number(fraction.padEnd(3, '0').slice(0, 3)))
+  return offset === undefined ? date : new Date(date.getTime() - offsetMs(offset))
+}
+
+function offsetMs(offset: string): number {
+  const [hours = '0', minutes = '0', seconds = '0'] = offset.slice(1).split(':')
+  const ms = ((Number(hours) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1000
+  return offset.startsWith('-') ? -ms : ms
+}
+
+const day = String.raw`(\d{4,6})-(\d\d)-(\d\d)`
+const time = String.raw`([01]\d|2[0-4]):[0-5]\d(?::(?:[0-5]\d|60)(?:\.\d{1,6})?)?`
+const zone = String.raw`(?: ?(?:Z|[+-]\d\d(?::?\d\d(?::\d\d)?)?))`
+const dayPattern = new RegExp(`^${day}( BC)?$`)
+const timePattern = new RegExp(`^${time}$`)
+const zonedTimePattern = new RegExp(`^${time}${zone}?$`)
+const timestampPattern = new RegExp(`^${day}(?:[T ]${time})?( BC)?$`)
+const zonedTimestampPattern = new RegExp(`^${day}(?:[T ]${time}${zone}?)?( BC)?$`)
+
+/** Why a text is no value of a date or time type; undefined when it is one. */
+export function temporalComplaint(
+  text: string,
+  type: 'date' | 'time' | 'timestamp',
+  withTimezone: boolean,
+): string | undefined {
+  if (type === 'time') {
+    if ((withTimezone ? zonedTimePattern : timePattern).test(text)) return undefined
+    return `must be a time such as ${withTimezone ? "'13:37:00+02:00'" : "'13:37:00'"}`
+  }
+  if (text === 'infinity' || text === '-infinity') return undefined
+  const pattern = type === 'date' ? dayPattern : withTimezone ? zonedTimestampPattern : timestampPattern
+  const match = pattern.exec(text)
+  if (!match) {
+    if (type === 'date') return "must be a date such as '2026-12-31'"
+    if (!withTimezone && zonedTimestampPattern.test(text)) return 'has no time zone: an offset would be dropped'
+    return `must be a timestamp such as ${withTimezone ? "'2026-12-31T13:37:00Z'" : "'2026-12-31T13:37:00'"}`
+  }
+  const [, years, month, dayOfMonth] = match
+  return isDay(Number(years), Number(month), Number(dayOfMonth), text.endsWith(' BC'))
+    ? undefined
+    : 'must be a day of the calendar'
+}
+
+function isDay(years: number, month: number, dayOfMonth: number, bc: boolean): boolean {
+  const date = new Date(0)
+  date.setUTCFullYear(bc ? 1 - years : years, month - 1, dayOfMonth)
+  return years > 0 && date.getUTCMonth() === month - 1 && date.getUTCDate() === dayOfMonth
+}

@@ -1,0 +1,107 @@
+/**
+ * UPDATE of one row by its key, with optimistic locking where the table has a version: an update that expects an older
+ * version changes nothing and is told so.
+ */
+import { type SQL, sql } from 'drizzle-orm'
+import { UsageError, VersionConflict } from '../errors.ts'
+import { pointStatement } from './find.ts'
+import { assigned, valuesOf } from './insert.ts'
+import type { RepositoryRunner } from './repository-runner.ts'
+import { keyCondition, type ReadRow, removedCondition, selectionOf, whereClause } from './selection.ts'
+import { list, slot, Statement } from './statement.ts'
+import { keyParameters, notFound, type TablePlan } from './table-plan.ts'
+import { type Assignment, patchAssignments, shapeOf } from './write-values.ts'
+
+/** Updates the row with this key and answers it. @throws NotFound, VersionConflict. */
+export async function updateRow(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  key: unknown,
+  patch: unknown,
+  ifVersion: unknown,
+): Promise<ReadRow> {
+  const keyed = keyParameters(plan, key)
+  const assignments = patchAssignments(plan, patch)
+  if (assignments.length === 0) return unchanged(runner, plan, keyed, ifVersion)
+  return writeRow(runner, plan, { keyed, assignments, ifVersion, removed: 'exclude' })
+}
+
+/** One row to write to. */
+export interface RowWrite {
+  readonly keyed: readonly unknown[]
+  readonly assignments: readonly Assignment[]
+  readonly ifVersion?: unknown
+  /** Whether the row must be a removed one or must not be. */
+  readonly removed: 'exclude' | 'only'
+}
+
+/** Runs the UPDATE and finds out why when no row was hit. */
+export async function writeRow(runner: RepositoryRunner, plan: TablePlan, write: RowWrite): Promise<ReadRow> {
+  const { keyed, assignments, removed } = write
+  const version = versionParameter(plan, write.ifVersion)
+  const selection = selectionOf(plan)
+  const values = [...valuesOf(assignments), ...keyed, ...version]
+  const create = () => {
+    const at = values.length - keyed.length - version.length
+    const conditions = [
+      keyCondition(plan, (index) => sql`${slot(at + index)}`),
+      version.length === 0 ? undefined : sql`${plan.version?.reference} = ${slot(at + keyed.length)}`,
+      removedCondition(plan, plan.removedAt ? removed : undefined),
+    ]
+    const set = setClause(assignments)
+    const where = whereClause(conditions)
+    return new Statement(plan.drizzle, sql`update ${plan.source} set ${set}${where} returning ${selection.sql}`)
+  }
+  const shape = shapeOf(assignments)
+  const name = `update${shape}/${version.length}${removed}`
+  const [row] = await (shape === undefined ? create() : plan.statements.of(name, create)).run(runner, values)
+  if (row) return selection.read(row)
+  throw await missing(runner, plan, keyed, version.length > 0)
+}
+
+/** `a = …, b = …`. */
+export function setClause(assignments: readonly Assignment[], from = 0): SQL {
+  const values = assigned(assignments, from)
+  return list(assignments.map(({ column }, index) => sql`${column.bare} = ${values[index]}`))
+}
+
+/** The version to compare with, as parameters: one or none. @throws UsageError without a version column. */
+export function versionParameter(plan: TablePlan, ifVersion: unknown): unknown[] {
+  if (ifVersion === undefined) return []
+  if (plan.version) return [plan.version.encode(ifVersion, 'compare')]
+  throw new UsageError(`${plan.name} has no version: declare one with conventions(table, { version: '…' })`)
+}
+
+/** Why a write by key hit no row. */
+export async function missing(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  keyed: readonly unknown[],
+  versioned: boolean,
+): Promise<Error> {
+  if (!versioned || !(await visibleRow(runner, plan, keyed))) return notFound(plan)
+  return new VersionConflict(`the row of ${plan.name} was changed since it was read`, { table: plan.name })
+}
+
+/** An empty patch writes nothing, but the row must be there and at the version. */
+async function unchanged(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  keyed: readonly unknown[],
+  ifVersion: unknown,
+): Promise<ReadRow> {
+  const version = versionParameter(plan, ifVersion)
+  const row = await visibleRow(runner, plan, keyed)
+  if (!row) throw notFound(plan)
+  const { selection, values } = row
+  if (version.length > 0 && String(selection.raw(values, plan.version as never)) !== String(version[0])) {
+    throw await missing(runner, plan, keyed, true)
+  }
+  return selection.read(values)
+}
+
+async function visibleRow(runner: RepositoryRunner, plan: TablePlan, keyed: readonly unknown[]) {
+  const selection = selectionOf(plan)
+  const [values] = await pointStatement(plan).run(runner, keyed)
+  return values && { selection, values }
+}
