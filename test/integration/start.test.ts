@@ -1,0 +1,211 @@
+/** `npm start` as its user meets it: the main program as a process of its own, in an empty directory. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdtemp, readFile, realpath, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import * as schema from '../../schema/index.ts'
+import { openEngine } from '../../src/engine.ts'
+import { openTestDatabase } from '../support/database.ts'
+
+let directory: string
+const services: ChildProcess[] = []
+
+beforeAll(async () => {
+  directory = await realpath(await mkdtemp(join(tmpdir(), 'rivulet-start-')))
+  // The embedded server runs as another user when the tests run as root.
+  await chmod(directory, 0o755)
+})
+afterEach(() => {
+  for (const service of services.splice(0)) service.kill('SIGKILL')
+})
+afterAll(async () => {
+  const pid = await postmasterPid()
+  if (pid !== undefined) process.kill(pid, 'SIGKILL')
+  await rm(directory, { recursive: true, force: true, maxRetries: 10 })
+})
+
+interface Service {
+  readonly process: ChildProcess
+  readonly output: () => string
+  readonly errors: () => string
+  /** Resolves with the exit code once the process and its output have ended. */
+  readonly ended: Promise<number | null>
+  /** Resolves with the service's address once it serves. */
+  readonly ready: Promise<string>
+}
+
+/** Starts the main program in `directory`, on any free port unless `env` says otherwise. */
+function start(env: Record<string, string> = {}): Service {
+  const main = new URL('../../src/shop/main.ts', import.meta.url).pathname
+  const { DATABASE_URL: _, ...inherited } = process.env
+  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), main], {
+    cwd: directory,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...inherited, PORT: '0', ...env },
+  })
+  services.push(child)
+  let output = ''
+  let errors = ''
+  child.stdout.on('data', (chunk) => (output += String(chunk)))
+  child.stderr.on('data', (chunk) => (errors += String(chunk)))
+  const ended = once(child, 'close').then(([code]) => code as number | null)
+  const ready = (async () => {
+    const state = () => (child.exitCode === null ? output : `ended: ${errors}`)
+    await expect.poll(state, { timeout: 20_000 }).toMatch(/Ctrl-C stops it|^ended/)
+    const url = /http:\/\/127\.0\.0\.1:\d+/.exec(output)?.[0]
+    if (url === undefined) throw new Error(`it did not start: ${errors}`)
+    return url
+  })()
+  ready.catch(() => {})
+  return { process: child, output: () => output, errors: () => errors, ended, ready }
+}
+
+/** The embedded server's process in `directory`; undefined when none runs. */
+async function postmasterPid(): Promise<number | undefined> {
+  const home = await readFile(join(directory, '.rivulet', 'home'), 'utf8').catch(() => join(directory, '.rivulet'))
+  const text = await readFile(join(home, 'data', 'postmaster.pid'), 'utf8').catch(() => '')
+  return text === '' ? undefined : Number(text.split('\n')[0])
+}
+
+/** Processes that mention the directory in their command line. */
+function processesLeft(): string[] {
+  const list = execFileSync('ps', ['-eo', 'pid,args'], { encoding: 'utf8' })
+  return list.split('\n').filter((line) => line.includes(directory))
+}
+
+function order(url: string): Promise<Response> {
+  const body = JSON.stringify({ customerId: 1, items: [{ productId: 1, quantity: 1 }] })
+  return fetch(`${url}/orders`, { method: 'POST', body, headers: { 'content-type': 'application/json' } })
+}
+
+async function lynnsOrders(url: string): Promise<number> {
+  const page = (await (await fetch(`${url}/product/1/1`)).json()) as { orders: unknown[] }
+  return page.orders.length
+}
+
+test('the first start makes everything, Ctrl-C leaves nothing running, the second start keeps the data', async () => {
+  const first = start()
+  const url = await first.ready
+  expect(first.output()).toContain('1 migration applied; sample data written')
+  expect(first.output()).toMatch(/product +\d+ +\d+\.\d\d ms +\d+\.\d\d ms\n +reviews .*\n +orders .*\n +page .* ms/)
+  const before = await lynnsOrders(url)
+  expect((await order(url)).status).toBe(201)
+  first.process.kill('SIGINT')
+  expect(await first.ended).toBe(0)
+  expect(first.errors()).toBe('')
+  expect(await postmasterPid()).toBeUndefined()
+  expect(processesLeft()).toEqual([])
+
+  const startedAt = performance.now()
+  const second = start()
+  expect(await lynnsOrders(await second.ready)).toBe(before + 1)
+  expect(performance.now() - startedAt).toBeLessThan(5000)
+  expect(second.output()).toContain('schema up to date; data kept')
+  second.process.kill('SIGTERM')
+  expect(await second.ended).toBe(0)
+  expect(processesLeft()).toEqual([])
+})
+
+test('a signal while it starts ends it, and leaves nothing running', async () => {
+  const service = start()
+  await expect.poll(postmasterPid, { interval: 1, timeout: 10_000 }).toBeDefined()
+  service.process.kill('SIGTERM')
+  expect(await service.ended).toBe(0)
+  expect(service.output()).not.toContain('http://')
+  expect(service.errors()).toBe('')
+  expect(processesLeft()).toEqual([])
+})
+
+test('a taken port is an error that says what to do; the database is stopped and the exit code is 1', async () => {
+  const other = createServer().listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  const { port } = other.address() as { port: number }
+  const service = start({ PORT: String(port) })
+  expect(await service.ended).toBe(1)
+  expect(service.errors()).toBe(
+    `rivulet: port ${port} of 127.0.0.1 is taken: stop what listens there, or choose another port with PORT\n`,
+  )
+  expect(processesLeft()).toEqual([])
+  other.close()
+})
+
+test.each([
+  ['PORT', { PORT: 'http' }, 'PORT must be a whole number from 0 to 65535'],
+  ['DATABASE_URL', { DATABASE_URL: 'postgres://me:secret@localhost/x?nonsense=1' }, 'unknown parameter "nonsense"'],
+  ['database address', { DATABASE_URL: 'postgres://me:secret@127.0.0.1:1/x' }, 'ECONNREFUSED'],
+])('a wrong %s is one line on standard error, without the password, and exit code 1', async (_, env, message) => {
+  const service = start(env)
+  expect(await service.ended).toBe(1)
+  expect(service.errors()).toContain(message)
+  expect(service.errors()).toMatch(/^rivulet: .*\n$/)
+  expect(service.errors() + service.output()).not.toContain('secret')
+})
+
+test('with DATABASE_URL nothing embedded is started, and a request under way is finished before the end', async () => {
+  await using database = await openTestDatabase()
+  const service = start({ DATABASE_URL: database.url })
+  const url = await service.ready
+  expect(service.output()).toContain('Database: DATABASE_URL')
+  await using lock = await lockProducts(database.url)
+  const underWay = order(url)
+  await lock.waitedFor()
+  service.process.kill('SIGINT')
+  await expect.poll(service.output).toContain('Stopping')
+  await lock.release()
+  expect((await underWay).status).toBe(201)
+  expect(await service.ended).toBe(0)
+  expect(processesLeft()).toEqual([])
+})
+
+test('a second Ctrl-C cuts off what is under way', async () => {
+  await using database = await openTestDatabase()
+  const service = start({ DATABASE_URL: database.url })
+  const url = await service.ready
+  await using lock = await lockProducts(database.url)
+  const underWay = order(url)
+  underWay.catch(() => {})
+  await lock.waitedFor()
+  service.process.kill('SIGINT')
+  await expect.poll(service.output).toContain('Stopping')
+  service.process.kill('SIGINT')
+  await expect(underWay).rejects.toThrow('fetch failed')
+  expect(await service.ended).toBe(0)
+  await lock.release()
+})
+
+/** Locks the products of a shop, so that orders wait until `release`. */
+async function lockProducts(url: string) {
+  const engine = await openEngine({ schema, url })
+  const hold = new AbortController()
+  const locked = new AbortController()
+  const transaction = engine.transaction(async ({ sql }) => {
+    await sql`lock table products in exclusive mode`
+    locked.abort()
+    if (!hold.signal.aborted) await once(hold.signal, 'abort')
+  })
+  await once(locked.signal, 'abort')
+  const release = async () => {
+    hold.abort()
+    await transaction
+  }
+  const waiting = () =>
+    engine.session(
+      ({ sql }) => sql`
+        select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    )
+  /** Resolves once somebody waits for the lock. */
+  const waitedFor = async () => {
+    await expect.poll(waiting).toHaveLength(1)
+  }
+  return {
+    release,
+    waitedFor,
+    [Symbol.asyncDispose]: async () => {
+      await release()
+      await engine.close()
+    },
+  }
+}
