@@ -3,11 +3,11 @@
  * goods out of stock. Rows are locked in key order, so two orders for the same products queue up instead of waiting for
  * each other in a circle. https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-DEADLOCKS
  */
-import { asc, inArray } from 'drizzle-orm'
-import { type Order, type OrderItem, orderItems, orders, products } from '../../schema/index.ts'
+import { type Order, type OrderItem, orderItems, type Product } from '../../schema/index.ts'
 import { ForeignKeyViolation, InvalidInput } from '../errors.ts'
 import type { TransactionOptions } from '../session/session.ts'
 import type { ShopEngine } from './product-page.ts'
+import { orderRepository, productRepository } from './repositories.ts'
 
 /** What a customer wants: each product once, each quantity at least 1. */
 export interface OrderRequest {
@@ -49,20 +49,11 @@ export async function placeOrder(
 ): Promise<PlacedOrder> {
   checkDistinct(request)
   try {
-    return await engine.transaction(async ({ db, sql }) => {
-      const productIds = request.items.map(({ productId }) => productId)
-      const stock = await db
-        .select({ id: products.id, price: products.price, stock: products.stock, available: products.available })
-        .from(products)
-        .where(inArray(products.id, productIds))
-        .orderBy(asc(products.id))
-        .for('update')
+    return await engine.transaction(async (session) => {
+      const { db, sql } = session
+      const stock = await productRepository(session).lock(request.items.map(({ productId }) => productId))
       const lines = matchLines(request, new Map(stock.map((product) => [product.id, product])))
-      const [order] = await db
-        .insert(orders)
-        .values({ customerId: request.customerId, total: totalOf(lines) })
-        .returning()
-      if (!order) throw new Error('INSERT answered no row')
+      const order = await orderRepository(session).insert({ customerId: request.customerId, total: totalOf(lines) })
       const items = await db
         .insert(orderItems)
         .values(lines.map((line) => ({ ...line, orderId: order.id })))
@@ -86,14 +77,8 @@ interface Line {
   readonly unitPrice: string
 }
 
-interface Stock {
-  readonly price: string
-  readonly stock: number
-  readonly available: boolean
-}
-
 /** The lines at today's prices. @throws InvalidInput, InsufficientStock. */
-function matchLines({ items }: OrderRequest, stock: ReadonlyMap<number, Stock>): Line[] {
+function matchLines({ items }: OrderRequest, stock: ReadonlyMap<number, Product>): Line[] {
   const unknown = items.flatMap(({ productId }, index) =>
     stock.has(productId) ? [] : [{ path: `items.${index}.productId`, message: 'There is no such product' }],
   )

@@ -1,63 +1,71 @@
 /**
- * The shop's repositories: what every table's repository can do, and the few reads that have a name in the shop.
+ * The shop's repositories: what every table's repository can do, and the few operations that have a name in the shop.
  * Each is a function of a session, so what it does belongs to that session's task and transaction.
  */
-import { desc, eq, sql } from 'drizzle-orm'
-import { customers, orders, products, reviews } from '../../schema/index.ts'
-import type * as schema from '../../schema/index.ts'
+import { asc, desc, eq, inArray } from 'drizzle-orm'
+import * as schema from '../../schema/index.ts'
 import type { Session } from '../engine.ts'
-import { NotFound } from '../errors.ts'
+import { defineRepository } from '../repository/define-repository.ts'
+
+const { customers, orders, products, reviews } = schema
 
 /** A session on the shop's schema. */
 export type ShopSession = Session<typeof schema>
 
-export const productRepository = ({ db }: ShopSession) => ({
-  async get(id: number) {
-    const [row] = await db.select().from(products).where(eq(products.id, id))
-    if (!row) throw new NotFound('no row of products has this key', { table: 'products' })
-    return row
-  },
-})
+/** What the shop sells. */
+export const productRepository = defineRepository(
+  products,
+  (_, { db }) => ({
+    /**
+     * The products with these keys, locked until the transaction ends, in the order of their keys: whoever locks
+     * several does it in the same order, and so nobody waits for each other in a circle.
+     */
+    lock: (ids: readonly number[]) =>
+      db
+        .select()
+        .from(products)
+        .where(inArray(products.id, [...ids]))
+        .orderBy(asc(products.id))
+        .for('update'),
+  }),
+  { schema },
+)
 
-export const customerRepository = ({ db }: ShopSession) => ({
-  async get(id: number) {
-    const [row] = await db.select().from(customers).where(eq(customers.id, id))
-    if (!row) throw new NotFound('no row of customers has this key', { table: 'customers' })
-    return row
-  },
+/** Who buys and reviews. */
+export const customerRepository = defineRepository(customers, (base) => ({
   /** The customer of this name; names are unique. */
-  async findByName(name: string) {
-    const [row] = await db.select().from(customers).where(eq(customers.name, name))
-    return row
-  },
-})
+  findByName: (name: string) => base.find({ name }),
+}))
 
-export const reviewRepository = ({ db }: ShopSession) => ({
-  /** The reviews of a product with their customers' names, newest first. */
-  ofProduct: (productId: number, limit: number) =>
-    db
-      .select({
-        id: reviews.id,
-        rating: reviews.rating,
-        body: reviews.body,
-        customerId: reviews.customerId,
-        customerName: customers.name,
-        createdAt: reviews.createdAt,
-      })
-      .from(reviews)
-      .innerJoin(customers, eq(customers.id, reviews.customerId))
-      .where(eq(reviews.productId, productId))
-      .orderBy(sql`${reviews.createdAt} desc`, sql`${reviews.id} desc`)
-      .limit(limit),
-})
+/** What customers say. */
+export const reviewRepository = defineRepository(
+  reviews,
+  (_, { db }) => ({
+    /** The reviews of a product with their customers' names, newest first. */
+    ofProduct: (productId: number, limit: number) =>
+      db
+        .select({
+          id: reviews.id,
+          rating: reviews.rating,
+          body: reviews.body,
+          customerId: reviews.customerId,
+          customerName: customers.name,
+          createdAt: reviews.createdAt,
+        })
+        .from(reviews)
+        .innerJoin(customers, eq(customers.id, reviews.customerId))
+        .where(eq(reviews.productId, productId))
+        .orderBy(desc(reviews.createdAt), desc(reviews.id))
+        .limit(limit),
+  }),
+  { schema },
+)
 
-export const orderRepository = ({ db }: ShopSession) => ({
+/** What was bought. */
+export const orderRepository = defineRepository(orders, (base) => ({
   /** A customer's orders, newest first. */
-  ofCustomer: (customerId: number, limit: number) =>
-    db
-      .select()
-      .from(orders)
-      .where(eq(orders.customerId, customerId))
-      .orderBy(desc(orders.placedAt), desc(orders.id))
-      .limit(limit),
-})
+  ofCustomer: async (customerId: number, limit: number) => {
+    const { rows } = await base.list({ where: { customerId }, orderBy: { placedAt: 'desc', id: 'desc' }, limit })
+    return rows
+  },
+}))
