@@ -1,0 +1,221 @@
+/** The `rivulet` command as a process: exit codes, one JSON object, messages on standard error, interrupts. */
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openTestDatabase, type TestDatabase } from '../support/database.ts'
+import { emptyTemplate, rowsOf } from '../support/migrations.ts'
+
+const root = new URL('../../', import.meta.url).pathname
+
+interface End {
+  readonly exitCode: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+type Child = ChildProcessByStdio<null, Readable, Readable>
+
+/** A small Drizzle project in a directory of its own. */
+interface Project extends AsyncDisposable {
+  readonly directory: string
+  readonly database: TestDatabase
+  write(files: Readonly<Record<string, string>>): Promise<void>
+  rivulet(...args: string[]): Promise<End>
+  start(args: readonly string[]): Child
+}
+
+const config = `import { defineConfig } from 'drizzle-kit'
+export default defineConfig({ dialect: 'postgresql', schema: './schema.ts', out: './migrations' })`
+
+function schema(columns: string): string {
+  return `import { integer, pgTable, text } from 'drizzle-orm/pg-core'
+export const people = pgTable('people', { id: integer().primaryKey(), ${columns} })`
+}
+
+async function makeProject(): Promise<Project> {
+  const directory = await mkdtemp(join(tmpdir(), 'rivulet-cli-'))
+  const database = await openTestDatabase(emptyTemplate)
+  await symlink(join(root, 'node_modules'), join(directory, 'node_modules'))
+  const write = async (files: Readonly<Record<string, string>>) => {
+    for (const [name, content] of Object.entries(files)) await writeFile(join(directory, name), content)
+  }
+  await write({ 'package.json': '{"type":"module"}', 'drizzle.config.ts': config, 'schema.ts': schema('nmae: text()') })
+  const start = (args: readonly string[]) =>
+    spawn(
+      process.execPath,
+      ['--import', `${root}node_modules/tsx/dist/loader.mjs`, `${root}src/cli/main.ts`, ...args],
+      {
+        cwd: directory,
+        env: { ...process.env, DATABASE_URL: database.url },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    )
+  return {
+    directory,
+    database,
+    write,
+    start,
+    rivulet: (...args) => ended(start(args)),
+    [Symbol.asyncDispose]: async () => {
+      await database[Symbol.asyncDispose]()
+      await rm(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+async function ended(child: Child): Promise<End> {
+  const [stdout, stderr, [exitCode]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close') as Promise<[number]>,
+  ])
+  return { exitCode, stdout, stderr }
+}
+
+describe('a project from its first migration on', () => {
+  let project: Project
+  beforeAll(async () => {
+    project = await makeProject()
+  })
+  afterAll(() => project[Symbol.asyncDispose]())
+
+  test('generate, status, migrate and verify follow each other', async () => {
+    expect(await project.rivulet('status')).toMatchObject({
+      exitCode: 3,
+      stderr: expect.stringMatching(/run `rivulet generate` first/),
+    })
+    const generated = await project.rivulet('generate', '--name', 'init')
+    expect(generated).toMatchObject({
+      exitCode: 0,
+      stdout: 'Wrote migrations/0000_init.sql. Read it, then: rivulet migrate\n',
+    })
+    expect(await project.rivulet('status')).toMatchObject({ exitCode: 2, stdout: 'pending  0000_init\n\n1 pending.\n' })
+    const plan = await project.rivulet('migrate', '--dry-run')
+    expect(plan.stdout).toMatch(/^-- 0000_init\.sql\nbegin;\nCREATE TABLE "people"[^]*commit;\n$/)
+    const migrated = await project.rivulet('migrate')
+    expect(migrated).toMatchObject({ exitCode: 0, stdout: 'Applied 1 migration.\n' })
+    expect(migrated.stderr).toMatch(/0000_init\.sql: applied in \d+ ms/)
+    expect(await project.rivulet('verify')).toMatchObject({ exitCode: 0 })
+  })
+
+  test('generate answers a rename by flag, never waits for an answer, and lints what it wrote', async () => {
+    await project.write({ 'schema.ts': schema('name: text()') })
+    expect(await project.rivulet('generate')).toMatchObject({
+      exitCode: 64,
+      stderr: expect.stringMatching(
+        /Is name column in people table created or renamed .*\n.*--rename OLD:NEW.*--created/,
+      ),
+    })
+    expect(await project.rivulet('verify', '--code-only')).toMatchObject({ exitCode: 1 })
+    const generated = await project.rivulet('generate', '--rename', 'people.nmae:name', '--name', 'spelling', '--json')
+    expect(JSON.parse(generated.stdout)).toMatchObject({
+      command: 'generate',
+      exitCode: 0,
+      files: ['migrations/0001_spelling.sql'],
+      findings: [{ rule: 'rename-column' }],
+    })
+    expect(await project.rivulet('generate')).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringMatching(/has not changed/),
+    })
+    expect(await project.rivulet('lint', 'migrations/0001_spelling.sql')).toMatchObject({ exitCode: 1 })
+  })
+
+  test('generate fails when drizzle-kit swallows an error, and when snapshots collide', async () => {
+    await project.write({ 'schema.ts': 'export const broken = ' })
+    expect(await project.rivulet('generate')).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringMatching(/wrote no migration; it said:/),
+    })
+    await project.write({
+      'schema.ts': schema('name: text()'),
+      'migrations/meta/0007_snapshot.json': '{"id":"7","prevId":"00000000-0000-0000-0000-000000000000"}',
+    })
+    expect(await project.rivulet('generate')).toMatchObject({
+      exitCode: 3,
+      stderr: expect.stringMatching(/have the same parent/),
+    })
+    await rm(join(project.directory, 'migrations/meta/0007_snapshot.json'))
+  })
+
+  test('down needs its file, and --yes where nobody can be asked', async () => {
+    expect(await project.rivulet('down')).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringMatching(/0000_init\.down\.sql is missing/),
+    })
+    await project.write({ 'migrations/0000_init.down.sql': 'drop table people;' })
+    expect(await project.rivulet('down')).toMatchObject({
+      exitCode: 64,
+      stderr: expect.stringMatching(/0000_init\.down\.sql:1: drops table people\n.*say so with --yes/),
+    })
+    expect(await project.rivulet('down', '--yes')).toMatchObject({ exitCode: 0, stdout: 'Took back 1 migration.\n' })
+  })
+
+  test('reset --seed empties, migrates, and hands an engine to the seed module', async () => {
+    await project.write({
+      'package.json': '{"type":"module","rivulet":{"seed":"seed.ts"}}',
+      'seed.ts': `import { people } from './schema.ts'
+        export default async (engine: { session: Function }) => {
+          await engine.session(({ db }: { db: any }) => db.insert(people).values({ id: 1, name: 'Lynn' }))
+          if ((await engine.session(({ db }: { db: any }) => db.query.people.findMany())).length !== 1) throw new Error('no')
+        }`,
+    })
+    expect(await project.rivulet('reset', '--seed')).toMatchObject({
+      exitCode: 64,
+      stderr: expect.stringMatching(/--yes/),
+    })
+    const reset = await project.rivulet('reset', '--yes', '--seed')
+    expect(reset).toMatchObject({ exitCode: 0, stdout: 'Applied 2 migrations to the empty database and seeded.\n' })
+    expect(await rowsOf(project.database.url, 'select name from people')).toEqual([['Lynn']])
+  })
+})
+
+describe('every end', () => {
+  test('has its exit code, a message on standard error, and with --json one object', async () => {
+    await using project = await makeProject()
+    const cases: [string[], number, RegExp][] = [
+      [['nonsense'], 64, /there is no command "nonsense"/],
+      [['migrate', '--nonsense'], 64, /Unknown option '--nonsense'[^]*rivulet migrate --help/],
+      [['migrate', '--lock-timeout', 'soon'], 64, /--lock-timeout takes a whole number of milliseconds/],
+      [['baseline'], 64, /say with --to NAME/],
+      [['seed'], 64, /there is no seed: give --file FILE/],
+      [['status', '--config', 'nowhere.ts'], 64, /there is no config file at .*nowhere\.ts/],
+      [['migrate'], 3, /there is no migrations folder at/],
+    ]
+    await Promise.all(
+      cases.map(async ([args, code, message]) => {
+        const { exitCode, stdout, stderr } = await project.rivulet(...args, '--json')
+        expect([args, exitCode, stderr]).toEqual([args, code, expect.stringMatching(message)])
+        expect(JSON.parse(stdout)).toMatchObject({ exitCode: code, error: { message: expect.stringMatching(message) } })
+        // No terminal, no colours.
+        expect(stderr).not.toContain('\u001B')
+      }),
+    )
+  })
+
+  test('SIGINT rolls the running file back and exits 130; a rerun completes', async () => {
+    await using project = await makeProject()
+    await project.rivulet('generate', '--custom', '--name', 'slow')
+    await project.write({
+      'migrations/0000_slow.sql':
+        'create table t (id int); select pg_sleep(case when exists (select from pg_tables where tablename = $$go$$) then 0 else 60 end);',
+    })
+    const child = project.start(['migrate'])
+    const end = ended(child)
+    const sleeping = "select from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()"
+    await expect.poll(() => rowsOf(project.database.url, sleeping), { interval: 20, timeout: 10_000 }).toHaveLength(1)
+    child.kill('SIGINT')
+    expect(await end).toMatchObject({
+      exitCode: 130,
+      stderr: expect.stringMatching(/interrupted: 0000_slow\.sql was rolled back/),
+    })
+    expect(await rowsOf(project.database.url, "select to_regclass('t')::text")).toEqual([[null]])
+    await rowsOf(project.database.url, 'create table go ()')
+    expect(await project.rivulet('migrate')).toMatchObject({ exitCode: 0 })
+  })
+})
