@@ -155,6 +155,8 @@ export class Pool {
    * ConfigInvalid (the server refuses us), or what `request.cancelled` makes.
    */
   acquire(request: AcquireRequest, holder?: Holder): Promise<Connection> {
+    const reason = request.scope?.reason
+    if (reason) return Promise.reject(request.cancelled(reason, 0))
     const free = this.tryAcquire(holder)
     if (free) return Promise.resolve(free)
     const refusal = this.#refusal(request)

@@ -78,6 +78,8 @@ export class Channel {
   readonly #settled: (() => void)[] = []
   /** statement_timeout of the running transaction, where we set one. */
   #localTimeoutMs: number | undefined
+  /** The scopes that bound the task, outermost first. */
+  readonly #watched: Scope[] = []
   #doomed: RivuletError | undefined
   #cancelling: Promise<void> | undefined
 
@@ -174,8 +176,7 @@ export class Channel {
       if (result.command === 'COMMIT') return
     } catch (error) {
       this.ended()
-      if (!(error instanceof ConnectionLost))
-        throw error instanceof StatementTimeout && this.#doomed ? this.#doomed : error
+      if (!(error instanceof ConnectionLost)) throw this.#stoppedByDeadline(error, 'commit') ?? error
       throw new CommitOutcomeUnknown(
         'the connection broke before COMMIT was answered: the transaction may have been committed or not' +
           (transactionId === undefined ? '' : `; ask pg_xact_status('${transactionId}')`),
@@ -206,9 +207,14 @@ export class Channel {
 
   /** Dooms the channel when `scope` is cancelled; answers what ends the watch. */
   watch(scope: Scope): () => void {
-    return scope.onCancel((reason) => {
+    this.#watched.push(scope)
+    const unwatch = scope.onCancel((reason) => {
       this.doom(this.cancelled(reason), reason.kind === 'deadline' ? 'deadline' : 'cancelled', scope)
     })
+    return () => {
+      unwatch()
+      this.#watched.splice(this.#watched.indexOf(scope), 1)
+    }
   }
 
   /** Refuses everything from now on and stops what runs on the server. */
@@ -234,9 +240,8 @@ export class Channel {
   }
 
   /** The error for a cancelled scope, with where the time went. */
-  cancelled(reason: CancelReason): RivuletError {
+  cancelled(reason: CancelReason, phase = this.#phase()): RivuletError {
     if (reason.kind === 'cancelled') return asRivulet(reason.error)
-    const phase: Phase = this.running > 0 && this.phase === 'task' ? 'statement' : this.phase
     const spent = Math.round(performance.now() - this.#startedAt)
     const what =
       phase === 'statement' ? 'while a statement ran' : phase === 'commit' ? 'during COMMIT' : 'between statements'
@@ -302,10 +307,23 @@ export class Channel {
   }
 
   #failed(error: unknown): unknown {
-    if (this.#doomed) return this.#doomed
+    const failure = this.#stoppedByDeadline(error, 'statement') ?? this.#doomed
+    if (failure) return failure
     if (this.connection.lost) this.retire ??= 'unhealthy'
     this.firstError ??= error
     return error
+  }
+
+  #phase(): Phase {
+    return this.running > 0 && this.phase === 'task' ? 'statement' : this.phase
+  }
+
+  /** The deadline's error, where the server kept the deadline before our own timer did; undefined otherwise. */
+  #stoppedByDeadline(error: unknown, phase: Phase): RivuletError | undefined {
+    if (!(error instanceof StatementTimeout)) return undefined
+    const deadline = this.#watched.find((scope) => scope.deadline?.expired)?.deadline
+    if (deadline) this.doom(this.cancelled({ kind: 'deadline', deadline }, phase), 'deadline')
+    return this.#doomed
   }
 
   #publishStatement(text: string, startedAt: number, error: unknown): void {

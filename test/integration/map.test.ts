@@ -1,0 +1,163 @@
+/** Map: bounded concurrency, backpressure on both sides, leaving early, and flat memory however many items there are. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { DeadlineExceeded, PoolClosed, UsageError } from '../../src/errors.ts'
+import { type Bank, type BankSession, gate, openBank } from '../support/bank.ts'
+import { eventually, expectQuiet } from '../support/invariants.ts'
+import { long } from '../support/random.ts'
+
+let bank: Bank
+beforeAll(async () => {
+  bank = await openBank()
+})
+afterAll(() => bank[Symbol.asyncDispose]())
+
+const double = async ({ sql }: BankSession, n: number) => (await sql<{ n: number }>`select ${n}::int * 2 as n`)[0]?.n
+
+async function collect<T>(results: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const result of results) all.push(result)
+  return all
+}
+
+describe('map', () => {
+  test('yields the results of sync and async inputs in the order of the input', async () => {
+    await using engine = await bank.engine()
+    const items = Array.from({ length: 50 }, (_, index) => index)
+    expect(await collect(engine.map(items, double))).toEqual(items.map((n) => n * 2))
+    async function* input() {
+      yield* items
+    }
+    expect(await collect(engine.map(input(), double))).toEqual(items.map((n) => n * 2))
+    expect(await collect(engine.map([], double))).toEqual([])
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('unordered yields what has finished first', async () => {
+    await using engine = await bank.engine()
+    const { opened, open } = gate()
+    const results = engine.map([1, 2, 3], async (_session, n) => (n === 1 ? opened.then(() => n) : n), {
+      ordered: false,
+    })
+    const first = [(await results.next()).value, (await results.next()).value]
+    open()
+    expect(first.toSorted()).toEqual([2, 3])
+    expect((await results.next()).value).toBe(1)
+    expect((await results.next()).done).toBe(true)
+  })
+
+  test('runs at most `concurrency` tasks at once and reads the input no further ahead than that', async () => {
+    await using engine = await bank.engine({ pool: { max: 8 } })
+    let read = 0
+    let taken = 0
+    let most = { ahead: 0, running: 0 }
+    let running = 0
+    function* input() {
+      for (let n = 0; n < 200; n++) {
+        read += 1
+        most = { ...most, ahead: Math.max(most.ahead, read - taken) }
+        yield n
+      }
+    }
+    const task = async (session: BankSession, n: number) => {
+      running += 1
+      most = { ...most, running: Math.max(most.running, running) }
+      const result = await double(session, n)
+      running -= 1
+      return result
+    }
+    for await (const _ of engine.map(input(), task, { concurrency: 3 })) taken += 1
+    expect(taken).toBe(200)
+    expect(most.running).toBeLessThanOrEqual(3)
+    expect(most.ahead).toBeLessThanOrEqual(4)
+  })
+
+  test('left early cancels what runs on the server and closes the input', async () => {
+    await using engine = await bank.engine()
+    let closed = false
+    async function* input() {
+      try {
+        for (let n = 0; ; n++) yield n
+      } finally {
+        closed = true
+      }
+    }
+    const task = ({ sql }: BankSession, n: number) => sql`select pg_sleep(${n === 0 ? 0 : 20})`
+    for await (const _ of engine.map(input(), task, { concurrency: 4 })) break
+    expect(closed).toBe(true)
+    await eventually(async () => {
+      expect((await bank.admin.backends()).filter(({ waiting }) => waiting === 'PgSleep')).toEqual([])
+    }, 1000)
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('throws the failure of a task, or of the input, and cancels the rest', async () => {
+    await using engine = await bank.engine()
+    const task = ({ sql }: BankSession, n: number) => sql`select 1 / (${n}::int - 3)`
+    await expect(collect(engine.map([1, 2, 3, 4, 5], task))).rejects.toMatchObject({ code: 'database_error' })
+    function* broken() {
+      yield 1
+      throw new Error('the input broke')
+    }
+    await expect(collect(engine.map(broken(), double))).rejects.toThrow('the input broke')
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('ends by its deadline also when the input does not answer', async () => {
+    await using engine = await bank.engine()
+    const { opened, open } = gate()
+    async function* input() {
+      yield 1
+      await opened
+      yield 2
+    }
+    const results = collect(engine.map(input(), double, { timeoutMs: 100 }))
+    await expect(results).rejects.toThrow(DeadlineExceeded)
+    open()
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('ends when its signal is aborted', async () => {
+    await using engine = await bank.engine()
+    const controller = new AbortController()
+    const task = ({ sql }: BankSession) => sql`select pg_sleep(20)`
+    const results = collect(engine.map([1, 2], task, { signal: controller.signal }))
+    await eventually(() => expect(engine.stats().leased).toBe(2))
+    controller.abort()
+    await expect(results).rejects.toMatchObject({ code: 'cancelled' })
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('is drained like any work when the engine closes', async () => {
+    const engine = await bank.engine()
+    const results = engine.map([1, 2, 3], double)
+    await results.next()
+    const closing = engine.close({ timeoutMs: 5000 })
+    expect(await collect(results)).toEqual([4, 6])
+    await closing
+    expect(() => engine.map([1], double)).toThrow(PoolClosed)
+  })
+
+  test('takes the memory of a few items, however many there are', async () => {
+    await using engine = await bank.engine({ pool: { max: 4 } })
+    const total = long ? 100_000 : 10_000
+    function* input() {
+      for (let n = 0; n < total; n++) yield n
+    }
+    const heap: number[] = []
+    let count = 0
+    for await (const _ of engine.map(input(), double)) {
+      count += 1
+      if (count % (total / 10) === 0) heap.push(process.memoryUsage().heapUsed / 2 ** 20)
+    }
+    expect(count).toBe(total)
+    // Garbage comes and goes; what is kept per item would show as growth over all ten samples.
+    const [early, late] = [Math.min(...heap.slice(0, 5)), Math.min(...heap.slice(5))]
+    expect(late - early).toBeLessThan(20)
+  })
+
+  test.each([0, 1.5, Number.NaN])('refuses a concurrency of %s', async (concurrency) => {
+    await using engine = await bank.engine()
+    expect(() => collect(engine.map([1], double, { concurrency }))).toThrow(UsageError)
+    expect(() => engine.map(5 as never, double)).toThrow(/iterable/)
+  })
+})

@@ -1,0 +1,185 @@
+/** The pool: lazy growth, first come first served, its bounds, retirement, and what it answers when it cannot serve. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { PoolOverloaded, PoolTimeout } from '../../src/errors.ts'
+import { type Bank, type BankSession, gate, openBank, Recorder } from '../support/bank.ts'
+import { eventually, expectQuiet } from '../support/invariants.ts'
+
+let bank: Bank
+beforeAll(async () => {
+  bank = await openBank()
+})
+afterAll(() => bank[Symbol.asyncDispose]())
+
+const pidOf = ({ backendPid }: BankSession) => backendPid
+
+describe('growth', () => {
+  test('opens one connection at first and more only when somebody waits', async () => {
+    await using engine = await bank.engine({ pool: { max: 5 } })
+    for (let turn = 0; turn < 5; turn++) await engine.session(({ sql }) => sql`select 1`)
+    expect(engine.stats()).toMatchObject({ open: 1, opened: 1 })
+    const { opened, open } = gate()
+    const holders = [1, 2, 3].map(() => engine.session(() => opened))
+    await eventually(() => expect(engine.stats()).toMatchObject({ leased: 3, opened: 3, waiting: 0 }))
+    expect(await bank.admin.backends()).toHaveLength(3)
+    open()
+    await Promise.all(holders)
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('never has more than max backends on the server, also while connections are replaced', async () => {
+    await using engine = await bank.engine({ pool: { max: 3 } })
+    let done = false
+    let most = 0
+    const watching = (async () => {
+      while (!done) most = Math.max(most, (await bank.admin.backends()).length)
+    })()
+    // SET makes every session's connection be replaced.
+    await Promise.all(Array.from({ length: 60 }, () => engine.session(({ sql }) => sql`set work_mem = '5MB'`)))
+    done = true
+    await watching
+    expect(most).toBeLessThanOrEqual(3)
+    expect(engine.stats().retired).toBe(60)
+  })
+})
+
+describe('the queue', () => {
+  test('serves first come, first served', async () => {
+    await using engine = await bank.engine({ pool: { max: 1 } })
+    const { opened, open } = gate()
+    const order: number[] = []
+    const holder = engine.session(() => opened)
+    const waiters = [1, 2, 3, 4, 5].map((n) => engine.session(() => void order.push(n)))
+    await eventually(() => expect(engine.stats().waiting).toBe(5))
+    open()
+    await Promise.all([holder, ...waiters])
+    expect(order).toEqual([1, 2, 3, 4, 5])
+  })
+
+  test('rejects with PoolTimeout when acquireTimeoutMs passes first, and says what to do', async () => {
+    await using engine = await bank.engine({ pool: { max: 1, acquireTimeoutMs: 60 } })
+    const { opened, open } = gate()
+    const holder = engine.session(() => opened)
+    const late = engine.session(pidOf)
+    await expect(late).rejects.toThrow(PoolTimeout)
+    await expect(late).rejects.toThrow(/raise pool.max/)
+    expect(engine.stats()).toMatchObject({ timeouts: 1, waiting: 0 })
+    open()
+    await holder
+    await engine.session(pidOf)
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('refuses at once with PoolOverloaded when maxQueue calls wait', async () => {
+    await using engine = await bank.engine({ pool: { max: 1, maxQueue: 2 } })
+    const { opened, open } = gate()
+    const served = [1, 2, 3].map(() => engine.session(() => opened))
+    const startedAt = performance.now()
+    await expect(engine.session(pidOf)).rejects.toThrow(PoolOverloaded)
+    expect(performance.now() - startedAt).toBeLessThan(50)
+    open()
+    await Promise.all(served)
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('with maxQueue 0 still serves whoever finds a connection, or room for one', async () => {
+    await using engine = await bank.engine({ pool: { max: 2, maxQueue: 0 } })
+    const { opened, open } = gate()
+    const served = [1, 2].map(() => engine.session(() => opened))
+    await eventually(() => expect(engine.stats().leased).toBe(2))
+    await expect(engine.session(pidOf)).rejects.toThrow(PoolOverloaded)
+    open()
+    await Promise.all(served)
+  })
+
+  test('a waiter that was cancelled leaves no place taken, and its connection goes to the next', async () => {
+    await using engine = await bank.engine({ pool: { max: 1 } })
+    const { opened, open } = gate()
+    const holder = engine.session(() => opened)
+    const controller = new AbortController()
+    const cancelled = engine.session(pidOf, { signal: controller.signal })
+    const next = engine.session(pidOf)
+    controller.abort()
+    await expect(cancelled).rejects.toMatchObject({ code: 'cancelled' })
+    expect(engine.stats().waiting).toBe(1)
+    open()
+    await Promise.all([holder, next])
+    await expectQuiet(engine, bank.admin)
+  })
+})
+
+describe('retirement', () => {
+  test('closes connections nobody used for idleTimeoutMs, down to none', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ pool: { max: 4, idleTimeoutMs: 60 }, observe: recorder.observe })
+    await engine.gather(
+      [1, 2, 3].map(
+        () =>
+          ({ sql }: BankSession) =>
+            sql`select pg_sleep(0.05)`,
+      ),
+    )
+    await eventually(() => expect(engine.stats().open).toBe(0))
+    expect(new Set(recorder.of('connection retired').map(({ reason }) => reason))).toEqual(new Set(['idle']))
+    await expectQuiet(engine, bank.admin)
+    await engine.session(({ sql }) => sql`select 1`)
+  })
+
+  test('replaces connections older than maxLifetimeMs', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ pool: { max: 1, maxLifetimeMs: 50 }, observe: recorder.observe })
+    const first = await engine.session(pidOf)
+    await sleep(60)
+    await eventually(async () => expect(await engine.session(pidOf)).not.toBe(first))
+    expect(recorder.of('connection retired')[0]).toMatchObject({ reason: 'lifetime' })
+  })
+
+  test('replaces connections with more prepared statements than allowed', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ pool: { max: 1, maxPreparedStatements: 5 }, observe: recorder.observe })
+    for (let width = 1; width <= 12; width++) {
+      await engine.session((session) => session.run(`select $1::text as a${width}`, ['x'], { prepare: true }))
+    }
+    const reasons = recorder.of('connection retired').map(({ reason }) => reason)
+    expect(reasons).toEqual(['too many prepared statements', 'too many prepared statements'])
+  })
+
+  test('replaces idle connections that the server closed, before anybody gets them', async () => {
+    await using engine = await bank.engine({ pool: { max: 3 } })
+    await engine.gather(
+      [1, 2, 3].map(
+        () =>
+          ({ sql }: BankSession) =>
+            sql`select pg_sleep(0.05)`,
+      ),
+    )
+    await bank.admin.terminate()
+    await eventually(() => expect(engine.stats()).toMatchObject({ lost: 3, open: 0 }))
+    await engine.gather(
+      [1, 2, 3].map(
+        () =>
+          ({ sql }: BankSession) =>
+            sql`select 1`,
+      ),
+    )
+    await expectQuiet(engine, bank.admin)
+  })
+})
+
+test('one slow session among many quick ones does not hold them up', async () => {
+  await using engine = await bank.engine({ pool: { max: 4 } })
+  const { opened, open } = gate()
+  const slow = engine.session(async ({ sql }) => {
+    await sql`select 1`
+    await opened
+  })
+  const quick = await Promise.all(
+    Array.from({ length: 500 }, (_, n) =>
+      engine.session(async ({ sql }) => (await sql<{ n: number }>`select ${n}::int as n`)[0]?.n),
+    ),
+  )
+  expect(quick).toEqual(Array.from({ length: 500 }, (_, n) => n))
+  expect(engine.stats().leased).toBe(1)
+  open()
+  await slow
+})

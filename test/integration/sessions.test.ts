@@ -1,0 +1,146 @@
+/** One task, one session, one connection: what a session may do, when it ends, and what its misuse leads to. */
+import { eq, sql as fragment } from 'drizzle-orm'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ConnectionLost, SessionEnded, UsageError } from '../../src/errors.ts'
+import { accounts, type Bank, type BankSession, gate, openBank, Recorder } from '../support/bank.ts'
+import { eventually, expectQuiet } from '../support/invariants.ts'
+
+let bank: Bank
+beforeAll(async () => {
+  bank = await openBank()
+})
+afterAll(() => bank[Symbol.asyncDispose]())
+
+describe('a session', () => {
+  test('speaks plain SQL, Drizzle core and relational queries on one backend', async () => {
+    await using engine = await bank.engine()
+    const pids = await engine.session(async ({ sql, db, backendPid }) => {
+      const [plain] = await sql<{ pid: number }>`select pg_backend_pid() as pid, ${'x'}::text`
+      const [core] = await db
+        .select({ pid: fragment<number>`pg_backend_pid()` })
+        .from(accounts)
+        .limit(1)
+      const relational = await db.query.accounts.findFirst({
+        extras: { pid: fragment<number>`pg_backend_pid()`.as('pid') },
+      })
+      return [backendPid, plain?.pid, core?.pid, relational?.pid]
+    })
+    expect(new Set(pids).size).toBe(1)
+  })
+
+  test('ends with its task: whatever was taken from it throws SessionEnded', async () => {
+    await using engine = await bank.engine()
+    let kept: BankSession | undefined
+    await engine.session((session) => void (kept = session))
+    const { sql, db, transaction } = kept as BankSession
+    await expect(sql`select 1`).rejects.toThrow(SessionEnded)
+    await expect(db.select().from(accounts)).rejects.toThrow(SessionEnded)
+    await expect(transaction(() => 1)).rejects.toThrow(SessionEnded)
+    await expect((kept as BankSession).stream(db.select().from(accounts)).next()).rejects.toThrow(SessionEnded)
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('that lost its connection refuses every later statement, and none reaches another connection', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ pool: { max: 2 }, observe: recorder.observe })
+    const failures = await engine
+      .transaction(async ({ sql, backendPid }) => {
+        await sql`insert into entries (nonce, half) values ('lost', 1)`
+        await bank.admin.terminate(backendPid)
+        await eventually(() => expect(recorder.of('connection lost')).toHaveLength(1))
+        return Promise.allSettled([
+          sql`insert into entries (nonce, half) values ('lost', 2)`,
+          sql`select ${1}::int`,
+          sql`insert into entries (nonce, half) values ('lost', 3)`,
+        ])
+      })
+      .catch((error: unknown) => error)
+    expect(failures).toBeInstanceOf(ConnectionLost)
+    expect(await bank.admin.sql`select * from entries where nonce = 'lost'`).toHaveLength(0)
+    expect(recorder.of('statement').filter(({ error }) => error === undefined)).toHaveLength(1)
+    await engine.session(({ sql }) => sql`select 1`)
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('lost while its statement runs gets ConnectionLost, and the next session a new backend at once', async () => {
+    await using engine = await bank.engine({ pool: { max: 1 } })
+    const error: unknown = await engine
+      .session(({ sql }) => sql`select pg_terminate_backend(pg_backend_pid()), ${'SECRET'}::text`)
+      .catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(ConnectionLost)
+    // A second is what a polite goodbye on a dead connection would cost.
+    await engine.session(({ sql }) => sql`select 1`, { timeoutMs: 900 })
+  })
+
+  test('used from several branches sends their statements in order on its one backend, and says so', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ observe: recorder.observe })
+    const rows = await engine.session(({ sql }) =>
+      Promise.all(
+        [1, 2, 3].map((n) => sql<{ n: number; pid: number }>`select ${n}::int as n, pg_backend_pid() as pid`),
+      ),
+    )
+    expect(rows.map(([row]) => row?.n)).toEqual([1, 2, 3])
+    expect(new Set(rows.map(([row]) => row?.pid)).size).toBe(1)
+    expect(recorder.of('statements ran one after another')).toMatchObject([{ statements: 3 }])
+  })
+
+  test('held without a statement is reported once, with its label and where it was asked for', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ observe: recorder.observe, idleSessionMs: 20 })
+    await engine.session(() => eventually(() => expect(recorder.of('session held idle')).toHaveLength(1)), {
+      label: 'leaky',
+    })
+    const [report] = recorder.of('session held idle')
+    expect(report).toMatchObject({ label: 'leaky' })
+    expect(report?.acquiredAt).toContain('sessions.test.ts')
+  })
+})
+
+describe('a task', () => {
+  test('that throws synchronously rejects its call and gives its connection back', async () => {
+    await using engine = await bank.engine()
+    const failure = new Error('thrown at once')
+    const task = () => {
+      throw failure
+    }
+    await expect(engine.session(task)).rejects.toBe(failure)
+    await expect(engine.transaction(task)).rejects.toBe(failure)
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('whose nested transaction throws synchronously leaves nothing of it behind', async () => {
+    await using engine = await bank.engine({ pool: { max: 1 } })
+    await engine.session(async ({ transaction, sql }) => {
+      const nested = transaction(() => {
+        throw new Error('thrown at once')
+      })
+      await expect(nested).rejects.toThrow('thrown at once')
+      await sql`insert into entries (nonce, half) values ('after a throw', 1)`
+    })
+    expect(await bank.admin.sql`select * from entries where nonce = 'after a throw'`).toHaveLength(1)
+  })
+
+  test('that returns without awaiting its query is an error, and its connection is replaced', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ observe: recorder.observe })
+    const careless = engine.session(({ sql }) => {
+      void sql`select pg_sleep(0.05)`.catch(() => undefined)
+      return 'done'
+    })
+    await expect(careless).rejects.toThrow(UsageError)
+    await expect(careless).rejects.toThrow(/await every query/)
+    expect(recorder.of('connection retired')).toMatchObject([{ reason: 'statements still running' }])
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('may hold its session while others work', async () => {
+    await using engine = await bank.engine({ pool: { max: 2 } })
+    const { opened, open } = gate()
+    const holder = engine.session(() => opened)
+    await engine.session(({ db }) => db.select().from(accounts).where(eq(accounts.id, 1)))
+    open()
+    await holder
+    await expectQuiet(engine, bank.admin)
+  })
+})
