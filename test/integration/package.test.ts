@@ -1,0 +1,161 @@
+/**
+ * The package as its user gets it: packed from a copy of the checkout, installed into an empty project, imported, run,
+ * and type-checked by a program of the user's.
+ */
+import { execFile } from 'node:child_process'
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openTestDatabase } from '../support/database.ts'
+import { seededTemplate } from '../support/shop.ts'
+
+const run = promisify(execFile)
+const repository = new URL('../..', import.meta.url).pathname
+let folder: string
+let project: string
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'rivulet-package-'))
+  project = join(folder, 'project')
+  const tarball = await pack(join(folder, 'checkout'))
+  await mkdir(project)
+  await writeFile(join(project, 'package.json'), '{ "private": true, "type": "module" }')
+  // The embedded server's binaries are optional, 20 MB, and tested elsewhere.
+  const options = ['--prefer-offline', '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund']
+  await run('npm', ['install', ...options, tarball], { cwd: project })
+}, 120_000)
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+/** Packs a copy of the checkout, so that what an earlier build left in `dist/` gets into nothing. */
+async function pack(checkout: string): Promise<string> {
+  const parts = ['src', 'schema', 'migrations', 'package.json', 'tsconfig.json', 'README.md', 'LICENSE', 'CHANGELOG.md']
+  for (const part of parts) {
+    await cp(join(repository, part), join(checkout, part), { recursive: true }).catch(
+      (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') throw error
+      },
+    )
+  }
+  await symlink(join(repository, 'node_modules'), join(checkout, 'node_modules'))
+  const { stdout } = await run('npm', ['pack', '--silent', '--pack-destination', checkout], { cwd: checkout })
+  return join(checkout, stdout.trim().split('\n').at(-1) ?? '')
+}
+
+/** Runs a module in the project and answers what it printed. */
+async function runModule(text: string, env: Record<string, string> = {}): Promise<string> {
+  await writeFile(join(project, 'program.js'), text)
+  const { stdout } = await run(process.execPath, ['program.js'], { cwd: project, env: { ...process.env, ...env } })
+  return stdout
+}
+
+test.each([
+  ['rivulet', ['openEngine', 'optional', 'defineRepository', 'NotFound']],
+  ['rivulet/http', ['createApp', 'openHttpServer', 'problemOf']],
+  ['rivulet/migrate', ['applyMigrations', 'lint']],
+  ['rivulet/schema', ['customers', 'products', 'ordersRelations']],
+  ['rivulet/shop', ['createShopApp', 'productPage', 'placeOrder', 'seed']],
+])('%s can be imported', async (name, exported) => {
+  const names = JSON.parse(
+    await runModule(`console.log(JSON.stringify(Object.keys(await import('${name}'))))`),
+  ) as string[]
+  expect(names).toEqual(expect.arrayContaining(exported))
+})
+
+test('nothing of the inside can be imported', async () => {
+  await expect(runModule(`await import('rivulet/dist/src/pool/pool.js')`)).rejects.toThrow(
+    'ERR_PACKAGE_PATH_NOT_EXPORTED',
+  )
+})
+
+test('a program reads from a database with what was installed', async () => {
+  await using database = await openTestDatabase(seededTemplate)
+  const output = await runModule(
+    `import { openEngine } from 'rivulet'
+     import * as schema from 'rivulet/schema'
+     import { productPage } from 'rivulet/shop'
+     const engine = await openEngine({ schema })
+     const { product, orders } = await productPage(engine, { productId: 1, customerId: 1 })
+     console.log(product.sku, orders.length > 0)
+     await engine.close()`,
+    { DATABASE_URL: database.url },
+  )
+  expect(output).toMatch(/^RV-\d+ true\n$/)
+})
+
+test('the command is there', async () => {
+  const { stdout } = await run(join(project, 'node_modules', '.bin', 'rivulet'), ['--help'], { cwd: project })
+  expect(stdout).toContain('Usage: rivulet COMMAND')
+  expect(stdout).toContain('migrate')
+})
+
+test('holds what it needs and nothing of the workshop', async () => {
+  const installed = join(project, 'node_modules', 'rivulet')
+  const { version } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8')) as { version: string }
+  expect(version).toMatch(/^\d+\.\d+\.\d+/)
+  await expect(readFile(join(installed, 'migrations', 'meta', '_journal.json'), 'utf8')).resolves.toContain('entries')
+  await expect(readFile(join(installed, 'LICENSE'), 'utf8')).resolves.toContain('MIT')
+  for (const part of ['src', 'test', 'tsconfig.json']) {
+    await expect(readFile(join(installed, part))).rejects.toThrow('ENOENT')
+  }
+})
+
+test.each(['nodenext', 'bundler'])('a strict program type-checks with moduleResolution %s', async (resolution) => {
+  await writeFile(join(project, 'consumer.ts'), consumer)
+  const compilerOptions = {
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    target: 'es2022',
+    module: resolution === 'nodenext' ? 'nodenext' : 'esnext',
+    moduleResolution: resolution,
+    noEmit: true,
+    // Drizzle's own declarations name drivers that are not installed.
+    skipLibCheck: true,
+    types: ['node'],
+    typeRoots: [join(repository, 'node_modules', '@types')],
+  }
+  await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.ts'] }))
+  const tsc = join(repository, 'node_modules', '.bin', 'tsc')
+  const { stdout } = await run(tsc, [], { cwd: project }).catch((error: unknown) => error as { stdout: string })
+  expect(stdout).toBe('')
+})
+
+/** What a user writes; the types of the results are stated, so that an `any` that crept in is an error. */
+const consumer = `
+import { defineRepository, NotFound, openEngine, optional } from 'rivulet'
+import { createApp, openHttpServer } from 'rivulet/http'
+import { applyMigrations } from 'rivulet/migrate'
+import * as schema from 'rivulet/schema'
+import { createShopApp, placeOrder, productPage } from 'rivulet/shop'
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+const same = <A, B>(_: Same<A, B>) => undefined
+
+await applyMigrations('postgres://localhost/shop', { folder: 'migrations' })
+await using engine = await openEngine({ schema, pool: { max: 3 } })
+const customersOf = defineRepository(schema.customers, (base) => ({ byName: (name: string) => base.find({ name }) }))
+const results = await engine.gather({
+  lynn: (session) => customersOf(session).byName('Lynn'),
+  reviews: ({ db }) => db.query.reviews.findMany({ with: { customer: true } }),
+  rows: ({ sql }) => sql<{ id: number }>\`select 1 as id\`,
+  late: optional(() => Promise.resolve(1n), 'late' as const),
+})
+same<typeof results.lynn, schema.Customer | undefined>(true)
+same<(typeof results.reviews)[number]['customer']['name'], string>(true)
+same<typeof results.late, bigint | 'late'>(true)
+// @ts-expect-error there is no such task
+void results.nobody
+// @ts-expect-error a key of customers is a number
+await engine.session(({ repository }) => repository(schema.customers).get('1'))
+
+const page = await productPage(engine, { productId: 1, customerId: 1 })
+same<typeof page.product, schema.Product>(true)
+same<(typeof page.orders)[number]['id'], bigint>(true)
+const { order } = await placeOrder(engine, { customerId: 1, items: [{ productId: 1, quantity: 1 }] })
+same<typeof order, schema.Order>(true)
+
+await using server = await openHttpServer(createShopApp(engine), { port: 0 })
+createApp({ onFault: (error) => console.error(error instanceof NotFound ? error.table : server.url) })
+`
