@@ -20,8 +20,9 @@ export function millisecondsOption(values: OptionValues, name: string): number |
 /** The options of commands that wait for locks. */
 export const waitOptions = { 'lock-timeout': { type: 'string' }, 'max-wait': { type: 'string' } } as const
 
-export const waitHelp = `      --lock-timeout MS   how long a statement may queue for a busy table before the file gives way and is
-                          tried again, so that readers are never held up for longer. Default 1000
+export const waitHelp = `\
+      --lock-timeout MS   how long a statement may queue for a busy table before the file gives way and
+                          is tried again, so that readers are never held up for longer. Default 1000
       --max-wait MS       how long to wait in all, for busy tables and for another migrator. Default 600000`
 
 /** Their values. */

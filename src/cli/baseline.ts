@@ -33,7 +33,10 @@ Examples:
       baselineMigrations(url, { ...found.source, to, acceptChanged: values['accept-changed'] === true, signal }),
     )
     for (const name of accepted) console.note(`${name}: its present text is now the applied one`)
-    const text = `Adopted ${count(adopted.length)}. \`rivulet verify\` tells whether the database really has them.`
+    const text =
+      adopted.length === 0
+        ? `Nothing to adopt: the ledger has every migration up to ${to}.`
+        : `Adopted ${count(adopted.length)}. \`rivulet verify\` tells whether the database really has them.`
     return { exitCode: exitCodes.done, text, json: { adopted, accepted } }
   },
 }

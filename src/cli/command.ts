@@ -53,6 +53,6 @@ export interface Command {
 }
 
 /** The options that every command takes, as help shows them. */
-export const commonHelp = `      --config FILE       the Drizzle config. Default: drizzle.config.ts, .js or .json in the current directory
+export const commonHelp = `      --config FILE       the Drizzle config. Default: drizzle.config.ts, .js or .json here
       --json              print one JSON object on standard output
   -h, --help              this text`

@@ -36,7 +36,8 @@ export class Console {
     if (!this.interactive) throw new UsageError(`${question}\nNobody can be asked here: say so with ${flag}`)
     const terminal = createInterface({ input: process.stdin, output: process.stderr })
     try {
-      const answer = await terminal.question(`${question}\nType yes to go on: `, { signal })
+      // Ctrl-C at the question is an answer too.
+      const answer = await terminal.question(`${question}\nType yes to go on: `, { signal }).catch(() => '')
       if (answer.trim().toLowerCase() !== 'yes') throw new Cancelled('not confirmed: nothing was changed')
     } finally {
       terminal.close()

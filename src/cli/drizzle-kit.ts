@@ -50,7 +50,7 @@ export class UnansweredQuestion extends UsageError {
 
 const silenceMs = 120_000
 
-/** Runs it and answers the migrations it wrote; none when the schema has not changed. @throws MigrationFailed otherwise. */
+/** Runs it and answers the migrations it wrote; none when the schema has not changed. @throws MigrationFailed. */
 export async function runGenerate(run: GenerateRun): Promise<readonly Migration[]> {
   const before = await existing(run.folder)
   await refuseCollisions(run.folder)
@@ -85,8 +85,8 @@ async function refuseCollisions(folder: string): Promise<void> {
     if (twin !== undefined) {
       throw new MigrationRefused(
         'inconsistent',
-        `the snapshots ${twin} and ${name} have the same parent: two branches made them from one state. Undo the later ` +
-          'migration with `drizzle-kit drop`, and generate it again',
+        `the snapshots ${twin} and ${name} have the same parent: two branches made them from one state. Undo the ` +
+          'later migration with `drizzle-kit drop`, and generate it again',
         { migrations: [twin, name] },
       )
     }
@@ -94,7 +94,7 @@ async function refuseCollisions(folder: string): Promise<void> {
   }
 }
 
-/** Runs before drizzle-kit in its process. Raw mode off means that it asks no more: its input must not keep it alive. */
+/** Runs before drizzle-kit in its process. Raw mode off: it asks no more, and its input must not keep it alive. */
 const believe = (streams: string) =>
   `--import=data:text/javascript,${encodeURIComponent(
     `for (const stream of [${streams}]) Object.defineProperty(stream, 'isTTY', { value: true });` +

@@ -32,7 +32,7 @@ function describe(progress: MigrationProgress, done: string): string | undefined
       return `${file}: statement ${statement} found its table busy${who}; trying again in ${duration(delayMs)}`
     }
     case 'invalid index dropped':
-      return `${progress.file}: dropped the invalid index ${progress.index} that a broken-off run had left; building it anew`
+      return `${progress.file}: dropped the invalid index ${progress.index} that a broken-off run left`
     case 'resumed':
       return `${progress.file}: an earlier run was broken off; going on with statement ${progress.statement}`
     case 'applied':

@@ -30,9 +30,10 @@ export async function loadProject(given: string | undefined): Promise<Project> {
   const configPath = findConfig(given)
   const config = await loadConfig(configPath)
   const directory = dirname(configPath)
-  if (config.dialect !== 'postgresql') {
+  const { dialect } = config
+  if (dialect !== 'postgresql') {
     throw new ConfigInvalid(
-      `${basename(configPath)} has ${config.dialect === undefined ? 'no dialect' : `the dialect ${String(config.dialect)}`}: ` +
+      `${basename(configPath)} has ${dialect === undefined ? 'no dialect' : `the dialect ${String(dialect)}`}: ` +
         "Rivulet migrates `dialect: 'postgresql'`",
     )
   }
@@ -75,7 +76,8 @@ function findConfig(given: string | undefined): string {
   const path = configNames.map((name) => resolve(name)).find((candidate) => existsSync(candidate))
   if (path !== undefined) return path
   throw new ConfigInvalid(
-    `there is no drizzle.config.ts in ${process.cwd()}: run this in the project's directory, or name the file with --config`,
+    `there is no drizzle.config.ts in ${process.cwd()}: run this in the project's directory, or name the file with ` +
+      '--config',
   )
 }
 

@@ -32,7 +32,7 @@ Examples:
     const file = await findSeed(found, textOption(values, 'file'))
     await withDatabase(found, (url) => runSeed(found, url, file))
     const shown = relative('', file)
-    return { exitCode: exitCodes.done, text: `Seeded with ${shown}.`, json: { seed: shown } }
+    return { exitCode: exitCodes.done, text: `Ran ${shown}.`, json: { seed: shown } }
   },
 }
 

@@ -18,9 +18,9 @@ export const verify: Command = {
   help: `Usage: rivulet verify [options]
 
 First drizzle-kit must find nothing to generate from the schema. Then the applied migrations are replayed into a scratch
-database, which is compared with the live one: schemas, tables, columns, types, defaults, constraints, indexes, sequences,
-views, functions, triggers, policies. Owners, grants, comments and the order of columns are not compared. The scratch
-database is dropped again; the live one is only read.
+database, which is compared with the live one: schemas, tables, columns, types, defaults, constraints, indexes,
+sequences, views, functions, triggers, policies. Owners, grants, comments and the order of columns are not compared.
+The scratch database is dropped again; the live one is only read.
 
 Options:
       --scratch URL       a server where the scratch database may be made. Default: the live one's

@@ -1,6 +1,6 @@
 /**
- * Takes applied migrations back, newest first, with the file `<name>.down.sql` that people wrote beside each. Nothing is
- * guessed: without that file the migration stays. What destroys data is named first, for somebody to confirm.
+ * Takes applied migrations back, newest first, with the file `<name>.down.sql` that people wrote beside each. Nothing
+ * is guessed: without that file the migration stays. What destroys data is named first, for somebody to confirm.
  */
 import type { Connection } from '../pool/connection.ts'
 import { assertLockHeld, withLock } from './lock.ts'
@@ -30,7 +30,7 @@ export interface PlannedRevert {
   readonly statements: readonly string[]
 }
 
-/** What `revertMigrations` would do now, in that order; changes nothing. @throws MigrationRefused when a file is missing. */
+/** What `revertMigrations` would do now, in order; changes nothing. @throws MigrationRefused for a missing file. */
 export async function planRevert(target: Target, options: RevertOptions): Promise<readonly PlannedRevert[]> {
   const migrations = await readMigrations(options.folder)
   const ledger = new Ledger(options.ledger)
@@ -42,7 +42,7 @@ export async function planRevert(target: Target, options: RevertOptions): Promis
   }))
 }
 
-/** Takes back exactly `names`, which `planRevert` answered. @throws MigrationRefused when that is not the plan any more. */
+/** Takes back exactly `names`, which `planRevert` answered. @throws MigrationRefused when the plan is another now. */
 export async function revertMigrations(
   target: Target,
   names: readonly string[],
@@ -93,8 +93,8 @@ async function stepsNow(
   if (lacking.length > 0) {
     throw new MigrationRefused(
       'unsafe',
-      `cannot be taken back: ${lacking.join(', ')} ${lacking.length === 1 ? 'is' : 'are'} missing beside the migration. ` +
-        'Write the SQL that undoes it there, or go forward with a new migration',
+      `cannot be taken back: ${lacking.join(', ')} ${lacking.length === 1 ? 'is' : 'are'} missing beside the ` +
+        'migration. Write the SQL that undoes it there, or go forward with a new migration',
       { migrations: lacking },
     )
   }

@@ -114,7 +114,7 @@ async function readJournal(folder: string, names: readonly string[]): Promise<re
   })
 }
 
-/** Two branches that each made migration 7 leave two of them after a merge: which comes first must be said by people. */
+/** Two branches that each made migration 7 leave two of them after a merge: people must say which comes first. */
 function refuseTwins(tags: readonly string[]): void {
   const seen = new Map<string, string>()
   for (const tag of tags) {
@@ -124,7 +124,7 @@ function refuseTwins(tags: readonly string[]): void {
       throw refused(
         twin === tag
           ? `the journal lists ${tag} twice: remove one entry`
-          : `${twin} and ${tag} have the same number: undo the later one with \`drizzle-kit drop\` and generate it again`,
+          : `${twin} and ${tag} have the same number: undo one with \`drizzle-kit drop\` and generate it again`,
       )
     }
     seen.set(key, tag)

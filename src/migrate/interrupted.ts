@@ -1,7 +1,7 @@
 /**
- * What a statement that cannot run in a transaction left behind when it was broken off, and whether it still has to run.
- * CREATE INDEX CONCURRENTLY leaves an invalid index that slows every write and serves no read; IF NOT EXISTS would skip
- * over it for ever. https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+ * What a statement that cannot run in a transaction left behind when it was broken off, and whether it still has to
+ * run. CREATE INDEX CONCURRENTLY leaves an invalid index that slows every write and serves no read; IF NOT EXISTS would
+ * skip over it for ever. https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
  */
 import type { Connection } from '../pool/connection.ts'
 import { quoted } from './ledger.ts'

@@ -79,7 +79,7 @@ export class Ledger {
     }))
   }
 
-  /** Makes what is missing of schema and tables. Asks first: IF NOT EXISTS would demand rights nobody needs any more. */
+  /** Makes what is missing of schema and tables. Asks first: IF NOT EXISTS demands rights nobody needs any more. */
   async create(connection: Connection): Promise<void> {
     const { schema, ledger, details } = await this.#exist(connection)
     if (!schema) await connection.script(`create schema if not exists ${quoted(this.schema)}`)

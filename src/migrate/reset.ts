@@ -55,7 +55,8 @@ export function isLocal({ host }: Pick<ServerAddress, 'host'>): boolean {
 export function refuseForeign(address: ServerAddress, named: string | undefined): void {
   if (named !== undefined && named !== address.database) {
     throw new UsageError(
-      `the database URL leads to ${JSON.stringify(address.database)}, not to ${JSON.stringify(named)}: nothing was dropped`,
+      `the database URL leads to ${JSON.stringify(address.database)}, not to ${JSON.stringify(named)}: nothing was ` +
+        'dropped',
     )
   }
   if (named === undefined && !isLocal(address)) {

@@ -1,5 +1,6 @@
 /**
- * Runs one file, so that being broken off at any point leaves either nothing of it or a state the next run goes on from.
+ * Runs one file, so that being broken off at any point leaves either nothing of it or a state the next run goes on
+ * from.
  *
  * In a transaction (the rule): statements and ledger row commit together. A table that stays locked for longer than
  * `lock_timeout` makes the whole file give way (roll back, pause, run again): while a DDL statement waits in the lock
@@ -41,7 +42,7 @@ export interface RunOptions {
   readonly onProgress?: OnProgress | undefined
 }
 
-/** Runs the file and answers how long it took, in milliseconds. @throws MigrationFailed, MigrationRefused, Cancelled. */
+/** Runs the file and answers how many milliseconds it took. @throws MigrationFailed, MigrationRefused, Cancelled. */
 export async function runWork(connection: Connection, work: Work, options: RunOptions): Promise<number> {
   const { signal, onProgress } = options
   const { transactional, statements } = work.script
@@ -118,8 +119,8 @@ async function oneByOne(connection: Connection, work: Work, options: RunOptions,
   if (before.done > statements.length || before.doneHash !== hashOf(before.done)) {
     throw new MigrationRefused(
       'inconsistent',
-      `${work.file} runs without a transaction and was broken off after statement ${before.done}; the statements up to ` +
-        'there are in the database and have been edited since: restore them, then run this again',
+      `${work.file} runs without a transaction and was broken off after statement ${before.done}; the statements up ` +
+        'to there are in the database and have been edited since: restore them, then run this again',
       { file: work.file },
     )
   }
@@ -218,7 +219,7 @@ async function oldestTransaction(connection: Connection): Promise<OldTransaction
 
 function tooBusy(work: Work, error: MigrationFailed, oldest: OldTransaction | undefined): MigrationRefused {
   const who = oldest
-    ? ` (the oldest open transaction is that of backend ${oldest.pid}${oldest.application && `, ${oldest.application}`})`
+    ? ` (the oldest open transaction: backend ${oldest.pid}${oldest.application && `, ${oldest.application}`})`
     : ''
   return new MigrationRefused(
     'locked',

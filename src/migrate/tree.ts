@@ -34,7 +34,7 @@ export function dotted(names: readonly Tree[]): string {
   return names.map((name) => text(child(name, 'String')?.sval)).join('.')
 }
 
-/** The table a RangeVar names, `schema.table` or `table`; `public.` is dropped, so that both ways of writing it meet. */
+/** The table a RangeVar names, `schema.table` or `table`; without `public.`, so that both ways of writing it meet. */
 export function relationName(rangeVar: Tree | undefined): string {
   const schema = text(rangeVar?.schemaname)
   return schema === '' || schema === 'public' ? text(rangeVar?.relname) : `${schema}.${text(rangeVar?.relname)}`

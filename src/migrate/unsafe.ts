@@ -9,7 +9,7 @@ import {
 } from './statements.ts'
 import { child, kindOf, text, type Tree } from './tree.ts'
 
-/** The script in `source`, parsed. @throws MigrationRefused ('unsafe') for an empty file or a statement that would not do. */
+/** The script in `source`, parsed. @throws MigrationRefused ('unsafe') for an empty file or a wrong statement. */
 export async function readScript(file: string, source: string): Promise<Script> {
   const script = await parseScript(source)
   if (script.statements.length === 0) {
@@ -33,8 +33,8 @@ export async function readScript(file: string, source: string): Promise<Script> 
 function refusal(tree: Tree, transactional: boolean): string | undefined {
   if (controlsTransaction(tree)) {
     return transactional
-      ? `the file runs in a transaction of its own; take BEGIN and COMMIT out, or begin it with \`${noTransactionComment}\``
-      : 'each statement of this file commits by itself; take BEGIN and COMMIT out'
+      ? `the file runs in a transaction of its own; take it out, or begin the file with \`${noTransactionComment}\``
+      : 'each statement of this file commits by itself; take it out'
   }
   const copy = child(tree, 'CopyStmt')
   if (copy?.is_from === true && text(copy.filename) === '') {

@@ -11,15 +11,23 @@ import { emptyTemplate, ledgerRows, makeFolder, rowsOf } from '../support/migrat
 const rounds = process.env.RIVULET_LONG === '1' ? 50 : 3
 const program = new URL('../../src/cli/main.ts', import.meta.url).pathname
 
-async function migrate(url: string, config: string): Promise<{ exitCode: number; applied: number }> {
+interface End {
+  readonly exitCode: number
+  readonly applied: number
+  /** What it said on standard error. */
+  readonly messages: string
+}
+
+async function migrate(url: string, config: string): Promise<End> {
   const args = ['--import', 'tsx', program, 'migrate', '--json', '--config', config]
   const child = spawn(process.execPath, args, {
     env: { ...process.env, DATABASE_URL: url },
-    stdio: ['ignore', 'pipe', 'ignore'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const [output, [exitCode]] = await Promise.all([text(child.stdout), once(child, 'close') as Promise<[number]>])
-  const { applied = [] } = JSON.parse(output) as { applied?: unknown[] }
-  return { exitCode, applied: applied.length }
+  const closed = once(child, 'close') as Promise<[number]>
+  const [output, messages, [exitCode]] = await Promise.all([text(child.stdout), text(child.stderr), closed])
+  const { applied = [] } = exitCode === 0 ? (JSON.parse(output) as { applied?: unknown[] }) : {}
+  return { exitCode, applied: applied.length, messages }
 }
 
 test(
@@ -36,7 +44,7 @@ test(
     for (let round = 0; round < rounds; round += 1) {
       await using database = await openTestDatabase(emptyTemplate)
       const ends = await Promise.all(Array.from({ length: 8 }, () => migrate(database.url, config)))
-      expect(ends.map(({ exitCode }) => exitCode)).toEqual(Array.from({ length: 8 }, () => 0))
+      expect(ends.filter(({ exitCode }) => exitCode !== 0)).toEqual([])
       expect(ends.reduce((sum, { applied }) => sum + applied, 0)).toBe(4)
       expect(await ledgerRows(database.url)).toHaveLength(4)
       expect(await rowsOf(database.url, 'select (select count(*) from t)::int, (select count(*) from u)::int')).toEqual(

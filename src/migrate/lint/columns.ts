@@ -23,7 +23,7 @@ const addNotNull: Rule = {
 const volatileDefault: Rule = {
   name: 'volatile-default',
   why:
-    'rewrites the whole table and all its indexes while nobody can read or write it (ACCESS EXCLUSIVE), for as long as ' +
+    'rewrites the whole table and all its indexes while nobody can read or write it (ACCESS EXCLUSIVE), as long as ' +
     'the copying takes: minutes on millions of rows',
   instead:
     'ALTER TABLE t ADD COLUMN c uuid;\nALTER TABLE t ALTER COLUMN c SET DEFAULT gen_random_uuid();\n' +
@@ -99,8 +99,8 @@ const setNotNull: Rule = {
 const dropColumn: Rule = {
   name: 'drop-column',
   why:
-    'breaks every instance of the present release at once (Drizzle names all columns in SELECT), until the last one is ' +
-    'replaced; the data is gone',
+    'breaks every instance of the present release at once (Drizzle names all columns in SELECT), until the last one ' +
+    'is replaced; the data is gone',
   instead: '-- first release code whose schema no longer has the column; drop it in a migration after that',
   manual: `${alterTable}#SQL-ALTERTABLE-DESC-DROP-COLUMN`,
   check: (body, context) =>

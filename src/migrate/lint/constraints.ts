@@ -16,7 +16,6 @@ const foreignKey: Rule = {
   manual: notValid,
   check: (body, context) =>
     constraintsOn(body, context)
-      // A column that has just been added holds nothing but nulls: there is nothing to look up, but a default changes that.
       .filter(({ node }) => node.contype === 'CONSTR_FOREIGN' && node.skip_validation !== true)
       .map((added) => `${called(added)} on ${added.table} references ${relationName(child(added.node, 'pktable'))}`),
 }

@@ -1,6 +1,6 @@
 /**
- * What a lint rule is, and what it may ask about the file and everything before it. A rule is one plain object; it looks
- * at one statement and names what it objects to. Ideas: squawk, strong_migrations, and the lock table of the manual,
+ * What a lint rule is, and what it may ask about the file and everything before it. A rule is one plain object; it
+ * looks at one statement and names what it objects to. Ideas: squawk, strong_migrations, and the manual's lock table,
  * https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
  */
 import type { Statement } from '../statements.ts'

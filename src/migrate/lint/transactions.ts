@@ -47,7 +47,8 @@ const everyRow: Rule = {
   name: 'change-every-row',
   why: 'locks every row until the file commits, and doubles the size of the table until vacuum has caught up',
   instead:
-    '-- in batches of some thousand rows, each in its own transaction:\nUPDATE t SET c = 0 WHERE id BETWEEN 1 AND 5000;',
+    '-- in batches of some thousand rows, each in its own transaction:\n' +
+    'UPDATE t SET c = 0 WHERE id BETWEEN 1 AND 5000;',
   manual: `${manualPage}sql-update.html`,
   check: (body, { history }) => {
     const { kind, node } = body
