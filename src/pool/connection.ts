@@ -240,7 +240,7 @@ export async function openConnection({ address, connectTimeoutMs, signal }: Conn
     const client = createClient(address, socket)
     // The empty statement completes the handshake; postgres.js then knows the backend's pid and cancel key.
     const first = client.unsafe('')
-    await first
+    await Promise.race([first, brokenOff(socket, abort.signal)])
     const backend = (first as unknown as { state: Backend }).state
     return new Connection(client, socket, address, { pid: backend.pid, secret: backend.secret })
   } catch (error) {
@@ -253,6 +253,16 @@ export async function openConnection({ address, connectTimeoutMs, signal }: Conn
     clearTimeout(timer)
     signal?.removeEventListener('abort', onAbort)
   }
+}
+
+/** Rejects when the socket closes or connecting is given up: postgres.js may then leave its statement unanswered. */
+function brokenOff(socket: Socket, signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const onClose = () => reject(new Error('the server hung up'))
+    if (socket.destroyed) onClose()
+    socket.once('close', onClose)
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+  })
 }
 
 function createClient(address: ServerAddress, socket: Socket): Client {

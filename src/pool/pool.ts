@@ -8,39 +8,11 @@
  * While connecting fails, one attempt at a time is made, with capped exponential backoff and jitter.
  */
 import type { PoolSettings } from '../config.ts'
-import {
-  ConfigInvalid,
-  ConnectionLost,
-  PoolClosed,
-  PoolDeadlock,
-  PoolOverloaded,
-  PoolTimeout,
-  type RivuletError,
-} from '../errors.ts'
+import { ConfigInvalid, ConnectionLost, PoolClosed, PoolDeadlock, PoolTimeout, type RivuletError } from '../errors.ts'
 import type { Publish, RetireReason } from '../observe/observation.ts'
-import type { CancelReason, Scope } from '../task/scope.ts'
+import { ConnectBackoff } from './connect-backoff.ts'
 import type { Connection } from './connection.ts'
-import { OverloadWatch } from './overload.ts'
-
-/** A task that holds a connection and may ask for another one: what deadlock detection needs to know of it. */
-export interface Holder {
-  readonly label: string | undefined
-  /** Where the holder asked for its connection: a stack frame. */
-  readonly acquiredAt: string
-  /** The task in whose course this one was asked for, and which waits for it. */
-  readonly parent: Holder | undefined
-}
-
-/** Who asks for a connection. */
-export interface AcquireRequest {
-  /** Bounds the wait. */
-  readonly scope?: Scope | undefined
-  readonly label?: string | undefined
-  /** The task in whose course this call is made, when that task holds a connection itself. */
-  readonly holder?: Holder | undefined
-  /** Makes the error when the scope is cancelled while waiting. */
-  readonly cancelled: (reason: CancelReason, waitedMs: number) => RivuletError
-}
+import { type AcquireRequest, type Holder, type Waiter, WaitQueue } from './wait-queue.ts'
 
 /** Gauges and counters of a pool, since it was opened. */
 export interface PoolStats {
@@ -66,13 +38,6 @@ export interface PoolStats {
   readonly waitedMs: number
 }
 
-interface Waiter extends AcquireRequest {
-  readonly since: number
-  readonly resolve: (connection: Connection) => void
-  readonly reject: (error: RivuletError) => void
-  readonly stopWatching: () => void
-}
-
 interface Lease {
   readonly since: number
   holder: Holder | undefined
@@ -83,10 +48,6 @@ interface Idle {
   readonly until: number
 }
 
-/** Milliseconds of the first and the longest pause between failing attempts to connect. */
-const backoffMs = { first: 100, longest: 1500 }
-/** Milliseconds the pool stays small after the server said that it has too many connections. */
-const shrunkMs = 5000
 /** Milliseconds between looks at idle connections, at most. */
 const sweepMs = 5000
 
@@ -97,36 +58,23 @@ export class Pool {
   readonly #idle: Idle[] = []
   readonly #leases = new Map<Connection, Lease>()
   readonly #closing = new Set<Promise<void>>()
-  readonly #waiters = new Set<Waiter>()
+  readonly #queue: WaitQueue
+  readonly #backoff = new ConnectBackoff()
   readonly #retireAt = new WeakMap<Connection, number>()
-  readonly #overload = new OverloadWatch()
   readonly #openings = new Set<Promise<void>>()
   /** Aborted when the pool closes: connecting is given up. */
   readonly #stop = new AbortController()
   #opening = 0
   #closed = false
-  #failures = 0
-  #lastFailure: unknown
   #retryTimer: NodeJS.Timeout | undefined
   #sweepTimer: NodeJS.Timeout | undefined
-  #shrunkTo = Infinity
-  #shrunkUntil = 0
-  readonly #counters = {
-    acquired: 0,
-    opened: 0,
-    lost: 0,
-    retired: 0,
-    connectFailures: 0,
-    timeouts: 0,
-    overloads: 0,
-    deadlocks: 0,
-    waitedMs: 0,
-  }
+  readonly #counters = { acquired: 0, opened: 0, lost: 0, retired: 0, connectFailures: 0, deadlocks: 0 }
 
   constructor(settings: PoolSettings, open: (signal: AbortSignal) => Promise<Connection>, publish: Publish) {
     this.#settings = settings
     this.#open = open
     this.#publish = publish
+    this.#queue = new WaitQueue(settings, publish)
   }
 
   /** The most connections there can be. */
@@ -142,10 +90,10 @@ export class Pool {
   }
 
   /** A free connection, or undefined: the quick way when nobody waits. */
-  tryAcquire(holder?: Holder): Connection | undefined {
-    if (this.#waiters.size > 0 || this.#closed) return undefined
+  tryAcquire(): Connection | undefined {
+    if (this.#queue.size > 0 || this.#closed) return undefined
     const connection = this.#takeIdle()
-    if (connection) this.#lease(connection, holder)
+    if (connection) this.#lease(connection)
     return connection
   }
 
@@ -154,36 +102,22 @@ export class Pool {
    * @throws PoolTimeout, PoolOverloaded, PoolDeadlock, PoolClosed, ConnectionLost (the server cannot be reached),
    * ConfigInvalid (the server refuses us), or what `request.cancelled` makes.
    */
-  acquire(request: AcquireRequest, holder?: Holder): Promise<Connection> {
+  acquire(request: AcquireRequest): Promise<Connection> {
     const reason = request.scope?.reason
     if (reason) return Promise.reject(request.cancelled(reason, 0))
-    const free = this.tryAcquire(holder)
+    const free = this.tryAcquire()
     if (free) return Promise.resolve(free)
-    const refusal = this.#refusal(request)
+    if (this.#closed) return Promise.reject(new PoolClosed('the engine is closed: open a new one'))
+    const refusal = this.#queue.refusal(request, this.#size(), !this.#canGrow())
     if (refusal) return Promise.reject(refusal)
-    return new Promise((resolve, reject) => {
-      const since = performance.now()
-      const timer = setTimeout(() => this.#timeOut(waiter), this.#settings.acquireTimeoutMs)
-      const unwatch = request.scope?.onCancel((reason) => {
-        this.#leaveQueue(waiter, () => request.cancelled(reason, performance.now() - since))
-      })
-      const waiter: Waiter = {
-        ...request,
-        since,
-        resolve: (connection) => {
-          this.#lease(connection, holder)
-          resolve(connection)
-        },
-        reject,
-        stopWatching: () => {
-          clearTimeout(timer)
-          unwatch?.()
-        },
-      }
-      this.#waiters.add(waiter)
-      this.#grow()
-      this.#breakDeadlock(waiter)
-    })
+    return this.#queue.join(
+      request,
+      () => this.#timedOut(),
+      (waiter) => {
+        this.#grow()
+        this.#breakDeadlock(waiter)
+      },
+    )
   }
 
   /** Names the task that holds `connection`, once it is known. */
@@ -198,7 +132,7 @@ export class Pool {
     if (!lease) return
     this.#leases.delete(connection)
     const now = performance.now()
-    this.#overload.held(now - lease.since)
+    this.#queue.held(now - lease.since)
     const reason = retire ?? this.#outlived(connection, now)
     if (connection.lost || reason) this.#retire(connection, reason ?? 'unhealthy')
     else this.#serve(connection)
@@ -212,8 +146,11 @@ export class Pool {
       leased: this.#leases.size,
       opening: this.#opening,
       closing: this.#closing.size,
-      waiting: this.#waiters.size,
+      waiting: this.#queue.size,
       ...this.#counters,
+      timeouts: this.#queue.timeouts,
+      overloads: this.#queue.overloads,
+      waitedMs: this.#queue.waitedMs,
     }
   }
 
@@ -223,7 +160,7 @@ export class Pool {
     clearTimeout(this.#retryTimer)
     clearInterval(this.#sweepTimer)
     this.#sweepTimer = undefined
-    for (const waiter of this.#waiters) this.#leaveQueue(waiter, () => new PoolClosed('the engine was closed'))
+    this.#queue.refuseAll(new PoolClosed('the engine was closed'))
     for (const { connection } of this.#idle.splice(0)) this.#retire(connection, 'pool closing')
     for (const connection of this.#leases.keys()) {
       this.#leases.delete(connection)
@@ -233,111 +170,53 @@ export class Pool {
     while (this.#closing.size + this.#openings.size > 0) await Promise.all([...this.#closing, ...this.#openings])
   }
 
-  // ---- the queue
-
-  #refusal({ scope }: AcquireRequest): RivuletError | undefined {
-    if (this.#closed) return new PoolClosed('the engine is closed: open a new one')
-    const waiting = this.#waiters.size
-    if (waiting >= this.#settings.maxQueue && !this.#canGrow()) {
-      this.#counters.overloads += 1
-      return new PoolOverloaded(`${waiting} calls already wait for a connection (pool.maxQueue): try again later`)
+  #timedOut(): RivuletError {
+    const { max, acquireTimeoutMs } = this.#settings
+    if (this.#backoff.failures > 0 && this.#leases.size === 0) {
+      const cause = this.#backoff.lastFailure
+      return new ConnectionLost(`no connection within ${acquireTimeoutMs} ms: the server cannot be reached`, { cause })
     }
-    // Under lasting overload a call that would be served too late only makes the others late: refuse it now.
-    const patienceMs = Math.min(this.#settings.acquireTimeoutMs, scope?.deadline?.remainingMs ?? Infinity)
-    if (this.#overload.overloaded && this.#overload.estimateMs(waiting, this.#size()) > patienceMs) {
-      this.#counters.overloads += 1
-      return new PoolOverloaded(
-        `${waiting} calls wait for a connection, too many for this one's deadline: try again later`,
-      )
-    }
-    return undefined
-  }
-
-  #timeOut(waiter: Waiter): void {
-    this.#leaveQueue(waiter, () => {
-      this.#counters.timeouts += 1
-      const { max, acquireTimeoutMs } = this.#settings
-      if (this.#failures > 0 && this.#leases.size === 0) {
-        return new ConnectionLost(`no connection within ${acquireTimeoutMs} ms: the server cannot be reached`, {
-          cause: this.#lastFailure,
-        })
-      }
-      return new PoolTimeout(
-        `no connection became free within ${acquireTimeoutMs} ms (pool.acquireTimeoutMs): ${this.#leases.size} of at most ` +
-          `${max} are in use; shorten the sessions or raise pool.max`,
-      )
-    })
-  }
-
-  #leaveQueue(waiter: Waiter, error: () => RivuletError): void {
-    if (!this.#waiters.delete(waiter)) return
-    waiter.stopWatching()
-    this.#counters.waitedMs += performance.now() - waiter.since
-    waiter.reject(error())
+    return new PoolTimeout(
+      `no connection became free within ${acquireTimeoutMs} ms (pool.acquireTimeoutMs): ${this.#leases.size} of at most ` +
+        `${max} are in use; shorten the sessions or raise pool.max`,
+    )
   }
 
   #serve(connection: Connection): void {
     const now = performance.now()
-    for (const waiter of this.#waiters) {
-      this.#waiters.delete(waiter)
-      waiter.stopWatching()
-      const waitMs = now - waiter.since
-      this.#counters.waitedMs += waitMs
-      this.#watchOverload(waitMs, now)
-      const remainingMs = waiter.scope?.deadline?.remainingMs ?? Infinity
-      if (this.#overload.overloaded && remainingMs < this.#overload.heldMs) {
-        this.#counters.overloads += 1
-        waiter.reject(new PoolOverloaded(`served after ${Math.round(waitMs)} ms, too late for this call's deadline`))
-        continue
-      }
-      waiter.resolve(connection)
-      return
+    const waiter = this.#queue.next(now)
+    if (waiter) {
+      this.#lease(connection)
+      return waiter.resolve(connection)
     }
-    this.#watchOverload(0, now)
     const { idleTimeoutMs } = this.#settings
     const until = idleTimeoutMs === 0 ? Infinity : now + idleTimeoutMs * (0.9 + Math.random() * 0.2)
     this.#idle.push({ connection, until })
     this.#keepSweeping()
   }
 
-  #watchOverload(waitMs: number, now: number): void {
-    if (!this.#overload.waited(waitMs, now)) return
-    if (this.#overload.overloaded) {
-      this.#publish?.({ type: 'overload began', queueMs: waitMs, waiting: this.#waiters.size })
-    } else this.#publish?.({ type: 'overload ended' })
-  }
-
   /** If all connections are held by tasks that wait for another one, nothing will ever move: refuse the newest. */
   #breakDeadlock(newest: Waiter): void {
     if (!newest.holder || this.#opening > 0 || this.#closing.size > 0 || this.#canGrow()) return
-    // A task waits when it asks for a connection itself, and when a task started in its course does.
-    const waiting = new Set<Holder>()
-    for (const waiter of this.#waiters) {
-      for (let holder = waiter.holder; holder && !waiting.has(holder); holder = holder.parent) waiting.add(holder)
-    }
+    const stuck = this.#queue.stuckHolders()
     const holders = [...this.#leases.values()].map((lease) => lease.holder)
-    if (!holders.every((holder) => holder !== undefined && waiting.has(holder))) return
+    if (!holders.every((holder) => holder !== undefined && stuck.has(holder))) return
     const who = (holders as Holder[]).map((holder) => `${holder.label ?? 'unlabelled task'} (${holder.acquiredAt})`)
     this.#counters.deadlocks += 1
     this.#publish?.({ type: 'deadlock detected', label: newest.label, holders: who })
-    this.#leaveQueue(newest, () => {
-      return new PoolDeadlock(
-        `${newest.label ?? 'this task'} asks for another connection while holding one, and all ${holders.length} are held ` +
-          `by tasks that do the same: pass the session on, or raise pool.max. Held by: ${who.join('; ')}`,
-      )
-    })
+    const error = new PoolDeadlock(
+      `${newest.label ?? 'this task'} asks for another connection while holding one, and all ${holders.length} are held ` +
+        `by tasks that do the same: pass the session on, or raise pool.max. Held by: ${who.join('; ')}`,
+    )
+    this.#queue.leave(newest, error)
   }
-
-  // ---- connections
 
   #size(): number {
     return this.#idle.length + this.#leases.size + this.#opening + this.#closing.size
   }
 
   #canGrow(): boolean {
-    const max =
-      performance.now() < this.#shrunkUntil ? Math.min(this.#settings.max, this.#shrunkTo) : this.#settings.max
-    return this.#size() < max
+    return this.#size() < this.#backoff.limit(this.#settings.max)
   }
 
   #takeIdle(): Connection | undefined {
@@ -350,16 +229,16 @@ export class Pool {
     }
   }
 
-  #lease(connection: Connection, holder: Holder | undefined): void {
+  #lease(connection: Connection): void {
     this.#counters.acquired += 1
-    this.#leases.set(connection, { since: performance.now(), holder })
+    this.#leases.set(connection, { since: performance.now(), holder: undefined })
   }
 
   #grow(): void {
     if (this.#closed) return
     // After a failure, one attempt at a time finds out whether the server is back.
-    const atOnce = this.#failures > 0 ? 1 : Infinity
-    while (this.#opening < Math.min(this.#waiters.size, atOnce) && this.#canGrow() && !this.#retryTimer) {
+    const { atOnce } = this.#backoff
+    while (this.#opening < Math.min(this.#queue.size, atOnce) && this.#canGrow() && !this.#retryTimer) {
       const opening = this.#openOne().finally(() => this.#openings.delete(opening))
       this.#openings.add(opening)
     }
@@ -371,7 +250,7 @@ export class Pool {
     try {
       const connection = await this.#open(this.#stop.signal)
       this.#opening -= 1
-      this.#failures = 0
+      this.#backoff.succeeded()
       this.#publish?.({
         type: 'connection opened',
         backendPid: connection.backendPid,
@@ -399,27 +278,18 @@ export class Pool {
   #connectFailed(error: unknown): void {
     if (this.#closed) return
     this.#counters.connectFailures += 1
-    this.#lastFailure = error
     const live = this.#idle.length + this.#leases.size
-    if (live > 0 && sqlStateOf(error) === '53300') {
-      this.#shrunkTo = live
-      this.#shrunkUntil = performance.now() + shrunkMs
-      this.#publish?.({ type: 'connection failed', error, retryInMs: shrunkMs })
-      return
-    }
-    if (live === 0 && error instanceof ConfigInvalid) {
-      for (const waiter of this.#waiters) this.#leaveQueue(waiter, () => error)
-    }
-    const ceiling = Math.min(backoffMs.longest, backoffMs.first * 2 ** this.#failures)
-    const retryInMs = ceiling * (0.5 + Math.random() / 2)
-    this.#failures += 1
+    const { retryInMs, shrunk } = this.#backoff.failed(error, live)
     this.#publish?.({ type: 'connection failed', error, retryInMs })
+    // Whoever waits is served by the connections there are.
+    if (shrunk) return
+    if (live === 0 && error instanceof ConfigInvalid) this.#queue.refuseAll(error)
     this.#retryTimer ??= setTimeout(() => {
       this.#retryTimer = undefined
       this.#grow()
     }, retryInMs)
     // Whoever waits has a timer of its own; this one must not keep a process alive that is done.
-    if (this.#waiters.size === 0) this.#retryTimer.unref()
+    if (this.#queue.size === 0) this.#retryTimer.unref()
   }
 
   #closedByServer(connection: Connection): void {
@@ -469,9 +339,4 @@ export class Pool {
     clearInterval(this.#sweepTimer)
     this.#sweepTimer = undefined
   }
-}
-
-function sqlStateOf(error: unknown): string | undefined {
-  const cause = error instanceof Error ? error.cause : undefined
-  return cause instanceof Error && 'code' in cause ? String(cause.code) : undefined
 }

@@ -8,26 +8,16 @@
  * if none follows, they are never sent. A doomed channel refuses every statement with the reason, has what runs
  * stopped on the server, and its connection is closed afterwards, never reused: the request to stop might come late.
  */
-import { fileURLToPath } from 'node:url'
-import {
-  CommitOutcomeUnknown,
-  ConnectionLost,
-  DeadlineExceeded,
-  type Phase,
-  RivuletError,
-  StatementTimeout,
-  UsageError,
-} from '../errors.ts'
+import { DeadlineExceeded, type Phase, RivuletError, StatementTimeout, UsageError } from '../errors.ts'
 import type { Publish, RetireReason } from '../observe/observation.ts'
 import type { Connection, Result, StatementOptions } from '../pool/connection.ts'
 import type { CancelReason, Scope } from '../task/scope.ts'
+import { callSite } from './call-site.ts'
 import { changesSession, statementTraits } from './session-state.ts'
+import { StatementTimeout as ServerTimeout } from './statement-timeout.ts'
 
 /** Milliseconds granted to the server to stop a statement, or to answer a COMMIT, before the socket is destroyed. */
 const graceMs = { least: 50, most: 500, ofTimeout: 0.15 }
-
-/** The server's statement_timeout is set in steps of an eighth of an octave, so that it seldom has to be sent. */
-const stepsPerOctave = 8
 
 /** A statement of ours that waits for the next one of the task; with parameters, a single statement. */
 export interface Deferred {
@@ -76,8 +66,9 @@ export class Channel {
   readonly #trace: { readonly stack?: string } | undefined
   readonly #deferred: Deferred[] = []
   readonly #settled: (() => void)[] = []
-  /** statement_timeout of the running transaction, where we set one. */
-  #localTimeoutMs: number | undefined
+  readonly #timeout: ServerTimeout
+  /** Reject what waits for the task, when it is given up. */
+  readonly #abandon = new Set<(error: RivuletError) => void>()
   /** The scopes that bound the task, outermost first. */
   readonly #watched: Scope[] = []
   #doomed: RivuletError | undefined
@@ -101,6 +92,7 @@ export class Channel {
     this.#ownsServerSession = options.ownsServerSession
     this.#queueMs = options.queueMs
     this.#trace = options.trace
+    this.#timeout = new ServerTimeout(connection, options.ownsServerSession)
   }
 
   /** Puts a statement of ours before the next one, in its round trip; answers what takes it back if unsent. */
@@ -153,55 +145,17 @@ export class Channel {
     return this.connection.script(text) as Promise<Result>
   }
 
-  /** Sends COMMIT and answers once the transaction is durable. @throws CommitOutcomeUnknown when no answer comes. */
-  async commit(options: { readonly askTransactionId: boolean }): Promise<void> {
-    if (this.#doomed) throw this.#doomed
-    const { firstError } = this
-    // Lost before COMMIT was sent: what was begun is undone, and nothing is unknown.
-    if (this.connection.lost)
-      throw new ConnectionLost('the connection was lost before COMMIT', { cause: this.connection.lost })
-    this.phase = 'commit'
-    // Asked for just before COMMIT, in its round trip: the answer usually arrives even if COMMIT's does not.
-    let transactionId: string | undefined
-    const asking = options.askTransactionId
-      ? this.connection.script('select pg_current_xact_id_if_assigned()::text as id').then((rows) => {
-          transactionId = (rows as unknown as { id: string | null }[])[0]?.id ?? undefined
-        })
-      : Promise.resolve()
-    asking.catch(() => undefined)
-    const answer = this.connection.script('commit') as Promise<Result>
-    try {
-      const result = await answer
-      this.ended()
-      if (result.command === 'COMMIT') return
-    } catch (error) {
-      this.ended()
-      if (!(error instanceof ConnectionLost)) throw this.#stoppedByDeadline(error, 'commit') ?? error
-      throw new CommitOutcomeUnknown(
-        'the connection broke before COMMIT was answered: the transaction may have been committed or not' +
-          (transactionId === undefined ? '' : `; ask pg_xact_status('${transactionId}')`),
-        { cause: error, transactionId },
-      )
-    }
-    if (firstError instanceof RivuletError && firstError.retryable) throw firstError
-    throw new UsageError(
-      'the transaction was rolled back, not committed: a statement in it had failed and its error was caught; ' +
-        'run statements that may fail in a nested session.transaction',
-      { cause: firstError },
-    )
-  }
-
   /** The transaction is over: what was local to it is gone. */
   ended(): void {
     this.inTransaction = false
-    this.#localTimeoutMs = undefined
+    this.#timeout.ended()
     this.firstError = undefined
     if (this.phase === 'commit') this.phase = 'task'
   }
 
   /** A savepoint was rolled back: settings made since then are gone, and with them what we know of the timeout. */
   rewound(): void {
-    if (this.#localTimeoutMs !== undefined) this.#localTimeoutMs = NaN
+    this.#timeout.rewound()
     this.firstError = undefined
   }
 
@@ -223,6 +177,27 @@ export class Channel {
     this.#doomed = error
     this.retire = retire
     if (this.connection.inFlight > 0) this.#cancelling = this.#stopOnServer(scope?.deadline?.timeoutMs ?? Infinity)
+    // While COMMIT is under way its answer is the truth, even if it comes late.
+    if (this.phase === 'commit') return
+    for (const abandon of this.#abandon) abandon(error)
+  }
+
+  /** Settles as the task's `work` does, or rejects as soon as the channel is doomed, whatever the task waits for. */
+  race<T>(work: T | PromiseLike<T>): Promise<Awaited<T>> {
+    return new Promise((resolve, reject) => {
+      this.#abandon.add(reject)
+      const settled = Promise.resolve(work) as Promise<Awaited<T>>
+      settled.then(
+        (value) => {
+          this.#abandon.delete(reject)
+          resolve(value)
+        },
+        (error: unknown) => {
+          this.#abandon.delete(reject)
+          reject(error)
+        },
+      )
+    })
   }
 
   get doomed(): RivuletError | undefined {
@@ -307,7 +282,7 @@ export class Channel {
   }
 
   #failed(error: unknown): unknown {
-    const failure = this.#stoppedByDeadline(error, 'statement') ?? this.#doomed
+    const failure = this.stoppedByDeadline(error, 'statement') ?? this.#doomed
     if (failure) return failure
     if (this.connection.lost) this.retire ??= 'unhealthy'
     this.firstError ??= error
@@ -319,7 +294,7 @@ export class Channel {
   }
 
   /** The deadline's error, where the server kept the deadline before our own timer did; undefined otherwise. */
-  #stoppedByDeadline(error: unknown, phase: Phase): RivuletError | undefined {
+  stoppedByDeadline(error: unknown, phase: Phase): RivuletError | undefined {
     if (!(error instanceof StatementTimeout)) return undefined
     const deadline = this.#watched.find((scope) => scope.deadline?.expired)?.deadline
     if (deadline) this.doom(this.cancelled({ kind: 'deadline', deadline }, phase), 'deadline')
@@ -338,7 +313,7 @@ export class Channel {
   }
 
   #sendDeferred(scope: Scope | undefined): Promise<unknown> | undefined {
-    const timeout = this.#statementTimeout(scope)
+    const timeout = this.#timeout.setting(scope, this.inTransaction)
     if (this.#deferred.length === 0 && timeout === undefined) return undefined
     const deferred: Deferred[] = this.#deferred.splice(0)
     if (timeout !== undefined) deferred.push({ text: timeout })
@@ -351,20 +326,6 @@ export class Channel {
     // Its failure is reported through the statement that follows it, which the server refuses as well.
     sent.catch((error: unknown) => (this.firstError ??= error))
     return sent
-  }
-
-  /** The SET that makes the server stop the next statement when the deadline passes; undefined when in force already. */
-  #statementTimeout(scope: Scope | undefined): string | undefined {
-    const remainingMs = scope?.deadline?.remainingMs
-    const wanted = remainingMs === undefined || remainingMs === Infinity ? 0 : steppedUp(Math.max(1, remainingMs))
-    if (this.inTransaction) {
-      if (wanted === (this.#localTimeoutMs ?? this.connection.statementTimeoutMs)) return undefined
-      this.#localTimeoutMs = wanted
-      return `set local statement_timeout = ${wanted || 'default'}`
-    }
-    if (!this.#ownsServerSession || wanted === this.connection.statementTimeoutMs) return undefined
-    this.connection.statementTimeoutMs = wanted
-    return `set statement_timeout = ${wanted || 'default'}`
   }
 
   async #stopOnServer(timeoutMs: number): Promise<void> {
@@ -387,31 +348,12 @@ export class Channel {
   }
 }
 
-function steppedUp(ms: number): number {
-  return Math.ceil(2 ** (Math.ceil(Math.log2(ms) * stepsPerOctave) / stepsPerOctave))
-}
-
 /** The answer to a statement whose prelude must have worked; a failing prelude is why the statement failed. */
 async function after(prelude: Promise<unknown>, answer: Promise<Result>): Promise<Result> {
   answer.catch(() => undefined)
   await prelude
   return answer
 }
-
-/** The first frame outside Rivulet. */
-function callSite(stack: string | undefined): string {
-  const frames = (stack ?? '')
-    .split('\n')
-    .slice(1)
-    .map((line) => line.trim().replace(/^at /, ''))
-  return (
-    frames.find((frame) => !ownFolders.some((folder) => frame.includes(folder)) && !frame.includes('node:')) ??
-    frames[0] ??
-    'unknown'
-  )
-}
-
-const ownFolders = [new URL('..', import.meta.url).href, fileURLToPath(new URL('..', import.meta.url))]
 
 function asRivulet(error: Error): RivuletError {
   return error instanceof RivuletError ? error : new UsageError(error.message, { cause: error })

@@ -5,10 +5,9 @@
 import type { AsyncLocalStorage } from 'node:async_hooks'
 import { DeadlineExceeded, RivuletError, UsageError } from '../errors.ts'
 import type { Publish, RetireReason } from '../observe/observation.ts'
-
 import type { Connection } from '../pool/connection.ts'
 import type { Pool } from '../pool/pool.ts'
-import { type CancelReason, raceScope, Scope, type TaskOptions } from '../task/scope.ts'
+import { type CancelReason, Scope, type TaskOptions } from '../task/scope.ts'
 import { Channel } from './channel.ts'
 import { type SessionEnvironment, stillRunning, type TaskSession } from './session.ts'
 import { type Identity, identityStatement, UnitOfWork } from './unit-of-work.ts'
@@ -120,7 +119,7 @@ export async function runOn<TSession extends TaskSession, T>(
   try {
     if (channel.doomed) throw channel.doomed
     const work = runtime.current.run({ channel, scope }, task, session)
-    const result = await (scope ? raceScope(scope, work, () => waitsForCommit(channel)) : work)
+    const result = await channel.race(work)
     session.end()
     await finish(channel, !channel.inTransaction)
     await unit?.commit()
@@ -169,11 +168,6 @@ async function finish(channel: Channel, plain: boolean): Promise<void> {
     channel.retire ??= 'left a transaction open'
     throw new UsageError('the task left a transaction open, which was rolled back: use session.transaction')
   }
-}
-
-/** While COMMIT is under way its answer is the truth, even if it comes late. */
-function waitsForCommit(channel: Channel): RivuletError | undefined {
-  return channel.phase === 'commit' ? undefined : channel.doomed
 }
 
 function acquireRequest(runtime: Runtime, { label, scope, holder }: RunOptions) {

@@ -9,9 +9,9 @@
 
 const rowCommands = new Set(['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'MERGE', 'EXPLAIN', 'SHOW', 'LOCK TABLE'])
 
-/** Functions with an effect on the session, and SELECT … INTO TEMP. */
+/** Functions with an effect on the session, and temporary tables that are answered with SELECT. */
 const lastingEffect =
-  /\bset_config\b|\bpg_(?:try_)?advisory_(?:un)?lock(?:_shared|_all)?\b|\bsetseed\b|\bdblink_connect|\binto\s+(?:local\s+)?temp/i
+  /\bset_config\b|\bpg_(?:try_)?advisory_(?:un)?lock(?:_shared|_all)?\b|\bsetseed\b|\bdblink_connect|\b(?:into|create)\s+(?:(?:local|global)\s+)?temp/i
 
 /** set_config(…, true) ends with its transaction. */
 const localSetting = /\bset_config\s*\((?:[^()]|\([^()]*\))*,\s*true\s*\)/gi

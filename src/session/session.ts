@@ -13,7 +13,7 @@ import type { Publish } from '../observe/observation.ts'
 import type { Result, StatementOptions } from '../pool/connection.ts'
 import type { Deadline } from '../task/deadline.ts'
 import { createBackoff, type RetryOptions, retriesFrom } from '../task/retry.ts'
-import { raceScope, Scope, type TaskOptions } from '../task/scope.ts'
+import { Scope, type TaskOptions } from '../task/scope.ts'
 import type { Channel } from './channel.ts'
 import type { Database, Drizzle, Schema, StatementRunner, Streamable } from './drizzle.ts'
 import { createSqlTag, type SqlTag } from './sql.ts'
@@ -161,7 +161,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
       const unit = new UnitOfWork(channel, options, [this.#identity && identityStatement(this.#identity)])
       try {
         const work = unitOfWork(nested)
-        const result = await (bounded ? raceScope(scope as Scope, work, () => channel.doomed) : work)
+        const result = await (bounded ? channel.race(work) : work)
         await this.#quiet(nested)
         await unit.commit()
         return result as Awaited<T>

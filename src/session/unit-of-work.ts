@@ -8,6 +8,7 @@
  */
 import { ConfigInvalid, UsageError } from '../errors.ts'
 import type { Channel, Deferred } from './channel.ts'
+import { commit } from './commit.ts'
 
 /** How a transaction runs; see SET TRANSACTION in the manual. */
 export interface TransactionSettings {
@@ -42,16 +43,17 @@ export function transactionModes({ isolation, readOnly, deferrable }: Transactio
 
 /** The statement that puts an identity on, values as parameters; undefined when there is none. */
 export function identityStatement({ role, settings = {} }: Identity): Deferred | undefined {
-  const entries = [...Object.entries(settings), ...(role === undefined ? [] : [['role', role] as const])]
-  if (entries.length === 0) return undefined
-  for (const [name, value] of entries) {
-    if (name !== 'role' && !/^[a-z_][\w$]*(?:\.[a-z_][\w$]*)+$/i.test(name)) {
+  for (const [name, value] of Object.entries(settings)) {
+    if (!/^[a-z_][\w$]*(?:\.[a-z_][\w$]*)+$/i.test(name)) {
       throw new ConfigInvalid(
         `a setting needs a name with a prefix, such as request.user_id, not ${JSON.stringify(name)}`,
       )
     }
     if (typeof value !== 'string') throw new ConfigInvalid(`the value of the setting ${name} must be a string`)
   }
+  if (role !== undefined && typeof role !== 'string') throw new ConfigInvalid('the role must be the name of a role')
+  const entries = [...Object.entries(settings), ...(role === undefined ? [] : [['role', role] as const])]
+  if (entries.length === 0) return undefined
   const calls = entries.map((_, index) => `set_config($${index * 2 + 1}, $${index * 2 + 2}, true)`)
   return { text: `select ${calls.join(', ')}`, parameters: entries.flat() }
 }
@@ -82,7 +84,7 @@ export class UnitOfWork {
   /** Makes the work last. @throws CommitOutcomeUnknown, or the error for which the server refused. */
   async commit(): Promise<void> {
     if (!this.#deferred.sent()) return this.#dropped()
-    if (this.#savepoint === undefined) return this.#channel.commit({ askTransactionId: this.#writes })
+    if (this.#savepoint === undefined) return commit(this.#channel, { askTransactionId: this.#writes })
     try {
       await this.#channel.script(`release savepoint ${this.#savepoint}`)
     } catch (error) {

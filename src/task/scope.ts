@@ -94,25 +94,6 @@ export class Scope {
   }
 }
 
-/**
- * Settles as `work` does, or rejects with `error()` as soon as the scope is cancelled; when `error` has nothing to say
- * (a COMMIT is under way), the work decides. What a cancelled task still throws afterwards has already been reported.
- */
-export function raceScope<T>(
-  scope: Scope,
-  work: T | PromiseLike<T>,
-  error: () => Error | undefined,
-): Promise<Awaited<T>> {
-  return new Promise((resolve, reject) => {
-    const stopWatching = scope.onCancel(() => {
-      const reason = error()
-      if (reason) reject(reason)
-    })
-    const settled = Promise.resolve(work) as Promise<Awaited<T>>
-    settled.then(resolve, reject).finally(stopWatching)
-  })
-}
-
 function signalReason(reason: CancelReason): Error {
   if (reason.kind === 'cancelled') return reason.error
   return new DOMException(`the deadline of ${reason.deadline.timeoutMs} ms passed`, 'TimeoutError')

@@ -1,0 +1,149 @@
+/**
+ * Calls that wait for a connection: first come, first served, bounded in number and in time.
+ *
+ *   waiting ──▶ served | timed out | cancelled | turned away (overload, deadlock, closing)
+ *
+ * Under lasting overload (see `overload.ts`) calls that would be served too late for their deadline are turned away, at
+ * the door and at the head, so that the others are served in time.
+ */
+import type { PoolSettings } from '../config.ts'
+import { PoolOverloaded, type RivuletError } from '../errors.ts'
+import type { Publish } from '../observe/observation.ts'
+import type { CancelReason, Scope } from '../task/scope.ts'
+import type { Connection } from './connection.ts'
+import { OverloadWatch } from './overload.ts'
+
+/** A task that holds a connection and may ask for another one: what deadlock detection needs to know of it. */
+export interface Holder {
+  readonly label: string | undefined
+  /** Where the holder asked for its connection: a stack frame. */
+  readonly acquiredAt: string
+  /** The task in whose course this one was asked for, and which waits for it. */
+  readonly parent: Holder | undefined
+}
+
+/** Who asks for a connection. */
+export interface AcquireRequest {
+  /** Bounds the wait. */
+  readonly scope?: Scope | undefined
+  readonly label?: string | undefined
+  /** The task in whose course this call is made, when that task holds a connection itself. */
+  readonly holder?: Holder | undefined
+  /** Makes the error when the scope is cancelled while waiting. */
+  readonly cancelled: (reason: CancelReason, waitedMs: number) => RivuletError
+}
+
+/** One call in the queue. */
+export interface Waiter extends AcquireRequest {
+  readonly since: number
+  readonly resolve: (connection: Connection) => void
+  readonly reject: (error: RivuletError) => void
+  readonly stopWatching: () => void
+}
+
+export class WaitQueue {
+  /** Counters. */
+  timeouts = 0
+  overloads = 0
+  waitedMs = 0
+  readonly #settings: PoolSettings
+  readonly #publish: Publish
+  readonly #waiters = new Set<Waiter>()
+  readonly #overload = new OverloadWatch()
+
+  constructor(settings: PoolSettings, publish: Publish) {
+    this.#settings = settings
+    this.#publish = publish
+  }
+
+  get size(): number {
+    return this.#waiters.size
+  }
+
+  /** The error for a call that should not even begin to wait; `connections` serve the queue, `full` if no more can. */
+  refusal({ scope }: AcquireRequest, connections: number, full: boolean): PoolOverloaded | undefined {
+    const waiting = this.#waiters.size
+    if (full && waiting >= this.#settings.maxQueue) {
+      this.overloads += 1
+      return new PoolOverloaded(`${waiting} calls already wait for a connection (pool.maxQueue): try again later`)
+    }
+    const patienceMs = Math.min(this.#settings.acquireTimeoutMs, scope?.deadline?.remainingMs ?? Infinity)
+    if (!this.#overload.overloaded || this.#overload.estimateMs(waiting, connections) <= patienceMs) return undefined
+    this.overloads += 1
+    return new PoolOverloaded(`${waiting} calls wait for a connection, too many for this deadline: try again later`)
+  }
+
+  /** Joins the queue; `timedOut` makes the error when the acquire timeout passes. */
+  join(request: AcquireRequest, timedOut: () => RivuletError, joined: (waiter: Waiter) => void): Promise<Connection> {
+    return new Promise((resolve, reject) => {
+      const since = performance.now()
+      const timer = setTimeout(() => {
+        this.timeouts += 1
+        this.leave(waiter, timedOut())
+      }, this.#settings.acquireTimeoutMs)
+      const unwatch = request.scope?.onCancel((reason) => {
+        this.leave(waiter, request.cancelled(reason, performance.now() - since))
+      })
+      const stopWatching = () => {
+        clearTimeout(timer)
+        unwatch?.()
+      }
+      const waiter: Waiter = { ...request, since, resolve, reject, stopWatching }
+      this.#waiters.add(waiter)
+      joined(waiter)
+    })
+  }
+
+  /** Takes a call out of the queue with an error. */
+  leave(waiter: Waiter, error: RivuletError): void {
+    if (!this.#waiters.delete(waiter)) return
+    waiter.stopWatching()
+    this.waitedMs += performance.now() - waiter.since
+    waiter.reject(error)
+  }
+
+  /** Takes everybody out of the queue. */
+  refuseAll(error: RivuletError): void {
+    for (const waiter of this.#waiters) this.leave(waiter, error)
+  }
+
+  /** Takes the first call that can still be served in time; undefined when nobody waits. */
+  next(now: number): Waiter | undefined {
+    for (const waiter of this.#waiters) {
+      const waitMs = now - waiter.since
+      this.#observe(waitMs, now)
+      const remainingMs = waiter.scope?.deadline?.remainingMs ?? Infinity
+      if (this.#overload.overloaded && remainingMs < this.#overload.heldMs) {
+        this.overloads += 1
+        this.leave(waiter, new PoolOverloaded(`served after ${Math.round(waitMs)} ms, too late for this deadline`))
+        continue
+      }
+      this.#waiters.delete(waiter)
+      waiter.stopWatching()
+      this.waitedMs += waitMs
+      return waiter
+    }
+    this.#observe(0, now)
+    return undefined
+  }
+
+  /** Notes how long a session held its connection. */
+  held(heldMs: number): void {
+    this.#overload.held(heldMs)
+  }
+
+  /** The holders that cannot go on: they wait themselves, or for a task of theirs that does. */
+  stuckHolders(): ReadonlySet<Holder> {
+    const stuck = new Set<Holder>()
+    for (const waiter of this.#waiters) {
+      for (let holder = waiter.holder; holder && !stuck.has(holder); holder = holder.parent) stuck.add(holder)
+    }
+    return stuck
+  }
+
+  #observe(waitMs: number, now: number): void {
+    if (!this.#overload.waited(waitMs, now)) return
+    if (this.#overload.overloaded) this.#publish?.({ type: 'overload began', queueMs: waitMs, waiting: this.size })
+    else this.#publish?.({ type: 'overload ended' })
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * COMMIT, told truthfully. Only the answer COMMIT means that the work lasts: the server answers a failed transaction's
+ * COMMIT with ROLLBACK and no error, and a connection that breaks before the answer leaves the outcome open.
+ * https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT (pg_xact_status)
+ */
+import { CommitOutcomeUnknown, ConnectionLost, RivuletError, UsageError } from '../errors.ts'
+import type { Result } from '../pool/connection.ts'
+import type { Channel } from './channel.ts'
+
+/**
+ * Sends COMMIT and answers once the transaction is durable.
+ * @throws CommitOutcomeUnknown when no answer comes, ConnectionLost when it broke before, UsageError when a failure was
+ * swallowed, or the server's reason for refusing.
+ */
+export async function commit(channel: Channel, options: { readonly askTransactionId: boolean }): Promise<void> {
+  if (channel.doomed) throw channel.doomed
+  const { connection, firstError } = channel
+  // Lost before COMMIT was sent: what was begun is undone, and nothing is unknown.
+  if (connection.lost) throw new ConnectionLost('the connection was lost before COMMIT', { cause: connection.lost })
+  channel.phase = 'commit'
+  // Asked for just before COMMIT, in its round trip: the answer usually arrives even if COMMIT's does not.
+  let transactionId: string | undefined
+  if (options.askTransactionId) {
+    connection.script('select pg_current_xact_id_if_assigned()::text as id').then(
+      (rows) => (transactionId = (rows as { id: string | null }[])[0]?.id ?? undefined),
+      // A failed transaction answers nothing here; COMMIT says so as well.
+      () => undefined,
+    )
+  }
+  let command: string
+  try {
+    command = ((await connection.script('commit')) as Result).command
+  } catch (error) {
+    if (!(error instanceof ConnectionLost)) throw channel.stoppedByDeadline(error, 'commit') ?? error
+    const ask = transactionId === undefined ? '' : `; ask pg_xact_status('${transactionId}')`
+    throw new CommitOutcomeUnknown(
+      `the connection broke before COMMIT was answered: the transaction may have been committed or not${ask}`,
+      { cause: error, transactionId },
+    )
+  } finally {
+    channel.ended()
+  }
+  if (command === 'COMMIT') return
+  if (firstError instanceof RivuletError && firstError.retryable) throw firstError
+  throw new UsageError(
+    'the transaction was rolled back, not committed: a statement in it had failed and its error was caught; ' +
+      'run statements that may fail in a nested session.transaction',
+    { cause: firstError },
+  )
+}
