@@ -48,8 +48,14 @@ export async function openHttpServer(
 
 function listening(server: Server, port: number, hostname: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => reject(listenError(cause, port, hostname)))
-    server.listen(port, hostname, resolve)
+    const refused = (cause: NodeJS.ErrnoException) => reject(listenError(cause, port, hostname))
+    server.once('error', refused)
+    server.listen(port, hostname, () => {
+      server.off('error', refused)
+      // A connection that could not be accepted, for want of file descriptors say, must not end the process.
+      server.on('error', (error) => process.emitWarning(`the HTTP server: ${error.message}`))
+      resolve()
+    })
   })
 }
 

@@ -36,8 +36,6 @@ export async function seed(engine: Pick<Engine, 'transaction'>): Promise<SeedRes
   })
 }
 
-export default seed
-
 async function seedWithLibrary({ db }: Pick<Session, 'db'>): Promise<void> {
   const { seed: fill } = await import('drizzle-seed').catch((cause: unknown) => {
     throw new ConfigInvalid('sample data needs the package drizzle-seed: npm install --save-dev drizzle-seed', {

@@ -1,7 +1,9 @@
 /**
  * Ctrl-C and SIGTERM, for a process that ends by having nothing more to do. The first asks it to stop, the second to
  * stop at once; after that the signals have their usual effect again, so a third one kills.
+ * npm passes SIGTERM on to a shell, which dies of it and tells nobody: when that shell is gone, we were meant.
  */
+import { environment } from '../config.ts'
 import { Cancelled } from '../errors.ts'
 
 /** What signals ask for. */
@@ -18,16 +20,32 @@ export interface Shutdown {
 export function watchSignals(): Shutdown {
   const asked = new AbortController()
   const forced = new AbortController()
+  const ask = () => asked.abort(new Cancelled('stopped by a signal'))
   const onSignal = () => {
-    if (!asked.signal.aborted) return asked.abort(new Cancelled('stopped by a signal'))
+    if (!asked.signal.aborted) return ask()
     release()
     forced.abort()
   }
+  const stopWatching = watchNpm(ask)
   const release = () => {
     for (const name of names) process.off(name, onSignal)
+    stopWatching()
   }
   for (const name of names) process.on(name, onSignal)
   return { asked: asked.signal, forced: forced.signal, release }
 }
 
 const names = ['SIGINT', 'SIGTERM'] as const
+
+/** Milliseconds between looks at whether the shell that npm started us from is still there. */
+const lookMs = 250
+
+function watchNpm(whenGone: () => void): () => void {
+  if (environment('npm_lifecycle_event') === undefined) return () => undefined
+  const shell = process.ppid
+  const timer = setInterval(() => {
+    if (process.ppid !== shell) whenGone()
+  }, lookMs)
+  timer.unref()
+  return () => clearInterval(timer)
+}

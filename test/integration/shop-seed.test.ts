@@ -3,7 +3,7 @@ import * as schema from '../../schema/index.ts'
 import { openEngine } from '../../src/engine.ts'
 import { placeOrder } from '../../src/shop/place-order.ts'
 import type { ShopEngine } from '../../src/shop/product-page.ts'
-import runSeed, { seed } from '../../src/shop/seed.ts'
+import { seed } from '../../src/shop/seed.ts'
 import { openTestDatabase } from '../support/database.ts'
 
 async function openEmptyShop() {
@@ -34,7 +34,7 @@ test('two empty shops get the same data, with Lynn, Backend Developer, as custom
   await using one = await openEmptyShop()
   await using other = await openEmptyShop()
   expect(await seed(one.engine)).toEqual({ seeded: true })
-  expect(await runSeed(other.engine)).toEqual({ seeded: true })
+  expect(await seed(other.engine)).toEqual({ seeded: true })
   const data = await everything(one.engine)
   expect(data).toEqual(await everything(other.engine))
   expect(data.customers[0]).toMatchObject({ id: 1, name: 'Lynn', job: 'Backend Developer' })
