@@ -19,6 +19,13 @@ export interface Config<TSchema extends Record<string, unknown> = Record<string,
   readonly pooler?: 'none' | 'transaction' | undefined
   /** How Drizzle derives column names that the schema leaves out; as in Drizzle's own config. Default: as written. */
   readonly casing?: 'snake_case' | 'camelCase' | undefined
+  /**
+   * What to do about migrations before serving: `'verify'` refuses a database that lacks one or has one that was
+   * changed, `'apply'` applies what is pending under the migration lock, `'ignore'` looks at nothing. Default `'ignore'`.
+   */
+  readonly migrations?: 'verify' | 'apply' | 'ignore' | undefined
+  /** The folder drizzle-kit writes to. Default `migrations` in the current directory. */
+  readonly migrationsFolder?: string | undefined
   /** Receives every observation. Default: nobody. */
   readonly observe?: Observer | readonly Observer[] | undefined
   /** Shown in pg_stat_activity. Default `rivulet`. */

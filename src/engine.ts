@@ -79,7 +79,8 @@ export interface Engine<TSchema extends Schema = Schema> extends AsyncDisposable
 
 /**
  * Opens an engine: connects once, so that a wrong address or password is an error now.
- * @throws ConfigInvalid for a wrong setting or URL, ConnectionLost when the server cannot be reached.
+ * @throws ConfigInvalid for a wrong setting or URL, ConnectionLost when the server cannot be reached, MigrationRefused
+ * when `migrations` is `'verify'` and the database is not up to date.
  */
 export async function openEngine<TSchema extends Schema>(config: Config<TSchema>): Promise<Engine<TSchema>> {
   checkConfig(config)
@@ -91,6 +92,7 @@ export async function openEngine<TSchema extends Schema>(config: Config<TSchema>
     const { connectTimeoutMs } = settings
     const pool = new Pool(settings, (signal) => openConnection({ address, connectTimeoutMs, signal }), publish)
     await pool.probe()
+    await migrate(config, server.url, publish).catch((error: unknown) => pool.close().then(() => Promise.reject(error)))
     const core = createCore(config, pool, publish, server.stop)
     return new OpenEngine<TSchema>(core, undefined)
   } catch (error) {
@@ -238,6 +240,8 @@ async function closeCore<TSchema extends Schema>(core: Core<TSchema>, timeoutMs:
   if (!(await drainedWithin(core, timeoutMs))) {
     const error = new PoolClosed(`the engine was closed and this work did not finish within ${timeoutMs} ms`)
     for (const channel of runtime.channels) channel.doom(error, 'pool closing')
+    // The server is told to stop before the sockets are closed: it would not notice before the statement's end.
+    await Promise.all([...runtime.channels].map((channel) => channel.stopped()))
   }
   core.stopWatching()
   await runtime.pool.close()
@@ -286,12 +290,23 @@ async function serverFor(url: string | undefined): Promise<{ readonly url: strin
   return openEmbeddedServer()
 }
 
+async function migrate(config: Config, url: string, publish: Publish): Promise<void> {
+  const { migrations = 'ignore', migrationsFolder: folder = 'migrations' } = config
+  if (migrations === 'ignore') return
+  const { applyMigrations, checkMigrations } = await import('./migrate/apply.ts')
+  if (migrations === 'verify') return checkMigrations(url, { folder })
+  const { applied } = await applyMigrations(url, { folder })
+  for (const { name, durationMs } of applied) publish?.({ type: 'migration applied', name, durationMs })
+}
+
 const configKeys = [
   'schema',
   'url',
   'pool',
   'pooler',
   'casing',
+  'migrations',
+  'migrationsFolder',
   'observe',
   'applicationName',
   'traceSessions',
@@ -314,6 +329,9 @@ function checkConfig(config: Config): void {
   }
   if (config.pooler !== undefined && config.pooler !== 'none' && config.pooler !== 'transaction') {
     throw new ConfigInvalid("config.pooler must be 'none' or 'transaction'")
+  }
+  if (!['verify', 'apply', 'ignore', undefined].includes(config.migrations)) {
+    throw new ConfigInvalid("config.migrations must be 'verify', 'apply' or 'ignore'")
   }
 }
 
