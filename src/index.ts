@@ -14,15 +14,19 @@ export type { Observation, Observer, TaskTiming } from './observe/observation.ts
 export type { PoolStats } from './pool/pool.ts'
 export { conventions, type Conventions } from './repository/conventions.ts'
 export { defineRepository } from './repository/define-repository.ts'
+export type { LockMode } from './repository/lock.ts'
 export type {
-  KeyedReadOnlyRepository,
+  KeyedRepository,
   ListOptions,
   Page,
   ReadOnlyRepository,
+  ReadOptions,
   Repository,
   RepositoryOf,
-} from './repository/repository.ts'
-export type { Key, NewRow, Patch, Row, Where } from './repository/row.ts'
+  SoftDeleteRepository,
+  UpsertOptions,
+} from './repository/operations.ts'
+export type { Direction, Key, NewRow, Order, Patch, Row, Where } from './repository/row.ts'
 export type { Database, Schema } from './session/drizzle.ts'
 export type { GatherOptions } from './session/gather.ts'
 export type { MapOptions } from './session/map.ts'

@@ -6,7 +6,8 @@
  */
 import type { Schema } from '../session/drizzle.ts'
 import type { Source } from './conventions.ts'
-import { createRepository, type RepositoryOf } from './repository.ts'
+import type { RepositoryOf } from './operations.ts'
+import { createRepository } from './repository.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import type { RepositorySession } from './repository-session.ts'
 

@@ -2,53 +2,129 @@
  * Reads of one row, by its key or by a filter. A read by key alone is the most frequent operation of all: it has one
  * statement a table and nothing to work out but the key's parameters.
  */
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import { isPlain } from './column-input.ts'
-import { readRequiredFilter, Values } from './filter.ts'
+import { readFilter, readRequiredFilter, Values } from './filter.ts'
+import { readingOf, type ReadOptions } from './reading.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
-import { keyCondition, type ReadRow, removedCondition, selectionOf, whereClause } from './selection.ts'
+import { keyCondition, type ReadRow, type Removed, removedCondition, selectionOf, whereClause } from './selection.ts'
 import { list, slot, Statement } from './statement.ts'
 import { keyParameters, notFound, type TablePlan } from './table-plan.ts'
 
 /** The row with this key. @throws NotFound. */
-export async function getRow(runner: RepositoryRunner, plan: TablePlan, key: unknown): Promise<ReadRow> {
-  const [row] = await pointStatement(plan).run(runner, keyParameters(plan, key))
+export async function getRow(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  key: unknown,
+  options: ReadOptions | undefined,
+): Promise<ReadRow> {
+  const row = await (options ? readByKey(runner, plan, key, options) : pointRead(runner, plan, key))
   if (row === undefined) throw notFound(plan)
-  return selectionOf(plan).read(row)
+  return row
 }
 
 /** The row with this key, or the first in key order that a filter is true of. */
-export async function findRow(
+export function findRow(
   runner: RepositoryRunner,
   plan: TablePlan,
   keyOrWhere: unknown,
+  options: ReadOptions | undefined,
 ): Promise<ReadRow | undefined> {
+  if (isPlain(keyOrWhere)) return readFirst(runner, plan, keyOrWhere, options ?? {})
+  return options ? readByKey(runner, plan, keyOrWhere, options) : pointRead(runner, plan, keyOrWhere)
+}
+
+async function pointRead(runner: RepositoryRunner, plan: TablePlan, key: unknown): Promise<ReadRow | undefined> {
+  const rows = await pointStatement(plan).run(runner, keyParameters(plan, key))
+  const row = rows[0]
+  return row && selectionOf(plan).read(row)
+}
+
+/** The statement of a read of a whole row by its key. */
+export function pointStatement(plan: TablePlan): Statement {
+  return plan.statements.of('point', () => keyedStatement(plan, selectionOf(plan).sql, undefined))
+}
+
+/** `select … where key = …`, and what comes behind it. */
+export function keyedStatement(
+  plan: TablePlan,
+  columns: SQL,
+  removed: Removed | undefined,
+  behind: SQL = sql``,
+): Statement {
+  const conditions = [keyCondition(plan, (index) => sql`${slot(index)}`), removedCondition(plan, removed)]
+  return new Statement(plan.drizzle, sql`select ${columns} from ${plan.source}${whereClause(conditions)}${behind}`)
+}
+
+async function readByKey(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  key: unknown,
+  options: ReadOptions,
+): Promise<ReadRow | undefined> {
+  const reading = readingOf(plan, options)
+  const { selection } = reading
+  const statement = plan.statements.of(`point/${selection.shape}/${options.removed ?? ''}`, () => {
+    return keyedStatement(plan, selection.sql, options.removed)
+  })
+  const answered = await statement.run(runner, keyParameters(plan, key))
+  const [row] = await reading.rows(runner, answered)
+  return row
+}
+
+async function readFirst(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  where: unknown,
+  options: ReadOptions,
+): Promise<ReadRow | undefined> {
+  const values = new Values()
+  const condition = readRequiredFilter(plan, where, values)
+  const reading = readingOf(plan, options)
+  const { selection } = reading
+  const statement = plan.statements.of(`first/${selection.shape}/${condition.shape}/${options.removed ?? ''}`, () => {
+    const found = whereClause([condition.sql(), removedCondition(plan, options.removed)])
+    const order = plan.key.length === 0 ? sql`` : sql` order by ${list(plan.key.map(({ reference }) => reference))}`
+    return new Statement(plan.drizzle, sql`select ${selection.sql} from ${plan.source}${found}${order} limit 1`)
+  })
+  const answered = await statement.run(runner, values.all)
+  const [row] = await reading.rows(runner, answered)
+  return row
+}
+
+/** Whether a row has this key, or a filter is true of any. */
+export async function rowExists(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  keyOrWhere: unknown,
+  removed: Removed | undefined,
+): Promise<boolean> {
   if (!isPlain(keyOrWhere)) {
-    const [row] = await pointStatement(plan).run(runner, keyParameters(plan, keyOrWhere))
-    return row && selectionOf(plan).read(row)
+    const keyed = plan.statements.of(`exists/${removed ?? ''}`, () => keyedStatement(plan, sql`true`, removed))
+    return (await keyed.run(runner, keyParameters(plan, keyOrWhere))).length > 0
   }
   const values = new Values()
   const condition = readRequiredFilter(plan, keyOrWhere, values)
-  const selection = selectionOf(plan)
-  const statement = plan.statements.of(`first/${condition.shape}`, () => {
-    const where = whereClause([condition.sql(), removedCondition(plan, plan.removedAt ? 'exclude' : undefined)])
-    const order = plan.key.length === 0 ? sql`` : sql` order by ${list(plan.key.map(({ reference }) => reference))}`
-    return new Statement(plan.drizzle, sql`select ${selection.sql} from ${plan.source}${where}${order} limit 1`)
+  const statement = plan.statements.of(`exists/${condition.shape}/${removed ?? ''}`, () => {
+    const found = whereClause([condition.sql(), removedCondition(plan, removed)])
+    return new Statement(plan.drizzle, sql`select true from ${plan.source}${found} limit 1`)
   })
-  const [row] = await statement.run(runner, values.all)
-  return row && selection.read(row)
+  return (await statement.run(runner, values.all)).length > 0
 }
 
-/** `select … where key = …`: the statement of `get` and `find`. */
-export function pointStatement(plan: TablePlan): Statement {
-  return plan.statements.of('point', () => {
-    const conditions = [
-      keyCondition(plan, (index) => sql`${slot(index)}`),
-      removedCondition(plan, plan.removedAt ? 'exclude' : undefined),
-    ]
-    return new Statement(
-      plan.drizzle,
-      sql`select ${selectionOf(plan).sql} from ${plan.source}${whereClause(conditions)}`,
-    )
+/** The number of rows that a filter is true of. */
+export async function countRows(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  where: unknown,
+  removed: Removed | undefined,
+): Promise<number> {
+  const values = new Values()
+  const condition = readFilter(plan, where, values)
+  const statement = plan.statements.of(`count/${condition.shape}/${removed ?? ''}`, () => {
+    const counted = whereClause([condition.sql(), removedCondition(plan, removed)])
+    return new Statement(plan.drizzle, sql`select count(*) from ${plan.source}${counted}`)
   })
+  const [row] = await statement.run(runner, values.all)
+  return Number(row?.[0])
 }

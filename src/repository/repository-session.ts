@@ -2,7 +2,8 @@
 import type { Schema } from '../session/drizzle.ts'
 import { TaskSession } from '../session/session.ts'
 import type { Source } from './conventions.ts'
-import { createRepository, type RepositoryOf } from './repository.ts'
+import type { RepositoryOf } from './operations.ts'
+import { createRepository } from './repository.ts'
 
 export class RepositorySession<TSchema extends Schema = Schema> extends TaskSession<TSchema> {
   /** Typed operations on one table or view: `session.repository(products).get(id)`. */

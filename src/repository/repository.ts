@@ -1,100 +1,118 @@
 /**
- * A repository: typed operations on one table or view, in one session. It holds nothing but its plan and its session,
- * so it costs next to nothing to make one where it is needed. What it offers follows from the table: only a table with
- * a key can be written to, a view or a table without one can be read.
+ * A repository in one session. It holds nothing but its plan and its session, so it costs next to nothing to make one
+ * where it is needed. `operations.ts` says what each operation does; every operation has its own file.
  */
+import { is, Table } from 'drizzle-orm'
+import { UsageError } from '../errors.ts'
 import type { Schema } from '../session/drizzle.ts'
 import type { Source } from './conventions.ts'
-import { findRow, getRow } from './find.ts'
+import { countRows, findRow, getRow, rowExists } from './find.ts'
+import { getRows } from './get-many.ts'
 import { insertRow } from './insert.ts'
-import { listRows } from './list.ts'
-import { removeRow } from './remove.ts'
+import { insertRows } from './insert-many.ts'
+import { listRows, type PlainListOptions } from './list.ts'
+import { loadRow } from './loader.ts'
+import { lockRow, type LockMode, type LockWait } from './lock.ts'
+import type { RepositoryOf } from './operations.ts'
+import type { ReadOptions } from './reading.ts'
+import { deleteRow, removeRow, restoreRow } from './remove.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
-import type { Key, KeyNames, NewRow, Order, Patch, Row, Where } from './row.ts'
+import type { Removed } from './selection.ts'
+import { type PlainStreamOptions, streamRows } from './stream.ts'
 import { planOf, type TablePlan } from './table-plan.ts'
 import { updateRow } from './update.ts'
-
-/** Which rows `list` gives. */
-export interface ListOptions<TSource extends Source> {
-  readonly where?: Where<TSource>
-  readonly orderBy?: Order<TSource>
-  /** 1 to 10,000; default 100. */
-  readonly limit?: number
-}
-
-/** A page of rows. */
-export interface Page<TRow> {
-  readonly rows: TRow[]
-}
-
-/** Reads of any table or view. */
-export interface ReadOnlyRepository<TSource extends Source, TSchema extends Schema = Schema> {
-  /** The row with this key, or the first in key order that the filter is true of; undefined when there is none. */
-  find(keyOrWhere: Key<TSource> | Where<TSource>): Promise<Row<TSource> | undefined>
-  list(options?: ListOptions<TSource>): Promise<Page<Row<TSource>>>
-  readonly '~schema'?: TSchema
-}
-
-/** Reads of what has a key. */
-export interface KeyedReadOnlyRepository<
-  TSource extends Source,
-  TSchema extends Schema = Schema,
-> extends ReadOnlyRepository<TSource, TSchema> {
-  /** The row with this key. @throws NotFound */
-  get(key: Key<TSource>): Promise<Row<TSource>>
-}
-
-/** Every operation on a table with a key. */
-export interface Repository<TSource extends Source, TSchema extends Schema = Schema> extends KeyedReadOnlyRepository<
-  TSource,
-  TSchema
-> {
-  /** Inserts a row and answers it as stored. */
-  insert(row: NewRow<TSource>): Promise<Row<TSource>>
-  /** Changes the row with this key and answers it. @throws NotFound, VersionConflict */
-  update(key: Key<TSource>, patch: Patch<TSource>, options?: { readonly ifVersion?: number }): Promise<Row<TSource>>
-  /** Removes the row with this key and answers it. @throws NotFound, VersionConflict */
-  remove(key: Key<TSource>, options?: { readonly ifVersion?: number }): Promise<Row<TSource>>
-}
-
-/** The repository of a table or view. */
-export type RepositoryOf<TSource extends Source, TSchema extends Schema = Schema> = [KeyNames<TSource>] extends [never]
-  ? ReadOnlyRepository<TSource, TSchema>
-  : TSource extends { $inferInsert: unknown }
-    ? Repository<TSource, TSchema>
-    : KeyedReadOnlyRepository<TSource, TSchema>
+import { type PlainUpsertOptions, upsertRow } from './upsert.ts'
+import { removeRows, updateRows } from './write-where.ts'
 
 class TableRepository {
-  readonly runner: RepositoryRunner
-  readonly plan: TablePlan
+  readonly #runner: RepositoryRunner
+  readonly #plan: TablePlan
 
   constructor(runner: RepositoryRunner, plan: TablePlan) {
-    this.runner = runner
-    this.plan = plan
+    this.#runner = runner
+    this.#plan = plan
   }
 
-  get(key: unknown): Promise<unknown> {
-    return getRow(this.runner, this.plan, key)
+  get(key: unknown, options?: ReadOptions) {
+    return getRow(this.#runner, this.#plan, key, options)
   }
 
-  find(keyOrWhere: unknown): Promise<unknown> {
-    return findRow(this.runner, this.plan, keyOrWhere)
+  async find(keyOrWhere: unknown, options?: ReadOptions) {
+    return findRow(this.#runner, this.#plan, keyOrWhere, options)
   }
 
-  list(options?: object): Promise<unknown> {
-    return listRows(this.runner, this.plan, options)
+  getMany(keys: readonly unknown[], options?: ReadOptions) {
+    return getRows(this.#runner, this.#plan, keys, options)
   }
 
-  insert(row: unknown): Promise<unknown> {
-    return insertRow(this.runner, this.plan, row)
+  load(key: unknown) {
+    return loadRow(this.#runner, this.#plan, key)
   }
 
-  update(key: unknown, patch: unknown, options: { ifVersion?: number } = {}): Promise<unknown> {
-    return updateRow(this.runner, this.plan, key, patch, options.ifVersion)
+  exists(keyOrWhere: unknown, options: { removed?: Removed } = {}) {
+    return rowExists(this.#runner, this.#plan, keyOrWhere, options.removed)
   }
 
-  remove(key: unknown, options: { ifVersion?: number } = {}): Promise<unknown> {
-    return removeRow(this.runner, this.plan, key, options.ifVersion)
+  count(where: unknown = {}, options: { removed?: Removed } = {}) {
+    return countRows(this.#runner, this.#plan, where, options.removed)
+  }
+
+  list(options?: PlainListOptions) {
+    return listRows(this.#runner, this.#plan, options)
+  }
+
+  stream(options?: PlainStreamOptions) {
+    return streamRows(this.#runner, this.#plan, options)
+  }
+
+  async lock(key: unknown, mode: LockMode, wait?: LockWait) {
+    return lockRow(this.#runner, this.#written(), key, mode, wait)
+  }
+
+  async insert(row: unknown) {
+    return insertRow(this.#runner, this.#written(), row)
+  }
+
+  async insertMany(rows: unknown) {
+    return insertRows(this.#runner, this.#written(), rows)
+  }
+
+  async update(key: unknown, patch: unknown, options: { ifVersion?: unknown } = {}) {
+    return updateRow(this.#runner, this.#written(), key, patch, options.ifVersion)
+  }
+
+  async updateWhere(where: unknown, patch: unknown) {
+    return updateRows(this.#runner, this.#written(), where, patch)
+  }
+
+  async upsert(row: unknown, options?: PlainUpsertOptions) {
+    return upsertRow(this.#runner, this.#written(), row, options)
+  }
+
+  async remove(key: unknown, options: { ifVersion?: unknown } = {}) {
+    return removeRow(this.#runner, this.#written(), key, options.ifVersion)
+  }
+
+  async removeWhere(where: unknown) {
+    return removeRows(this.#runner, this.#written(), where)
+  }
+
+  async restore(key: unknown) {
+    return restoreRow(this.#runner, this.#written(), key)
+  }
+
+  async purge(key: unknown) {
+    return deleteRow(this.#runner, this.#written(), key, undefined)
+  }
+
+  /** The plan, for a write. The types say the same; a program without types is told here. */
+  #written(): TablePlan {
+    const plan = this.#plan
+    if (!is(plan.source, Table)) throw new UsageError(`${plan.name} is a view: it can only be read`)
+    if (plan.key.length > 0) return plan
+    throw new UsageError(
+      `${plan.name} has no key, so it can only be read: declare one with conventions(table, { key })`,
+    )
   }
 }
 

@@ -2,7 +2,7 @@
  * Every conditional type of the repositories, each with a worked example. They read the table value alone; nobody
  * writes type arguments. Kept shallow, one decision a type, so that a schema of many tables stays cheap to check.
  */
-import type { Many, One, Relations, SQL, Table } from 'drizzle-orm'
+import type { Many, One, Relations, SQL } from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'
 import type { Conventions, declared, Source } from './conventions.ts'
 import type {
@@ -110,7 +110,7 @@ type Uncomparable =
   | 'PgGeometry'
   | 'PgGeometryObject'
 
-/** Columns that rows can be ordered by. `{ readonly name?: Direction; … }` */
+/** Columns that rows can be ordered by. `Order<typeof products>` is `{ readonly name?: Direction; … }`. */
 export type Order<TSource extends Source> = {
   readonly [
     K in keyof Columns<TSource> as Columns<TSource>[K] extends { _: { columnType: Uncomparable | 'PgJsonb' } }
@@ -122,11 +122,16 @@ export type Order<TSource extends Source> = {
 /** Which way a column is ordered; nulls come last in `asc` and first in `desc` unless it says otherwise. */
 export type Direction = 'asc' | 'desc' | `${'asc' | 'desc'} nulls ${'first' | 'last'}`
 
-/** The rows of a read. `Narrowed<Row, 'id'>` is `{ id: number }`; without a selection the whole row. */
-export type Narrowed<TRow, TSelect extends keyof TRow> = [keyof TRow] extends [TSelect] ? TRow : Pick<TRow, TSelect>
+/** What a read gives. `Selected<T, 'id', {}>` is `{ id: number }`; without a selection the whole row. */
+export type Selected<TSource extends Source, TSelect, TWith, TSchema> = [keyof TWith] extends [never]
+  ? Narrowed<Row<TSource>, TSelect>
+  : Narrowed<Row<TSource>, TSelect> & RelatedRows<TSchema, TSource, TWith>
+
+/** `Narrowed<{ a: 1; b: 2 }, 'a'>` is `{ a: 1 }`; with every name, or any name, the row as it is. */
+type Narrowed<TRow, TSelect> = [keyof TRow] extends [TSelect] ? TRow : { [K in keyof TRow & TSelect]: TRow[K] }
 
 /** The table of a schema with this name in the database. `TableNamed<Schema, 'users'>` is `typeof users`. */
-export type TableNamed<TSchema, TName> = {
+type TableNamed<TSchema, TName> = {
   [K in keyof TSchema]: TSchema[K] extends PgTable
     ? TSchema[K]['_']['name'] extends TName
       ? TSchema[K]
@@ -135,19 +140,81 @@ export type TableNamed<TSchema, TName> = {
 }[keyof TSchema]
 
 /** The relations of a table. `RelationsOf<Schema, typeof reviews>` is `{ product: One<…>; customer: One<…> }`. */
-export type RelationsOf<TSchema, TSource extends Source> = TSource extends Table
+export type RelationsOf<TSchema, TSource extends Source> = TSource extends PgTable
   ? {
       [K in keyof TSchema]: TSchema[K] extends Relations<TSource['_']['name'], infer TConfig> ? TConfig : never
     }[keyof TSchema]
   : never
 
 /** The table a relation leads to. `Target<Schema, One<'users'>>` is `typeof users`. */
-export type Target<TSchema, TRelation> = TRelation extends { referencedTableName: infer TName }
-  ? TableNamed<TSchema, TName>
+type Target<TSchema, TRelation> = TRelation extends { referencedTableName: infer TName }
+  ? Extract<TableNamed<TSchema, TName>, PgTable>
   : never
 
-/** True for a relation to many rows. `IsMany<Many<'reviews'>>` is `true`. */
-export type IsMany<TRelation> = TRelation extends Many<string> ? true : false
+/** What `with` takes: `true`, or options, for relations the schema declares. `With<Schema, typeof reviews>` has product. */
+export type With<TSchema, TSource extends Source> = {
+  readonly [K in keyof RelationsOf<TSchema, TSource>]?:
+    | true
+    | RelationOptions<TSchema, Target<TSchema, RelationsOf<TSchema, TSource>[K]>, RelationsOf<TSchema, TSource>[K]>
+}
 
-/** True when the row of a `one` may be missing. `IsOptional<One<'users', true>>` is `true`. */
-export type IsOptional<TRelation> = TRelation extends One<string, infer TNullable> ? TNullable : never
+/** How one relation is loaded. */
+interface RelationOptions<TSchema, TTarget extends Source, TRelation> {
+  readonly where?: Where<TTarget>
+  readonly orderBy?: Order<TTarget> | readonly Order<TTarget>[]
+  /** Rows for each row of the table, 1 to 10,000; default: all. */
+  readonly limit?: TRelation extends Many<string> ? number : never
+  readonly select?: readonly (keyof Row<TTarget> & string)[]
+  readonly with?: With<TSchema, TTarget>
+}
+
+/** `Exact<TGiven, TAllowed>` is `{}` when every property is allowed; each other must be `never`, and so is an error. */
+export type Exact<TGiven, TAllowed> = { readonly [K in Exclude<keyof TGiven, keyof TAllowed>]: never }
+
+/** The properties `with` puts on a row. `RelatedRows<Schema, typeof reviews, { customer: true }>` has `customer: Customer`. */
+export type RelatedRows<TSchema, TSource extends Source, TWith> = {
+  [K in keyof TWith & keyof RelationsOf<TSchema, TSource>]: Related<TSchema, RelationsOf<TSchema, TSource>[K], TWith[K]>
+}
+
+/** One property of `RelatedRows`: an array for many, a row for one, `| null` where the row may be missing. */
+type Related<TSchema, TRelation, TOptions> =
+  TRelation extends Many<string>
+    ? RelatedRow<TSchema, Target<TSchema, TRelation>, TOptions>[]
+    : MayBeMissing<TSchema, TRelation, TOptions> extends true
+      ? RelatedRow<TSchema, Target<TSchema, TRelation>, TOptions> | null
+      : RelatedRow<TSchema, Target<TSchema, TRelation>, TOptions>
+
+/** A `one` is null when its columns may be, when a filter may leave it out, or when its table has soft delete. */
+type MayBeMissing<TSchema, TRelation, TOptions> =
+  TRelation extends One<string, false>
+    ? TOptions extends { where: object }
+      ? true
+      : ConventionsOf<Target<TSchema, TRelation>> extends { removedAt: string }
+        ? true
+        : false
+    : true
+
+/** `RelatedRow<S, typeof users, { select: ['id'] }>` is `{ id: string }`; for `true` the whole row. */
+type RelatedRow<TSchema, TTarget extends Source, TOptions> = Selected<
+  TTarget,
+  TOptions extends { select: readonly (infer TName)[] } ? TName : keyof Row<TTarget>,
+  TOptions extends { with: infer TWith } ? TWith : Record<never, never>,
+  TSchema
+>
+
+/** What `ifVersion` takes. `Version<typeof customers>` is `number`; `never` without a version column. */
+export type Version<TSource extends Source> =
+  ConventionsOf<TSource> extends { version: infer TName } ? Row<TSource>[TName & keyof Row<TSource>] : never
+
+/** Whether reads can be asked for removed rows. `RemovedOption<typeof notes>` is `'exclude' | 'include' | 'only'`. */
+export type RemovedOption<TSource> =
+  ConventionsOf<TSource> extends { removedAt: string } ? 'exclude' | 'include' | 'only' : never
+
+/** Which repository a table or view has; see the three interfaces. `Kind<typeof products>` is `'table'`. */
+export type Kind<TSource extends Source> = [KeyNames<TSource>] extends [never]
+  ? 'keyless'
+  : TSource extends PgTable
+    ? ConventionsOf<TSource> extends { removedAt: string }
+      ? 'soft delete'
+      : 'table'
+    : 'keyed'

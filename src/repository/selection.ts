@@ -49,7 +49,8 @@ export class Selection {
 
   /** The same with more columns behind. */
   and(hidden: readonly PlannedColumn[]): Selection {
-    return hidden.length === 0 ? this : new Selection(this.#visible, [...this.columns, ...hidden])
+    if (hidden.every((column) => this.columns.includes(column))) return this
+    return new Selection(this.#visible, [...this.columns, ...hidden])
   }
 }
 

@@ -15,6 +15,8 @@ import { StatementCache } from './statement.ts'
 export interface PlannedColumn {
   /** The property in rows. */
   readonly property: string
+  /** The name in the database. */
+  readonly name: string
   /** What stands for it in a statement. */
   readonly reference: SQL
   /** Its bare name, where a statement names a column of its own table: in lists of columns and in SET. */
@@ -96,31 +98,30 @@ function nameOf(source: Source): string {
 
 function tableColumns(drizzle: Drizzle, table: PgTable): PlannedColumn[] {
   return Object.entries(getTableColumns(table)).map(([property, column]) => {
-    const bare = sql`${sql.identifier(drizzle.columnName(column))}`
-    return planColumn(property, column, sql`${column}`, bare)
+    return planColumn(property, drizzle.columnName(column), column, sql`${column}`)
   })
 }
 
 function viewColumns(drizzle: Drizzle, view: PgView): PlannedColumn[] {
   return Object.entries(getViewSelectedFields(view)).map(([property, field]) => {
     if (is(field, Column)) {
-      const name = sql.identifier(drizzle.columnName(field))
-      return planColumn(property, field as PgColumn, sql`${view}.${name}`, sql`${name}`)
+      const name = drizzle.columnName(field)
+      return planColumn(property, name, field as PgColumn, sql`${view}.${sql.identifier(name)}`)
     }
     if (!is(field, SQL.Aliased)) {
       throw new UsageError(`the view ${getViewName(view)} must give ${property} a name: sql\`…\`.as('${property}')`)
     }
-    const name = sql.identifier(field.fieldAlias)
-    return planExpression(property, field, sql`${view}.${name}`, sql`${name}`)
+    return planExpression(property, field, sql`${view}.${sql.identifier(field.fieldAlias)}`)
   })
 }
 
-function planColumn(property: string, column: PgColumn, reference: SQL, bare: SQL): PlannedColumn {
+function planColumn(property: string, name: string, column: PgColumn, reference: SQL): PlannedColumn {
   const encode = encoderOf(column)
   return {
     property,
+    name,
     reference,
-    bare,
+    bare: sql`${sql.identifier(name)}`,
     column,
     decode: decoderOf(column),
     encode: (value, purpose) => encodeFor(property, encode, value, purpose),
@@ -128,12 +129,13 @@ function planColumn(property: string, column: PgColumn, reference: SQL, bare: SQ
 }
 
 /** An expression of a view has a decoder, but no type of its own to check a value by. */
-function planExpression(property: string, field: SQL.Aliased, reference: SQL, bare: SQL): PlannedColumn {
+function planExpression(property: string, field: SQL.Aliased, reference: SQL): PlannedColumn {
   const { decoder } = field.sql as unknown as { decoder: { mapFromDriverValue(value: unknown): unknown } }
   return {
     property,
+    name: field.fieldAlias,
     reference,
-    bare,
+    bare: sql`${sql.identifier(field.fieldAlias)}`,
     column: undefined,
     decode: (value) => decoder.mapFromDriverValue(value),
     encode: (value) => {

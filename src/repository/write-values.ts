@@ -2,7 +2,7 @@
  * What is written besides what the caller gives: values that Drizzle's schema makes up (`$defaultFn`, `$onUpdate`) and
  * the columns of the conventions. And the check that every given property is a column that may be written.
  */
-import { is, SQL, sql } from 'drizzle-orm'
+import { Column, is, Name, SQL, sql, StringChunk } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 
@@ -107,8 +107,7 @@ function constantText(expression: SQL): string {
 
 function chunkText(chunk: unknown): string | undefined {
   if (is(chunk, SQL)) return isConstant(chunk) ? constantText(chunk) : undefined
-  const text = (chunk as { value?: unknown } | null)?.value
-  if (Array.isArray(text)) return text.join('')
-  const { name, table } = chunk as { name?: unknown; table?: unknown }
-  return typeof name === 'string' && table !== undefined ? `"${name}"` : undefined
+  if (is(chunk, StringChunk)) return chunk.value.join('')
+  if (is(chunk, Name)) return `"${chunk.value}"`
+  return is(chunk, Column) ? `"${chunk.name}"` : undefined
 }

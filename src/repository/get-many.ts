@@ -1,0 +1,102 @@
+/**
+ * Reads of many rows by their keys in one statement, each row given back to the key it was asked by. Keys whose text is
+ * always the same are told apart here; for all others the server says which key a row answers.
+ */
+import { sql } from 'drizzle-orm'
+import { textOf } from './column-input.ts'
+import { keysParameter, membership } from './keys.ts'
+import { type Reading, readingOf, type ReadOptions } from './reading.ts'
+import type { RepositoryRunner } from './repository-runner.ts'
+import { type ReadRow, removedCondition, whereClause } from './selection.ts'
+import { slot, Statement } from './statement.ts'
+import { keyParameters, type PlannedColumn, type TablePlan } from './table-plan.ts'
+
+/** The rows of `keys` in their order, without those that are missing, and the keys that are. */
+export async function getRows(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  keys: readonly unknown[],
+  options: ReadOptions = {},
+): Promise<{ rows: ReadRow[]; missing: unknown[] }> {
+  const reading = readingOf(plan, options, plan.key)
+  const keyed = keys.map((key) => keyParameters(plan, key))
+  const found = await answersOf(runner, plan, reading, keyed, options.removed)
+  const rows = await reading.rows(
+    runner,
+    found.filter((row) => row !== undefined),
+  )
+  return { rows, missing: keys.filter((_, index) => found[index] === undefined) }
+}
+
+/** What the connection answered for each key; undefined where no row has it. */
+export async function answersOf(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  reading: Reading,
+  keyed: readonly (readonly unknown[])[],
+  removed: ReadOptions['removed'],
+): Promise<(readonly unknown[] | undefined)[]> {
+  if (keyed.length === 0) return []
+  const [only] = plan.key
+  if (only && plan.key.length === 1 && hasOneText(only)) return byText(runner, plan, reading, keyed, removed)
+  return byNumber(runner, plan, reading, keyed, removed)
+}
+
+const oneText = new Set(
+  (
+    'PgSmallInt PgSmallSerial PgInteger PgSerial PgBigInt53 PgBigSerial53 PgBigInt64 PgBigSerial64 PgUUID PgText ' +
+    'PgVarchar PgEnumColumn PgEnumObjectColumn'
+  ).split(' '),
+)
+
+/** True when equal values of the column are always written alike. */
+function hasOneText({ column }: PlannedColumn): boolean {
+  return column !== undefined && oneText.has(column.columnType)
+}
+
+async function byText(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  { selection }: Reading,
+  keyed: readonly (readonly unknown[])[],
+  removed: ReadOptions['removed'],
+): Promise<(readonly unknown[] | undefined)[]> {
+  const key = plan.key[0] as PlannedColumn
+  const statement = plan.statements.of(`many/${selection.shape}/${removed ?? ''}`, () => {
+    const where = whereClause([membership(plan, plan.key, sql`${slot(0)}`), removedCondition(plan, removed)])
+    return new Statement(plan.drizzle, sql`select ${selection.sql} from ${plan.source}${where}`)
+  })
+  const answered = await statement.run(runner, [keysParameter(plan.key, keyed)])
+  const lowercase = key.column?.columnType === 'PgUUID'
+  const textOfKey = (value: unknown) => (lowercase ? textOf(value).toLowerCase() : textOf(value))
+  const byKey = new Map(answered.map((row) => [textOfKey(selection.raw(row, key)), row]))
+  return keyed.map(([value]) => byKey.get(textOfKey(value)))
+}
+
+async function byNumber(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  { selection }: Reading,
+  keyed: readonly (readonly unknown[])[],
+  removed: ReadOptions['removed'],
+): Promise<(readonly unknown[] | undefined)[]> {
+  const statement = plan.statements.of(`numbered/${selection.shape}/${removed ?? ''}`, () => {
+    const wanted = sql`json_array_elements(${slot(0)}::json) with ordinality as element(value, n)`
+    const key = sql`lateral json_populate_record(null::${plan.source}, element.value) as wanted`
+    const on = sql.join(
+      plan.key.map(({ reference, bare }) => sql`${reference} = wanted.${bare}`),
+      sql` and `,
+    )
+    const where = whereClause([removedCondition(plan, removed)])
+    return new Statement(
+      plan.drizzle,
+      sql`select ${selection.sql}, element.n from ${wanted} cross join ${key} join ${plan.source} on ${on}${where}`,
+    )
+  })
+  const names = plan.key.map(({ name }) => name)
+  const objects = keyed.map((key) => Object.fromEntries(names.map((name, index) => [name, textOf(key[index])])))
+  const answered = await statement.run(runner, [JSON.stringify(objects)])
+  const found: (readonly unknown[] | undefined)[] = keyed.map(() => undefined)
+  for (const row of answered) found[Number(row.at(-1)) - 1] = row
+  return found
+}

@@ -1,0 +1,52 @@
+/**
+ * Locks on single rows, so that what was read stays true until the transaction ends.
+ * https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-ROWS
+ */
+import { type SQL, sql } from 'drizzle-orm'
+import { UsageError } from '../errors.ts'
+import { keyedStatement } from './find.ts'
+import type { RepositoryRunner } from './repository-runner.ts'
+import { type ReadRow, selectionOf } from './selection.ts'
+import { keyParameters, notFound, type TablePlan } from './table-plan.ts'
+
+/** How a row is locked, from the strongest: against all writes, against all but those of other columns, against change. */
+export type LockMode = 'update' | 'no key update' | 'share'
+
+/** What to do when somebody else holds the lock. */
+export interface LockWait {
+  /** Fail at once with LockTimeout. */
+  readonly nowait?: boolean
+  /** Answer undefined at once, as if the row were not there. */
+  readonly skipLocked?: boolean
+}
+
+const lockModes: Readonly<Record<LockMode, SQL>> = {
+  update: sql` for update`,
+  'no key update': sql` for no key update`,
+  share: sql` for share`,
+}
+
+/** Locks the row with this key until the transaction ends, and answers it. @throws NotFound, LockTimeout. */
+export async function lockRow(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  key: unknown,
+  mode: LockMode,
+  { nowait = false, skipLocked = false }: LockWait = {},
+): Promise<ReadRow | undefined> {
+  if (!runner.inTransaction) {
+    throw new UsageError('lock works in a transaction only: a lock ends with its transaction; use session.transaction')
+  }
+  const strength = Object.hasOwn(lockModes, mode) ? lockModes[mode] : undefined
+  if (!strength) throw new UsageError(`a lock is one of ${Object.keys(lockModes).join(', ')}`)
+  if (nowait && skipLocked) throw new UsageError('a lock is nowait or skipLocked, not both')
+  const selection = selectionOf(plan)
+  const waiting = nowait ? sql` nowait` : skipLocked ? sql` skip locked` : sql``
+  const statement = plan.statements.of(`lock/${mode}/${nowait ? 'n' : ''}${skipLocked ? 's' : ''}`, () => {
+    return keyedStatement(plan, selection.sql, undefined, sql`${strength}${waiting}`)
+  })
+  const [row] = await statement.run(runner, keyParameters(plan, key))
+  if (row) return selection.read(row)
+  if (skipLocked) return undefined
+  throw notFound(plan)
+}

@@ -1,0 +1,200 @@
+/**
+ * A read: which columns it fetches, and what becomes of the rows: the selected properties, with the related rows asked
+ * for. These are loaded for all rows at once: one statement a relation, whatever the number of rows ("select in"), and
+ * read like any others, column by column, so no digit of a bigint or numeric passes through JSON.
+ * https://docs.sqlalchemy.org/en/20/orm/queryguide/relationships.html#select-in-loading
+ */
+import { type Column, getTableUniqueName, is, Many, normalizeRelation, type Relation, sql } from 'drizzle-orm'
+import type { PgTable } from 'drizzle-orm/pg-core'
+import { InvalidInput, UsageError } from '../errors.ts'
+import { isPlain, textOf } from './column-input.ts'
+import { readFilter, Values } from './filter.ts'
+import { keysParameter, membership } from './keys.ts'
+import { totalOrder } from './order.ts'
+import type { RepositoryRunner } from './repository-runner.ts'
+import { type ReadRow, type Removed, removedCondition, type Selection, selectionOf, whereClause } from './selection.ts'
+import { list, Statement } from './statement.ts'
+import { type PlannedColumn, planOf, type TablePlan } from './table-plan.ts'
+
+/** What every read may be told. */
+export interface ReadOptions {
+  readonly select?: unknown
+  readonly with?: unknown
+  readonly removed?: Removed
+}
+
+export class Reading {
+  readonly selection: Selection
+  readonly #relations: readonly RelationLoad[]
+
+  constructor(selection: Selection, relations: readonly RelationLoad[]) {
+    this.selection = selection
+    this.#relations = relations
+  }
+
+  /** The rows the caller sees, in order, with what belongs to them. */
+  async rows(runner: RepositoryRunner, answered: readonly (readonly unknown[])[]): Promise<ReadRow[]> {
+    const rows = answered.map((values) => this.selection.read(values))
+    if (this.#relations.length === 0) return rows
+    // Sent together, they share round trips; all have ended when this does, also when one fails.
+    const loads = this.#relations.map((relation) => relation.load(runner, this.selection, answered, rows))
+    const failed = (await Promise.allSettled(loads)).find((load) => load.status === 'rejected')
+    if (failed) throw failed.reason
+    return rows
+  }
+}
+
+/** Works a read out; `needed` are columns the operation itself wants to see. */
+export function readingOf(plan: TablePlan, options: ReadOptions, needed: readonly PlannedColumn[] = []): Reading {
+  const relations = options.with === undefined ? [] : planRelations(plan, options.with)
+  const selection = selectionOf(plan, options.select)
+  return new Reading(selection.and([...needed, ...relations.flatMap(({ fields }) => fields)]), relations)
+}
+
+/** What may be said of a relation, before types are put on it. */
+interface RelationOptions {
+  readonly where?: unknown
+  readonly orderBy?: unknown
+  readonly limit?: unknown
+  readonly select?: unknown
+  readonly with?: unknown
+}
+
+const optionNames = new Set(['where', 'orderBy', 'limit', 'select', 'with'])
+
+/** The loads of a `with`. @throws UsageError for a relation that the schema does not declare. */
+export function planRelations(plan: TablePlan, relations: unknown): RelationLoad[] {
+  if (!isPlain(relations)) throw new UsageError(`with takes an object of relations of ${plan.name}`)
+  const declared = relationsOf(plan)
+  return Object.entries(relations).map(([name, given]) => {
+    const relation = Object.hasOwn(declared, name) ? declared[name] : undefined
+    if (!relation) {
+      const names = Object.keys(declared).join(', ') || 'none'
+      throw new UsageError(`${plan.name} has no relation ${JSON.stringify(name)} in the schema: it has ${names}`)
+    }
+    if (given !== true && !isPlain(given)) throw new UsageError(`the relation ${name} is true or an object of options`)
+    const options = given === true ? {} : given
+    const unknown = Object.keys(options).find((option) => !optionNames.has(option))
+    if (unknown !== undefined) throw new UsageError(`the relation ${name} has no option ${JSON.stringify(unknown)}`)
+    return new RelationLoad(plan, name, relation, options)
+  })
+}
+
+function relationsOf({ drizzle, source }: TablePlan): Readonly<Record<string, Relation>> {
+  const key = drizzle.tableKeys[getTableUniqueName(source as PgTable)]
+  return (key === undefined ? undefined : drizzle.tables[key]?.relations) ?? {}
+}
+
+/** One relation to load, and how. */
+export class RelationLoad {
+  /** Columns of the table itself whose values name the related rows. */
+  readonly fields: readonly PlannedColumn[]
+  readonly #name: string
+  readonly #many: boolean
+  readonly #target: TablePlan
+  readonly #references: readonly PlannedColumn[]
+  readonly #reading: Reading
+  readonly #options: RelationOptions
+
+  constructor(plan: TablePlan, name: string, relation: Relation, options: RelationOptions) {
+    const { drizzle } = plan
+    const { fields, references } = normalizeRelation(drizzle.tables, { ...drizzle.tableKeys }, relation)
+    this.#name = name
+    this.#many = is(relation, Many)
+    this.#target = planOf(drizzle, relation.referencedTable as PgTable)
+    this.fields = fields.map((column) => planned(plan, column))
+    this.#references = references.map((column) => planned(this.#target, column))
+    this.#options = options
+    if (options.limit !== undefined) checkLimit(name, options.limit, this.#many)
+    this.#reading = readingOf(this.#target, { select: options.select, with: options.with }, this.#references)
+  }
+
+  /** Puts the related rows on the rows. */
+  async load(
+    runner: RepositoryRunner,
+    selection: Selection,
+    answered: readonly (readonly unknown[])[],
+    rows: readonly ReadRow[],
+  ): Promise<void> {
+    const keys = answered.map((values) => keyOf(values, selection, this.fields))
+    const wanted = new Map(keys.flatMap((key) => (key === undefined ? [] : [[key.text, key.values] as const])))
+    const related = wanted.size === 0 ? new Map<string, ReadRow[]>() : await this.#related(runner, [...wanted.values()])
+    rows.forEach((row, index) => {
+      const found = related.get(keys[index]?.text ?? '') ?? []
+      row[this.#name] = this.#many ? found : (found[0] ?? null)
+    })
+  }
+
+  async #related(
+    runner: RepositoryRunner,
+    wanted: readonly (readonly string[])[],
+  ): Promise<ReadonlyMap<string, ReadRow[]>> {
+    const { selection } = this.#reading
+    const values = new Values()
+    const answered = await this.#statement(wanted, values).run(runner, values.all)
+    const rows = await this.#reading.rows(runner, answered)
+    const groups = new Map<string, ReadRow[]>()
+    rows.forEach((row, index) => {
+      const text = keyOf(answered[index] ?? [], selection, this.#references)?.text ?? ''
+      const group = groups.get(text)
+      if (group) group.push(row)
+      else groups.set(text, [row])
+    })
+    return groups
+  }
+
+  #statement(wanted: readonly (readonly string[])[], values: Values): Statement {
+    const target = this.#target
+    const { selection } = this.#reading
+    const condition = readFilter(target, this.#options.where ?? {}, values)
+    const order = totalOrder(target, this.#options.orderBy)
+    const keys = values.take(keysParameter(this.#references, wanted))
+    const limit = this.#options.limit === undefined ? undefined : values.take(this.#options.limit)
+    const references = this.#references.map(({ property }) => property).join(',')
+    const shape = `with/${references}/${limit ? 'n' : ''}/${selection.shape}/${condition.shape}/${order.shape}`
+    return target.statements.of(shape, () => {
+      const belongs = membership(target, this.#references, keys())
+      const where = whereClause([belongs, condition.sql(), removedCondition(target, undefined)])
+      if (!limit) {
+        return new Statement(
+          target.drizzle,
+          sql`select ${selection.sql} from ${target.source}${where}${order.clause()}`,
+        )
+      }
+      const names = selection.columns.map((_, index) => sql.identifier(`c${index}`))
+      const columns = list(selection.columns.map(({ reference }, index) => sql`${reference} as ${names[index]}`))
+      const partition = list(this.#references.map(({ reference }) => reference))
+      const rank = sql`row_number() over (partition by ${partition}${order.clause()}) as place`
+      const ranked = sql`select ${columns}, ${rank} from ${target.source}${where}`
+      const outer = list(names.map((name) => sql`ranked.${name}`))
+      return new Statement(
+        target.drizzle,
+        sql`select ${outer} from (${ranked}) ranked where ranked.place <= ${limit()} order by ranked.place`,
+      )
+    })
+  }
+}
+
+function planned(plan: TablePlan, column: Column): PlannedColumn {
+  const found = plan.columns.find((candidate) => candidate.column === column)
+  if (found) return found
+  throw new UsageError(`a relation of the schema names a column that ${plan.name} does not have`)
+}
+
+function checkLimit(name: string, limit: unknown, many: boolean): void {
+  if (!many) throw new UsageError(`the relation ${name} is to one row: it takes no limit`)
+  if (typeof limit === 'number' && Number.isInteger(limit) && limit >= 1 && limit <= 10_000) return
+  throw new InvalidInput(`limit of ${name} must be a whole number from 1 to 10000`, { column: 'limit' })
+}
+
+/** The values of a row that name its related rows; undefined when one is NULL: then there are none. */
+function keyOf(
+  values: readonly unknown[],
+  selection: Selection,
+  columns: readonly PlannedColumn[],
+): { readonly text: string; readonly values: readonly string[] } | undefined {
+  const raw = columns.map((column) => selection.raw(values, column))
+  if (raw.some((value) => value === null || value === undefined)) return undefined
+  const texts = raw.map(textOf)
+  return { text: texts.length === 1 ? (texts[0] as string) : JSON.stringify(texts), values: texts }
+}

@@ -1,0 +1,42 @@
+/** All rows that a filter is true of, one by one, through the session's cursor: a table of any size in little memory. */
+import { sql } from 'drizzle-orm'
+import type { CursorQuery } from '../session/drizzle.ts'
+import { readFilter, Values } from './filter.ts'
+import { givenOrder } from './order.ts'
+import type { RepositoryRunner } from './repository-runner.ts'
+import { type ReadRow, type Removed, removedCondition, selectionOf, whereClause } from './selection.ts'
+import { Statement } from './statement.ts'
+import type { TablePlan } from './table-plan.ts'
+
+/** What `stream` takes, before the types of a table are put on it. */
+export interface PlainStreamOptions {
+  readonly where?: unknown
+  readonly orderBy?: unknown
+  readonly select?: unknown
+  readonly removed?: Removed
+  readonly batchSize?: number
+}
+
+/** Yields the rows. */
+export function streamRows(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  options: PlainStreamOptions = {},
+): AsyncGenerator<ReadRow, void, undefined> {
+  const values = new Values()
+  const condition = readFilter(plan, options.where ?? {}, values)
+  const order = givenOrder(plan, options.orderBy)
+  const selection = selectionOf(plan, options.select)
+  const shape = `stream/${selection.shape}/${condition.shape}/${order.shape}/${options.removed ?? ''}`
+  const statement = plan.statements.of(shape, () => {
+    const where = whereClause([condition.sql(), removedCondition(plan, options.removed)])
+    return new Statement(plan.drizzle, sql`select ${selection.sql} from ${plan.source}${where}${order.clause()}`)
+  })
+  const query: CursorQuery<ReadRow> = {
+    text: statement.text,
+    parameters: statement.parameters(values.all),
+    arrays: true,
+    map: (rows) => (rows as readonly unknown[][]).map((row) => selection.read(row)),
+  }
+  return runner.stream(query, { batchSize: options.batchSize })
+}

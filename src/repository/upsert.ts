@@ -1,0 +1,106 @@
+/**
+ * Insert or update in one statement, decided by a unique constraint.
+ * https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT
+ */
+import { type SQL, sql } from 'drizzle-orm'
+import { UniqueViolation, UsageError } from '../errors.ts'
+import { assigned, insertClause, valuesOf } from './insert.ts'
+import type { RepositoryRunner } from './repository-runner.ts'
+import { type ReadRow, removedCondition, selectionOf, whereClause } from './selection.ts'
+import { list, slot, Statement } from './statement.ts'
+import type { PlannedColumn, TablePlan } from './table-plan.ts'
+import { type Assignment, newRowAssignments, patchAssignments, shapeOf, updateAssignments } from './write-values.ts'
+
+/** What `upsert` takes, before the types of a table are put on it. */
+export interface PlainUpsertOptions {
+  readonly on?: unknown
+  readonly update?: unknown
+}
+
+/** Attempts of a read after a conflict: the row in the way may be deleted in between. */
+const attempts = 3
+
+/** Inserts the row, or updates the one in its way, and answers what is there then. */
+export async function upsertRow(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  row: unknown,
+  options: PlainUpsertOptions = {},
+): Promise<ReadRow> {
+  const inserted = newRowAssignments(plan, row)
+  const on = conflictColumns(plan, options.on, inserted)
+  const updated = updates(plan, row, on, options.update)
+  const selection = selectionOf(plan)
+  const shape = [shapeOf(inserted), on.map(({ property }) => property).join(','), shapeOf(updated)]
+  const create = () => new Statement(plan.drizzle, upsertText(plan, inserted, on, updated))
+  const statement = shape.includes(undefined) ? create() : plan.statements.of(`upsert${shape.join('/')}`, create)
+  const values = [...valuesOf(inserted), ...valuesOf(updated)]
+  for (let attempt = 1; attempt <= attempts; attempt++) {
+    const [answered] = await statement.run(runner, values)
+    if (answered) return selection.read(answered)
+    const present = updated.length === 0 ? await rowInTheWay(runner, plan, on, inserted) : undefined
+    if (present) return selection.read(present)
+  }
+  // Updating a row that nobody can see would be a surprise, and so would bringing it back.
+  const { columns, table } = { columns: on.map(({ name }) => name), table: plan.name }
+  throw new UniqueViolation(`a removed row of ${plan.name} has this key: restore or purge it first`, {
+    sqlState: '23505',
+    table,
+    columns,
+  })
+}
+
+function conflictColumns(plan: TablePlan, on: unknown, inserted: readonly Assignment[]): readonly PlannedColumn[] {
+  const named = on === undefined ? plan.key : (Array.isArray(on) ? on : [on]).map((name) => plan.column(String(name)))
+  const absent = named.find((column) => !inserted.some((assignment) => assignment.column === column))
+  if (!absent && named.length > 0) return named
+  throw new UsageError(
+    `upsert into ${plan.name} needs a value for ${absent?.property ?? 'its key'}: give one, or say on: [unique columns]`,
+  )
+}
+
+/** What is written to the row in the way: by default everything given but the columns of the conflict. */
+function updates(plan: TablePlan, row: unknown, on: readonly PlannedColumn[], update: unknown): Assignment[] {
+  if (update !== undefined && !Array.isArray(update)) return patchAssignments(plan, update)
+  const given = row as Record<string, unknown>
+  const names = update ?? Object.keys(given).filter((name) => given[name] !== undefined)
+  const columns = (names as unknown[]).map((name) => plan.column(String(name)))
+  const written = update === undefined ? columns.filter((column) => !on.includes(column)) : columns
+  if (written.length === 0) return []
+  const missing = written.find((column) => given[column.property] === undefined)
+  if (missing) throw new UsageError(`upsert cannot update ${missing.property}: the row has no value for it`)
+  const taken = written.map((column): Assignment => {
+    return { column, value: undefined, expression: sql`excluded.${column.bare}` }
+  })
+  return [...taken, ...updateAssignments(plan, (name) => written.some(({ property }) => property === name))]
+}
+
+function upsertText(
+  plan: TablePlan,
+  inserted: readonly Assignment[],
+  on: readonly PlannedColumn[],
+  updated: readonly Assignment[],
+): SQL {
+  const values = assigned(updated, valuesOf(inserted).length)
+  const set = list(updated.map(({ column }, index) => sql`${column.bare} = ${values[index]}`))
+  const visible = whereClause([removedCondition(plan, undefined)])
+  const action = updated.length === 0 ? sql`nothing` : sql`update set ${set}${visible}`
+  const conflict = sql` on conflict (${list(on.map(({ bare }) => bare))}) do ${action}`
+  return sql`${insertClause(plan, inserted)}${conflict} returning ${selectionOf(plan).sql}`
+}
+
+async function rowInTheWay(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  on: readonly PlannedColumn[],
+  inserted: readonly Assignment[],
+): Promise<readonly unknown[] | undefined> {
+  const statement = plan.statements.of(`conflicting/${on.map(({ property }) => property).join(',')}`, () => {
+    const same = on.map(({ reference }, index) => sql`${reference} = ${slot(index)}`)
+    const where = whereClause([...same, removedCondition(plan, undefined)])
+    return new Statement(plan.drizzle, sql`select ${selectionOf(plan).sql} from ${plan.source}${where}`)
+  })
+  const values = on.map((column) => inserted.find((assignment) => assignment.column === column)?.value)
+  const [row] = await statement.run(runner, values)
+  return row
+}
