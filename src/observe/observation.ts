@@ -85,12 +85,15 @@ export type Publish = ((observation: Observation) => void) | undefined
 /** Joins sinks into one `Publish`. */
 export function createPublish(observers: readonly Observer[]): Publish {
   if (observers.length === 0) return undefined
+  const broken = new Set<Observer>()
   return (observation) => {
     for (const observe of observers) {
       try {
         observe(observation)
       } catch (error) {
-        // A broken sink must not break a session, but must not go unseen either: Node prints a warning once a sink.
+        // A broken sink must not break a session, but must not go unseen either: one warning a sink.
+        if (broken.has(observe)) continue
+        broken.add(observe)
         process.emitWarning(`an observer threw: ${error instanceof Error ? error.message : String(error)}`)
       }
     }

@@ -337,12 +337,15 @@ export class Channel {
       // The server did not stop it, or cannot be reached: the socket is all that is left to close.
       connection.destroy()
     }, patience)
+    const request = connection.cancel(abort.signal)
     try {
-      await Promise.race([connection.cancel(abort.signal), connection.closed])
+      await Promise.race([request, connection.closed])
       await Promise.race([connection.quiet(), connection.closed])
     } catch {
       connection.destroy()
     } finally {
+      // Over only when the request is: it may outlive its connection, but no longer than the timer allows.
+      await request.catch(() => undefined)
       clearTimeout(timer)
     }
   }

@@ -1,0 +1,106 @@
+/** What the system says about itself: one event of each kind, at the right time, without parameters, and harmless. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Observation } from '../../src/observe/observation.ts'
+import { type Bank, type BankSession, openBank, Recorder } from '../support/bank.ts'
+import { eventually, everythingIn, expectQuiet, secret } from '../support/invariants.ts'
+
+let bank: Bank
+beforeAll(async () => {
+  bank = await openBank()
+})
+afterAll(() => bank[Symbol.asyncDispose]())
+
+const read = ({ sql }: BankSession) => sql`select ${secret}::text as value`
+
+describe('observations', () => {
+  test('tell the life of a session: connection opened, acquired, statement, released', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ observe: recorder.observe })
+    await engine.session(read, { label: 'page' })
+    expect(recorder.all.map(({ type }) => type)).toEqual(
+      ['connection opened', 'session acquired', 'statement', 'session released'].slice(
+        recorder.of('connection opened').length === 0 ? 1 : 0,
+      ),
+    )
+    expect(recorder.of('statement')).toMatchObject([
+      { label: 'page', text: 'select $1::text as value', error: undefined },
+    ])
+    expect(recorder.of('session released')).toMatchObject([
+      { label: 'page', statements: 1, heldMs: expect.any(Number) },
+    ])
+  })
+
+  test('tell of every task of a gather its wait, its run time, its backend and its outcome', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ observe: recorder.observe })
+    await engine.gather({ a: read, b: ({ sql }) => sql`select 1/0` }, { label: 'page' }).catch(() => undefined)
+    const [finished] = recorder.of('gather finished')
+    expect(finished).toMatchObject({ label: 'page', durationMs: expect.any(Number), overlap: expect.any(Number) })
+    expect(finished?.tasks).toMatchObject([
+      { key: 'a', backendPid: expect.any(Number) },
+      { key: 'b', outcome: 'failed', error: { code: 'database_error' } },
+    ])
+  })
+
+  test('tell of connections that were lost, and why connections were retired', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ observe: recorder.observe, pool: { max: 1 } })
+    await engine.session(async ({ backendPid }) => {
+      await bank.admin.terminate(backendPid)
+      await eventually(() => expect(recorder.of('connection lost')).toHaveLength(1))
+    })
+    await engine.session(({ sql }) => sql`set work_mem = '5MB'`)
+    await engine.session(({ sql }) => sql`select pg_sleep(20)`, { timeoutMs: 30 }).catch(() => undefined)
+    await expectQuiet(engine, bank.admin)
+    expect(recorder.of('connection retired').map(({ reason }) => reason)).toEqual([
+      'unhealthy',
+      'session state changed',
+      'deadline',
+    ])
+  })
+
+  test('hold no parameter, in no event and in no error of any event', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ observe: recorder.observe, pool: { max: 2 } })
+    await engine.session(({ sql }) => sql`select ${secret}::int`).catch(() => undefined)
+    await engine.transaction(({ sql }) => sql`insert into accounts values (1, ${secret}, 1)`).catch(() => undefined)
+    await engine.gather({ a: read, b: ({ sql }) => sql`select ${secret}::uuid` }).catch(() => undefined)
+    await engine
+      .session(({ sql }) => sql`select pg_terminate_backend(pg_backend_pid()), ${secret}::text`)
+      .catch(() => undefined)
+    const said = recorder.all.map((event) => JSON.stringify(event) + everythingIn('error' in event ? event.error : ''))
+    expect(said.filter((text) => text.includes(secret))).toEqual([])
+    expect(recorder.of('statement').length).toBeGreaterThan(3)
+  })
+
+  test('reach several sinks, and a sink that throws harms neither sessions nor the other sinks', async () => {
+    const warnings: string[] = []
+    const onWarning = (warning: Error) => void warnings.push(warning.message)
+    process.on('warning', onWarning)
+    const recorder = new Recorder()
+    const broken = () => {
+      throw new Error('the sink is broken')
+    }
+    await using engine = await bank.engine({ observe: [broken, recorder.observe] })
+    const rows = await engine.gather({ a: read, b: read })
+    expect(rows.a).toMatchObject([{ value: secret }])
+    expect(recorder.of('gather finished')).toHaveLength(1)
+    await expectQuiet(engine, bank.admin)
+    await eventually(() => expect(warnings.join()).toContain('the sink is broken'))
+    process.off('warning', onWarning)
+  })
+
+  test('may be published while a sink uses the engine', async () => {
+    const seen: Observation['type'][] = []
+    let calls = 0
+    const engine = await bank.engine({
+      observe: (event) => {
+        seen.push(event.type)
+        if (event.type === 'session released' && calls++ < 3) void engine.session(read)
+      },
+    })
+    await engine.session(read)
+    await eventually(() => expect(seen.filter((type) => type === 'session released')).toHaveLength(4))
+    await expectQuiet(engine, bank.admin)
+  })
+})
