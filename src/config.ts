@@ -77,7 +77,7 @@ export interface ServerAddress {
 const tlsModes = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
 
 /** libpq's sslmode; only the verify modes check who answers. https://www.postgresql.org/docs/current/libpq-ssl.html */
-export type TlsMode = (typeof tlsModes)[number]
+type TlsMode = (typeof tlsModes)[number]
 
 /** Parameters a database URL may carry, and what each is for. */
 const urlParameters = ['host', 'port', 'sslmode', 'sslrootcert', 'application_name', 'options'] as const

@@ -36,7 +36,7 @@ export interface StatementOptions {
 export type TransactionStatus = 'I' | 'T' | 'E'
 
 /** A statement takes at most this many parameters (postgres.js refuses 65,534 and would then hang the rest). */
-export const maxParameters = 65_533
+const maxParameters = 65_533
 
 /** Milliseconds a close may take before the socket is destroyed. */
 const closeGraceMs = 1000

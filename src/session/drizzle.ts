@@ -46,7 +46,7 @@ export interface StatementRunner {
 }
 
 /** Drizzle's transaction options in our words. */
-export interface DrizzleTransactionOptions {
+interface DrizzleTransactionOptions {
   readonly isolation?: 'read uncommitted' | 'read committed' | 'repeatable read' | 'serializable'
   readonly readOnly?: boolean
   readonly deferrable?: boolean

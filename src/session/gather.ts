@@ -67,7 +67,7 @@ export async function gather<TSession extends TaskSession>(
 }
 
 /** The connections to use for `tasks` tasks. @throws UsageError when `concurrency` is no whole number from 1. */
-export function checkedConcurrency(concurrency: number | undefined, tasks: number): number {
+function checkedConcurrency(concurrency: number | undefined, tasks: number): number {
   if (concurrency === undefined) return tasks
   if (!Number.isInteger(concurrency) || concurrency < 1) {
     throw new UsageError('concurrency must be a whole number of at least 1')

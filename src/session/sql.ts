@@ -23,7 +23,7 @@ type Run = (text: string, parameters: readonly unknown[], options: StatementOpti
 const texts = new WeakMap<TemplateStringsArray, string>()
 
 /** The statement of a template: `$1`, `$2`, … where values stand. @throws UsageError when it is no template. */
-export function templateText(strings: TemplateStringsArray, values: readonly unknown[]): string {
+function templateText(strings: TemplateStringsArray, values: readonly unknown[]): string {
   if (!Array.isArray(strings) || !Array.isArray(strings.raw)) {
     throw new UsageError('sql is a template tag: write sql`select …${value}…`, not sql(text)')
   }

@@ -29,7 +29,7 @@ export interface Identity {
 const isolations: readonly unknown[] = ['read uncommitted', 'read committed', 'repeatable read', 'serializable']
 
 /** The characteristics of a transaction as SET TRANSACTION takes them. @throws UsageError for an unknown level. */
-export function transactionModes({ isolation, readOnly, deferrable }: TransactionSettings): string {
+function transactionModes({ isolation, readOnly, deferrable }: TransactionSettings): string {
   if (isolation !== undefined && !isolations.includes(isolation)) {
     throw new UsageError(`isolation must be one of ${isolations.join(', ')}`)
   }
