@@ -7,6 +7,8 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // Conditions are polled for, never slept for; a busy machine may take its time.
+    expect: { poll: { interval: 20, timeout: 10_000 } },
     typecheck: { enabled: true, only: false, include: ['test/types/**/*.test-d.ts'], tsconfig: 'test/tsconfig.json' },
   },
 })

@@ -1,7 +1,7 @@
 /**
- * The same work done by Rivulet, by Drizzle on postgres.js, and by postgres.js alone: the same statements in substance,
- * the same rows, ten connections each. Drizzle's handle is shared by all tasks and pools in postgres.js, as its
- * documentation shows; each contender has a client of its own, because drizzle() changes the parsers of the one it gets.
+ * The same work done by Drizzle on postgres.js, by postgres.js alone, and by Rivulet: the same statements, the same rows,
+ * ten connections each. Drizzle's handle is shared by all tasks and pools in postgres.js, as its documentation shows;
+ * each contender has a client of its own, because drizzle() changes the parsers of the one it gets.
  */
 import { desc, eq } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/postgres-js'
@@ -9,6 +9,7 @@ import postgres from 'postgres'
 import * as schema from '../../schema/index.ts'
 import { parseDatabaseUrl } from '../../src/config.ts'
 import { openEngine } from '../../src/engine.ts'
+import type { Database } from '../../src/session/drizzle.ts'
 import { productPage } from '../../src/shop/product-page.ts'
 import { productRepository } from '../../src/shop/repositories.ts'
 import type { Contender } from './measure.ts'
@@ -21,7 +22,40 @@ const pageLength = 50
 const productId = (index: number) => 1 + (index % 16)
 const customerId = (index: number) => 1 + (index % 24)
 
-/** The contenders of each scenario, Drizzle first. */
+/** The three reads of a page as Drizzle queries, on a shared handle or on a session's. */
+type Handle = Database<typeof schema>
+
+const readProduct = (db: Handle, index: number) =>
+  db
+    .select()
+    .from(products)
+    .where(eq(products.id, productId(index)))
+
+const readReviews = (db: Handle, index: number) =>
+  db
+    .select({
+      id: reviews.id,
+      rating: reviews.rating,
+      body: reviews.body,
+      customerId: reviews.customerId,
+      customerName: customers.name,
+      createdAt: reviews.createdAt,
+    })
+    .from(reviews)
+    .innerJoin(customers, eq(customers.id, reviews.customerId))
+    .where(eq(reviews.productId, productId(index)))
+    .orderBy(desc(reviews.createdAt), desc(reviews.id))
+    .limit(pageLength)
+
+const readOrders = (db: Handle, index: number) =>
+  db
+    .select()
+    .from(orders)
+    .where(eq(orders.customerId, customerId(index)))
+    .orderBy(desc(orders.placedAt), desc(orders.id))
+    .limit(pageLength)
+
+/** The contenders of each scenario; Drizzle first, whom the others are compared with. */
 export interface Field extends AsyncDisposable {
   readonly pointRead: readonly Contender[]
   readonly productPage: readonly Contender[]
@@ -38,32 +72,17 @@ export async function openField(url: string): Promise<Field> {
       {
         name: 'Drizzle',
         how: 'db.select() on one shared handle',
-        run: async (index) =>
-          (
-            await db
-              .select()
-              .from(products)
-              .where(eq(products.id, productId(index)))
-          )[0],
+        run: (index) => readProduct(db, index),
       },
       {
         name: 'postgres.js',
         how: 'sql`select …`, prepared, rows not mapped',
-        run: async (index) => (await sql`select * from products where id = ${productId(index)}`)[0],
+        run: async (index) => await sql`select * from products where id = ${productId(index)}`,
       },
       {
         name: 'Rivulet db',
-        how: 'a session with Drizzle, db.select()',
-        run: (index) =>
-          engine.session(
-            async (session) =>
-              (
-                await session.db
-                  .select()
-                  .from(products)
-                  .where(eq(products.id, productId(index)))
-              )[0],
-          ),
+        how: 'a session, db.select()',
+        run: (index) => engine.session((session) => readProduct(session.db, index)),
       },
       {
         name: 'Rivulet repository',
@@ -74,38 +93,12 @@ export async function openField(url: string): Promise<Field> {
     productPage: [
       {
         name: 'Drizzle',
-        how: 'Promise.all of three queries on one shared handle',
-        run: (index) =>
-          Promise.all([
-            db
-              .select()
-              .from(products)
-              .where(eq(products.id, productId(index))),
-            db
-              .select({
-                id: reviews.id,
-                rating: reviews.rating,
-                body: reviews.body,
-                customerId: reviews.customerId,
-                customerName: customers.name,
-                createdAt: reviews.createdAt,
-              })
-              .from(reviews)
-              .innerJoin(customers, eq(customers.id, reviews.customerId))
-              .where(eq(reviews.productId, productId(index)))
-              .orderBy(desc(reviews.createdAt), desc(reviews.id))
-              .limit(pageLength),
-            db
-              .select()
-              .from(orders)
-              .where(eq(orders.customerId, customerId(index)))
-              .orderBy(desc(orders.placedAt), desc(orders.id))
-              .limit(pageLength),
-          ]),
+        how: 'Promise.all of three db.select() on one shared handle',
+        run: (index) => Promise.all([readProduct(db, index), readReviews(db, index), readOrders(db, index)]),
       },
       {
         name: 'postgres.js',
-        how: 'Promise.all of three sql`…`, rows not mapped',
+        how: 'Promise.all of three sql`select …`, prepared, rows not mapped',
         run: (index) =>
           Promise.all([
             sql`select * from products where id = ${productId(index)}`,
@@ -120,41 +113,17 @@ export async function openField(url: string): Promise<Field> {
       },
       {
         name: 'Rivulet db',
-        how: 'gather of three db.select(), a session each',
+        how: 'gather of three db.select(), a session and a connection each',
         run: (index) =>
-          engine.gather({
-            product: (session) =>
-              session.db
-                .select()
-                .from(products)
-                .where(eq(products.id, productId(index))),
-            reviews: (session) =>
-              session.db
-                .select({
-                  id: reviews.id,
-                  rating: reviews.rating,
-                  body: reviews.body,
-                  customerId: reviews.customerId,
-                  customerName: customers.name,
-                  createdAt: reviews.createdAt,
-                })
-                .from(reviews)
-                .innerJoin(customers, eq(customers.id, reviews.customerId))
-                .where(eq(reviews.productId, productId(index)))
-                .orderBy(desc(reviews.createdAt), desc(reviews.id))
-                .limit(pageLength),
-            orders: (session) =>
-              session.db
-                .select()
-                .from(orders)
-                .where(eq(orders.customerId, customerId(index)))
-                .orderBy(desc(orders.placedAt), desc(orders.id))
-                .limit(pageLength),
-          }),
+          engine.gather([
+            (session) => readProduct(session.db, index),
+            (session) => readReviews(session.db, index),
+            (session) => readOrders(session.db, index),
+          ]),
       },
       {
         name: 'Rivulet shop',
-        how: 'productPage(): gather over repositories',
+        how: 'productPage(): gather over the repositories',
         run: (index) => productPage(engine, { productId: productId(index), customerId: customerId(index) }),
       },
     ],
