@@ -14,7 +14,7 @@ import { child, children, kindOf, text, type Tree } from './tree.ts'
  */
 export async function settleInterrupted(
   connection: Connection,
-  tree: Tree,
+  tree: Tree | undefined,
   wasRunning: boolean,
   onDropped: (index: string) => void,
 ): Promise<boolean> {

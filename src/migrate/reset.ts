@@ -5,10 +5,11 @@
 import type { MigrationSource, WaitOptions } from './apply.ts'
 import { waiting } from './apply.ts'
 import { parseDatabaseUrl, type ServerAddress } from '../config.ts'
-import { UsageError } from '../errors.ts'
+import { LockTimeout, UsageError } from '../errors.ts'
 import { withConnection } from './connect.ts'
 import { Ledger, quoted } from './ledger.ts'
 import { withLock } from './lock.ts'
+import { MigrationRefused } from './refusal.ts'
 
 /** What `emptyDatabase` takes. */
 export interface EmptyOptions extends WaitOptions, Pick<MigrationSource, 'ledger'> {
@@ -33,14 +34,22 @@ export async function emptyDatabase(
       )) as unknown as { name: string }[]
       const schemas = rows.map(({ name }) => name)
       // One script is one transaction.
-      await connection.script(
-        [
-          `set local lock_timeout = ${Math.max(wait.lockTimeoutMs, 10_000)}`,
-          ...schemas.map((schema) => `drop schema ${quoted(schema)} cascade`),
-          'create schema public',
-          'grant usage on schema public to public',
-        ].join(';\n'),
-      )
+      const script = [
+        `set local lock_timeout = ${Math.max(wait.lockTimeoutMs, 10_000)}`,
+        ...schemas.map((schema) => `drop schema ${quoted(schema)} cascade`),
+        'create schema public',
+        'grant usage on schema public to public',
+      ]
+      await connection.script(script.join(';\n')).catch((cause: unknown) => {
+        if (!(cause instanceof LockTimeout)) throw cause
+        throw new MigrationRefused(
+          'locked',
+          'other sessions are using the tables: stop the service, then run this again',
+          {
+            cause,
+          },
+        )
+      })
       return { dropped: schemas }
     }),
   )

@@ -18,6 +18,7 @@ import type { Ledger } from './ledger.ts'
 import type { OnProgress } from './progress.ts'
 import { MigrationRefused } from './refusal.ts'
 import { refusesTransaction, type Script, type Statement } from './statements.ts'
+import { kindOf } from './tree.ts'
 
 /** One file to run in one direction. */
 export interface Work {
@@ -64,7 +65,7 @@ export async function runWork(connection: Connection, work: Work, options: RunOp
     } else await oneByOne(connection, work, options, started)
   } catch (error) {
     if (connection.transactionStatus !== 'I' && !connection.lost) await rollBack(connection)
-    if (!signal?.aborted) throw error
+    if (!signal?.aborted) throw error instanceof ConnectionLost ? connectionLost(work, error) : error
     // A request may still be under way: it must not hit whatever this connection would do next.
     connection.destroy()
     throw new Cancelled(`interrupted: ${outcomeOf(work)}`, { cause: error })
@@ -129,7 +130,7 @@ async function oneByOne(connection: Connection, work: Work, options: RunOptions,
     ledger.saveProgress(connection, work.key, work.hash, { done, doneHash: hashOf(done), running })
   for (const [index, statement] of statements.entries()) {
     if (index < before.done) continue
-    if (statement.tree && refusesTransaction(statement.tree)) {
+    if (standsAlone(statement)) {
       const wasRunning = before.running && index === before.done
       const done = await settleInterrupted(connection, statement.tree, wasRunning, (name) =>
         onProgress?.({ type: 'invalid index dropped', file: work.file, index: name }),
@@ -142,8 +143,10 @@ async function oneByOne(connection: Connection, work: Work, options: RunOptions,
       await givingWay(connection, work, options, async () => {
         await connection.script(`begin; set local lock_timeout = ${options.lockTimeoutMs}`)
         await send(connection, work, index, statement, options)
-        await save(index + 1, false)
-        await connection.script('commit')
+        await whileRecording(work, async () => {
+          await save(index + 1, false)
+          await connection.script('commit')
+        })
       })
     }
   }
@@ -154,6 +157,11 @@ async function oneByOne(connection: Connection, work: Work, options: RunOptions,
     await work.record(performance.now() - started)
     await connection.script('commit')
   })
+}
+
+/** Runs without our BEGIN: it could not otherwise, or it may commit by itself, or we cannot tell. */
+function standsAlone({ tree }: Statement): boolean {
+  return tree === undefined || refusesTransaction(tree) || ['CallStmt', 'DoStmt'].includes(kindOf(tree))
 }
 
 async function send(
@@ -230,14 +238,7 @@ function tooBusy(work: Work, error: MigrationFailed, oldest: OldTransaction | un
 
 function failure(work: Work, number: number, statement: Statement, cause: unknown): Error {
   const where = `${work.file}: statement ${number} (line ${statement.line})`
-  if (cause instanceof ConnectionLost) {
-    return new MigrationFailed(`${where}: the connection was lost; ${outcomeOf(work)}`, {
-      cause,
-      file: work.file,
-      statement: number,
-      line: statement.line,
-    })
-  }
+  if (cause instanceof ConnectionLost) return connectionLost(work, cause, where, number, statement.line)
   const sqlState = sqlStateOf(cause)
   const message = cause instanceof Error ? cause.message : String(cause)
   const hint = hintFor(sqlState)
@@ -245,6 +246,17 @@ function failure(work: Work, number: number, statement: Statement, cause: unknow
     `${where} failed: ${message}${sqlState ? ` [${sqlState}]` : ''}${hint && `\n${hint}`}\n${outcomeOf(work)}`,
     { cause, file: work.file, statement: number, line: statement.line, sqlState },
   )
+}
+
+function connectionLost(
+  work: Work,
+  cause: ConnectionLost,
+  where = work.file,
+  statement?: number,
+  line?: number,
+): Error {
+  const message = `${where}: the connection was lost; ${outcomeOf(work)}`
+  return new MigrationFailed(message, { cause, file: work.file, statement, line })
 }
 
 /** Errors of the ledger write or of COMMIT itself: deferred constraints speak up here. */

@@ -3,12 +3,13 @@
  * rows of the ledger have no file. A pure comparison; everything that decides whether to run asks here.
  *
  * Drizzle applies what is newer than the newest row and compares nothing: an older file that a merge brought in is
- * skipped for ever. Here it is `out of order`, and hashes are compared.
+ * skipped for ever. Here the order is the journal's, and hashes are compared.
  */
 import type { Migration } from './folder.ts'
 import type { LedgerRow } from './ledger.ts'
 import { MigrationRefused } from './refusal.ts'
 
+/** `out of order`: pending, although a file that comes later in the journal is applied. */
 export type MigrationState = 'applied' | 'pending' | 'changed' | 'out of order'
 
 /** One file and how it stands. */
@@ -43,12 +44,12 @@ export function compare(migrations: readonly Migration[], rows: readonly LedgerR
   match((migration, row) => row.when === migration.when && migration.sameHashes.includes(row.hash))
   match((migration, row) => migration.sameHashes.includes(row.hash))
   match((migration, row) => row.when === migration.when)
-  const newest = Math.max(-Infinity, ...rows.map((row) => row.when ?? -Infinity))
+  const lastApplied = migrations.findLastIndex((migration) => found.has(migration))
   const newestFile = Math.max(-Infinity, ...migrations.map((migration) => migration.when))
   return {
-    migrations: migrations.map((migration) => {
+    migrations: migrations.map((migration, index) => {
       const row = found.get(migration)
-      if (!row) return { migration, row, state: migration.when <= newest ? 'out of order' : 'pending' }
+      if (!row) return { migration, row, state: index < lastApplied ? 'out of order' : 'pending' }
       return { migration, row, state: migration.sameHashes.includes(row.hash) ? 'applied' : 'changed' }
     }),
     missing: [...left],
@@ -86,9 +87,8 @@ export function contradiction(standing: Standing, allow: { outOfOrder?: boolean 
   if (late.length > 0 && !allow.outOfOrder) {
     return refused(
       late,
-      `older than the newest applied migration, but never applied: ${late.join(', ')} (a merged branch?). ` +
-        "Apply with `--out-of-order` if the order does not matter; Drizzle's own migrate() would skip " +
-        them(late),
+      `never applied, although later ones are: ${late.join(', ')} (a merged branch?). If the order does not matter, ` +
+        'apply with `--out-of-order`; otherwise undo with `drizzle-kit drop` and generate again',
     )
   }
   return undefined

@@ -44,7 +44,7 @@ beforeAll(async () => {
   clean = await describeUrl(database.url)
 })
 
-describe('kill -9 of the migrator', () => {
+describe('kill -9 of the migrator', { timeout: 120_000 }, () => {
   // Either moment at every second boundary; both at all of them in the long run.
   const moments = ['before', 'sent'] as const
   const points = Array.from({ length: boundaries }, (_, boundary) => boundary).flatMap((boundary) =>
@@ -66,7 +66,7 @@ describe('kill -9 of the migrator', () => {
   )
 })
 
-describe('kill -9 of the server', () => {
+describe('kill -9 of the server', { timeout: 120_000 }, () => {
   // At the last boundary the run is over.
   const points = long ? Array.from({ length: boundaries - 1 }, (_, boundary) => boundary) : [1, 4, 9]
   test.each(points)(

@@ -61,6 +61,7 @@ test('and without giving way a reader would be blocked: the test can tell', asyn
         await expect
           .poll(() => holder.query("select from pg_locks where not granted and mode = 'AccessExclusiveLock'", []), {
             interval: 5,
+            timeout: 20_000,
           })
           .toHaveLength(1)
         await reader.script(`set lock_timeout = ${toleratedMs}`)

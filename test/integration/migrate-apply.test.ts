@@ -268,6 +268,17 @@ describe('a file without a transaction', () => {
     expect(await rowsOf(database.url, "select to_regclass('c')::text")).toEqual([['c']])
   })
 
+  test('lets its procedures commit by themselves', async () => {
+    await using database = await openTestDatabase(emptyTemplate)
+    await using project = await makeFolder({
+      '0000_batches':
+        '-- rivulet:no-transaction\ncreate table t (id int);\n' +
+        'do $$ begin for i in 1..3 loop insert into t values (i); commit; end loop; end $$;',
+    })
+    await applyMigrations(database.url, project)
+    expect(await rowsOf(database.url, 'select count(distinct xmin::text)::int from t')).toEqual([[3]])
+  })
+
   test('is refused when the part that was done has been edited since', async () => {
     await using database = await openTestDatabase(emptyTemplate)
     const head = '-- rivulet:no-transaction\n'

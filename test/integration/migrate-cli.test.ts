@@ -77,7 +77,8 @@ async function ended(child: Child): Promise<End> {
   return { exitCode, stdout, stderr }
 }
 
-describe('a project from its first migration on', () => {
+// Each command is a process: half a second of work, many times that on a busy machine.
+describe('a project from its first migration on', { timeout: 180_000 }, () => {
   let project: Project
   beforeAll(async () => {
     project = await makeProject()
@@ -175,7 +176,7 @@ describe('a project from its first migration on', () => {
   })
 })
 
-describe('every end', () => {
+describe('every end', { timeout: 180_000 }, () => {
   test('has its exit code, a message on standard error, and with --json one object', async () => {
     await using project = await makeProject()
     const cases: [string[], number, RegExp][] = [
@@ -208,7 +209,7 @@ describe('every end', () => {
     const child = project.start(['migrate'])
     const end = ended(child)
     const sleeping = "select from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()"
-    await expect.poll(() => rowsOf(project.database.url, sleeping), { interval: 20, timeout: 10_000 }).toHaveLength(1)
+    await expect.poll(() => rowsOf(project.database.url, sleeping), { interval: 20, timeout: 60_000 }).toHaveLength(1)
     child.kill('SIGINT')
     expect(await end).toMatchObject({
       exitCode: 130,

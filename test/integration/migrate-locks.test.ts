@@ -133,7 +133,10 @@ describe('a busy table', () => {
     await writer.script('begin; insert into t values (1)')
     const run = applyMigrations(database.url, { ...project, lockTimeoutMs: 1 })
     await expect
-      .poll(() => rowsOf(database.url, 'select phase from pg_stat_progress_create_index'), { interval: 5 })
+      .poll(() => rowsOf(database.url, 'select phase from pg_stat_progress_create_index'), {
+        interval: 5,
+        timeout: 20_000,
+      })
       .toHaveLength(1)
     await writer.script('commit')
     expect((await run).applied).toHaveLength(1)

@@ -83,13 +83,13 @@ describe('verifyDatabase', () => {
     const interrupt = new AbortController()
     const run = verifyDatabase(other.url, { ...slow, signal: interrupt.signal })
     const sleeping = "select from pg_stat_activity where wait_event = 'PgSleep' and datname like 'rivulet\\_scratch%'"
-    await expect.poll(() => rowsOf(other.url, sleeping), { interval: 10 }).toHaveLength(1)
+    await expect.poll(() => rowsOf(other.url, sleeping), { interval: 10, timeout: 20_000 }).toHaveLength(1)
     interrupt.abort()
     await expect(run).rejects.toBeInstanceOf(Cancelled)
     // Other tests verify at the same time: theirs go away too, one that was left behind would stay.
     const there = await scratches(database.url)
     const left = async () => (await scratches(database.url)).filter((name) => there.includes(name))
-    await expect.poll(left, { timeout: 10_000 }).toEqual([])
+    await expect.poll(left, { timeout: 20_000 }).toEqual([])
   })
 
   test('does not replay what reaches beyond the database', async () => {
