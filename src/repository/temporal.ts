@@ -26,12 +26,11 @@ export function parseInstant(text: string): Date {
   return commonInstant(text) ?? anyInstant(text)
 }
 
-/** Nearly every instant: a year of four digits, in UTC, with milliseconds at most. JavaScript reads those quickest. */
+/** Nearly every instant: a year of four digits, in UTC. In ISO 8601 JavaScript reads it right, and quickest. */
 function commonInstant(text: string): Date | undefined {
-  const { length } = text
-  if (length < 22 || length > 26 || !text.endsWith('+00') || text.charCodeAt(10) !== space) return undefined
-  const date = new Date(text)
-  return text.charCodeAt(4) === dash && !Number.isNaN(date.getTime()) ? date : undefined
+  if (text.length < 22 || !text.endsWith('+00')) return undefined
+  if (text.charCodeAt(4) !== dash || text.charCodeAt(10) !== space) return undefined
+  return new Date(`${text.slice(0, 10)}T${text.slice(11, -3)}Z`)
 }
 
 const space = 0x20
