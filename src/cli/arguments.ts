@@ -10,7 +10,7 @@ export function textOption(values: OptionValues, name: string): string | undefin
 }
 
 /** Whole milliseconds. @throws UsageError for anything else. */
-export function millisecondsOption(values: OptionValues, name: string): number | undefined {
+function millisecondsOption(values: OptionValues, name: string): number | undefined {
   const text = textOption(values, name)
   if (text === undefined) return undefined
   if (!/^\d{1,10}$/.test(text)) throw new UsageError(`--${name} takes a whole number of milliseconds, not ${text}`)

@@ -25,18 +25,19 @@ Examples:
   rivulet baseline --to 0004
   rivulet verify            # is it really so?`,
   options: { to: { type: 'string' }, 'accept-changed': { type: 'boolean' } },
-  run: async ({ values, console, signal, project }) => {
+  run: async ({ values, signal, project }) => {
     const to = textOption(values, 'to')
     if (to === undefined) throw new UsageError('say with --to NAME which migration the database is at')
     const found = await project()
     const { adopted, accepted } = await withDatabase(found, (url) =>
       baselineMigrations(url, { ...found.source, to, acceptChanged: values['accept-changed'] === true, signal }),
     )
-    for (const name of accepted) console.note(`${name}: its present text is now the applied one`)
-    const text =
-      adopted.length === 0
-        ? `Nothing to adopt: the ledger has every migration up to ${to}.`
-        : `Adopted ${count(adopted.length)}. \`rivulet verify\` tells whether the database really has them.`
+    const sentences = [
+      accepted.length > 0 && `Took over the present text of ${accepted.join(', ')}.`,
+      adopted.length > 0 &&
+        `Adopted ${count(adopted.length)}. \`rivulet verify\` tells whether the database really has them.`,
+    ].filter(Boolean)
+    const text = sentences.length > 0 ? sentences.join('\n') : 'Nothing to adopt: the ledger has them all.'
     return { exitCode: exitCodes.done, text, json: { adopted, accepted } }
   },
 }

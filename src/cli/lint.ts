@@ -4,7 +4,7 @@ import { UsageError } from '../errors.ts'
 import { findMigration, readMigrations, readSql } from '../migrate/folder.ts'
 import { type Finding, lint as lintSources, lintRules, type LintSource } from '../migrate/lint/lint.ts'
 import { textOption } from './arguments.ts'
-import { type Command, commonHelp, exitCodes } from './command.ts'
+import { type Command, commonHelp, exitCodes, type Run } from './command.ts'
 import type { Console } from './console.ts'
 
 export const lint: Command = {
@@ -63,9 +63,7 @@ export function findingsText(findings: readonly Finding[], console: Console): st
   return [...blocks, '', `${findings.length} finding${findings.length === 1 ? '' : 's'}.`].join('\n')
 }
 
-type LoadProject = Parameters<Command['run']>[0]['project']
-
-async function folderFiles(project: LoadProject, since: string | undefined): Promise<readonly LintSource[]> {
+async function folderFiles(project: Run['project'], since: string | undefined): Promise<readonly LintSource[]> {
   const { folder } = (await project()).source
   const migrations = await readMigrations(folder)
   const after = since === undefined ? -1 : migrations.indexOf(findMigration(migrations, since))
@@ -73,7 +71,7 @@ async function folderFiles(project: LoadProject, since: string | undefined): Pro
 }
 
 /** Files of the project's folder are read after those before them; others stand for themselves. */
-async function namedFiles(names: readonly string[], project: LoadProject): Promise<readonly LintSource[]> {
+async function namedFiles(names: readonly string[], project: Run['project']): Promise<readonly LintSource[]> {
   const migrations = await project()
     .then(({ source }) => readMigrations(source.folder))
     .catch(() => [])

@@ -19,8 +19,11 @@ export interface Project {
   /** `schema` of the config: files, folders or patterns, relative to the directory. */
   readonly schema: readonly string[]
   readonly casing: 'snake_case' | 'camelCase' | undefined
-  /** The config's credentials, else DATABASE_URL; undefined: the embedded server. */
-  readonly url: string | undefined
+  /**
+   * The config's credentials, else DATABASE_URL; undefined: the embedded server. A function, because commands that need
+   * no database must not mind broken credentials. @throws ConfigInvalid
+   */
+  readonly databaseUrl: () => string | undefined
 }
 
 const configNames = ['drizzle.config.ts', 'drizzle.config.js', 'drizzle.config.mjs', 'drizzle.config.json']
@@ -48,15 +51,16 @@ export async function loadProject(given: string | undefined): Promise<Project> {
     },
     schema,
     casing: config.casing === 'snake_case' || config.casing === 'camelCase' ? config.casing : undefined,
-    url: urlOf(config) ?? environment('DATABASE_URL'),
+    databaseUrl: () => urlOf(config) ?? environment('DATABASE_URL'),
   }
 }
 
 /** Runs `work` with the URL of the project's database, starting the embedded server when there is no other. */
 export async function withDatabase<T>(project: Project, work: (url: string) => Promise<T>): Promise<T> {
-  if (project.url !== undefined) {
-    parseDatabaseUrl(project.url)
-    return work(project.url)
+  const url = project.databaseUrl()
+  if (url !== undefined) {
+    parseDatabaseUrl(url)
+    return work(url)
   }
   const { openEmbeddedServer } = await import('../embedded/server.ts')
   const server = await openEmbeddedServer({ directory: join(project.directory, '.rivulet') })
@@ -93,13 +97,13 @@ async function loadConfig(path: string): Promise<Record<string, unknown>> {
 }
 
 /** Imports a TypeScript or JavaScript module of the user's. */
-export async function importModule(path: string): Promise<Record<string, unknown>> {
+async function importModule(path: string): Promise<Record<string, unknown>> {
   const { tsImport } = await import('tsx/esm/api')
   return record(await tsImport(pathToFileURL(path).href, import.meta.url))
 }
 
 /** The default export; a CommonJS module compiled from one has it a level deeper. */
-export function defaultExport(module: Record<string, unknown>): unknown {
+function defaultExport(module: Record<string, unknown>): unknown {
   const exported = module.default
   return typeof exported === 'object' && exported !== null && 'default' in exported ? exported.default : exported
 }

@@ -56,7 +56,7 @@ export async function emptyDatabase(
 }
 
 /** True when the server runs on this machine. */
-export function isLocal({ host }: Pick<ServerAddress, 'host'>): boolean {
+function isLocal({ host }: Pick<ServerAddress, 'host'>): boolean {
   return host.startsWith('/') || host === 'localhost' || host === '::1' || host.startsWith('127.')
 }
 

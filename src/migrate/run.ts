@@ -90,7 +90,7 @@ async function inTransaction(connection: Connection, work: Work, options: RunOpt
   for (const [index, statement] of work.script.statements.entries()) {
     await send(connection, work, index, statement, options)
   }
-  if (connection.transactionStatus !== 'T') {
+  if (connection.transactionStatus === 'I' || connection.transactionStatus === 'E') {
     throw new MigrationFailed(
       `${work.file} ended the transaction it runs in: take COMMIT and ROLLBACK out of it, also out of its procedures`,
       { file: work.file },

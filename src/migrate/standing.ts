@@ -13,7 +13,7 @@ import { MigrationRefused } from './refusal.ts'
 export type MigrationState = 'applied' | 'pending' | 'changed' | 'out of order'
 
 /** One file and how it stands. */
-export interface MigrationStanding {
+interface MigrationStanding {
   readonly migration: Migration
   readonly state: MigrationState
   readonly row: LedgerRow | undefined

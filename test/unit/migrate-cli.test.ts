@@ -26,8 +26,7 @@ async function withDirectory<T>(
 async function urlFor(config: object): Promise<string | undefined> {
   const content = JSON.stringify({ dialect: 'postgresql', ...config })
   return withDirectory({ 'drizzle.config.json': content }, async (directory) => {
-    const { url } = await loadProject(join(directory, 'drizzle.config.json'))
-    return url
+    return (await loadProject(join(directory, 'drizzle.config.json'))).databaseUrl()
   })
 }
 
@@ -36,13 +35,14 @@ describe('the Drizzle config', () => {
     const config = `export default { dialect: 'postgresql', schema: ['./a.ts', 'b'], out: 'sql', casing: 'snake_case',
       migrations: { schema: 'public', table: 'done' }, dbCredentials: { url: 'postgres://localhost/x' } } as const`
     await withDirectory({ 'drizzle.config.ts': config }, async (directory) => {
-      expect(await loadProject(join(directory, 'drizzle.config.ts'))).toEqual({
+      const { databaseUrl, ...project } = await loadProject(join(directory, 'drizzle.config.ts'))
+      expect(databaseUrl()).toBe('postgres://localhost/x')
+      expect(project).toEqual({
         configPath: join(directory, 'drizzle.config.ts'),
         directory,
         source: { folder: join(directory, 'sql'), ledger: { schema: 'public', table: 'done' } },
         schema: ['./a.ts', 'b'],
         casing: 'snake_case',
-        url: 'postgres://localhost/x',
       })
     })
   })
