@@ -97,6 +97,13 @@ export function readFilter(plan: TablePlan, where: unknown, values: Values): Con
   return { shape: shapes.join('&'), sql: () => joined(fragments, sql` and `) }
 }
 
+/** Reads the `where` of options that may leave it out. @throws UsageError as well when it is there but undefined. */
+export function readOptionalFilter(plan: TablePlan, options: { readonly where?: unknown }, values: Values): Condition {
+  if (!('where' in options)) return everything
+  if (options.where === undefined) throw new UsageError(`where of ${plan.name} is undefined; leave it out for all rows`)
+  return readFilter(plan, options.where, values)
+}
+
 /** Reads a filter that must not be true of all rows by accident. @throws UsageError as well when it is empty. */
 export function readRequiredFilter(plan: TablePlan, where: unknown, values: Values): Condition {
   const condition = readFilter(plan, where, values)

@@ -6,7 +6,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { InvalidInput, UsageError } from '../errors.ts'
 import { decodeCursor, encodeCursor, type Place, placeOf } from './cursor.ts'
-import { type Condition, readFilter, Values } from './filter.ts'
+import { type Condition, readOptionalFilter, Values } from './filter.ts'
 import { type TotalOrder, totalOrder } from './order.ts'
 import { type Reading, readingOf, type ReadOptions } from './reading.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
@@ -71,7 +71,7 @@ export async function listRows(
   const request: PageRequest = {
     plan,
     reading,
-    condition: readFilter(plan, options.where ?? {}, values),
+    condition: readOptionalFilter(plan, options, values),
     removed: removedCondition(plan, options.removed),
     order: backwards ? order.reversed() : order,
     place,

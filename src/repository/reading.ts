@@ -8,7 +8,7 @@ import { type Column, getTableUniqueName, is, Many, normalizeRelation, type Rela
 import type { PgTable } from 'drizzle-orm/pg-core'
 import { InvalidInput, UsageError } from '../errors.ts'
 import { isPlain, textOf } from './column-input.ts'
-import { readFilter, Values } from './filter.ts'
+import { readOptionalFilter, Values } from './filter.ts'
 import { keysParameter, membership } from './keys.ts'
 import { totalOrder } from './order.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
@@ -146,7 +146,7 @@ export class RelationLoad {
   #statement(wanted: readonly (readonly string[])[], values: Values): Statement {
     const target = this.#target
     const { selection } = this.#reading
-    const condition = readFilter(target, this.#options.where ?? {}, values)
+    const condition = readOptionalFilter(target, this.#options, values)
     const order = totalOrder(target, this.#options.orderBy)
     const keys = values.take(keysParameter(this.#references, wanted))
     const limit = this.#options.limit === undefined ? undefined : values.take(this.#options.limit)

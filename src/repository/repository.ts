@@ -53,8 +53,10 @@ class TableRepository {
     return rowExists(this.#runner, this.#plan, keyOrWhere, options.removed)
   }
 
-  count(where: unknown = {}, options: { removed?: Removed } = {}) {
-    return countRows(this.#runner, this.#plan, where, options.removed)
+  /** Without an argument all rows; a filter that is undefined by mistake is refused. */
+  count(...given: [where?: unknown, options?: { removed?: Removed }]) {
+    const [where, options] = given
+    return countRows(this.#runner, this.#plan, given.length === 0 ? {} : where, options?.removed)
   }
 
   list(options?: PlainListOptions) {

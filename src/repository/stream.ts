@@ -1,7 +1,7 @@
 /** All rows that a filter is true of, one by one, through the session's cursor: a table of any size in little memory. */
 import { sql } from 'drizzle-orm'
 import type { CursorQuery } from '../session/drizzle.ts'
-import { readFilter, Values } from './filter.ts'
+import { readOptionalFilter, Values } from './filter.ts'
 import { givenOrder } from './order.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { type ReadRow, type Removed, removedCondition, selectionOf, whereClause } from './selection.ts'
@@ -24,7 +24,7 @@ export function streamRows(
   options: PlainStreamOptions = {},
 ): AsyncGenerator<ReadRow, void, undefined> {
   const values = new Values()
-  const condition = readFilter(plan, options.where ?? {}, values)
+  const condition = readOptionalFilter(plan, options, values)
   const order = givenOrder(plan, options.orderBy)
   const selection = selectionOf(plan, options.select)
   const shape = `stream/${selection.shape}/${condition.shape}/${order.shape}/${options.removed ?? ''}`

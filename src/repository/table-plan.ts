@@ -159,11 +159,11 @@ function keyOf(
   const unique = is(source, Table) ? uniqueKeys(source as PgTable) : undefined
   if (promised.key === undefined) {
     const [primary] = unique ?? []
-    return (primary ?? []).map((member) => columns.find((planned) => planned.column === member) ?? refuseSource())
+    return columns.filter((planned) => primary?.includes(planned.column?.name ?? ''))
   }
   const key = promised.key.map(column)
-  const isKey = (members: readonly PgColumn[]) =>
-    members.length === key.length && key.every((planned) => members.includes(planned.column as PgColumn))
+  const isKey = (members: readonly string[]) =>
+    members.length === key.length && key.every((planned) => members.includes(planned.column?.name ?? ''))
   // A view has no constraints to check the promise by.
   if (unique && !unique.some(isKey)) {
     throw new UsageError(
@@ -173,16 +173,21 @@ function keyOf(
   return key
 }
 
-/** The primary key, which may be missing, then every other set of columns that tells rows apart. */
-function uniqueKeys(table: PgTable): readonly (readonly PgColumn[])[] {
+/**
+ * The primary key, which may be missing, then every other set of columns that tells rows apart; all by Drizzle's names,
+ * because a constraint holds other objects than the table for the same columns.
+ */
+function uniqueKeys(table: PgTable): readonly (readonly string[])[] {
   const { columns, primaryKeys, uniqueConstraints } = getTableConfig(table)
+  const names = (members: readonly { readonly name: string }[]) => members.map(({ name }) => name)
   const single = columns.filter((column) => column.primary)
-  const primary = single.length > 0 ? single : (primaryKeys[0]?.columns ?? [])
+  const primary = single.length > 0 ? names(single) : names(primaryKeys[0]?.columns ?? [])
   const uniques = [
-    ...columns.filter((column) => column.isUnique).map((column) => [column]),
-    ...uniqueConstraints.map((constraint) => constraint.columns as PgColumn[]),
+    ...columns.filter((column) => column.isUnique).map(({ name }) => [name]),
+    ...uniqueConstraints.map((constraint) => names(constraint.columns)),
   ]
-  return [primary, ...uniques.filter((members) => members.every((column) => column.notNull))]
+  const required = new Set(names(columns.filter((column) => column.notNull)))
+  return [primary, ...uniques.filter((members) => members.every((name) => required.has(name)))]
 }
 
 function conventional(
