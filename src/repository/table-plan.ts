@@ -179,7 +179,6 @@ function keyOf(
  */
 function uniqueKeys(table: PgTable): readonly (readonly string[])[] {
   const { columns, primaryKeys, uniqueConstraints } = getTableConfig(table)
-  const names = (members: readonly { readonly name: string }[]) => members.map(({ name }) => name)
   const single = columns.filter((column) => column.primary)
   const primary = single.length > 0 ? names(single) : names(primaryKeys[0]?.columns ?? [])
   const uniques = [
@@ -188,6 +187,10 @@ function uniqueKeys(table: PgTable): readonly (readonly string[])[] {
   ]
   const required = new Set(names(columns.filter((column) => column.notNull)))
   return [primary, ...uniques.filter((members) => members.every((name) => required.has(name)))]
+}
+
+function names(members: readonly { readonly name: string }[]): string[] {
+  return members.map(({ name }) => name)
 }
 
 function conventional(
