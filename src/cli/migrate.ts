@@ -47,9 +47,12 @@ Examples:
         const plan = await planMigrations(url, options)
         return { exitCode: exitCodes.done, text: planText(plan), json: { dryRun: true, migrations: plan } }
       }
-      const { applied } = await applyMigrations(url, options)
+      const { applied, ahead } = await applyMigrations(url, options)
+      if (ahead.length > 0) {
+        console.note(console.style('yellow', `the database is newer than this code: it also has ${ahead.join(', ')}`))
+      }
       const text = applied.length === 0 ? 'Nothing to apply.' : `Applied ${count(applied.length)}.`
-      return { exitCode: exitCodes.done, text, json: { applied } }
+      return { exitCode: exitCodes.done, text, json: { applied, ahead } }
     })
   },
 }

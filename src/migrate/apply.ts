@@ -12,7 +12,7 @@ import { assertLockHeld, withLock } from './lock.ts'
 import type { OnProgress } from './progress.ts'
 import { MigrationRefused } from './refusal.ts'
 import { runWork, sqlStateOf } from './run.ts'
-import { compare, contradiction, inState, type Standing } from './standing.ts'
+import { compare, contradiction, inState, nameOfRow, type Standing } from './standing.ts'
 import type { Script } from './statements.ts'
 import { readScript } from './unsafe.ts'
 
@@ -52,6 +52,8 @@ export interface AppliedMigration {
 /** What `applyMigrations` answers. */
 export interface ApplyResult {
   readonly applied: readonly AppliedMigration[]
+  /** In the ledger but not in the folder: the database is newer than the code, and nothing was left to apply. */
+  readonly ahead: readonly string[]
 }
 
 /**
@@ -64,10 +66,11 @@ export async function applyMigrations(target: Target, options: ApplyOptions): Pr
   const wait = waiting(options)
   return withConnection(target, async (connection) => {
     // Most starts find nothing to do: they need neither the lock nor the right to create tables.
-    if ((await pendingNow(connection, ledger, migrations, options)).length === 0) return { applied: [] }
+    const before = await pendingNow(connection, ledger, migrations, options)
+    if (before.pending.length === 0) return { applied: [], ahead: before.ahead }
     return withLock(connection, { ...wait, key: ledger.lockKey }, async () => {
       await createLedger(connection, ledger)
-      const pending = await pendingNow(connection, ledger, migrations, options)
+      const { pending, ahead } = await pendingNow(connection, ledger, migrations, options)
       const scripts: [Migration, Script][] = []
       for (const migration of pending) {
         scripts.push([migration, await readScript(`${migration.name}.sql`, migration.text)])
@@ -82,7 +85,7 @@ export async function applyMigrations(target: Target, options: ApplyOptions): Pr
         applied.push({ name: migration.name, durationMs })
         wait.onProgress?.({ type: 'applied', file, name: migration.name, durationMs })
       }
-      return { applied }
+      return { applied, ahead }
     })
   })
 }
@@ -100,7 +103,8 @@ export async function planMigrations(target: Target, options: ApplyOptions): Pro
   const ledger = new Ledger(options.ledger)
   return withConnection(target, async (connection) => {
     const plan: PlannedMigration[] = []
-    for (const { name, text } of await pendingNow(connection, ledger, migrations, options)) {
+    const { pending } = await pendingNow(connection, ledger, migrations, options)
+    for (const { name, text } of pending) {
       const { transactional, statements } = await readScript(`${name}.sql`, text)
       plan.push({ name, transactional, statements: statements.map(({ line, text }) => ({ line, text })) })
     }
@@ -157,13 +161,14 @@ async function pendingNow(
   ledger: Ledger,
   migrations: readonly Migration[],
   { to, outOfOrder = false }: ApplyOptions,
-): Promise<readonly Migration[]> {
+): Promise<{ readonly pending: readonly Migration[]; readonly ahead: readonly string[] }> {
   const standing: Standing = compare(migrations, await ledger.read(connection))
   const pending = inState(standing, 'pending', 'out of order')
   // The next release has migrated already: nothing of ours is left to do, and nothing is wrong.
   const reason = contradiction(pending.length === 0 ? { ...standing, missing: [] } : standing, { outOfOrder })
   if (reason) throw reason
-  if (to === undefined) return pending
+  const ahead = standing.missing.map(nameOfRow)
+  if (to === undefined) return { pending, ahead }
   const last = migrations.indexOf(findMigration(migrations, to))
-  return pending.filter((migration) => migrations.indexOf(migration) <= last)
+  return { pending: pending.filter((migration) => migrations.indexOf(migration) <= last), ahead }
 }

@@ -73,7 +73,7 @@ export function contradiction(standing: Standing, allow: { outOfOrder?: boolean 
         `\`rivulet baseline --to ${changed.at(-1)} --accept-changed\``,
     )
   }
-  const missing = standing.missing.map((row) => row.name ?? `number ${row.id} of the ledger`)
+  const missing = standing.missing.map(nameOfRow)
   if (missing.length > 0) {
     return refused(
       missing,
@@ -92,6 +92,11 @@ export function contradiction(standing: Standing, allow: { outOfOrder?: boolean 
     )
   }
   return undefined
+}
+
+/** How a row without a file is called. */
+export function nameOfRow({ id, name }: LedgerRow): string {
+  return name ?? `number ${id} of the ledger`
 }
 
 function names(migrations: readonly Migration[]): string[] {

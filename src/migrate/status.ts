@@ -4,7 +4,7 @@ import { type Target, withConnection } from './connect.ts'
 import { readMigrations } from './folder.ts'
 import { findInvalidIndexes } from './interrupted.ts'
 import { Ledger } from './ledger.ts'
-import { compare, contradiction, type MigrationState } from './standing.ts'
+import { compare, contradiction, type MigrationState, nameOfRow } from './standing.ts'
 
 /** One file's state. */
 export interface MigrationStatus {
@@ -42,8 +42,9 @@ export async function migrationStatus(target: Target, source: MigrationSource): 
     appliedAt: row?.appliedAt,
     durationMs: row?.durationMs,
   }))
-  for (const { id, name, appliedAt, durationMs } of standing.missing) {
-    list.push({ name: name ?? `number ${id} of the ledger`, state: 'missing', appliedAt, durationMs })
+  for (const row of standing.missing) {
+    const { appliedAt, durationMs } = row
+    list.push({ name: nameOfRow(row), state: 'missing', appliedAt, durationMs })
   }
   const pending = list.some(({ state }) => state === 'pending')
   return {

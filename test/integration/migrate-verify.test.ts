@@ -192,7 +192,7 @@ describe('baselineMigrations', () => {
       adopted: ['0000_init', '0001_more'],
       accepted: [],
     })
-    expect(await applyMigrations(database.url, project)).toEqual({ applied: [] })
+    expect(await applyMigrations(database.url, project)).toEqual({ applied: [], ahead: [] })
     expect((await verifyDatabase(database.url, project)).differences).toEqual([])
   })
 
