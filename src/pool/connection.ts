@@ -87,8 +87,11 @@ export class Connection {
     })
   }
 
-  /** What the server last said about a transaction; only meaningful while no statement is in flight. */
-  get transactionStatus(): TransactionStatus {
+  /**
+   * What the server last said about a transaction; only meaningful while no statement is in flight. Undefined when it
+   * has said something else since, such as that it is being shut down.
+   */
+  get transactionStatus(): TransactionStatus | undefined {
     return this.#tail.status
   }
 
@@ -314,11 +317,12 @@ function withoutQuery(error: unknown): unknown {
 }
 
 /**
- * Reads the transaction status off the socket: when nothing is in flight, the last six bytes are ReadyForQuery
- * ('Z', length 5, status). postgres.js drops it, and it is the only certain sign of a transaction left open.
+ * Reads the transaction status off the socket: when nothing is in flight, the last six bytes are, as a rule,
+ * ReadyForQuery ('Z', length 5, status). postgres.js drops it, and it is the only certain sign of a transaction left open.
  */
 class StatusTail {
-  status: TransactionStatus = 'I'
+  /** Undefined when the last thing read was no ReadyForQuery. */
+  status: TransactionStatus | undefined = 'I'
   /** The end of the last chunk, kept only while chunks are shorter than the message. */
   #fragment: Uint8Array | undefined
 
@@ -334,6 +338,7 @@ class StatusTail {
       this.status = String.fromCharCode(end[start + 5] ?? 0) as TransactionStatus
       this.#fragment = undefined
     } else {
+      this.status = undefined
       // Only the end of a split message is worth keeping; whole answers, the rule, leave nothing behind.
       this.#fragment = Uint8Array.from(end.subarray(-5))
     }

@@ -41,6 +41,8 @@ export async function commit(channel: Channel, options: { readonly askTransactio
     channel.ended()
   }
   if (command === 'COMMIT') return
+  // Stopped while it waited for COMMIT: the request to stop hit what was sent just before it.
+  if (channel.doomed) throw channel.doomed
   if (firstError instanceof RivuletError && firstError.retryable) throw firstError
   throw new UsageError(
     'the transaction was rolled back, not committed: a statement in it had failed and its error was caught; ' +

@@ -164,7 +164,9 @@ async function finish(channel: Channel, plain: boolean): Promise<void> {
     channel.retire ??= 'statements still running'
     throw stillRunning(running)
   }
-  if (plain && channel.statements > 0 && channel.connection.transactionStatus !== 'I') {
+  const { transactionStatus } = channel.connection
+  // Said only when the server said so: its last word may have been about something else, such as its own end.
+  if (plain && channel.statements > 0 && (transactionStatus === 'T' || transactionStatus === 'E')) {
     channel.retire ??= 'left a transaction open'
     throw new UsageError('the task left a transaction open, which was rolled back: use session.transaction')
   }
