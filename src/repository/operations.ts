@@ -6,27 +6,14 @@
 import type { Schema } from '../session/drizzle.ts'
 import type { Source } from './conventions.ts'
 import type { LockMode } from './lock.ts'
-import type {
-  Exact,
-  Key,
-  Kind,
-  NewRow,
-  Order,
-  Patch,
-  RemovedOption,
-  Row,
-  Selected,
-  Version,
-  Where,
-  With,
-} from './row.ts'
+import type { Key, Kind, NewRow, Order, Patch, RemovedOption, Row, Selected, Version, Where, With } from './row.ts'
 
 /** Which columns and related rows a read gives. */
 export interface ReadOptions<TSource extends Source, TSchema, TSelect, TWith> {
   /** The columns to read; default: all. */
   readonly select?: readonly TSelect[]
   /** Relations to load, one statement each; in a transaction with a snapshot, of the same instant as the rows. */
-  readonly with?: TWith & Exact<TWith, With<TSchema, TSource>>
+  readonly with?: With<TSchema, TSource, TWith>
   /** What becomes of removed rows in a table with soft delete; default: `'exclude'`. */
   readonly removed?: RemovedOption<TSource>
 }

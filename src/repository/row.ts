@@ -48,7 +48,9 @@ export type Patch<TSource extends Source> = TSource extends PgTable
 export type KeyNames<TSource extends Source> =
   ConventionsOf<TSource> extends { readonly key: readonly (infer TName extends string)[] }
     ? TName
-    : PrimaryNames<Columns<TSource>>
+    : TSource extends PgTable
+      ? PrimaryNames<TSource['_']['columns']>
+      : never
 
 /** Properties marked `.primaryKey()`. `PrimaryNames<{ id: …primary; sku: … }>` is `'id'`. */
 type PrimaryNames<TColumns> = {
@@ -151,25 +153,38 @@ type Target<TSchema, TRelation> = TRelation extends { referencedTableName: infer
   ? Extract<TableNamed<TSchema, TName>, PgTable>
   : never
 
-/** What `with` takes: `true`, or options, for relations the schema declares. `With<Schema, typeof reviews>` has product. */
-export type With<TSchema, TSource extends Source> = {
-  readonly [K in keyof RelationsOf<TSchema, TSource>]?:
-    | true
-    | RelationOptions<TSchema, Target<TSchema, RelationsOf<TSchema, TSource>[K]>, RelationsOf<TSchema, TSource>[K]>
+/** What `with` takes: `true` or options. `With<Schema, typeof reviews, { product: true }>` is `{ product: true }`. */
+export type With<TSchema, TSource extends Source, TGiven> = TGiven & {
+  readonly [K in keyof TGiven]: K extends keyof RelationsOf<TSchema, TSource>
+    ? RelationWith<TSchema, RelationsOf<TSchema, TSource>[K], TGiven[K]>
+    : never
 }
 
+/** One relation of a `with`, checked against its table; what does not belong there must be `never`, an error. */
+type RelationWith<TSchema, TRelation, TGiven> = TGiven extends true
+  ? true
+  : RelationOptions<Target<TSchema, TRelation>, TRelation> &
+      Only<TGiven, keyof RelationOptions<Source, TRelation> | 'with'> & {
+        readonly where?: Only<Given<TGiven, 'where'>, keyof Where<Target<TSchema, TRelation>>>
+        readonly with?: With<TSchema, Target<TSchema, TRelation>, Given<TGiven, 'with'>>
+      }
+
 /** How one relation is loaded. */
-interface RelationOptions<TSchema, TTarget extends Source, TRelation> {
+interface RelationOptions<TTarget extends Source, TRelation> {
   readonly where?: Where<TTarget>
   readonly orderBy?: Order<TTarget> | readonly Order<TTarget>[]
   /** Rows for each row of the table, 1 to 10,000; default: all. */
   readonly limit?: TRelation extends Many<string> ? number : never
-  readonly select?: readonly (keyof Row<TTarget> & string)[]
-  readonly with?: With<TSchema, TTarget>
+  readonly select?: readonly (keyof Row<TTarget>)[]
 }
 
-/** `Exact<TGiven, TAllowed>` is `{}` when every property is allowed; each other must be `never`, and so is an error. */
-export type Exact<TGiven, TAllowed> = { readonly [K in Exclude<keyof TGiven, keyof TAllowed>]: never }
+/** Forbids every other property. `Only<{ a: 1; b: 2 }, 'a'>` is `{ b: never }`. */
+type Only<TGiven, TNames> = { readonly [K in Exclude<keyof TGiven, TNames>]: never }
+
+/** One property, if it is there. `Given<{ a: 1 }, 'a'>` is `1`, `Given<{ a: 1 }, 'b'>` is `{}`. */
+type Given<TGiven, TName extends string> = TGiven extends { readonly [K in TName]: infer TValue }
+  ? TValue
+  : Record<never, never>
 
 /** The properties `with` puts on a row. `RelatedRows<Schema, typeof reviews, { customer: true }>` has `customer: Customer`. */
 export type RelatedRows<TSchema, TSource extends Source, TWith> = {
@@ -184,9 +199,12 @@ type Related<TSchema, TRelation, TOptions> =
       ? RelatedRow<TSchema, Target<TSchema, TRelation>, TOptions> | null
       : RelatedRow<TSchema, Target<TSchema, TRelation>, TOptions>
 
-/** A `one` is null when its columns may be, when a filter may leave it out, or when its table has soft delete. */
+/**
+ * A `one` is null when its columns may be (`One<'users', true>` says that they may not), when a filter may leave it out, or when
+ * its table has soft delete. `MayBeMissing<Schema, One<'users', true>, true>` is `false`.
+ */
 type MayBeMissing<TSchema, TRelation, TOptions> =
-  TRelation extends One<string, false>
+  TRelation extends One<string, true>
     ? TOptions extends { where: object }
       ? true
       : ConventionsOf<Target<TSchema, TRelation>> extends { removedAt: string }
@@ -198,7 +216,7 @@ type MayBeMissing<TSchema, TRelation, TOptions> =
 type RelatedRow<TSchema, TTarget extends Source, TOptions> = Selected<
   TTarget,
   TOptions extends { select: readonly (infer TName)[] } ? TName : keyof Row<TTarget>,
-  TOptions extends { with: infer TWith } ? TWith : Record<never, never>,
+  Given<TOptions, 'with'>,
   TSchema
 >
 

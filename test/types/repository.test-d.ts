@@ -1,0 +1,194 @@
+/** What repositories promise at compile time: exact rows, and errors for calls that could not work. */
+import { sql } from 'drizzle-orm'
+import { pgTable, text } from 'drizzle-orm/pg-core'
+import { describe, expectTypeOf, test } from 'vitest'
+import * as shop from '../../schema/index.ts'
+import { customers, products, reviews } from '../../schema/index.ts'
+import type { Engine, Session } from '../../src/engine.ts'
+import { conventions } from '../../src/repository/conventions.ts'
+import { defineRepository } from '../../src/repository/define-repository.ts'
+import type { Key, NewRow, Patch, Row } from '../../src/repository/row.ts'
+import * as toy from '../support/toy-schema.ts'
+import { exhibits, heavy, lines, notes, samples, shelves, titles, words } from '../support/toy-schema.ts'
+
+declare const shopSession: Session<typeof shop>
+declare const toySession: Session<typeof toy>
+declare const engine: Engine<typeof shop>
+
+const { repository } = toySession
+
+describe('rows, keys and patches follow from the table', () => {
+  test('rows', () => {
+    expectTypeOf<Row<typeof products>>().toEqualTypeOf<shop.Product>()
+    expectTypeOf(shopSession.repository(products).get(1)).resolves.toEqualTypeOf<shop.Product>()
+    expectTypeOf(shopSession.repository(products).find({ sku: 'a' })).resolves.toEqualTypeOf<shop.Product | undefined>()
+    expectTypeOf(repository(exhibits).list()).resolves.toHaveProperty('rows').toEqualTypeOf<Row<typeof exhibits>[]>()
+    expectTypeOf(repository(heavy).list()).resolves.toHaveProperty('rows').toEqualTypeOf<Row<typeof heavy>[]>()
+  })
+
+  test('keys', () => {
+    expectTypeOf<Key<typeof products>>().toEqualTypeOf<number>()
+    expectTypeOf<Key<typeof exhibits>>().toEqualTypeOf<bigint>()
+    expectTypeOf<Key<typeof notes>>().toEqualTypeOf<string>()
+    expectTypeOf<Key<typeof shelves>>().toEqualTypeOf<{ readonly room: string; readonly position: number }>()
+    expectTypeOf<Key<typeof titles>>().toEqualTypeOf<bigint>()
+    expectTypeOf<Key<typeof lines>>().toEqualTypeOf<never>()
+  })
+
+  test('new rows leave generated and kept columns out, and may leave defaults out', () => {
+    expectTypeOf<NewRow<typeof shelves>>().toEqualTypeOf<{
+      room: string
+      position: number
+      label?: string | null | undefined
+      capacity?: number | undefined
+    }>()
+    expectTypeOf<keyof NewRow<typeof notes>>().toEqualTypeOf<'id' | 'exhibitId' | 'slug' | 'body'>()
+    expectTypeOf<keyof Patch<typeof exhibits>>().not.toEqualTypeOf<'id'>()
+  })
+
+  test('gather and domain repositories keep the types', () => {
+    const customersOf = defineRepository(customers, (base) => ({ byName: (name: string) => base.find({ name }) }))
+    expectTypeOf(customersOf(shopSession).byName('x')).resolves.toEqualTypeOf<shop.Customer | undefined>()
+    expectTypeOf(customersOf(shopSession).get(1)).resolves.toEqualTypeOf<shop.Customer>()
+    const gathered = engine.gather({
+      product: ({ repository }) => repository(products).get(1),
+      customer: (session) => customersOf(session).byName('x'),
+    })
+    expectTypeOf(gathered).resolves.toEqualTypeOf<{ product: shop.Product; customer: shop.Customer | undefined }>()
+  })
+
+  test('a method of a domain repository takes the place of the operation of its name', () => {
+    const wordsOf = defineRepository(words, (base) => ({ get: (word: string) => base.find(word) }))
+    expectTypeOf(wordsOf(toySession).get('a')).resolves.toEqualTypeOf<Row<typeof words> | undefined>()
+  })
+})
+
+describe('select and with', () => {
+  test('narrow and widen the row', () => {
+    expectTypeOf(repository(words).get('a', { select: ['uses'] })).resolves.toEqualTypeOf<{ uses: number }>()
+    const loaded = shopSession.repository(reviews).get(1, {
+      select: ['rating'],
+      with: { customer: { select: ['name'] }, product: { with: { reviews: { select: ['id'], limit: 1 } } } },
+    })
+    expectTypeOf(loaded).resolves.toHaveProperty('rating').toEqualTypeOf<number>()
+    expectTypeOf(loaded).resolves.not.toHaveProperty('body')
+    expectTypeOf(loaded).resolves.toHaveProperty('customer').toEqualTypeOf<{ name: string }>()
+    expectTypeOf(loaded).resolves.toHaveProperty('product').toHaveProperty('sku').toEqualTypeOf<string>()
+    expectTypeOf(loaded).resolves.toHaveProperty('product').toHaveProperty('reviews').toEqualTypeOf<{ id: number }[]>()
+  })
+
+  test('a relation to one is null where it may be missing', () => {
+    const withUser = shopSession.repository(customers).get(1, { with: { user: true } })
+    expectTypeOf(withUser).resolves.toHaveProperty('user').toEqualTypeOf<shop.User | null>()
+    const filtered = shopSession.repository(reviews).get(1, { with: { customer: { where: { name: 'x' } } } })
+    expectTypeOf(filtered).resolves.toHaveProperty('customer').toEqualTypeOf<shop.Customer | null>()
+    const always = shopSession.repository(reviews).get(1, { with: { customer: true } })
+    expectTypeOf(always).resolves.toHaveProperty('customer').toEqualTypeOf<shop.Customer>()
+  })
+
+  test('of a domain repository know the schema it is given', () => {
+    const reviewsOf = defineRepository(
+      reviews,
+      (base, session) => ({
+        page: () => base.list({ with: { customer: true } }),
+        viaQuery: () => session.db.query.reviews.findFirst(),
+      }),
+      { schema: shop },
+    )
+    expectTypeOf(reviewsOf(shopSession).page()).resolves.toHaveProperty('rows').items.toHaveProperty('customer')
+  })
+})
+
+describe('what must not compile', () => {
+  test('unknown columns', () => {
+    // @ts-expect-error there is no column nane
+    void repository(words).find({ nane: 'x' })
+    // @ts-expect-error nor in a nested filter
+    void repository(words).list({ where: { or: [{ nane: 'x' }] } })
+    // @ts-expect-error nor in a selection
+    void repository(words).get('a', { select: ['nane'] })
+    // @ts-expect-error nor in an order
+    void repository(words).list({ orderBy: { nane: 'asc' } })
+    // @ts-expect-error nor in a row
+    void repository(words).insert({ word: 'a', nane: 1 })
+    // @ts-expect-error nor in a patch
+    void repository(words).update('a', { nane: 1 })
+    // @ts-expect-error nor in a relation
+    void repository(exhibits).list({ with: { owner: true } })
+    // @ts-expect-error nor in a relation's filter
+    void repository(exhibits).list({ with: { parts: { where: { nane: 1 } } } })
+    // @ts-expect-error a misspelt option is no option
+    void repository(words).list({ lmit: 5 })
+  })
+
+  test('operators and values that do not fit the column', () => {
+    // @ts-expect-error a number has no pattern
+    void repository(words).find({ uses: { like: 'a%' } })
+    // @ts-expect-error a boolean has no order
+    void repository(samples).find({ aBoolean: { gt: false } })
+    // @ts-expect-error text contains nothing
+    void repository(words).find({ word: { contains: 'a' } })
+    // @ts-expect-error json has no equality
+    void repository(samples).find({ aJson: { eq: {} } })
+    // @ts-expect-error a jsonb value could be taken for operators: say eq or contains
+    void repository(samples).find({ aJsonb: { a: 1 } })
+    // @ts-expect-error a bigint is not a number
+    void repository(exhibits).find({ value: 5 })
+    // @ts-expect-error a column that is never null is not compared with null
+    void repository(words).find({ word: null })
+    // @ts-expect-error an enum has only its values
+    void repository(samples).find({ aMood: 'glad' })
+    // @ts-expect-error a filter without a value is no filter
+    void repository(words).find({ word: undefined })
+  })
+
+  test('keys of the wrong shape', () => {
+    // @ts-expect-error the key is one number
+    void shopSession.repository(products).get('1')
+    // @ts-expect-error the key has a position too
+    void repository(shelves).get({ room: 'A' })
+    // @ts-expect-error the key is an object
+    void repository(shelves).get('A')
+    // @ts-expect-error a bigint key is no number
+    void repository(exhibits).remove(1)
+  })
+
+  test('writes to generated and kept columns', () => {
+    // @ts-expect-error area is generated
+    void repository(shelves).update({ room: 'A', position: 1 }, { area: 1 })
+    // @ts-expect-error an identity that is always generated is not given
+    void repository(exhibits).insert({ id: 1n, title: 'x' })
+    // @ts-expect-error the version is kept by the convention
+    void repository(notes).update('id', { version: 2 })
+    // @ts-expect-error a column that must have a value needs one
+    void repository(exhibits).insert({ rank: 1 })
+    void repository(words).update('a', { uses: sql`${words.uses} + 1` })
+  })
+
+  test('operations the table does not have', () => {
+    // @ts-expect-error a view is read-only
+    void repository(titles).insert({ title: 'x' })
+    // @ts-expect-error a view is read-only
+    void repository(titles).remove(1n)
+    // @ts-expect-error a view without a key has no get
+    void repository(heavy).get(1n)
+    // @ts-expect-error a table without a key is read-only
+    void repository(lines).insert({ line: 'x' })
+    // @ts-expect-error words have no soft delete
+    void repository(words).restore('a')
+    // @ts-expect-error words have no removed rows
+    void repository(words).list({ removed: 'include' })
+    // @ts-expect-error words have no version
+    void repository(words).update('a', { uses: 1 }, { ifVersion: 1 })
+    // @ts-expect-error a relation to one row has no limit
+    void repository(exhibits).list({ with: { parent: { limit: 1 } } })
+  })
+
+  test('conventions of columns that do not exist', () => {
+    const table = pgTable('some', { id: text('id').primaryKey() })
+    // @ts-expect-error there is no column version
+    conventions(table, { version: 'version' })
+    // @ts-expect-error a key is made of columns
+    conventions(table, { key: ['nane'] })
+  })
+})
