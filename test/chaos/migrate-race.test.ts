@@ -5,8 +5,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
-import { openTestDatabase } from '../support/database.ts'
-import { emptyTemplate, ledgerRows, makeFolder, rowsOf } from '../support/migrations.ts'
+import { ledgerRows, makeFolder, openEmptyDatabase, rowsOf } from '../support/migrations.ts'
 
 const rounds = process.env.RIVULET_LONG === '1' ? 50 : 3
 const program = new URL('../../src/cli/main.ts', import.meta.url).pathname
@@ -42,7 +41,7 @@ test(
     const config = join(project.folder, 'drizzle.config.json')
     await writeFile(config, JSON.stringify({ dialect: 'postgresql', out: '.' }))
     for (let round = 0; round < rounds; round += 1) {
-      await using database = await openTestDatabase(emptyTemplate)
+      await using database = await openEmptyDatabase()
       const ends = await Promise.all(Array.from({ length: 8 }, () => migrate(database.url, config)))
       expect(ends.filter(({ exitCode }) => exitCode !== 0)).toEqual([])
       expect(ends.reduce((sum, { applied }) => sum + applied, 0)).toBe(4)

@@ -3,8 +3,7 @@ import { expect, test } from 'vitest'
 import { LockTimeout } from '../../src/errors.ts'
 import { withConnection } from '../../src/migrate/connect.ts'
 import { applyMigrations } from '../../src/migrate/index.ts'
-import { openTestDatabase } from '../support/database.ts'
-import { emptyTemplate, makeFolder } from '../support/migrations.ts'
+import { makeFolder, openEmptyDatabase } from '../support/migrations.ts'
 
 const lockTimeoutMs = 100
 /** A reader that waits longer than this fails: the timeout, and what a busy machine takes to act on it. */
@@ -12,7 +11,7 @@ const toleratedMs = 300
 const attempts = process.env.RIVULET_LONG === '1' ? 12 : 4
 
 test(`readers are never blocked longer than the lock timeout while ALTER TABLE gives way ${attempts} times`, async () => {
-  await using database = await openTestDatabase(emptyTemplate)
+  await using database = await openEmptyDatabase()
   await using project = await makeFolder({
     '0000_init': 'create table t (id int); insert into t select generate_series(1, 100)',
     '0001_alter': 'alter table t add column a int',
@@ -51,7 +50,7 @@ test(`readers are never blocked longer than the lock timeout while ALTER TABLE g
 }, 120_000)
 
 test('and without giving way a reader would be blocked: the test can tell', async () => {
-  await using database = await openTestDatabase(emptyTemplate)
+  await using database = await openEmptyDatabase()
   await withConnection(database.url, (holder) =>
     withConnection(database.url, (alterer) =>
       withConnection(database.url, async (reader) => {

@@ -13,8 +13,7 @@ import {
   migrationStatus,
   planMigrations,
 } from '../../src/migrate/index.ts'
-import { openTestDatabase } from '../support/database.ts'
-import { emptyTemplate, firstWhen, ledgerRows, makeFolder, rowsOf, writeJournal } from '../support/migrations.ts'
+import { firstWhen, ledgerRows, makeFolder, openEmptyDatabase, rowsOf, writeJournal } from '../support/migrations.ts'
 
 const three = {
   '0000_init': 'create table t (id int primary key);--> statement-breakpoint\ncreate table u (id int primary key);',
@@ -43,8 +42,8 @@ async function thrownBy(promise: Promise<unknown>): Promise<MigrationFailed & Pa
 
 describe('the ledger', () => {
   test('after Rivulet is what Drizzle would have written, and Drizzle finds nothing to do', async () => {
-    await using ours = await openTestDatabase(emptyTemplate)
-    await using theirs = await openTestDatabase(emptyTemplate)
+    await using ours = await openEmptyDatabase()
+    await using theirs = await openEmptyDatabase()
     await using project = await makeFolder(three)
     const { applied } = await applyMigrations(ours.url, project)
     await withDrizzle(theirs.url, project.folder)
@@ -55,7 +54,7 @@ describe('the ledger', () => {
   })
 
   test('that Drizzle wrote is taken over without a baseline', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder(three)
     await withDrizzle(database.url, project.folder)
     expect(await applyMigrations(database.url, project)).toEqual({ applied: [], ahead: [] })
@@ -66,7 +65,7 @@ describe('the ledger', () => {
   })
 
   test('may have another schema and name, as in the Drizzle config', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder(three)
     const source = { folder: project.folder, ledger: { schema: 'my "own', table: 'done' } }
     await applyMigrations(database.url, source)
@@ -75,7 +74,7 @@ describe('the ledger', () => {
   })
 
   test('is not needed to look: status, plan and check change nothing', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder(three)
     expect((await migrationStatus(database.url, project)).state).toBe('pending')
     expect(await planMigrations(database.url, { ...project, to: '1' })).toMatchObject([
@@ -89,7 +88,7 @@ describe('the ledger', () => {
 
 describe('a run', () => {
   test('stops after the migration named by `to`', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder(three)
     await applyMigrations(database.url, { ...project, to: '0001_name' })
     const { migrations } = await migrationStatus(database.url, project)
@@ -98,7 +97,7 @@ describe('a run', () => {
   })
 
   test('that fails names file, statement, line and SQLSTATE, keeps the files before, and is finished by the next', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({
       ...three,
       '0003_wrong': 'create table w (id int);\n\ninsert into nowhere\n  values (1);\ncreate table x (id int);',
@@ -114,7 +113,7 @@ describe('a run', () => {
   })
 
   test('reports a constraint that speaks up only at the commit', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({
       '0000_late': `create table t (id int primary key, t_id int references t deferrable initially deferred);
         insert into t values (1, 7);`,
@@ -125,7 +124,7 @@ describe('a run', () => {
   })
 
   test('begins every file with fresh settings', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({
       '0000_leaky': "set search_path = ''; set statement_timeout = 60000; create table public.t (id int)",
       '0001_next': `create table u (id int); do $$ begin assert current_setting('statement_timeout') = '0'; end $$`,
@@ -135,7 +134,7 @@ describe('a run', () => {
   })
 
   test('stopped by its signal rolls the file back and throws Cancelled', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({ '0000_slow': 'create table t (id int); select pg_sleep(60);' })
     const interrupt = new AbortController()
     const onProgress = (progress: MigrationProgress) => {
@@ -148,7 +147,7 @@ describe('a run', () => {
   })
 
   test('whose connection is ended by the server says what became of the file, and a rerun completes', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     const fatal = 'create table t (id int); select pg_terminate_backend(pg_backend_pid());'
     await using project = await makeFolder({ '0000_fatal': fatal })
     const error = await thrownBy(applyMigrations(database.url, project))
@@ -158,7 +157,7 @@ describe('a run', () => {
   })
 
   test('without the right to create the ledger says which grant is missing', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder(three)
     const role = `${database.name}_reader`
     await rowsOf(database.url, `create role ${role} login password 'x'`)
@@ -177,7 +176,7 @@ describe('a run', () => {
 
 describe('files and ledger that contradict each other', () => {
   test('a file changed since it was applied is refused, by migrate and by the boot check', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder(three)
     await applyMigrations(database.url, project)
     await project.write({ '0001_name': 'alter table t add column name varchar;', '0003_new': 'select 1' })
@@ -190,7 +189,7 @@ describe('files and ledger that contradict each other', () => {
   })
 
   test('an older file that was never applied is refused until it is allowed, and Drizzle still finds nothing to do', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({ '0000_init': three['0000_init'], '0002_mood': three['0002_mood'] })
     await applyMigrations(database.url, project)
     await project.write({ '0001_late': 'create table late (id int);' })
@@ -207,7 +206,7 @@ describe('files and ledger that contradict each other', () => {
   })
 
   test('a database newer than the code may be served, but not migrated', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder(three)
     await applyMigrations(database.url, project)
     await using old = await makeFolder({ '0000_init': three['0000_init'], '0001_name': three['0001_name'] })
@@ -240,7 +239,7 @@ describe('a file that cannot be run as it is written', () => {
     ['reads from standard input', 'copy t from stdin;', /COPY FROM STDIN has no input here/],
     ['builds an index without a name', 'create index concurrently on t (id);', /give the index a name/],
   ])('because it %s is refused before anything is begun', async (_, text, message) => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({ '0000_fine': 'create table t (id int)', '0001_wrong': text })
     const error = await thrownBy(applyMigrations(database.url, project))
     expect(error).toMatchObject({ reason: 'unsafe', message: expect.stringMatching(message) })
@@ -252,7 +251,7 @@ describe('a file without a transaction', () => {
   const filled = 'create table t (id int, a int); insert into t values (1, 1), (2, 1);'
 
   test('goes on, after a failure, with the statement that failed', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     const head = '-- rivulet:no-transaction\ncreate table a (id int);\n'
     await using project = await makeFolder({
       '0000_steps': `${head}create table b (id nonsense);\ncreate table c (id int);`,
@@ -268,7 +267,7 @@ describe('a file without a transaction', () => {
   })
 
   test('lets its procedures commit by themselves', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({
       '0000_batches':
         '-- rivulet:no-transaction\ncreate table t (id int);\n' +
@@ -279,7 +278,7 @@ describe('a file without a transaction', () => {
   })
 
   test('is refused when the part that was done has been edited since', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     const head = '-- rivulet:no-transaction\n'
     await using project = await makeFolder({ '0000_steps': `${head}create table a (id int); select 1/0;` })
     await thrownBy(applyMigrations(database.url, project))
@@ -288,7 +287,7 @@ describe('a file without a transaction', () => {
   })
 
   test('replaces the invalid index that its failed CREATE INDEX CONCURRENTLY left behind, and status names it', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({
       '0000_fill': filled,
       '0001_unique': 'create unique index concurrently t_a on t (a);',
@@ -305,7 +304,7 @@ describe('a file without a transaction', () => {
   })
 
   test('finds an index complete that was built before the migrator was killed', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({
       '0000_fill': filled,
       '0001_index': 'create index concurrently t_a on t (a);',
@@ -321,7 +320,7 @@ describe('a file without a transaction', () => {
   })
 
   test('finishes a DETACH CONCURRENTLY that was broken off', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({
       '0000_parts': 'create table p (id int) partition by list (id); create table p1 partition of p for values in (1);',
       '0001_detach': 'alter table p detach partition p1 concurrently;',

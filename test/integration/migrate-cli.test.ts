@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { openTestDatabase, type TestDatabase } from '../support/database.ts'
-import { emptyTemplate, rowsOf } from '../support/migrations.ts'
+import type { TestDatabase } from '../support/database.ts'
+import { openEmptyDatabase, rowsOf } from '../support/migrations.ts'
 
 const root = new URL('../../', import.meta.url).pathname
 
@@ -39,7 +39,7 @@ export const people = pgTable('people', { id: integer().primaryKey(), ${columns}
 
 async function makeProject(): Promise<Project> {
   const directory = await mkdtemp(join(tmpdir(), 'rivulet-cli-'))
-  const database = await openTestDatabase(emptyTemplate)
+  const database = await openEmptyDatabase()
   await symlink(join(root, 'node_modules'), join(directory, 'node_modules'))
   const write = async (files: Readonly<Record<string, string>>) => {
     for (const [name, content] of Object.entries(files)) await writeFile(join(directory, name), content)

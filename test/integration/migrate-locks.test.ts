@@ -8,8 +8,7 @@ import { Ledger } from '../../src/migrate/ledger.ts'
 import { assertLockHeld, withLock } from '../../src/migrate/lock.ts'
 import { type Connection, openConnection } from '../../src/pool/connection.ts'
 import { Deadline } from '../../src/task/deadline.ts'
-import { openTestDatabase } from '../support/database.ts'
-import { emptyTemplate, makeFolder, rowsOf } from '../support/migrations.ts'
+import { makeFolder, openEmptyDatabase, rowsOf } from '../support/migrations.ts'
 
 const key = new Ledger().lockKey
 
@@ -19,7 +18,7 @@ function connect(url: string): Promise<Connection> {
 
 describe('the migration lock', () => {
   test('is waited for, its holder is named, and the wait ends with it', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({ '0000_init': 'create table t (id int)' })
     const holder = await connect(database.url)
     const release = new EventEmitter()
@@ -36,7 +35,7 @@ describe('the migration lock', () => {
   })
 
   test('that outlasts the time limit is refused as locked, naming the holder', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({ '0000_init': 'create table t (id int)' })
     await withConnection(database.url, (holder) =>
       withLock(holder, { key, deadline: Deadline.after(5000) }, async () => {
@@ -49,7 +48,7 @@ describe('the migration lock', () => {
   })
 
   test('waits without a snapshot, so that the holder can build an index concurrently', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({
       '0000_init': 'create table t (id int); insert into t select generate_series(1, 20000)',
       '0001_index': 'create index concurrently t_id on t (id)',
@@ -59,7 +58,7 @@ describe('the migration lock', () => {
   })
 
   test('must be held by the very backend: a transaction pooler is found out', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await withConnection(database.url, async (connection) => {
       await expect(assertLockHeld(connection, key)).rejects.toThrow(/not through a pooler in transaction mode/)
       await withLock(connection, { key, deadline: Deadline.after(1000) }, () => assertLockHeld(connection, key))
@@ -67,7 +66,7 @@ describe('the migration lock', () => {
   })
 
   test('is free again after a failed run', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({ '0000_wrong': 'select 1/0' })
     await withConnection(database.url, async (connection) => {
       await expect(applyMigrations(connection, project)).rejects.toThrow(/division by zero/)
@@ -81,7 +80,7 @@ describe('a busy table', () => {
   const files = { '0000_init': 'create table t (id int)', '0001_alter': 'alter table t add column a int' }
 
   test('makes the file give way and try again until the reader is done', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder(files)
     await applyMigrations(database.url, { ...project, to: '0' })
     const reader = await connect(database.url)
@@ -106,7 +105,7 @@ describe('a busy table', () => {
   })
 
   test('that stays busy past the time limit is refused as locked; nothing is left of the file', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({
       ...files,
       '0001_alter': 'create table w (id int); alter table t add column a int',
@@ -126,7 +125,7 @@ describe('a busy table', () => {
   })
 
   test('does not hurry CREATE INDEX CONCURRENTLY, which lets others read and write', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({ ...files, '0001_alter': 'create index concurrently t_id on t (id)' })
     await applyMigrations(database.url, { ...project, to: '0' })
     const writer = await connect(database.url)

@@ -11,8 +11,7 @@ import {
   revertMigrations,
   verifyDatabase,
 } from '../../src/migrate/index.ts'
-import { openTestDatabase } from '../support/database.ts'
-import { emptyTemplate, ledgerRows, makeFolder, rowsOf } from '../support/migrations.ts'
+import { ledgerRows, makeFolder, openEmptyDatabase, rowsOf } from '../support/migrations.ts'
 
 const files = {
   '0000_init': `create table t (id int generated always as identity primary key, a int default 1, check (a > 0));
@@ -25,7 +24,7 @@ const scratches = async (url: string) => (await rowsOf(url, scratchNames)).map((
 
 describe('verifyDatabase', () => {
   test('finds nothing when the database is what the migrations make', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder(files)
     await applyMigrations(database.url, { ...project, to: '0' })
     expect(await verifyDatabase(database.url, project)).toEqual({ differences: [], pending: ['0001_more'] })
@@ -63,7 +62,7 @@ describe('verifyDatabase', () => {
       expect.stringContaining('FUNCTION public.f()'),
     ],
   ])('finds: %s', async (drift, object, expected, actual) => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder(files)
     await applyMigrations(database.url, project)
     await rowsOf(database.url, drift)
@@ -71,14 +70,14 @@ describe('verifyDatabase', () => {
   })
 
   test('leaves no scratch database behind, also when a replay fails or is interrupted', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({ '0000_odd': "select 1/position('test' in current_database())" })
     await applyMigrations(database.url, project)
     await expect(verifyDatabase(database.url, project)).rejects.toThrow(/cannot be replayed .* division by zero/)
     await using slow = await makeFolder({
       '0000_slow': "select case when current_database() like 'rivulet\\_scratch%' then pg_sleep(60) end",
     })
-    await using other = await openTestDatabase(emptyTemplate)
+    await using other = await openEmptyDatabase()
     await applyMigrations(other.url, slow)
     const interrupt = new AbortController()
     const run = verifyDatabase(other.url, { ...slow, signal: interrupt.signal })
@@ -93,7 +92,7 @@ describe('verifyDatabase', () => {
   })
 
   test('does not replay what reaches beyond the database', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     const role = `${database.name}_role`
     await using project = await makeFolder({
       '0000_role': `create role ${role}; create table t (id int); grant select on t to ${role};`,
@@ -108,7 +107,7 @@ describe('verifyDatabase', () => {
   })
 
   test('says which right it lacks', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder(files)
     const role = `${database.name}_plain`
     await rowsOf(database.url, `create role ${role} login password 'x'`)
@@ -126,7 +125,7 @@ describe('revertMigrations', () => {
   const down = { '0000_init.down': 'drop table t; drop type mood;', '0001_more.down': 'drop index concurrently t_a;' }
 
   test('takes back the newest, or all after `to`, with their files, and they can be applied again', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({ ...files, ...down })
     const before = await readdir(project.folder)
     await applyMigrations(database.url, project)
@@ -144,7 +143,7 @@ describe('revertMigrations', () => {
   })
 
   test('names the steps that lose data', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({ ...files, ...down })
     await applyMigrations(database.url, { ...project, to: '0' })
     expect(await planRevert(database.url, project)).toMatchObject([
@@ -158,7 +157,7 @@ describe('revertMigrations', () => {
   })
 
   test('refuses when a file is missing, and when the plan has changed in between', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder(files)
     await applyMigrations(database.url, project)
     await expect(planRevert(database.url, project)).rejects.toThrow(
@@ -171,7 +170,7 @@ describe('revertMigrations', () => {
   })
 
   test('rolls a failing file back and leaves its migration applied', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({ ...files, '0001_more.down': 'drop index t_a; select 1/0;' })
     await applyMigrations(database.url, project)
     await expect(revertMigrations(database.url, ['0001_more'], project)).rejects.toMatchObject({
@@ -184,7 +183,7 @@ describe('revertMigrations', () => {
 
 describe('baselineMigrations', () => {
   test('adopts a database that has the tables already, and runs nothing', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder(files)
     for (const text of Object.values(files)) await pushed(database.url, text)
     await expect(applyMigrations(database.url, project)).rejects.toThrow(/\[42P07\]\n.*rivulet baseline --to NAME/)
@@ -197,7 +196,7 @@ describe('baselineMigrations', () => {
   })
 
   test('takes over a changed text only when told', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder(files)
     await applyMigrations(database.url, project)
     await project.write({ '0001_more': `-- better explained\n${files['0001_more']}` })
@@ -212,7 +211,7 @@ describe('baselineMigrations', () => {
 
 describe('emptyDatabase', () => {
   test('drops every schema, the ledger too, so that migrating begins anew', async () => {
-    await using database = await openTestDatabase(emptyTemplate)
+    await using database = await openEmptyDatabase()
     await using project = await makeFolder({
       ...files,
       '0002_other': 'create schema other; create table other.t (id int);',
