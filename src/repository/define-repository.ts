@@ -10,6 +10,7 @@ import type { RepositoryOf } from './operations.ts'
 import { createRepository } from './repository.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import type { RepositorySession } from './repository-session.ts'
+import type { Extended } from './row.ts'
 
 /** Options of `defineRepository`. */
 export interface DefineOptions<TSchema extends Schema> {
@@ -25,10 +26,10 @@ export function defineRepository<TSource extends Source, TExtras extends object,
   source: TSource,
   extras: (base: RepositoryOf<TSource, TSchema>, session: RepositorySession<TSchema>) => TExtras,
   _options?: DefineOptions<TSchema>,
-): (session: RepositoryRunner) => Omit<RepositoryOf<TSource, TSchema>, keyof TExtras> & TExtras {
+): (session: RepositoryRunner) => Extended<RepositoryOf<TSource, TSchema>, TExtras> {
   return (session) => {
     const base = createRepository<TSource, TSchema>(session, source)
     const own = extras(base, session as unknown as RepositorySession<TSchema>)
-    return Object.assign(createRepository<TSource, TSchema>(session, source), own)
+    return Object.assign(createRepository<TSource, TSchema>(session, source), own) as never
   }
 }

@@ -6,38 +6,52 @@
 import type { Schema } from '../session/drizzle.ts'
 import type { Source } from './conventions.ts'
 import type { LockMode } from './lock.ts'
-import type { Key, Kind, NewRow, Order, Patch, RemovedOption, Row, Selected, Version, Where, With } from './row.ts'
+import type {
+  Key,
+  Kind,
+  Named,
+  NameIn,
+  NewRow,
+  Order,
+  Patch,
+  RemovedOption,
+  Row,
+  Selected,
+  Version,
+  Where,
+  With,
+} from './row.ts'
 
 /** Which columns and related rows a read gives. */
-export interface ReadOptions<TSource extends Source, TSchema, TSelect, TWith> {
+export interface ReadOptions<TSchema, TName extends keyof TSchema, TSelect, TWith> {
   /** The columns to read; default: all. */
   readonly select?: readonly TSelect[]
   /** Relations to load, one statement each; in a transaction with a snapshot, of the same instant as the rows. */
-  readonly with?: With<TSchema, TSource, TWith>
+  readonly with?: With<TSchema, TName, TWith>
   /** What becomes of removed rows in a table with soft delete; default: `'exclude'`. */
-  readonly removed?: RemovedOption<TSource>
+  readonly removed?: RemovedOption<Named<TSchema, TName>>
 }
 
 /** Which rows `stream` gives, and in what order. */
-export interface StreamOptions<TSource extends Source, TSelect> {
-  readonly where?: Where<TSource>
-  readonly orderBy?: Order<TSource> | readonly Order<TSource>[]
+export interface StreamOptions<TSchema, TName extends keyof TSchema, TSelect> {
+  readonly where?: Where<Named<TSchema, TName>>
+  readonly orderBy?: Order<Named<TSchema, TName>> | readonly Order<Named<TSchema, TName>>[]
   readonly select?: readonly TSelect[]
-  readonly removed?: RemovedOption<TSource>
+  readonly removed?: RemovedOption<Named<TSchema, TName>>
   /** Rows fetched at a time. 1 to 100,000; default 1,000. */
   readonly batchSize?: number
 }
 
 /** Which rows `list` gives, and in what order. */
-export interface ListOptions<TSource extends Source, TSchema, TSelect, TWith> extends ReadOptions<
-  TSource,
+export interface ListOptions<TSchema, TName extends keyof TSchema, TSelect, TWith> extends ReadOptions<
   TSchema,
+  TName,
   TSelect,
   TWith
 > {
-  readonly where?: Where<TSource>
+  readonly where?: Where<Named<TSchema, TName>>
   /** The order, in which the key always comes last; default: the key. */
-  readonly orderBy?: Order<TSource> | readonly Order<TSource>[]
+  readonly orderBy?: Order<Named<TSchema, TName>> | readonly Order<Named<TSchema, TName>>[]
   /** The most rows of the page. 1 to 10,000; default 100. */
   readonly limit?: number
   /** `next` of another page in the same order: the page begins behind it. */
@@ -60,103 +74,131 @@ export interface Page<TRow> {
 }
 
 /** Reads of any table or view. */
-export interface ReadOnlyRepository<TSource extends Source, TSchema extends Schema = Schema> {
+export interface ReadOnlyRepository<TSchema, TName extends keyof TSchema> {
   /** The row with this key, or the first in key order that the filter is true of; undefined without one. */
-  find<const TSelect extends keyof Row<TSource> = keyof Row<TSource>, const TWith = Record<never, never>>(
-    keyOrWhere: Key<TSource> | Where<TSource>,
-    options?: ReadOptions<TSource, TSchema, TSelect, TWith>,
-  ): Promise<Selected<TSource, TSelect, TWith, TSchema> | undefined>
+  find<
+    const TSelect extends keyof Row<Named<TSchema, TName>> = keyof Row<Named<TSchema, TName>>,
+    const TWith = Record<never, never>,
+  >(
+    keyOrWhere: Key<Named<TSchema, TName>> | Where<Named<TSchema, TName>>,
+    options?: ReadOptions<TSchema, TName, TSelect, TWith>,
+  ): Promise<Selected<TSchema, TName, TSelect, TWith> | undefined>
   /** A page of the rows that the filter is true of. @throws InvalidInput for a cursor of another table or order. */
-  list<const TSelect extends keyof Row<TSource> = keyof Row<TSource>, const TWith = Record<never, never>>(
-    options?: ListOptions<TSource, TSchema, TSelect, TWith>,
-  ): Promise<Page<Selected<TSource, TSelect, TWith, TSchema>>>
+  list<
+    const TSelect extends keyof Row<Named<TSchema, TName>> = keyof Row<Named<TSchema, TName>>,
+    const TWith = Record<never, never>,
+  >(
+    options?: ListOptions<TSchema, TName, TSelect, TWith>,
+  ): Promise<Page<Selected<TSchema, TName, TSelect, TWith>>>
   /** Whether a row has this key, or the filter is true of any. */
   exists(
-    keyOrWhere: Key<TSource> | Where<TSource>,
-    options?: { readonly removed?: RemovedOption<TSource> },
+    keyOrWhere: Key<Named<TSchema, TName>> | Where<Named<TSchema, TName>>,
+    options?: { readonly removed?: RemovedOption<Named<TSchema, TName>> },
   ): Promise<boolean>
   /** How many rows the filter is true of; without one, how many there are. */
-  count(where?: Where<TSource>, options?: { readonly removed?: RemovedOption<TSource> }): Promise<number>
+  count(
+    where?: Where<Named<TSchema, TName>>,
+    options?: { readonly removed?: RemovedOption<Named<TSchema, TName>> },
+  ): Promise<number>
   /** All rows that the filter is true of, through a cursor on the server, in memory for one batch. */
-  stream<const TSelect extends keyof Row<TSource> = keyof Row<TSource>>(
-    options?: StreamOptions<TSource, TSelect>,
-  ): AsyncGenerator<Selected<TSource, TSelect, Record<never, never>, TSchema>, void, undefined>
+  stream<const TSelect extends keyof Row<Named<TSchema, TName>> = keyof Row<Named<TSchema, TName>>>(
+    options?: StreamOptions<TSchema, TName, TSelect>,
+  ): AsyncGenerator<Selected<TSchema, TName, TSelect, Record<never, never>>, void, undefined>
 }
 
 /** Reads of a table or view with a key. */
-export interface KeyedRepository<TSource extends Source, TSchema extends Schema = Schema> extends ReadOnlyRepository<
-  TSource,
-  TSchema
-> {
+export interface KeyedRepository<TSchema, TName extends keyof TSchema> extends ReadOnlyRepository<TSchema, TName> {
   /** The row with this key. @throws NotFound */
-  get<const TSelect extends keyof Row<TSource> = keyof Row<TSource>, const TWith = Record<never, never>>(
-    key: Key<TSource>,
-    options?: ReadOptions<TSource, TSchema, TSelect, TWith>,
-  ): Promise<Selected<TSource, TSelect, TWith, TSchema>>
+  get<
+    const TSelect extends keyof Row<Named<TSchema, TName>> = keyof Row<Named<TSchema, TName>>,
+    const TWith = Record<never, never>,
+  >(
+    key: Key<Named<TSchema, TName>>,
+    options?: ReadOptions<TSchema, TName, TSelect, TWith>,
+  ): Promise<Selected<TSchema, TName, TSelect, TWith>>
   /** The rows with these keys, in their order, and the keys that no row has; one statement. */
-  getMany<const TSelect extends keyof Row<TSource> = keyof Row<TSource>, const TWith = Record<never, never>>(
-    keys: readonly Key<TSource>[],
-    options?: ReadOptions<TSource, TSchema, TSelect, TWith>,
-  ): Promise<{ rows: Selected<TSource, TSelect, TWith, TSchema>[]; missing: Key<TSource>[] }>
+  getMany<
+    const TSelect extends keyof Row<Named<TSchema, TName>> = keyof Row<Named<TSchema, TName>>,
+    const TWith = Record<never, never>,
+  >(
+    keys: readonly Key<Named<TSchema, TName>>[],
+    options?: ReadOptions<TSchema, TName, TSelect, TWith>,
+  ): Promise<{
+    rows: Selected<TSchema, TName, TSelect, TWith>[]
+    missing: Key<Named<TSchema, TName>>[]
+  }>
   /** Like `get`; all loads of one session in one tick are one statement. @throws NotFound */
-  load(key: Key<TSource>): Promise<Row<TSource>>
+  load(key: Key<Named<TSchema, TName>>): Promise<Row<Named<TSchema, TName>>>
 }
 
 /** Every operation on a table with a key. */
-export interface Repository<TSource extends Source, TSchema extends Schema = Schema> extends KeyedRepository<
-  TSource,
-  TSchema
-> {
+export interface Repository<TSchema, TName extends keyof TSchema> extends KeyedRepository<TSchema, TName> {
   /** Inserts a row and answers it as stored. */
-  insert(row: NewRow<TSource>): Promise<Row<TSource>>
+  insert(row: NewRow<Named<TSchema, TName>>): Promise<Row<Named<TSchema, TName>>>
   /** Inserts any number of rows, all or none, and answers them in the order given. */
-  insertMany(rows: readonly NewRow<TSource>[]): Promise<Row<TSource>[]>
+  insertMany(rows: readonly NewRow<Named<TSchema, TName>>[]): Promise<Row<Named<TSchema, TName>>[]>
   /** Changes the row with this key and answers it; `undefined` leaves a column. @throws NotFound, VersionConflict */
   update(
-    key: Key<TSource>,
-    patch: Patch<TSource>,
-    options?: { readonly ifVersion?: Version<TSource> },
-  ): Promise<Row<TSource>>
+    key: Key<Named<TSchema, TName>>,
+    patch: Patch<Named<TSchema, TName>>,
+    options?: { readonly ifVersion?: Version<Named<TSchema, TName>> },
+  ): Promise<Row<Named<TSchema, TName>>>
   /** Changes every row that the filter is true of and answers how many. @throws UsageError for an empty filter */
-  updateWhere(where: Where<TSource>, patch: Patch<TSource>): Promise<number>
+  updateWhere(where: Where<Named<TSchema, TName>>, patch: Patch<Named<TSchema, TName>>): Promise<number>
   /**
    * Inserts the row, or updates the one with the same `on` columns (default: the key); answers the row then there.
    * `update`: columns to take from the row, or a patch; default: all given columns; `[]` leaves the row as it is.
    */
-  upsert(row: NewRow<TSource>, options?: UpsertOptions<TSource>): Promise<Row<TSource>>
+  upsert(
+    row: NewRow<Named<TSchema, TName>>,
+    options?: UpsertOptions<TSchema, TName>,
+  ): Promise<Row<Named<TSchema, TName>>>
   /** Removes the row with this key (hides it, under soft delete) and answers it. @throws NotFound, VersionConflict */
-  remove(key: Key<TSource>, options?: { readonly ifVersion?: Version<TSource> }): Promise<Row<TSource>>
+  remove(
+    key: Key<Named<TSchema, TName>>,
+    options?: { readonly ifVersion?: Version<Named<TSchema, TName>> },
+  ): Promise<Row<Named<TSchema, TName>>>
   /** Removes every row that the filter is true of and answers how many. @throws UsageError for an empty filter */
-  removeWhere(where: Where<TSource>): Promise<number>
+  removeWhere(where: Where<Named<TSchema, TName>>): Promise<number>
   /**
    * Locks the row until the transaction ends, and answers it; with `skipLocked` undefined when it is locked or missing.
    * @throws UsageError outside a transaction, NotFound, LockTimeout with `nowait`
    */
-  lock(key: Key<TSource>, mode: LockMode, wait?: { readonly nowait?: boolean }): Promise<Row<TSource>>
-  lock(key: Key<TSource>, mode: LockMode, wait: { readonly skipLocked: true }): Promise<Row<TSource> | undefined>
+  lock(
+    key: Key<Named<TSchema, TName>>,
+    mode: LockMode,
+    wait?: { readonly nowait?: boolean },
+  ): Promise<Row<Named<TSchema, TName>>>
+  lock(
+    key: Key<Named<TSchema, TName>>,
+    mode: LockMode,
+    wait: { readonly skipLocked: true },
+  ): Promise<Row<Named<TSchema, TName>> | undefined>
 }
 
 /** How `upsert` decides and what it updates. */
-export interface UpsertOptions<TSource extends Source> {
-  readonly on?: keyof NewRow<TSource> | readonly (keyof NewRow<TSource>)[]
-  readonly update?: readonly (keyof Patch<TSource>)[] | Patch<TSource>
+export interface UpsertOptions<TSchema, TName extends keyof TSchema> {
+  readonly on?: keyof NewRow<Named<TSchema, TName>> | readonly (keyof NewRow<Named<TSchema, TName>>)[]
+  readonly update?: readonly (keyof Patch<Named<TSchema, TName>>)[] | Patch<Named<TSchema, TName>>
 }
 
 /** Every operation on a table with soft delete. */
-export interface SoftDeleteRepository<TSource extends Source, TSchema extends Schema = Schema> extends Repository<
-  TSource,
-  TSchema
-> {
+export interface SoftDeleteRepository<TSchema, TName extends keyof TSchema> extends Repository<TSchema, TName> {
   /** Shows a removed row again and answers it. @throws NotFound when no removed row has this key */
-  restore(key: Key<TSource>): Promise<Row<TSource>>
+  restore(key: Key<Named<TSchema, TName>>): Promise<Row<Named<TSchema, TName>>>
   /** Deletes the row for good, removed or not, and answers it. @throws NotFound */
-  purge(key: Key<TSource>): Promise<Row<TSource>>
+  purge(key: Key<Named<TSchema, TName>>): Promise<Row<Named<TSchema, TName>>>
 }
 
-/** The repository of a table or view. */
-export type RepositoryOf<TSource extends Source, TSchema extends Schema = Schema> = {
-  keyless: ReadOnlyRepository<TSource, TSchema>
-  keyed: KeyedRepository<TSource, TSchema>
-  table: Repository<TSource, TSchema>
-  'soft delete': SoftDeleteRepository<TSource, TSchema>
-}[Kind<TSource>]
+/** The repository of one table or view of a schema, by its name there. */
+export type RepositoryNamed<TSchema, TName extends keyof TSchema> = {
+  keyless: ReadOnlyRepository<TSchema, TName>
+  keyed: KeyedRepository<TSchema, TName>
+  table: Repository<TSchema, TName>
+  'soft delete': SoftDeleteRepository<TSchema, TName>
+}[Kind<Named<TSchema, TName>>]
+
+/** The repository of a table or view; its type names the table by its name in the schema, so that it stays short. */
+export type RepositoryOf<TSource extends Source, TSchema = Schema> = [NameIn<TSchema, TSource>] extends [never]
+  ? RepositoryNamed<{ readonly table: TSource }, 'table'>
+  : RepositoryNamed<TSchema, NameIn<TSchema, TSource>>

@@ -124,48 +124,63 @@ export type Order<TSource extends Source> = {
 /** Which way a column is ordered; nulls come last in `asc` and first in `desc` unless it says otherwise. */
 export type Direction = 'asc' | 'desc' | `${'asc' | 'desc'} nulls ${'first' | 'last'}`
 
-/** What a read gives. `Selected<T, 'id', {}>` is `{ id: number }`; without a selection the whole row. */
-export type Selected<TSource extends Source, TSelect, TWith, TSchema> = [keyof TWith] extends [never]
-  ? Narrowed<Row<TSource>, TSelect>
-  : Narrowed<Row<TSource>, TSelect> & RelatedRows<TSchema, TSource, TWith>
+/** What a read gives: the row, the selected part of it, or with related rows. See `Narrowed` and `Loaded`. */
+export type Selected<TSchema, TName extends keyof TSchema, TSelect, TWith> = [keyof TWith] extends [never]
+  ? Narrowed<Row<Named<TSchema, TName>>, TSelect>
+  : Loaded<TSchema, TName, TSelect, TWith>
 
-/** `Narrowed<{ a: 1; b: 2 }, 'a'>` is `{ a: 1 }`; with every name, or any name, the row as it is. */
+/** `Narrowed<{ a: 1; b: 2 }, 'a'>` is `{ a: 1 }`; with every name the row as it is. */
 type Narrowed<TRow, TSelect> = [keyof TRow] extends [TSelect] ? TRow : { [K in keyof TRow & TSelect]: TRow[K] }
 
-/** The table of a schema with this name in the database. `TableNamed<Schema, 'users'>` is `typeof users`. */
-type TableNamed<TSchema, TName> = {
-  [K in keyof TSchema]: TSchema[K] extends PgTable
-    ? TSchema[K]['_']['name'] extends TName
-      ? TSchema[K]
+/** `Loaded<Schema, 'reviews', 'rating', { customer: true }>` is `{ rating: number; customer: Customer }`. */
+export type Loaded<TSchema, TName extends keyof TSchema, TSelect, TWith> = {
+  [K in (TSelect & keyof Row<Named<TSchema, TName>>) | keyof TWith]: K extends keyof TWith
+    ? Related<TSchema, RelationsOf<TSchema, TName>[K & keyof RelationsOf<TSchema, TName>], TWith[K]>
+    : Row<Named<TSchema, TName>>[K & keyof Row<Named<TSchema, TName>>]
+}
+
+/** The table or view of a schema by its name there. `Named<Schema, 'orderItems'>` is `typeof orderItems`. */
+export type Named<TSchema, TName extends keyof TSchema> = Extract<TSchema[TName], Source>
+
+/** The name a schema has for a table or view. `NameIn<Schema, typeof orderItems>` is `'orderItems'`. */
+export type NameIn<TSchema, TSource extends Source> = {
+  [K in keyof TSchema]: TSchema[K] extends Source
+    ? [TSource['_']['name'], SchemaOf<TSource>] extends [TSchema[K]['_']['name'], SchemaOf<TSchema[K]>]
+      ? K
       : never
     : never
 }[keyof TSchema]
 
-/** The relations of a table. `RelationsOf<Schema, typeof reviews>` is `{ product: One<…>; customer: One<…> }`. */
-export type RelationsOf<TSchema, TSource extends Source> = TSource extends PgTable
+/** The PostgreSQL schema of a table. `SchemaOf<typeof products>` is `undefined`. */
+type SchemaOf<TSource> = TSource extends PgTable ? TSource['_']['schema'] : undefined
+
+/** The relations of a table. `RelationsOf<Schema, 'reviews'>` is `{ product: One<…>; customer: One<…> }`. */
+type RelationsOf<TSchema, TName extends keyof TSchema> = {
+  [K in keyof TSchema]: TSchema[K] extends Relations<Named<TSchema, TName>['_']['name'], infer TConfig>
+    ? TConfig
+    : never
+}[keyof TSchema]
+
+/** The table a relation leads to, by its name in the schema. `Target<Schema, One<'order_items'>>` is `'orderItems'`. */
+type Target<TSchema, TRelation> = TRelation extends { referencedTableName: infer TTable }
   ? {
-      [K in keyof TSchema]: TSchema[K] extends Relations<TSource['_']['name'], infer TConfig> ? TConfig : never
+      [K in keyof TSchema]: TSchema[K] extends PgTable ? (TSchema[K]['_']['name'] extends TTable ? K : never) : never
     }[keyof TSchema]
   : never
 
-/** The table a relation leads to. `Target<Schema, One<'users'>>` is `typeof users`. */
-type Target<TSchema, TRelation> = TRelation extends { referencedTableName: infer TName }
-  ? Extract<TableNamed<TSchema, TName>, PgTable>
-  : never
-
-/** What `with` takes: `true` or options. `With<Schema, typeof reviews, { product: true }>` is `{ product: true }`. */
-export type With<TSchema, TSource extends Source, TGiven> = TGiven & {
-  readonly [K in keyof TGiven]: K extends keyof RelationsOf<TSchema, TSource>
-    ? RelationWith<TSchema, RelationsOf<TSchema, TSource>[K], TGiven[K]>
+/** What `with` takes: `true` or options. `With<Schema, 'reviews', { product: true }>` is `{ product: true }`. */
+export type With<TSchema, TName extends keyof TSchema, TGiven> = TGiven & {
+  readonly [K in keyof TGiven]: K extends keyof RelationsOf<TSchema, TName>
+    ? RelationWith<TSchema, RelationsOf<TSchema, TName>[K], TGiven[K]>
     : never
 }
 
 /** One relation of a `with`, checked against its table; what does not belong there must be `never`, an error. */
 type RelationWith<TSchema, TRelation, TGiven> = TGiven extends true
   ? true
-  : RelationOptions<Target<TSchema, TRelation>, TRelation> &
+  : RelationOptions<Named<TSchema, Target<TSchema, TRelation>>, TRelation> &
       Only<TGiven, keyof RelationOptions<Source, TRelation> | 'with'> & {
-        readonly where?: Only<Given<TGiven, 'where'>, keyof Where<Target<TSchema, TRelation>>>
+        readonly where?: Only<Given<TGiven, 'where'>, keyof Where<Named<TSchema, Target<TSchema, TRelation>>>>
         readonly with?: With<TSchema, Target<TSchema, TRelation>, Given<TGiven, 'with'>>
       }
 
@@ -186,12 +201,7 @@ type Given<TGiven, TName extends string> = TGiven extends { readonly [K in TName
   ? TValue
   : Record<never, never>
 
-/** The properties `with` puts on a row. `RelatedRows<Schema, typeof reviews, { customer: true }>` has `customer: Customer`. */
-export type RelatedRows<TSchema, TSource extends Source, TWith> = {
-  [K in keyof TWith & keyof RelationsOf<TSchema, TSource>]: Related<TSchema, RelationsOf<TSchema, TSource>[K], TWith[K]>
-}
-
-/** One property of `RelatedRows`: an array for many, a row for one, `| null` where the row may be missing. */
+/** A related property: an array for many, a row for one. `Related<S, Many<'reviews'>, true>` is `Review[]`. */
 type Related<TSchema, TRelation, TOptions> =
   TRelation extends Many<string>
     ? RelatedRow<TSchema, Target<TSchema, TRelation>, TOptions>[]
@@ -200,24 +210,24 @@ type Related<TSchema, TRelation, TOptions> =
       : RelatedRow<TSchema, Target<TSchema, TRelation>, TOptions>
 
 /**
- * A `one` is null when its columns may be (`One<'users', true>` says that they may not), when a filter may leave it out, or when
- * its table has soft delete. `MayBeMissing<Schema, One<'users', true>, true>` is `false`.
+ * A `one` is null when its columns may be (`One<'users', true>` says that they may not), when a filter may leave it
+ * out, or when its table has soft delete. `MayBeMissing<Schema, One<'users', true>, true>` is `false`.
  */
 type MayBeMissing<TSchema, TRelation, TOptions> =
   TRelation extends One<string, true>
     ? TOptions extends { where: object }
       ? true
-      : ConventionsOf<Target<TSchema, TRelation>> extends { removedAt: string }
+      : ConventionsOf<Named<TSchema, Target<TSchema, TRelation>>> extends { removedAt: string }
         ? true
         : false
     : true
 
-/** `RelatedRow<S, typeof users, { select: ['id'] }>` is `{ id: string }`; for `true` the whole row. */
-type RelatedRow<TSchema, TTarget extends Source, TOptions> = Selected<
-  TTarget,
-  TOptions extends { select: readonly (infer TName)[] } ? TName : keyof Row<TTarget>,
-  Given<TOptions, 'with'>,
-  TSchema
+/** `RelatedRow<Schema, 'users', { select: ['id'] }>` is `{ id: string }`; for `true` the whole row. */
+type RelatedRow<TSchema, TName extends keyof TSchema, TOptions> = Selected<
+  TSchema,
+  TName,
+  TOptions extends { select: readonly (infer TColumn)[] } ? TColumn : keyof Row<Named<TSchema, TName>>,
+  Given<TOptions, 'with'>
 >
 
 /** What `ifVersion` takes. `Version<typeof customers>` is `number`; `never` without a version column. */
@@ -236,3 +246,8 @@ export type Kind<TSource extends Source> = [KeyNames<TSource>] extends [never]
       ? 'soft delete'
       : 'table'
     : 'keyed'
+
+/** Operations with methods that may take the place of some. `Extended<{ a: 1; b: 2 }, { b: 3 }>` is `{ a: 1; b: 3 }`. */
+export type Extended<TBase, TExtras> = [keyof TBase & keyof TExtras] extends [never]
+  ? TBase & TExtras
+  : Omit<TBase, keyof TExtras> & TExtras
