@@ -17,9 +17,9 @@ export class ConnectBackoff {
   #shrunkTo = Infinity
   #shrunkUntil = 0
 
-  /** How many attempts may be under way at once. */
-  get atOnce(): number {
-    return this.failures > 0 ? 1 : Infinity
+  /** How many attempts may be under way at once while `live` connections exist: one, until the server has answered. */
+  atOnce(live: number): number {
+    return this.failures > 0 || live === 0 ? 1 : Infinity
   }
 
   /** The most connections to have now, `max` at most. */
@@ -41,7 +41,8 @@ export class ConnectBackoff {
     }
     const ceiling = Math.min(pauseMs.longest, pauseMs.first * 2 ** this.failures)
     this.failures += 1
-    return { retryInMs: ceiling * (0.5 + Math.random() / 2), shrunk: false }
+    // With this much jitter no run of luck makes more than ten attempts in five seconds.
+    return { retryInMs: ceiling * (0.75 + Math.random() / 4), shrunk: false }
   }
 }
 

@@ -7,6 +7,7 @@
  * A connection counts against `max` until its socket has closed, so the server never sees more than `max` backends.
  * While connecting fails, one attempt at a time is made, with capped exponential backoff and jitter.
  */
+import { setMaxListeners } from 'node:events'
 import type { PoolSettings } from '../config.ts'
 import { ConfigInvalid, ConnectionLost, PoolClosed, PoolDeadlock, PoolTimeout, type RivuletError } from '../errors.ts'
 import type { Publish, RetireReason } from '../observe/observation.ts'
@@ -71,6 +72,8 @@ export class Pool {
   readonly #counters = { acquired: 0, opened: 0, lost: 0, retired: 0, connectFailures: 0, deadlocks: 0 }
 
   constructor(settings: PoolSettings, open: (signal: AbortSignal) => Promise<Connection>, publish: Publish) {
+    // As many connections as are being opened listen to it.
+    setMaxListeners(0, this.#stop.signal)
     this.#settings = settings
     this.#open = open
     this.#publish = publish
@@ -236,8 +239,8 @@ export class Pool {
 
   #grow(): void {
     if (this.#closed) return
-    // After a failure, one attempt at a time finds out whether the server is back.
-    const { atOnce } = this.#backoff
+    // With no connection at all, one attempt at a time finds out whether the server is there.
+    const atOnce = this.#backoff.atOnce(this.#idle.length + this.#leases.size)
     while (this.#opening < Math.min(this.#queue.size, atOnce) && this.#canGrow() && !this.#retryTimer) {
       const opening = this.#openOne().finally(() => this.#openings.delete(opening))
       this.#openings.add(opening)

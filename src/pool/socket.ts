@@ -17,6 +17,8 @@ export async function openSocket(address: ServerAddress, signal: AbortSignal): P
   const path = `${address.host}/.s.PGSQL.${address.port}`
   const local = address.host.startsWith('/')
   const socket = local ? connect({ path }) : connect({ host: address.host, port: address.port })
+  // Between two listeners of others, an error without a listener would be an uncaught exception.
+  socket.on('error', () => undefined)
   try {
     await once(socket, 'connect', { signal })
     socket.setNoDelay(true)
@@ -24,8 +26,6 @@ export async function openSocket(address: ServerAddress, signal: AbortSignal): P
     return local || address.tls === 'disable' ? socket : await secured(socket, address, signal)
   } catch (cause) {
     socket.destroy()
-    // A late error of the abandoned socket must not become an uncaught exception.
-    socket.on('error', () => undefined)
     throw signal.aborted || cause instanceof ConfigInvalid ? cause : unreachable(address, cause)
   }
 }
@@ -40,7 +40,6 @@ export async function sendCancelRequest(
   signal: AbortSignal,
 ): Promise<void> {
   const socket = await openSocket(address, signal)
-  socket.on('error', () => undefined)
   const message = Buffer.alloc(16)
   message.writeInt32BE(16, 0)
   message.writeInt32BE(cancelRequestCode, 4)
@@ -69,6 +68,7 @@ async function secured(socket: Socket, address: ServerAddress, signal: AbortSign
   }
   if (answer !== 'S') throw new ConnectionLost(`${describeAddress(address)} does not answer like a PostgreSQL server`)
   const encrypted = connectTls({ socket, ...tlsOptions(address) })
+  encrypted.on('error', () => undefined)
   await once(encrypted, 'secureConnect', { signal })
   return encrypted
 }

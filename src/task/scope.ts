@@ -4,6 +4,7 @@
  * Nested work opens a child, so it inherits the tighter deadline and every cancellation from above.
  * The idea: structured concurrency, https://vorpus.org/blog/timeouts-and-cancellation-for-humans/
  */
+import { setMaxListeners } from 'node:events'
 import { Cancelled } from '../errors.ts'
 import { Deadline, tighter } from './deadline.ts'
 
@@ -43,6 +44,8 @@ export class Scope {
     if (signal?.aborted) this.cancel(abortError(signal))
     else if (signal) {
       const onAbort = () => this.cancel(abortError(signal))
+      // One signal may bound any number of calls; Node would take the eleventh for a leak.
+      setMaxListeners(0, signal)
       signal.addEventListener('abort', onAbort, { once: true })
       this.#undo.push(() => signal.removeEventListener('abort', onAbort))
     }

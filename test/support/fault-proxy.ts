@@ -183,7 +183,7 @@ export class FaultProxy implements AsyncDisposable {
     this.onLink?.(link)
     switch (this.opening) {
       case 'end':
-        return void client.end()
+        return void client.resume().end()
       case 'reset':
         return void client.resetAndDestroy()
       case 'silence':

@@ -2,6 +2,7 @@
  * One scenario of the fault suite: a bank, an engine (behind a fault proxy when asked), a workload and a ledger; after
  * its body, the invariants. It ends with one line: faults, operations, what they ended with, and what is not lost.
  */
+// oxlint-disable vitest/no-standalone-expect -- these checks are called from tests
 import { expect } from 'vitest'
 import type { PoolConfig } from '../../src/config.ts'
 import type { Observer } from '../../src/observe/observation.ts'

@@ -3,6 +3,7 @@
  * Every read echoes a nonce and must get its own back. Every transfer writes two halves of one entry and moves money
  * between two accounts; whether it was acknowledged, failed or is unknown is kept, and compared with what the server has.
  */
+// oxlint-disable vitest/no-standalone-expect -- these checks are called from tests
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { CommitOutcomeUnknown } from '../../src/errors.ts'
