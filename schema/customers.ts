@@ -1,22 +1,27 @@
 /**
  * The people who buy and review. A customer may have an account and keeps existing when the account goes.
- * `version` counts the updates of a row: an update that expects an older one has met somebody else's change.
+ * `version` counts the updates of a row: an update that expects an older one has met somebody else's change. Both it and
+ * `updatedAt` are kept by the repositories.
  */
 import { index, integer, pgTable, uuid, varchar } from 'drizzle-orm/pg-core'
+import { conventions } from '../src/repository/conventions.ts'
 import { timestamps } from './timestamps.ts'
 import { users } from './users.ts'
 
-export const customers = pgTable(
-  'customers',
-  {
-    id: integer('id').primaryKey().generatedAlwaysAsIdentity(),
-    userId: uuid('user_id').references(() => users.id, { onDelete: 'set null' }),
-    name: varchar('name', { length: 50 }).notNull().unique('customers_name_unique'),
-    job: varchar('job', { length: 50 }).notNull().default(''),
-    version: integer('version').notNull().default(1),
-    ...timestamps(),
-  },
-  (table) => [index('customers_user_id_index').on(table.userId)],
+export const customers = conventions(
+  pgTable(
+    'customers',
+    {
+      id: integer('id').primaryKey().generatedAlwaysAsIdentity(),
+      userId: uuid('user_id').references(() => users.id, { onDelete: 'set null' }),
+      name: varchar('name', { length: 50 }).notNull().unique('customers_name_unique'),
+      job: varchar('job', { length: 50 }).notNull().default(''),
+      version: integer('version').notNull().default(1),
+      ...timestamps(),
+    },
+    (table) => [index('customers_user_id_index').on(table.userId)],
+  ),
+  { version: 'version', updatedAt: 'updatedAt' },
 )
 
 export type Customer = typeof customers.$inferSelect
