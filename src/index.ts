@@ -27,6 +27,7 @@ export type {
   UpsertOptions,
 } from './repository/operations.ts'
 export type { Direction, Key, NewRow, Order, Patch, Row, Where } from './repository/row.ts'
+export { defineQuery, type DefinedQuery } from './session/define-query.ts'
 export type { Database, Schema } from './session/drizzle.ts'
 export type { GatherOptions } from './session/gather.ts'
 export type { MapOptions } from './session/map.ts'

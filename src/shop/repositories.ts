@@ -2,10 +2,12 @@
  * The shop's repositories: what every table's repository can do, and the few operations that have a name in the shop.
  * Each is a function of a session, so what it does belongs to that session's task and transaction.
  */
-import { asc, desc, eq, inArray } from 'drizzle-orm'
+import { asc, desc, eq, inArray, sql } from 'drizzle-orm'
 import * as schema from '../../schema/index.ts'
 import type { Session } from '../engine.ts'
 import { defineRepository } from '../repository/define-repository.ts'
+import { defineQuery } from '../session/define-query.ts'
+import type { Database } from '../session/drizzle.ts'
 
 const { customers, orders, products, reviews } = schema
 
@@ -37,29 +39,28 @@ export const customerRepository = defineRepository(customers, (base) => ({
   findByName: (name: string) => base.find({ name }),
 }))
 
-/** What customers say. */
-export const reviewRepository = defineRepository(
-  reviews,
-  (_, { db }) => ({
-    /** The reviews of a product with their customers' names, newest first. */
-    ofProduct: (productId: number, limit: number) =>
-      db
-        .select({
-          id: reviews.id,
-          rating: reviews.rating,
-          body: reviews.body,
-          customerId: reviews.customerId,
-          customerName: customers.name,
-          createdAt: reviews.createdAt,
-        })
-        .from(reviews)
-        .innerJoin(customers, eq(customers.id, reviews.customerId))
-        .where(eq(reviews.productId, productId))
-        .orderBy(desc(reviews.createdAt), desc(reviews.id))
-        .limit(limit),
-  }),
-  { schema },
+const reviewsOfProduct = defineQuery((db: Database<typeof schema>) =>
+  db
+    .select({
+      id: reviews.id,
+      rating: reviews.rating,
+      body: reviews.body,
+      customerId: reviews.customerId,
+      customerName: customers.name,
+      createdAt: reviews.createdAt,
+    })
+    .from(reviews)
+    .innerJoin(customers, eq(customers.id, reviews.customerId))
+    .where(eq(reviews.productId, sql.placeholder('productId')))
+    .orderBy(desc(reviews.createdAt), desc(reviews.id))
+    .limit(sql.placeholder('limit')),
 )
+
+/** What customers say. */
+export const reviewRepository = defineRepository(reviews, (_, session) => ({
+  /** The reviews of a product with their customers' names, newest first. */
+  ofProduct: (productId: number, limit: number) => reviewsOfProduct(session, { productId, limit }),
+}))
 
 /** What was bought. */
 export const orderRepository = defineRepository(orders, (base) => ({
