@@ -7,15 +7,21 @@
 /** Milliseconds a call may wait in a healthy queue. */
 const targetMs = 50
 /** Milliseconds over which the least wait is taken. */
-const intervalMs = 500
+const intervalMs = 200
 /** How much one observation weighs in the estimate of how long a connection is held. */
 const weight = 0.05
+
+/** Estimates are of the mean; a call that is cut short costs its connection, so it must have time to spare. */
+const margin = 2
 
 export class OverloadWatch {
   /** True while the queue has not been short for a whole interval. */
   overloaded = false
   /** Milliseconds a connection is held by one session, smoothed. */
   heldMs = 0
+  /** Milliseconds between two calls leaving the queue for a connection, smoothed: what replacing connections costs included. */
+  #servedEveryMs = 0
+  #lastServedAt = 0
   #leastMs = Infinity
   #intervalEndsAt = 0
 
@@ -32,12 +38,26 @@ export class OverloadWatch {
 
   /** Records how long a session held its connection. */
   held(heldMs: number): void {
-    this.heldMs = this.heldMs === 0 ? heldMs : this.heldMs + (heldMs - this.heldMs) * weight
+    this.heldMs = smoothed(this.heldMs, heldMs)
   }
 
-  /** Milliseconds until a call that joins `waiting` others has been served by one of `connections`. */
-  estimateMs(waiting: number, connections: number): number {
-    return ((waiting + 1) * this.heldMs) / Math.max(1, connections) + this.heldMs
+  /** Records that a call left the queue for a connection; `left` others still wait. */
+  served(now: number, left: number): void {
+    if (this.#lastServedAt > 0) this.#servedEveryMs = smoothed(this.#servedEveryMs, now - this.#lastServedAt)
+    // With nobody left, the next one comes when it comes, which says nothing about how quickly calls are served.
+    this.#lastServedAt = left > 0 ? now : 0
+  }
+
+  /** True when a call that joins `waiting` others would hardly be done within `patienceMs`; only under overload. */
+  inVain(waiting: number, connections: number, patienceMs: number): boolean {
+    if (!this.overloaded) return false
+    const each = Math.max(this.heldMs / Math.max(1, connections), this.#servedEveryMs)
+    return ((waiting + 1) * each + this.heldMs) * margin > patienceMs
+  }
+
+  /** True when a call with this much time left would hardly finish: its connection would be spent on nothing. */
+  tooLate(remainingMs: number): boolean {
+    return this.overloaded && remainingMs < this.heldMs * margin
   }
 
   #become(overloaded: boolean, now: number): boolean {
@@ -49,4 +69,8 @@ export class OverloadWatch {
     this.overloaded = overloaded
     return changed
   }
+}
+
+function smoothed(mean: number, value: number): number {
+  return mean === 0 ? value : mean + (value - mean) * weight
 }

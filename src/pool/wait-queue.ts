@@ -68,7 +68,7 @@ export class WaitQueue {
       return new PoolOverloaded(`${waiting} calls already wait for a connection (pool.maxQueue): try again later`)
     }
     const patienceMs = Math.min(this.#settings.acquireTimeoutMs, scope?.deadline?.remainingMs ?? Infinity)
-    if (!this.#overload.overloaded || this.#overload.estimateMs(waiting, connections) <= patienceMs) return undefined
+    if (!this.#overload.inVain(waiting, connections, patienceMs)) return undefined
     this.overloads += 1
     return new PoolOverloaded(`${waiting} calls wait for a connection, too many for this deadline: try again later`)
   }
@@ -113,7 +113,7 @@ export class WaitQueue {
       const waitMs = now - waiter.since
       this.#observe(waitMs, now)
       const remainingMs = waiter.scope?.deadline?.remainingMs ?? Infinity
-      if (this.#overload.overloaded && remainingMs < this.#overload.heldMs) {
+      if (this.#overload.tooLate(remainingMs)) {
         this.overloads += 1
         this.leave(waiter, new PoolOverloaded(`served after ${Math.round(waitMs)} ms, too late for this deadline`))
         continue
@@ -121,6 +121,7 @@ export class WaitQueue {
       this.#waiters.delete(waiter)
       waiter.stopWatching()
       this.waitedMs += waitMs
+      this.#overload.served(now, this.#waiters.size)
       return waiter
     }
     this.#observe(0, now)
