@@ -18,7 +18,7 @@ export const accounts = pgTable('accounts', {
   balance: bigint('balance', { mode: 'number' }).notNull(),
 })
 
-export const entries = pgTable('entries', {
+const entries = pgTable('entries', {
   id: integer('id').primaryKey().generatedAlwaysAsIdentity(),
   nonce: text('nonce').notNull(),
   half: integer('half').notNull(),
