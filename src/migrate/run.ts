@@ -108,16 +108,10 @@ async function oneByOne(connection: Connection, work: Work, options: RunOptions,
   const { ledger, onProgress } = options
   const { statements } = work.script
   const before = await ledger.progress(connection, work.key)
-  const hashOf = (count: number) =>
-    count === 0
-      ? ''
-      : sha256(
-          statements
-            .slice(0, count)
-            .map(({ text }) => text)
-            .join(';'),
-        )
-  if (before.done > statements.length || before.doneHash !== hashOf(before.done)) {
+  // A chain, so that each step costs one hash: entry n stands for the first n statements.
+  const hashes = ['']
+  for (const { text } of statements) hashes.push(sha256(`${hashes.at(-1)};${text}`))
+  if (before.done > statements.length || before.doneHash !== hashes[before.done]) {
     throw new MigrationRefused(
       'inconsistent',
       `${work.file} runs without a transaction and was broken off after statement ${before.done}; the statements up ` +
@@ -127,7 +121,7 @@ async function oneByOne(connection: Connection, work: Work, options: RunOptions,
   }
   if (before.done > 0 || before.running) onProgress?.({ type: 'resumed', file: work.file, statement: before.done + 1 })
   const save = (done: number, running: boolean) =>
-    ledger.saveProgress(connection, work.key, work.hash, { done, doneHash: hashOf(done), running })
+    ledger.saveProgress(connection, work.key, work.hash, { done, doneHash: hashes[done] ?? '', running })
   for (const [index, statement] of statements.entries()) {
     if (index < before.done) continue
     if (standsAlone(statement)) {

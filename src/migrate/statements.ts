@@ -43,20 +43,29 @@ export async function parseScript(source: string): Promise<Script> {
       const bytes = Buffer.from(text)
       const { stmts = [] } = (text.trim() === '' ? {} : await parse(text)) as { stmts?: ParsedStatement[] }
       const comments = text.includes('--') || text.includes('/*') ? await commentsOf(text, scan) : []
-      let from = 0
+      // One pass over the bytes, whatever the number of statements: data migrations hold many thousands.
+      let at = 0
+      let lineAt = line
+      let nextComment = 0
       for (const { stmt, stmt_location: start = 0, stmt_len: length } of stmts) {
         const end = length ? start + length : bytes.length
-        // A comment behind the statement on its last line is meant for it.
-        const until = end + (/^[ \t]*;?[ \t]*/.exec(bytes.subarray(end, end + 100).toString())?.[0].length ?? 0) + 1
         const raw = bytes.subarray(start, end).toString()
+        lineAt += lineBreaks(bytes.subarray(at, start).toString())
+        at = start
+        // A comment behind the statement on its last line is meant for it.
+        const until = end + (/^[ \t]*;?[ \t]*/.exec(bytes.subarray(end, end + 100).toString())?.[0].length ?? 0)
+        const own: string[] = []
+        for (let comment = comments[nextComment]; comment && comment.at <= until; comment = comments[nextComment]) {
+          own.push(comment.text)
+          nextComment += 1
+        }
         statements.push({
           text: raw.trim(),
-          line: line + lineBreaks(bytes.subarray(0, start).toString()) + lineBreaks(/^\s*/.exec(raw)?.[0] ?? ''),
+          line: lineAt + lineBreaks(/^\s*/.exec(raw)?.[0] ?? ''),
           tree: stmt,
           syntaxError: undefined,
-          comments: comments.filter((comment) => comment.at >= from && comment.at < until).map(({ text }) => text),
+          comments: own,
         })
-        from = until
       }
     } catch (error) {
       if (!(error instanceof SqlError)) throw error

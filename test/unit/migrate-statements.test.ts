@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { lint } from '../../src/migrate/lint/lint.ts'
 import { controlsTransaction, parseScript } from '../../src/migrate/statements.ts'
 
 const texts = async (source: string) => (await parseScript(source)).statements.map(({ text }) => text)
@@ -33,6 +34,16 @@ describe('a script', () => {
     expect(statements).toHaveLength(2)
     expect(statements[1]).toMatchObject({ text: '-- odd\nselect 2;\nselec 3;', line: 3, tree: undefined })
     expect(statements[1]?.syntaxError).toMatchObject({ line: 4 })
+  })
+
+  test('of 20,000 statements is read and linted in one pass', async () => {
+    const inserts = Array.from({ length: 20_000 }, (_, id) => `insert into t values (${id}, 'é'); -- ${id}\n`)
+    const source = `create table t (id int, a text);\n${inserts.join('')}`
+    const started = performance.now()
+    expect((await parseScript(source)).statements.at(-1)).toMatchObject({ line: 20_001, comments: ['-- 19999'] })
+    expect(await lint([{ file: 'fill.sql', text: source }])).toEqual([])
+    // A second when idle; a minute and more when each statement looks at all the others.
+    expect(performance.now() - started).toBeLessThan(20_000)
   })
 
   test('may begin with a byte order mark', async () => {

@@ -5,6 +5,15 @@
 import { child, children, dotted, relationName, text, type Tree, walk } from '../tree.ts'
 import { allCommands, type Body } from './body.ts'
 
+/** ALTER TABLE commands that make do with a lock that lets others read and write. */
+const gentle = new Set([
+  'AT_ValidateConstraint',
+  'AT_SetStatistics',
+  'AT_AttachPartition',
+  'AT_ClusterOn',
+  'AT_DropCluster',
+])
+
 /** A column's type as far as widening it is concerned. */
 export interface ColumnType {
   /** Without `pg_catalog.`, such as varchar or int4. */
@@ -22,6 +31,8 @@ export class History {
   readonly #proven = new Set<string>()
   /** `table.constraint` of those added NOT VALID in the present file. */
   readonly #unvalidated = new Set<string>()
+  /** Tables that the present file has locked against everybody. */
+  readonly #locked = new Set<string>()
   /** New name -> old name of the tables that the present file has renamed. */
   readonly #renamed = new Map<string, string>()
 
@@ -30,6 +41,7 @@ export class History {
     this.#new.clear()
     this.#unvalidated.clear()
     this.#renamed.clear()
+    this.#locked.clear()
   }
 
   /** True when the present file has made the table. */
@@ -40,6 +52,23 @@ export class History {
   /** What the table was called before the present file. */
   original(table: string): string {
     return this.#renamed.get(table) ?? table
+  }
+
+  /** The tables, of those that may hold rows, that the present file has locked against everybody so far. */
+  get lockedTables(): readonly string[] {
+    return [...this.#locked]
+  }
+
+  /** The tables, of those that may hold rows, that a statement locks against everybody. */
+  locks(body: Body): readonly string[] {
+    const renamed = body.kind === 'RenameStmt' ? relationName(child(body.node, 'relation')) : ''
+    const altered = (body.node.objtype === 'OBJECT_TABLE' ? allCommands(body) : [])
+      // ADD FOREIGN KEY takes SHARE ROW EXCLUSIVE: reads go on.
+      .filter(({ definition }) => child(definition, 'Constraint')?.contype !== 'CONSTR_FOREIGN')
+      .filter(({ subtype }) => !gentle.has(subtype))
+      .map(({ table }) => table)
+    const tables = [renamed, ...altered].filter((table) => table !== '' && !this.isNew(table))
+    return [...new Set(tables.map((table) => this.original(table)))]
   }
 
   /** The type of a column, when some file told it. */
@@ -60,6 +89,7 @@ export class History {
   /** Takes a statement into account, after the rules have seen it. */
   learn(body: Body): void {
     const { kind, node } = body
+    for (const table of this.locks(body)) this.#locked.add(table)
     if (kind === 'CreateStmt') this.#create(node)
     else if (kind === 'CreateTableAsStmt') this.#new.add(relationName(child(node, 'into', 'rel')))
     else if (kind === 'RenameStmt' && node.renameType === 'OBJECT_TABLE') this.#rename(node)

@@ -47,12 +47,12 @@ const mixed: Rule = {
   instead: '-- put every CONCURRENTLY statement into a file of its own',
   manual: `${manualPage}sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY`,
   check: ({ kind, node }, { statements }) => {
-    const concurrent = (kind === 'IndexStmt' || kind === 'DropStmt') && node.concurrent === true
+    if ((kind !== 'IndexStmt' && kind !== 'DropStmt') || node.concurrent !== true) return []
     const others = statements.filter(({ tree }) => {
       const other = child(tree, 'IndexStmt') ?? child(tree, 'DropStmt')
       return other?.concurrent !== true
     })
-    if (!concurrent || others.length === 0) return []
+    if (others.length === 0) return []
     return [`CONCURRENTLY shares its file with ${others.length} other statement${others.length === 1 ? '' : 's'}`]
   },
 }

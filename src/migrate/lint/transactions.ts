@@ -1,17 +1,8 @@
 /** Rules about what one transaction does together. */
 import { controlsTransaction } from '../statements.ts'
 import { child, children, relationName, text, walk } from '../tree.ts'
-import { type Body, bodyOf } from './body.ts'
-import { commandsOn, type Context, manualPage, type Rule } from './rule.ts'
-
-/** ALTER TABLE commands that make do with a lock that lets others read and write. */
-const gentle = new Set([
-  'AT_ValidateConstraint',
-  'AT_SetStatistics',
-  'AT_AttachPartition',
-  'AT_ClusterOn',
-  'AT_DropCluster',
-])
+import type { Body } from './body.ts'
+import { manualPage, type Rule } from './rule.ts'
 
 const exclusiveWithData: Rule = {
   name: 'exclusive-lock-with-data-change',
@@ -23,8 +14,8 @@ const exclusiveWithData: Rule = {
   check: (body, context) => {
     const table = changedTable(body)
     if (table === undefined || !context.transactional || context.history.isNew(table)) return []
-    const locked = new Set(before(context).flatMap((statement) => exclusiveTables(statement, context)))
-    return locked.size === 0 ? [] : [`rows of ${table} change while ${[...locked].join(', ')} is locked`]
+    const locked = context.history.lockedTables
+    return locked.length === 0 ? [] : [`rows of ${table} change while ${locked.join(', ')} is locked`]
   },
 }
 
@@ -37,9 +28,9 @@ const manyTables: Rule = {
   manual: `${manualPage}explicit-locking.html#LOCKING-DEADLOCKS`,
   check: (body, context) => {
     if (!context.transactional) return []
-    const earlier = new Set(before(context).flatMap((statement) => exclusiveTables(statement, context)))
-    const added = [...new Set(exclusiveTables(body, context))].filter((table) => !earlier.has(table))
-    return earlier.size > 0 ? added.map((table) => `${table} is locked while ${[...earlier].join(', ')} is`) : []
+    const earlier = context.history.lockedTables
+    const added = context.history.locks(body).filter((table) => !earlier.includes(table))
+    return earlier.length > 0 ? added.map((table) => `${table} is locked while ${earlier.join(', ')} is`) : []
   },
 }
 
@@ -105,26 +96,6 @@ export const transactionRules: readonly Rule[] = [
   transactionControl,
   newEnumValue,
 ]
-
-function before({ statements, index }: Context): readonly Body[] {
-  return statements.slice(0, index).flatMap((statement) => bodyOf(statement) ?? [])
-}
-
-/** The tables, of those that may hold rows, that a statement locks against everybody. */
-function exclusiveTables(body: Body, context: Context): readonly string[] {
-  const { kind, node } = body
-  if (kind === 'RenameStmt') return existing(relationName(child(node, 'relation')), context)
-  return commandsOn(body, context)
-    .filter(({ subtype, definition }) => {
-      // ADD FOREIGN KEY takes SHARE ROW EXCLUSIVE: reads go on.
-      return !gentle.has(subtype) && child(definition, 'Constraint')?.contype !== 'CONSTR_FOREIGN'
-    })
-    .map(({ table }) => context.history.original(table))
-}
-
-function existing(table: string, { history }: Context): readonly string[] {
-  return table === '' || history.isNew(table) ? [] : [history.original(table)]
-}
 
 function changedTable({ kind, node }: Body): string | undefined {
   return ['UpdateStmt', 'DeleteStmt', 'InsertStmt'].includes(kind) ? relationName(child(node, 'relation')) : undefined
