@@ -4,11 +4,12 @@
  * Left out: owners and grants, comments, statistics, the order of columns, and whatever belongs to an extension.
  */
 import type { Connection } from '../pool/connection.ts'
+import type { Ledger } from './ledger.ts'
 
 /** Object -> definition. */
 export type SchemaDescription = ReadonlyMap<string, string>
 
-const ours = `n.nspname not like 'pg\\_%' and n.nspname not in ('information_schema', $1)`
+const ours = `n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema'`
 
 /** `classid` is the catalog that `oid` belongs to. */
 const notOfExtension = (catalog: string, oid: string) =>
@@ -20,7 +21,7 @@ const queries: readonly string[] = [
    where ${ours} and ${notOfExtension('pg_namespace', 'n.oid')}`,
 
   `select 'extension ' || quote_ident(extname), '' from pg_extension
-   where extname <> 'plpgsql' and $1::text is not null`,
+   where extname <> 'plpgsql'`,
 
   `select 'table ' || format('%I.%I', n.nspname, c.relname),
      concat_ws(' ',
@@ -110,11 +111,11 @@ const queries: readonly string[] = [
    where ${ours}`,
 ]
 
-/** Describes the database but for the ledger's schema. Changes nothing but the session's search_path. */
-export async function describeDatabase(connection: Connection, ledgerSchema: string): Promise<SchemaDescription> {
+/** Describes the database but for the ledger. Changes nothing but the session's search_path. */
+export async function describeDatabase(connection: Connection, ledger: Ledger): Promise<SchemaDescription> {
   await connection.script("set search_path = ''")
-  const results = await Promise.all(queries.map((query) => connection.query(query, [ledgerSchema], { arrays: true })))
-  const lines = results.flat() as unknown as [string, string][]
+  const results = await Promise.all(queries.map((query) => connection.query(query, [], { arrays: true })))
+  const lines = (results.flat() as unknown as [string, string][]).filter(([object]) => !ledger.owns(object))
   return new Map(lines.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
 }
 

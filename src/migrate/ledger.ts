@@ -51,7 +51,7 @@ export class Ledger {
     this.table = name.table ?? '__drizzle_migrations'
     this.lockKey = `rivulet migrate ${this.schema}.${this.table}`
     this.#ledger = `${quoted(this.schema)}.${quoted(this.table)}`
-    this.#details = `${quoted(this.schema)}.__rivulet_migrations`
+    this.#details = `${quoted(this.schema)}.${detailsTable}`
   }
 
   /** The rows, oldest first; empty when there is no ledger yet. Changes nothing. */
@@ -151,16 +151,39 @@ export class Ledger {
     )
   }
 
+  /** True for the ledger's own objects in a description of the database (`introspect.ts`); its schema may hold others. */
+  owns(object: string): boolean {
+    const schema = shown(this.schema)
+    if (object === `schema ${schema}`) return true
+    return [this.table, detailsTable].some((table) => {
+      const relation = `${schema}.${shown(table)}`
+      return (
+        object === `table ${relation}` ||
+        object.startsWith(`column ${relation}.`) ||
+        object === `sequence ${schema}.${shown(`${table}_id_seq`)}` ||
+        object === `constraint ${schema}.${shown(`${table}_pkey`)} on ${shown(table)}`
+      )
+    })
+  }
+
   async #exist(connection: Connection): Promise<{ schema: boolean; ledger: boolean; details: boolean }> {
     // The catalogs, not to_regclass(): that one raises an error without the right to use the schema.
     const [row] = (await connection.query(
       `select exists (select from pg_catalog.pg_namespace where nspname = $1) as schema,
          exists (select from pg_catalog.pg_tables where schemaname = $1 and tablename = $2) as ledger,
          exists (select from pg_catalog.pg_tables where schemaname = $1 and tablename = $3) as details`,
-      [this.schema, this.table, '__rivulet_migrations'],
+      [this.schema, this.table, detailsTable],
     )) as unknown as { schema: boolean; ledger: boolean; details: boolean }[]
     return row ?? { schema: false, ledger: false, details: false }
   }
+}
+
+/** The table beside the ledger. */
+const detailsTable = '__rivulet_migrations'
+
+/** `name` as PostgreSQL's quote_ident() writes it, keywords apart. */
+function shown(name: string): string {
+  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : quoted(name)
 }
 
 /** `name` as an SQL identifier. */

@@ -46,14 +46,14 @@ export async function verifyDatabase(url: string, options: VerifyOptions): Promi
     const reason = contradiction(standing)
     if (reason) throw reason
     return {
-      live: await describeDatabase(connection, ledger.schema),
+      live: await describeDatabase(connection, ledger),
       applied: inState(standing, 'applied'),
       pending: inState(standing, 'pending').map(({ name }) => name),
     }
   })
   const expected = await withScratch(options.scratchUrl ?? url, options.signal, async (connection) => {
     await replay(connection, applied, ledger, options.signal)
-    return describeDatabase(connection, ledger.schema)
+    return describeDatabase(connection, ledger)
   })
   return { differences: differences(expected, live), pending }
 }

@@ -10,6 +10,7 @@ import { openEmbeddedServer } from '../../src/embedded/server.ts'
 import { MigrationFailed } from '../../src/errors.ts'
 import { withConnection } from '../../src/migrate/connect.ts'
 import { applyMigrations, verifyDatabase } from '../../src/migrate/index.ts'
+import { Ledger } from '../../src/migrate/ledger.ts'
 import { describeDatabase, type SchemaDescription } from '../../src/migrate/introspect.ts'
 import { ledgerRows, makeFolder, type MigrationFolder, openEmptyDatabase, rowsOf } from '../support/migrations.ts'
 
@@ -26,7 +27,7 @@ const files = {
 /** What each file goes through: its statements, its entry in the ledger, and being reported as applied. */
 const boundaries = 4 + 3 + 6 + 4
 
-const describeUrl = (url: string) => withConnection(url, (connection) => describeDatabase(connection, 'drizzle'))
+const describeUrl = (url: string) => withConnection(url, (connection) => describeDatabase(connection, new Ledger()))
 let clean: SchemaDescription
 
 async function expectComplete(url: string): Promise<void> {

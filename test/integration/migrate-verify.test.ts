@@ -69,6 +69,19 @@ describe('verifyDatabase', () => {
     expect((await verifyDatabase(database.url, project)).differences).toEqual([{ object, expected, actual }])
   })
 
+  test.each(['public', 'my "own'])(
+    'leaves the ledger out, and nothing else, when it is in the schema %s',
+    async (schema) => {
+      await using database = await openEmptyDatabase()
+      await using project = await makeFolder(files)
+      const source = { folder: project.folder, ledger: { schema, table: 'Done' } }
+      await applyMigrations(database.url, source)
+      expect((await verifyDatabase(database.url, source)).differences).toEqual([])
+      await rowsOf(database.url, `create table "${schema.replace('"', '""')}".w (id int)`)
+      expect((await verifyDatabase(database.url, source)).differences).toHaveLength(1)
+    },
+  )
+
   test('leaves no scratch database behind, also when a replay fails or is interrupted', async () => {
     await using database = await openEmptyDatabase()
     await using project = await makeFolder({ '0000_odd': "select 1/position('test' in current_database())" })
