@@ -12,32 +12,44 @@ import { list, slot, Statement } from './statement.ts'
 import { keyParameters, notFound, type TablePlan } from './table-plan.ts'
 
 /** The row with this key. @throws NotFound. */
-export async function getRow(
+export function getRow(
   runner: RepositoryRunner,
   plan: TablePlan,
   key: unknown,
   options: ReadOptions | undefined,
 ): Promise<ReadRow> {
-  const row = await (options ? readByKey(runner, plan, key, options) : pointRead(runner, plan, key))
-  if (row === undefined) throw notFound(plan)
-  return row
+  const found = (row: ReadRow | undefined): ReadRow => {
+    if (row === undefined) throw notFound(plan)
+    return row
+  }
+  return options ? readByKey(runner, plan, key, options).then(found) : pointRead(runner, plan, key, found)
 }
 
 /** The row with this key, or the first in key order that a filter is true of. */
-export function findRow(
+export async function findRow(
   runner: RepositoryRunner,
   plan: TablePlan,
   keyOrWhere: unknown,
   options: ReadOptions | undefined,
 ): Promise<ReadRow | undefined> {
   if (isPlain(keyOrWhere)) return readFirst(runner, plan, keyOrWhere, options ?? {})
-  return options ? readByKey(runner, plan, keyOrWhere, options) : pointRead(runner, plan, keyOrWhere)
+  return options ? readByKey(runner, plan, keyOrWhere, options) : pointRead(runner, plan, keyOrWhere, (row) => row)
 }
 
-async function pointRead(runner: RepositoryRunner, plan: TablePlan, key: unknown): Promise<ReadRow | undefined> {
-  const rows = await pointStatement(plan).run(runner, keyParameters(plan, key))
-  const row = rows[0]
-  return row && selectionOf(plan).read(row)
+/** Sparing with promises: beside the round trip they are the greatest cost of a read. */
+function pointRead<T>(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  key: unknown,
+  then: (row: ReadRow | undefined) => T,
+): Promise<T> {
+  try {
+    const selection = selectionOf(plan)
+    const answered = pointStatement(plan).run(runner, keyParameters(plan, key))
+    return answered.then((rows) => then(rows[0] && selection.read(rows[0])))
+  } catch (error) {
+    return Promise.reject(error)
+  }
 }
 
 /** The statement of a read of a whole row by its key. */

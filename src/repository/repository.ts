@@ -37,7 +37,7 @@ class TableRepository {
     return getRow(this.#runner, this.#plan, key, options)
   }
 
-  async find(keyOrWhere: unknown, options?: ReadOptions) {
+  find(keyOrWhere: unknown, options?: ReadOptions) {
     return findRow(this.#runner, this.#plan, keyOrWhere, options)
   }
 

@@ -33,9 +33,8 @@ export class Selection {
   /** The row the caller sees. */
   read(values: readonly unknown[]): ReadRow {
     const row: ReadRow = {}
-    const columns = this.#visible
-    for (let index = 0; index < columns.length; index++) {
-      const { property, decode } = columns[index] as PlannedColumn
+    for (let index = 0; index < this.#visible.length; index++) {
+      const { property, decode } = this.#visible[index] as PlannedColumn
       const value = values[index]
       row[property] = value === null || decode === undefined ? value : decode(value)
     }
