@@ -1,0 +1,91 @@
+/**
+ * What to tell when a file fails: where (file, statement, line), what the server said, its SQLSTATE, what became of the
+ * file, and what to do next where we know.
+ */
+import { ConnectionLost, MigrationFailed } from '../errors.ts'
+import type { Statement } from './statements.ts'
+
+/** The file that failed, as far as messages are concerned. */
+interface FailedFile {
+  readonly file: string
+  readonly script: { readonly transactional: boolean }
+}
+
+/** A statement failed: `cause` is what the connection threw. */
+export function failure(work: FailedFile, number: number, statement: Statement, cause: unknown): Error {
+  const where = `${work.file}: statement ${number} (line ${statement.line})`
+  if (cause instanceof ConnectionLost) return connectionLost(work, cause, where, number, statement.line)
+  const sqlState = sqlStateOf(cause)
+  const message = cause instanceof Error ? cause.message : String(cause)
+  const hint = hintFor(sqlState)
+  return new MigrationFailed(
+    `${where} failed: ${message}${sqlState ? ` [${sqlState}]` : ''}${hint && `\n${hint}`}\n${outcomeOf(work)}`,
+    { cause, file: work.file, statement: number, line: statement.line, sqlState },
+  )
+}
+
+/** The connection broke, at a statement or between two. */
+export function connectionLost(
+  work: FailedFile,
+  cause: ConnectionLost,
+  where = work.file,
+  statement?: number,
+  line?: number,
+): Error {
+  const message = `${where}: the connection was lost; ${outcomeOf(work)}`
+  return new MigrationFailed(message, { cause, file: work.file, statement, line })
+}
+
+/** Errors of the ledger write or of COMMIT itself: deferred constraints speak up here. */
+export async function whileRecording(work: FailedFile, body: () => Promise<void>): Promise<void> {
+  try {
+    await body()
+  } catch (cause) {
+    const sqlState = sqlStateOf(cause)
+    const message = cause instanceof Error ? cause.message : String(cause)
+    const outcome =
+      cause instanceof ConnectionLost
+        ? 'whether it was committed is in the ledger: run this again, it goes on from there'
+        : outcomeOf(work)
+    throw new MigrationFailed(
+      `${work.file}: committing failed: ${message}${sqlState ? ` [${sqlState}]` : ''}\n${outcome}`,
+      { cause, file: work.file, sqlState },
+    )
+  }
+}
+
+/** What became of the file, and what a rerun does. */
+export function outcomeOf(work: FailedFile): string {
+  return work.script.transactional
+    ? `${work.file} was rolled back as a whole; a rerun starts with it`
+    : `${work.file} runs without a transaction: what it has done stays, a rerun goes on with this statement`
+}
+
+/** The SQLSTATE behind an error of ours. */
+export function sqlStateOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null) return undefined
+  if ('sqlState' in error && typeof error.sqlState === 'string') return error.sqlState
+  const cause = (error as Error).cause
+  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
+}
+
+function hintFor(sqlState: string | undefined): string {
+  switch (sqlState) {
+    case '25001':
+      return `This statement cannot run in a transaction: put \`-- rivulet:no-transaction\` on the file's first line.`
+    case '55P04':
+      return 'A new enum value cannot be used in the transaction that adds it: move its use to the next migration.'
+    case '42501':
+      return 'The role of the database URL lacks this right: grant it, or migrate as the owner.'
+    case '42P07':
+    case '42710':
+    case '42701':
+      return (
+        'Was this made by hand, or by `drizzle-kit push`? Then adopt the database with ' +
+        '`rivulet baseline --to NAME`, NAME being the last migration it already has.'
+      )
+    default:
+      return ''
+  }
+}
