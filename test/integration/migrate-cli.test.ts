@@ -86,10 +86,6 @@ describe('a project from its first migration on', { timeout: 180_000 }, () => {
   afterAll(() => project[Symbol.asyncDispose]())
 
   test('generate, status, migrate and verify follow each other', async () => {
-    expect(await project.rivulet('status')).toMatchObject({
-      exitCode: 3,
-      stderr: expect.stringMatching(/run `rivulet generate` first/),
-    })
     const generated = await project.rivulet('generate', '--name', 'init')
     expect(generated).toMatchObject({
       exitCode: 0,
@@ -119,10 +115,6 @@ describe('a project from its first migration on', { timeout: 180_000 }, () => {
       exitCode: 0,
       files: ['migrations/0001_spelling.sql'],
       findings: [{ rule: 'rename-column' }],
-    })
-    expect(await project.rivulet('generate')).toMatchObject({
-      exitCode: 0,
-      stdout: expect.stringMatching(/has not changed/),
     })
     expect(await project.rivulet('lint', 'migrations/0001_spelling.sql')).toMatchObject({ exitCode: 1 })
   })
@@ -182,7 +174,6 @@ describe('every end', { timeout: 180_000 }, () => {
     const cases: [string[], number, RegExp][] = [
       [['nonsense'], 64, /there is no command "nonsense"/],
       [['migrate', '--nonsense'], 64, /Unknown option '--nonsense'[^]*rivulet migrate --help/],
-      [['migrate', '--lock-timeout', 'soon'], 64, /--lock-timeout takes a whole number of milliseconds/],
       [['baseline'], 64, /say with --to NAME/],
       [['seed'], 64, /there is no seed: give --file FILE/],
       [['status', '--config', 'nowhere.ts'], 64, /there is no config file at .*nowhere\.ts/],
