@@ -9,7 +9,36 @@ export {
   openEngine,
   type Session,
 } from './engine.ts'
-export * from './errors.ts'
+export {
+  Cancelled,
+  CheckViolation,
+  CommitOutcomeUnknown,
+  ConfigInvalid,
+  ConnectionLost,
+  DatabaseError,
+  type DatabaseErrorInfo,
+  DeadlineExceeded,
+  DeadlockDetected,
+  type ErrorCode,
+  ForeignKeyViolation,
+  InvalidInput,
+  LockTimeout,
+  MigrationFailed,
+  NotFound,
+  NotNullViolation,
+  type Phase,
+  PoolClosed,
+  PoolDeadlock,
+  PoolOverloaded,
+  PoolTimeout,
+  RivuletError,
+  SerializationFailure,
+  SessionEnded,
+  StatementTimeout,
+  UniqueViolation,
+  UsageError,
+  VersionConflict,
+} from './errors.ts'
 export type { Observation, Observer, TaskTiming } from './observe/observation.ts'
 export type { PoolStats } from './pool/pool.ts'
 export { conventions, type Conventions } from './repository/conventions.ts'
