@@ -114,7 +114,7 @@ function withoutValues(error: ServerError): Error {
 }
 
 function safeMessage(error: ServerError): string {
-  if (error.code.startsWith('22')) return error.message.replaceAll(/"[^]*"/g, '"…"')
+  if (error.code.startsWith('22')) return error.message.replaceAll(/["„“«][^]*["“”»]/g, '"…"')
   if (!error.code.startsWith('23')) return error.message
   const where = [
     error.table_name && `table ${error.table_name}`,

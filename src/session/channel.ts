@@ -37,6 +37,11 @@ export interface ChannelOptions {
   readonly parent: Channel | undefined
 }
 
+interface Race {
+  readonly scope: Scope | undefined
+  readonly abandon: (error: RivuletError) => void
+}
+
 export class Channel {
   readonly connection: Connection
   readonly label: string | undefined
@@ -67,8 +72,8 @@ export class Channel {
   readonly #deferred: Deferred[] = []
   readonly #settled: (() => void)[] = []
   readonly #timeout: ServerTimeout
-  /** Reject what waits for the task, when it is given up. */
-  readonly #abandon = new Set<(error: RivuletError) => void>()
+  /** The tasks that run here, one inside the other, with the scopes that bound them. */
+  readonly #races = new Set<Race>()
   /** The scopes that bound the task, outermost first. */
   readonly #watched: Scope[] = []
   #doomed: RivuletError | undefined
@@ -171,29 +176,34 @@ export class Channel {
     }
   }
 
-  /** Refuses everything from now on and stops what runs on the server. */
+  /**
+   * Refuses everything from now on and stops what runs on the server. The tasks that `scope` bounds are given up; one
+   * further out may catch that and end in its own way.
+   */
   doom(error: RivuletError, retire: RetireReason, scope?: Scope): void {
-    if (this.#doomed) return
-    this.#doomed = error
-    this.retire = retire
-    if (this.connection.inFlight > 0) this.#cancelling = this.#stopOnServer(scope?.deadline?.timeoutMs ?? Infinity)
+    if (!this.#doomed) {
+      this.#doomed = error
+      this.retire = retire
+      if (this.connection.inFlight > 0) this.#cancelling = this.#stopOnServer(scope?.deadline?.timeoutMs ?? Infinity)
+    }
     // While COMMIT is under way its answer is the truth, even if it comes late.
     if (this.phase === 'commit') return
-    for (const abandon of this.#abandon) abandon(error)
+    for (const race of this.#races) if (!scope || race.scope?.isWithin(scope)) race.abandon(error)
   }
 
-  /** Settles as the task's `work` does, or rejects as soon as the channel is doomed, whatever the task waits for. */
-  race<T>(work: T | PromiseLike<T>): Promise<Awaited<T>> {
+  /** Settles as the task's `work` does, or rejects when its scope, or one further out, dooms the channel. */
+  race<T>(work: T | PromiseLike<T>, scope: Scope | undefined): Promise<Awaited<T>> {
     return new Promise((resolve, reject) => {
-      this.#abandon.add(reject)
+      const race = { scope, abandon: reject }
+      this.#races.add(race)
       const settled = Promise.resolve(work) as Promise<Awaited<T>>
       settled.then(
         (value) => {
-          this.#abandon.delete(reject)
+          this.#races.delete(race)
           resolve(value)
         },
         (error: unknown) => {
-          this.#abandon.delete(reject)
+          this.#races.delete(race)
           reject(error)
         },
       )
@@ -296,8 +306,9 @@ export class Channel {
   /** The deadline's error, where the server kept the deadline before our own timer did; undefined otherwise. */
   stoppedByDeadline(error: unknown, phase: Phase): RivuletError | undefined {
     if (!(error instanceof StatementTimeout)) return undefined
-    const deadline = this.#watched.find((scope) => scope.deadline?.expired)?.deadline
-    if (deadline) this.doom(this.cancelled({ kind: 'deadline', deadline }, phase), 'deadline')
+    const scope = this.#watched.find((scope) => scope.deadline?.expired)
+    const deadline = scope?.deadline
+    if (deadline) this.doom(this.cancelled({ kind: 'deadline', deadline }, phase), 'deadline', scope)
     return this.#doomed
   }
 

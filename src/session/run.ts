@@ -119,7 +119,7 @@ export async function runOn<TSession extends TaskSession, T>(
   try {
     if (channel.doomed) throw channel.doomed
     const work = runtime.current.run({ channel, scope }, task, session)
-    const result = await channel.race(work)
+    const result = await channel.race(work, scope)
     session.end()
     await finish(channel, !channel.inTransaction)
     await unit?.commit()
@@ -158,6 +158,8 @@ function retirement(channel: Channel): RetireReason | undefined {
 
 /** A task has returned: nothing of it may still run, and no transaction of its own may be open. */
 async function finish(channel: Channel, plain: boolean): Promise<void> {
+  // Given up in an inner transaction, which the task has caught: what it ran is being stopped.
+  if (channel.doomed) return
   const { running } = channel
   if (running > 0) {
     await channel.idle()

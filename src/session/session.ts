@@ -161,7 +161,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
       const unit = new UnitOfWork(channel, options, [this.#identity && identityStatement(this.#identity)])
       try {
         const work = unitOfWork(nested)
-        const result = await (bounded ? channel.race(work) : work)
+        const result = await (bounded ? channel.race(work, scope) : work)
         await this.#quiet(nested)
         await unit.commit()
         return result as Awaited<T>

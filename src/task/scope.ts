@@ -28,11 +28,13 @@ type Listener = (reason: CancelReason) => void
 export class Scope {
   readonly deadline: Deadline | undefined
   reason: CancelReason | undefined
+  readonly #parent: Scope | undefined
   readonly #listeners = new Set<Listener>()
   readonly #undo: (() => void)[] = []
   #controller: AbortController | undefined
 
   constructor(options: Pick<TaskOptions, 'signal' | 'timeoutMs'> = {}, parent?: Scope) {
+    this.#parent = parent
     const own = options.timeoutMs === undefined ? undefined : Deadline.after(options.timeoutMs)
     this.deadline = tighter(parent?.deadline, own)
     // Listeners above: the parent's scope already watches the parent's deadline, so only a tighter one needs a timer.
@@ -63,6 +65,11 @@ export class Scope {
       if (this.reason) this.#controller.abort(signalReason(this.reason))
     }
     return this.#controller.signal
+  }
+
+  /** True for this scope itself and for what was opened in it, at any depth. */
+  isWithin(outer: Scope): boolean {
+    return this === outer || (this.#parent?.isWithin(outer) ?? false)
   }
 
   /** Calls `listener` once when the scope is cancelled, at once if it is already; returns what takes it back. */

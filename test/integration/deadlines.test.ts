@@ -159,3 +159,25 @@ describe('a deadline', () => {
     await expectQuiet(engine, bank.admin)
   })
 })
+
+test('a task may catch the deadline of a transaction inside it and answer something else', async () => {
+  await using engine = await bank.engine()
+  const answer = engine.session(({ transaction }) =>
+    transaction(sleeping, { timeoutMs: 50 }).catch((error: unknown) => (error as DeadlineExceeded).code),
+  )
+  expect(await answer).toBe('deadline_exceeded')
+  await expectQuiet(engine, bank.admin)
+})
+
+test('a task that caught the deadline of a transaction inside it is still bound by its own', async () => {
+  await using engine = await bank.engine()
+  const call = engine.session(
+    async ({ transaction }) => {
+      await transaction(sleeping, { timeoutMs: 50 }).catch(() => undefined)
+      await new Promise(() => undefined)
+    },
+    { timeoutMs: 200 },
+  )
+  expect(await outcome(200, call)).toBeInstanceOf(DeadlineExceeded)
+  await expectQuiet(engine, bank.admin)
+})

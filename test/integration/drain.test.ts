@@ -75,6 +75,15 @@ describe('close', () => {
     await expectClosed(engine, bank.admin)
   })
 
+  test('settles a session whose task waits for something else and never would end', async () => {
+    const engine = await bank.engine()
+    const stuck = engine.session(() => new Promise(() => undefined))
+    stuck.catch(() => undefined)
+    await engine.close({ timeoutMs: 50 })
+    await expect(stuck).rejects.toThrow(PoolClosed)
+    await expectClosed(engine, bank.admin)
+  })
+
   test('is idempotent, and may be called by many at once and by await using', async () => {
     const engine = await bank.engine()
     await Promise.all([engine.close(), engine.close({ timeoutMs: 1 }), engine[Symbol.asyncDispose]()])

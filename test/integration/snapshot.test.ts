@@ -1,7 +1,7 @@
 /** One instant for several connections: no torn sums, no hold-and-wait, one round trip more. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { optional, withIdentity } from '../../src/session/task-spec.ts'
-import { type Bank, type BankEngine, type BankSession, openBank } from '../support/bank.ts'
+import { type Bank, type BankEngine, type BankSession, gate, openBank } from '../support/bank.ts'
 import { expectQuiet } from '../support/invariants.ts'
 import { long } from '../support/random.ts'
 
@@ -92,10 +92,17 @@ describe('a shared snapshot', () => {
   test('costs one round trip more than a plain gather', async () => {
     const proxy = await bank.proxy()
     await using engine = await bank.engine({ proxy, pool: { max: 2 } })
-    // Held back, so that both connections are opened and both tasks prepared on each.
-    for (const warm of [false, true, false, true]) await engine.gather(halves, { snapshot: warm })
-    await engine.gather([halves[0], halves[0]])
-    await engine.gather([halves[1], halves[1]])
+    // Each waits for the other, so that both connections are open and have the statement prepared.
+    const both = gate()
+    let running = 0
+    const warm = async (session: BankSession) => {
+      await halves[0](session)
+      running += 1
+      if (running === 2) both.open()
+      await both.opened
+    }
+    await engine.gather([warm, warm])
+    await engine.gather(halves, { snapshot: true })
     const longest = async (snapshot: boolean) => {
       const before = proxy.links.map((link) => link.roundTrips)
       await engine.gather(halves, { snapshot })

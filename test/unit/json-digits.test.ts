@@ -1,0 +1,56 @@
+/** JSON of the server keeps every digit, and everything that is no number stays what JSON.parse makes of it. */
+import { array, assert, bigInt, integer, jsonValue, nat, oneof, property, tuple } from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { columnValue, parseKeepingDigits } from '../../src/session/json-digits.ts'
+
+const values = (text: string) => (parseKeepingDigits(text) as unknown[]).map(columnValue)
+
+describe('numbers', () => {
+  test('that JavaScript would not write back as they stand come as text', () => {
+    expect(values('[9007199254740993, 10.50, 1e400, -0, 1.0]')).toEqual([
+      '9007199254740993',
+      '10.50',
+      '1e400',
+      '-0',
+      '1.0',
+    ])
+  })
+
+  test('that JavaScript keeps come as numbers', () => {
+    expect(values('[0, 1, -5, 1.5, 9007199254740991]')).toEqual([0, 1, -5, 1.5, 9007199254740991])
+  })
+
+  test('inside text are text', () => {
+    expect(values(String.raw`["10.50", "a \"10.50\" b", "\\", "9007199254740993"]`)).toEqual([
+      '10.50',
+      'a "10.50" b',
+      '\\',
+      '9007199254740993',
+    ])
+  })
+
+  test('inside JSON columns are ordinary numbers, at any depth', () => {
+    expect(values('[{"a": 1.50, "b": [2.0, {"c": 9007199254740993}]}]')).toEqual([
+      { a: 1.5, b: [2, { c: 9007199254740992 }] },
+    ])
+  })
+})
+
+test('any integer and any decimal survives, digit by digit', () => {
+  const decimals = tuple(integer(), nat()).map(([whole, fraction]) => `${whole}.${fraction}0`)
+  assert(
+    property(array(oneof(bigInt().map(String), decimals)), (numbers) => {
+      expect(values(`[${numbers.join(',')}]`).map(String)).toEqual(numbers)
+    }),
+  )
+})
+
+test('any JSON value without digits is what JSON.parse says', () => {
+  const withoutDigits = jsonValue().filter((value) => !/\d/.test(JSON.stringify(value)))
+  assert(
+    property(array(withoutDigits), (array) => {
+      const text = JSON.stringify(array)
+      expect(values(text)).toEqual(JSON.parse(text))
+    }),
+  )
+})

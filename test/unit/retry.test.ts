@@ -1,0 +1,55 @@
+/** Backoff: which failures pass, how often they are tried, how long the pauses are, and what ends one. */
+import { describe, expect, test } from 'vitest'
+import { DeadlockDetected, SerializationFailure, UniqueViolation, UsageError } from '../../src/errors.ts'
+import { createBackoff, retriesFrom } from '../../src/task/retry.ts'
+
+const conflict = new SerializationFailure('x', { sqlState: '40001' })
+
+describe('backoff', () => {
+  test('lets an attempt less than asked for be repeated', () => {
+    const backoff = createBackoff(3)
+    expect([backoff.next(conflict), backoff.next(conflict), backoff.next(conflict)]).toEqual([
+      expect.any(Number),
+      expect.any(Number),
+      undefined,
+    ])
+    expect(backoff.attempt).toBe(3)
+    expect(createBackoff(1).next(conflict)).toBeUndefined()
+  })
+
+  test('pauses longer and longer, at random, within a second', () => {
+    const first = Array.from({ length: 200 }, () => createBackoff(100).next(conflict) ?? 0)
+    expect(Math.max(...first)).toBeLessThanOrEqual(20)
+    const backoff = createBackoff(100)
+    const pauses = Array.from({ length: 99 }, () => backoff.next(conflict) ?? 0)
+    expect(Math.max(...pauses)).toBeLessThanOrEqual(1000)
+    expect(Math.max(...pauses.slice(20))).toBeGreaterThan(Math.max(...first))
+  })
+
+  test('repeats serialization failures and deadlocks, also inside errors of others, and nothing else', () => {
+    const again = (error: unknown) => createBackoff(5).next(error) !== undefined
+    const deadlock = new DeadlockDetected('x', { sqlState: '40P01' })
+    expect([again(deadlock), again(new Error('mine', { cause: new Error('theirs', { cause: conflict }) }))]).toEqual([
+      true,
+      true,
+    ])
+    const others = [new UniqueViolation('x', { sqlState: '23505' }), new Error('40001'), '40001', undefined]
+    expect(others.map(again)).toEqual([false, false, false, false])
+    const circle = new Error('circle')
+    circle.cause = circle
+    expect(again(circle)).toBe(false)
+  })
+
+  test('a pause ends early when its signal is aborted, without an error', async () => {
+    const controller = new AbortController()
+    const pause = createBackoff(2).pause(60_000, controller.signal)
+    controller.abort()
+    await pause
+    await createBackoff(2).pause(60_000, AbortSignal.abort())
+  })
+
+  test('retries are 5 unless said otherwise, from 1 to 100', () => {
+    expect([retriesFrom({}), retriesFrom({ retries: 1 }), retriesFrom({ retries: 100 })]).toEqual([5, 1, 100])
+    for (const retries of [0, 101, 2.5, Number.NaN]) expect(() => retriesFrom({ retries })).toThrow(UsageError)
+  })
+})

@@ -1,0 +1,88 @@
+/** Scopes: cancelled once, for the first reason, from above, by time, by the caller; closing frees everything. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { Cancelled } from '../../src/errors.ts'
+import { Scope } from '../../src/task/scope.ts'
+
+/** How often somebody listens to a signal. */
+function counted(signal: AbortSignal): () => number {
+  let listeners = 0
+  const { addEventListener, removeEventListener } = signal
+  signal.addEventListener = (...args: unknown[]) => {
+    listeners += 1
+    Reflect.apply(addEventListener, signal, args)
+  }
+  signal.removeEventListener = (...args: unknown[]) => {
+    listeners -= 1
+    Reflect.apply(removeEventListener, signal, args)
+  }
+  return () => listeners
+}
+
+describe('a scope', () => {
+  test('is cancelled by its signal, with the reason as the cause of Cancelled', () => {
+    const controller = new AbortController()
+    const scope = new Scope({ signal: controller.signal })
+    const reason = new Error('hung up')
+    controller.abort(reason)
+    expect(scope.reason).toMatchObject({ kind: 'cancelled', error: { code: 'cancelled', cause: reason } })
+  })
+
+  test('that starts with an aborted signal, or with no time at all, is cancelled from the start', () => {
+    expect(new Scope({ signal: AbortSignal.abort() }).reason?.kind).toBe('cancelled')
+    expect(new Scope({ timeoutMs: 0 }).reason?.kind).toBe('deadline')
+  })
+
+  test('is cancelled when its time is up, and tells its signal', async () => {
+    const scope = new Scope({ timeoutMs: 5 })
+    const { signal } = scope
+    await new Promise<void>((resolve) => void scope.onCancel(() => resolve()))
+    expect(scope.reason?.kind).toBe('deadline')
+    expect(signal.aborted).toBe(true)
+    expect(signal.reason).toMatchObject({ name: 'TimeoutError' })
+  })
+
+  test('keeps the first reason', () => {
+    const scope = new Scope()
+    const first = new Cancelled('first')
+    scope.cancel(first)
+    scope.cancel(new Cancelled('second'))
+    expect(scope.reason).toEqual({ kind: 'cancelled', error: first })
+  })
+
+  test('inherits the tighter deadline and every cancellation from above, never the other way', () => {
+    const parent = new Scope({ timeoutMs: 1000 })
+    const tight = new Scope({ timeoutMs: 500 }, parent)
+    const loose = new Scope({ timeoutMs: 5000 }, parent)
+    expect(tight.deadline?.timeoutMs).toBe(500)
+    expect(loose.deadline).toBe(parent.deadline)
+    tight.cancel(new Cancelled('only this one'))
+    expect([parent.reason, loose.reason]).toEqual([undefined, undefined])
+    parent.cancel(new Cancelled('all'))
+    expect(loose.reason).toBe(parent.reason)
+    expect(new Scope({}, parent).reason).toBe(parent.reason)
+  })
+
+  test('tells listeners once, at once when it is too late, and not at all when they have gone', () => {
+    const scope = new Scope()
+    const told: string[] = []
+    scope.onCancel(() => told.push('stayed'))
+    scope.onCancel(() => told.push('gone'))()
+    scope.cancel(new Cancelled('x'))
+    scope.onCancel(() => told.push('late'))
+    expect(told).toEqual(['stayed', 'late'])
+  })
+
+  test('when closed leaves no listener on its signal or its parent, and no timer', async () => {
+    const controller = new AbortController()
+    const listeners = counted(controller.signal)
+    const parent = new Scope()
+    const scope = new Scope({ signal: controller.signal, timeoutMs: 10 }, parent)
+    expect(listeners()).toBe(1)
+    scope.close()
+    expect(listeners()).toBe(0)
+    parent.cancel(new Cancelled('x'))
+    await sleep(20)
+    expect(scope.reason).toBeUndefined()
+  })
+})

@@ -1,0 +1,92 @@
+/** Errors of the server become typed errors, and no value of a row or a parameter comes along. */
+import { describe, expect, test } from 'vitest'
+import { RivuletError } from '../../src/errors.ts'
+import { fromServerError, isServerError, type ServerError } from '../../src/sqlstate.ts'
+import { everythingIn } from '../support/invariants.ts'
+
+const error = (code: string, more: Partial<ServerError> = {}) =>
+  fromServerError({ code, message: 'the message', severity: 'ERROR', ...more })
+
+describe('a SQLSTATE', () => {
+  test.each([
+    ['23505', 'unique_violation', false],
+    ['23P01', 'unique_violation', false],
+    ['23503', 'foreign_key_violation', false],
+    ['23502', 'not_null_violation', false],
+    ['23514', 'check_violation', false],
+    ['40001', 'serialization_failure', true],
+    ['40P01', 'deadlock_detected', true],
+    ['55P03', 'lock_timeout', true],
+    ['57014', 'statement_timeout', false],
+    ['22P02', 'invalid_input', false],
+    ['22001', 'invalid_input', false],
+    ['22012', 'database_error', false],
+    ['42P01', 'database_error', false],
+    ['P0001', 'database_error', false],
+    ['28P01', 'config_invalid', false],
+    ['3D000', 'config_invalid', false],
+  ])('%s is %s', (code, expected, retryable) => {
+    expect(error(code)).toMatchObject({ code: expected, retryable })
+    expect(error(code)).toBeInstanceOf(RivuletError)
+  })
+
+  test.each([
+    ['57P01', 'FATAL', 'connection_lost'],
+    ['57P03', 'FATAL', 'connection_lost'],
+    ['25P03', 'FATAL', 'connection_lost'],
+    ['25P04', 'FATAL', 'connection_lost'],
+    ['XX000', 'PANIC', 'connection_lost'],
+    ['28P01', 'FATAL', 'config_invalid'],
+    ['08006', 'ERROR', 'database_error'],
+    ['08001', 'ERROR', 'database_error'],
+  ])('%s with severity %s is %s: what ends a connection is the severity', (code, severity, expected) => {
+    expect(error(code, { severity })).toMatchObject({ code: expected })
+  })
+})
+
+describe('what is kept', () => {
+  test('is where in the schema it happened', () => {
+    const names = { schema_name: 'public', table_name: 'users', constraint_name: 'users_email_key' }
+    expect(error('23505', { ...names, detail: 'Key (tenant, "e mail")=(1, SECRET) already exists.' })).toMatchObject({
+      sqlState: '23505',
+      schema: 'public',
+      table: 'users',
+      columns: ['tenant', 'e mail'],
+      constraint: 'users_email_key',
+    })
+    expect(error('23502', { column_name: 'name' })).toMatchObject({ columns: ['name'] })
+  })
+
+  test('is a cause with SQLSTATE, severity, hint and names', () => {
+    expect(error('42P01', { hint: 'a hint', routine: 'r' }).cause).toMatchObject({
+      name: 'PostgresError',
+      code: '42P01',
+      severity: 'ERROR',
+      hint: 'a hint',
+      routine: 'r',
+    })
+  })
+})
+
+describe('what is not kept', () => {
+  test.each([
+    ['the detail of a violation', error('23505', { detail: 'Key (email)=(SECRET) already exists.' })],
+    ['the message of a violation', error('23514', { message: 'row "SECRET" violates' })],
+    ['text that is no number', error('22P02', { message: 'invalid input syntax for type integer: "SECRET"' })],
+    ['text with a quote in it', error('22P02', { message: 'invalid input syntax for type integer: "1" SECRET "2"' })],
+    ['text in the quotes of other languages', error('22P02', { message: 'ungültige Eingabe: „SECRET“' })],
+    ['text in guillemets', error('22P02', { message: 'syntaxe en entrée invalide : « SECRET »' })],
+    ['the detail of any error', error('42601', { detail: 'SECRET' })],
+  ])('%s', (_name, typed) => {
+    expect(everythingIn(typed)).not.toContain('SECRET')
+  })
+})
+
+test('only errors of the server are taken for such', () => {
+  const posing = Object.assign(new Error('x'), { name: 'PostgresError', code: '23505' })
+  expect([isServerError(posing), isServerError(new Error('x')), isServerError({ code: '23505' })]).toEqual([
+    true,
+    false,
+    false,
+  ])
+})
