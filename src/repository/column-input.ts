@@ -93,6 +93,9 @@ function text(value: unknown): string {
   return storable(typed<string>(value, 'string'))
 }
 
+/** The encoder of text, whatever the column. */
+export const encodeText: Encode = text
+
 /** Text as PostgreSQL can hold it: without NUL, and whole in UTF-8. */
 function storable(value: string): string {
   if (value.includes('\0')) throw new Complaint('holds a NUL character, which text cannot store')

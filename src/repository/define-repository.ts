@@ -30,6 +30,10 @@ export function defineRepository<TSource extends Source, TExtras extends object,
   return (session) => {
     const base = createRepository<TSource, TSchema>(session, source)
     const own = extras(base, session as unknown as RepositorySession<TSchema>)
-    return Object.assign(createRepository<TSource, TSchema>(session, source), own) as never
+    // Defined, not assigned: an operation is a getter, which has no place for another method.
+    return Object.defineProperties(
+      createRepository<TSource, TSchema>(session, source),
+      Object.getOwnPropertyDescriptors(own),
+    ) as never
   }
 }

@@ -6,7 +6,7 @@
  */
 import { type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
-import { isPlain } from './column-input.ts'
+import { encodeFor, encodeText, isPlain } from './column-input.ts'
 import { slot } from './statement.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 
@@ -186,8 +186,7 @@ function operator(column: PlannedColumn, name: string, operand: unknown, values:
     )
   }
   if (name === 'like' || name === 'ilike') {
-    if (typeof operand !== 'string') throw new UsageError(`${name} of ${property} is a pattern, a string`)
-    const pattern = values.take(operand)
+    const pattern = values.take(encodeFor(property, encodeText, operand, 'compare'))
     return condition(() =>
       name === 'like' ? sql`${reference} like ${pattern()}` : sql`${reference} ilike ${pattern()}`,
     )

@@ -24,6 +24,12 @@ import { updateRow } from './update.ts'
 import { type PlainUpsertOptions, upsertRow } from './upsert.ts'
 import { removeRows, updateRows } from './write-where.ts'
 
+/** The option of reads that need no other. */
+interface RemovedRows {
+  readonly removed?: Removed
+}
+
+/** Operations are getters, so that they can be taken off their repository: `const { get } = session.repository(t)`. */
 class TableRepository {
   readonly #runner: RepositoryRunner
   readonly #plan: TablePlan
@@ -33,78 +39,84 @@ class TableRepository {
     this.#plan = plan
   }
 
-  get(key: unknown, options?: ReadOptions) {
-    return getRow(this.#runner, this.#plan, key, options)
+  get get() {
+    return (key: unknown, options?: ReadOptions) => getRow(this.#runner, this.#plan, key, options)
   }
 
-  find(keyOrWhere: unknown, options?: ReadOptions) {
-    return findRow(this.#runner, this.#plan, keyOrWhere, options)
+  get find() {
+    return (keyOrWhere: unknown, options?: ReadOptions) => findRow(this.#runner, this.#plan, keyOrWhere, options)
   }
 
-  getMany(keys: readonly unknown[], options?: ReadOptions) {
-    return getRows(this.#runner, this.#plan, keys, options)
+  get getMany() {
+    return (keys: readonly unknown[], options?: ReadOptions) => getRows(this.#runner, this.#plan, keys, options)
   }
 
-  load(key: unknown) {
-    return loadRow(this.#runner, this.#plan, key)
+  get load() {
+    return (key: unknown) => loadRow(this.#runner, this.#plan, key)
   }
 
-  exists(keyOrWhere: unknown, options: { removed?: Removed } = {}) {
-    return rowExists(this.#runner, this.#plan, keyOrWhere, options.removed)
+  get exists() {
+    return (keyOrWhere: unknown, options: RemovedRows = {}) =>
+      rowExists(this.#runner, this.#plan, keyOrWhere, options.removed)
   }
 
   /** Without an argument all rows; a filter that is undefined by mistake is refused. */
-  count(...given: [where?: unknown, options?: { removed?: Removed }]) {
-    const [where, options] = given
-    return countRows(this.#runner, this.#plan, given.length === 0 ? {} : where, options?.removed)
+  get count() {
+    return (...given: [where?: unknown, options?: RemovedRows]) => {
+      const [where, options] = given
+      return countRows(this.#runner, this.#plan, given.length === 0 ? {} : where, options?.removed)
+    }
   }
 
-  list(options?: PlainListOptions) {
-    return listRows(this.#runner, this.#plan, options)
+  get list() {
+    return (options?: PlainListOptions) => listRows(this.#runner, this.#plan, options)
   }
 
-  stream(options?: PlainStreamOptions) {
-    return streamRows(this.#runner, this.#plan, options)
+  get stream() {
+    return (options?: PlainStreamOptions) => streamRows(this.#runner, this.#plan, options)
   }
 
-  async lock(key: unknown, mode: LockMode, wait?: LockWait) {
-    return lockRow(this.#runner, this.#written(), key, mode, wait)
+  get lock() {
+    return async (key: unknown, mode: LockMode, wait?: LockWait) =>
+      lockRow(this.#runner, this.#written(), key, mode, wait)
   }
 
-  async insert(row: unknown) {
-    return insertRow(this.#runner, this.#written(), row)
+  get insert() {
+    return async (row: unknown) => insertRow(this.#runner, this.#written(), row)
   }
 
-  async insertMany(rows: unknown) {
-    return insertRows(this.#runner, this.#written(), rows)
+  get insertMany() {
+    return async (rows: unknown) => insertRows(this.#runner, this.#written(), rows)
   }
 
-  async update(key: unknown, patch: unknown, options: { ifVersion?: unknown } = {}) {
-    return updateRow(this.#runner, this.#written(), key, patch, options.ifVersion)
+  get update() {
+    return async (key: unknown, patch: unknown, options: { ifVersion?: unknown } = {}) =>
+      updateRow(this.#runner, this.#written(), key, patch, options.ifVersion)
   }
 
-  async updateWhere(where: unknown, patch: unknown) {
-    return updateRows(this.#runner, this.#written(), where, patch)
+  get updateWhere() {
+    return async (where: unknown, patch: unknown) => updateRows(this.#runner, this.#written(), where, patch)
   }
 
-  async upsert(row: unknown, options?: PlainUpsertOptions) {
-    return upsertRow(this.#runner, this.#written(), row, options)
+  get upsert() {
+    return async (row: unknown, options?: PlainUpsertOptions) => upsertRow(this.#runner, this.#written(), row, options)
   }
 
-  async remove(key: unknown, options: { ifVersion?: unknown } = {}) {
-    return removeRow(this.#runner, this.#written(), key, options.ifVersion)
+  get remove() {
+    return async (key: unknown, options: { ifVersion?: unknown } = {}) =>
+      removeRow(this.#runner, this.#written(), key, options.ifVersion)
   }
 
-  async removeWhere(where: unknown) {
-    return removeRows(this.#runner, this.#written(), where)
+  get removeWhere() {
+    return async (where: unknown) => removeRows(this.#runner, this.#written(), where)
   }
 
-  async restore(key: unknown) {
-    return restoreRow(this.#runner, this.#written(), key)
+  get restore() {
+    return async (key: unknown) => restoreRow(this.#runner, this.#written(), key)
   }
 
-  async purge(key: unknown) {
-    return deleteRow(this.#runner, this.#written(), key, undefined)
+  get purge() {
+    return async (key: unknown) => deleteRow(this.#runner, this.#written(), key, undefined)
   }
 
   /** The plan, for a write. The types say the same; a program without types is told here. */

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { sql } from 'drizzle-orm'
-import type { Engine, Session } from '../../src/engine.ts'
+import { relations, sql } from 'drizzle-orm'
+import { integer, pgTable, text } from 'drizzle-orm/pg-core'
+import { type Engine, openEngine, type Session } from '../../src/engine.ts'
 import {
   CheckViolation,
   InvalidInput,
@@ -10,6 +11,7 @@ import {
   UsageError,
   VersionConflict,
 } from '../../src/errors.ts'
+import { defineRepository } from '../../src/repository/define-repository.ts'
 import { openToy, type Toy } from '../support/toy.ts'
 import * as schema from '../support/toy-schema.ts'
 import { exhibits, heavy, lines, Money, notes, rates, shelves, titles, totals, words } from '../support/toy-schema.ts'
@@ -682,6 +684,49 @@ describe('lock', () => {
         expect((await other.repository(words).get('a')).word).toBe('a')
       })
       await expect(repository(words).lock('a', 'table' as never)).rejects.toThrow(UsageError)
+    })
+  })
+})
+
+describe('names', () => {
+  test('follow the casing of the engine where the schema leaves them out', async () => {
+    const things = pgTable('cased_things', {
+      thingId: integer().primaryKey().generatedAlwaysAsIdentity(),
+      theName: text().notNull(),
+      parentThing: integer(),
+    })
+    const thingsRelations = relations(things, ({ one }) => ({
+      parent: one(things, { fields: [things.parentThing], references: [things.thingId] }),
+    }))
+    await using cased = await openEngine({ schema: { things, thingsRelations }, url: toy.url, casing: 'snake_case' })
+    await cased.session(async ({ sql, repository }) => {
+      await sql`create table if not exists cased_things
+        (thing_id integer primary key generated always as identity, the_name text not null, parent_thing integer)`
+      const [first, second] = await repository(things).insertMany([{ theName: 'a' }, { theName: 'b' }])
+      await repository(things).update(second?.thingId ?? 0, { parentThing: first?.thingId ?? 0 })
+      const page = await repository(things).list({
+        where: { theName: 'b' },
+        orderBy: { theName: 'desc' },
+        with: { parent: true },
+      })
+      expect(page.rows).toEqual([{ thingId: 2, theName: 'b', parentThing: 1, parent: first }])
+      expect(
+        await repository(things)
+          .upsert({ theName: 'c' }, { on: 'theName' })
+          .catch((error) => error.code),
+      ).toBe('database_error')
+    })
+  })
+
+  test('of operations can be taken off their repository, in a domain repository too', async () => {
+    const wordsOf = defineRepository(words, (base) => ({ find: (word: string) => base.get(word) }))
+    await run(async (session) => {
+      const { insert, list, count } = session.repository(words)
+      await insert({ word: 'a' })
+      expect((await list()).rows).toHaveLength(await count())
+      const { get, find } = wordsOf(session)
+      expect(await get('a')).toEqual(await find('a'))
+      await expect(find('none')).rejects.toThrow(NotFound)
     })
   })
 })
