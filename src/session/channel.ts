@@ -18,6 +18,8 @@ import { StatementTimeout as ServerTimeout } from './statement-timeout.ts'
 
 /** Milliseconds granted to the server to stop a statement, or to answer a COMMIT, before the socket is destroyed. */
 const graceMs = { least: 50, most: 500, ofTimeout: 0.15 }
+/** Milliseconds after which the server is asked again to stop a statement. */
+const askAgainMs = 20
 
 /** A statement of ours that waits for the next one of the task; with parameters, a single statement. */
 export interface Deferred {
@@ -348,10 +350,14 @@ export class Channel {
       // The server did not stop it, or cannot be reached: the socket is all that is left to close.
       connection.destroy()
     }, patience)
-    const request = connection.cancel(abort.signal)
+    const over = Promise.race([connection.quiet(), connection.closed]).then(() => true as const)
+    let request: Promise<void> = Promise.resolve()
     try {
-      await Promise.race([request, connection.closed])
-      await Promise.race([connection.quiet(), connection.closed])
+      // A request that overtakes its statement stops nothing: asked again until the server has nothing left to do.
+      for (let stopped = false; !stopped; stopped = await settledWithin(over, askAgainMs)) {
+        request = connection.cancel(abort.signal)
+        await Promise.race([request, connection.closed])
+      }
     } catch {
       connection.destroy()
     } finally {
@@ -360,6 +366,15 @@ export class Channel {
       clearTimeout(timer)
     }
   }
+}
+
+/** What `work` answers, or false when that takes longer. */
+async function settledWithin(work: Promise<true>, timeoutMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), timeoutMs)))
+  const settled = await Promise.race([work, late])
+  clearTimeout(timer)
+  return settled
 }
 
 /** The answer to a statement whose prelude must have worked; a failing prelude is why the statement failed. */

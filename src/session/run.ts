@@ -152,8 +152,8 @@ export function closeChannel(runtime: Runtime, channel: Channel): void {
 function retirement(channel: Channel): RetireReason | undefined {
   const { connection } = channel
   if (channel.retire) return channel.retire
-  if (connection.inFlight === 0 && connection.transactionStatus !== 'I') return 'left a transaction open'
-  return undefined
+  if (connection.inFlight > 0 || connection.transactionStatus === 'I') return undefined
+  return connection.transactionStatus === undefined ? 'unhealthy' : 'left a transaction open'
 }
 
 /** A task has returned: nothing of it may still run, and no transaction of its own may be open. */

@@ -41,6 +41,7 @@ test(`a fault every few seconds for ${minutes} minutes`, { timeout: (minutes + 5
       restart,
     ]
     const heap: number[] = []
+    let [acknowledged, unknown] = [0, 0]
     const until = performance.now() + minutes * 60_000
     let nextReport = performance.now()
     workload.start(12)
@@ -52,13 +53,19 @@ test(`a fault every few seconds for ${minutes} minutes`, { timeout: (minutes + 5
       for (const link of proxy.openLinks) if (link.stalled && random.next() < 0.5) link.reset()
       if (performance.now() < nextReport) continue
       nextReport += 60_000
+      await workload.stop()
+      unknown += workload.count('unknown')
+      acknowledged += workload.count('acknowledged')
+      await workload.expectTruth(bank.admin)
+      await workload.forget(bank.admin)
+      workload.start(12)
       const { heapUsed } = process.memoryUsage()
       heap.push(heapUsed / 2 ** 20)
       const { open, opened, lost } = engine.stats()
       const left = Math.round((until - performance.now()) / 60_000)
       console.log(
         `${left} min left: heap ${(heapUsed / 2 ** 20).toFixed(0)} MiB, ${open} open, ${opened} opened, ${lost} lost, ` +
-          `${ledger.operations} operations, ${ledger.succeeded} done, ${workload.count('unknown')} unknown`,
+          `${ledger.operations} operations, ${ledger.succeeded} done, ${acknowledged} acknowledged and there, ${unknown} unknown`,
       )
     }
     await workload.stop()

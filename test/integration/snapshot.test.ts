@@ -103,16 +103,21 @@ describe('a shared snapshot', () => {
     }
     await engine.gather([warm, warm])
     await engine.gather(halves, { snapshot: true })
-    // The rollback that ended the snapshot is answered before the next statement on its connection.
-    for (let turn = 0; turn < 3; turn++) await engine.gather(halves)
     const longest = async (snapshot: boolean) => {
+      // The rollback that ends a snapshot is answered before the next statement on its connection.
+      for (let turn = 0; turn < 3; turn++) await engine.gather(halves)
       const before = proxy.links.map((link) => link.roundTrips)
       await engine.gather(halves, { snapshot })
-      const spent = proxy.links.map((link, index) => link.roundTrips - (before[index] ?? 0))
-      return Math.max(...spent)
+      return Math.max(...proxy.links.map((link, index) => link.roundTrips - (before[index] ?? 0)))
     }
-    const plain = await longest(false)
-    const shared = await longest(true)
+    // The fewest of many: what is sent together may arrive, and be answered, in parts.
+    const fewest = async (snapshot: boolean) => {
+      const counts = []
+      for (let turn = 0; turn < 10; turn++) counts.push(await longest(snapshot))
+      return Math.min(...counts)
+    }
+    const plain = await fewest(false)
+    const shared = await fewest(true)
     expect({ plain, shared }).toEqual({ plain: 1, shared: 2 })
   })
 

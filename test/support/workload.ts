@@ -72,6 +72,13 @@ export class Workload {
     expect(money?.sum, 'money in the bank').toBe(1000)
   }
 
+  /** Forgets what has been checked, so that hours of work take no memory. */
+  async forget(admin: Admin): Promise<void> {
+    this.fates.clear()
+    this.#reasons.clear()
+    await admin.sql`truncate entries`
+  }
+
   /** How many transfers met this fate. */
   count(fate: Fate): number {
     return [...this.fates.values()].filter((other) => other === fate).length
