@@ -29,11 +29,12 @@ export function defineRepository<TSource extends Source, TExtras extends object,
 ): (session: RepositoryRunner) => Extended<RepositoryOf<TSource, TSchema>, TExtras> {
   return (session) => {
     const base = createRepository<TSource, TSchema>(session, source)
-    const own = extras(base, session as unknown as RepositorySession<TSchema>)
+    const own = extras(base, session as unknown as RepositorySession<TSchema>) as Record<string, unknown>
+    const domain = createRepository<TSource, TSchema>(session, source)
     // Defined, not assigned: an operation is a getter, which has no place for another method.
-    return Object.defineProperties(
-      createRepository<TSource, TSchema>(session, source),
-      Object.getOwnPropertyDescriptors(own),
-    ) as never
+    for (const name of Object.keys(own)) {
+      Object.defineProperty(domain, name, { value: own[name], enumerable: true, configurable: true, writable: true })
+    }
+    return domain as never
   }
 }

@@ -17,13 +17,13 @@ export type ShopSession = Session<typeof schema>
 /** What the shop sells. */
 export const productRepository = defineRepository(
   products,
-  (_, { db }) => ({
+  (_, session) => ({
     /**
      * The products with these keys, locked until the transaction ends, in the order of their keys: whoever locks
      * several does it in the same order, and so nobody waits for each other in a circle.
      */
     lock: (ids: readonly number[]) =>
-      db
+      session.db
         .select()
         .from(products)
         .where(inArray(products.id, [...ids]))
