@@ -76,6 +76,10 @@ async function helpOut<TSession extends TaskSession>(
     openUnit(channel, [{ text: `set transaction snapshot '${snapshot}'` }])
     const imported = channel.flush(gathering.scope)
     imports.push(imported)
+    imported.catch((cause: unknown) => {
+      if (channel.doomed || channel.connection.lost) return
+      channel.doom(new ConnectionLost('the snapshot ended with the connection that held it', { cause }), 'unhealthy')
+    })
     await drainOn(runtime, gathering, queue, channel)
   }
   endLane(runtime, channel)

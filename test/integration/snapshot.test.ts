@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { optional, withIdentity } from '../../src/session/task-spec.ts'
 import { type Bank, type BankEngine, type BankSession, gate, openBank } from '../support/bank.ts'
-import { expectQuiet } from '../support/invariants.ts'
+import { eventually, expectQuiet } from '../support/invariants.ts'
 import { long } from '../support/random.ts'
 
 let bank: Bank
@@ -20,6 +20,8 @@ const sumOf =
     return row?.sum ?? 0
   }
 const halves = [sumOf(1, 5), sumOf(6, 10)] as const
+
+const pause = ({ sql }: BankSession) => sql`select pg_sleep(0.2)`
 
 /** Moves money between the halves until stopped. */
 function moveMoney(engine: BankEngine): () => Promise<void> {
@@ -147,6 +149,30 @@ describe('a shared snapshot', () => {
     const dying = ({ sql }: BankSession) => sql`select pg_terminate_backend(pg_backend_pid())`
     const page = engine.gather({ dying: optional(dying, 'gone'), sum: sumOf(1, 10) }, { snapshot: true })
     await expect(page).rejects.toMatchObject({ code: 'connection_lost', task: 'sum' })
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('whose exporter dies before it is imported is a lost connection, not an error of the task', async () => {
+    const proxy = await bank.proxy()
+    await using engine = await bank.engine({ proxy, pool: { max: 2 } })
+    await engine.gather([pause, pause])
+    for (const link of proxy.openLinks) {
+      link.tap = (chunk, from) => {
+        if (from === 'server' || !chunk.includes('set transaction snapshot')) return chunk
+        // Held back until the exporter is gone.
+        void (async () => {
+          const [exporter] = await bank.admin.sql<{ pid: number }[]>`
+            select pid from pg_stat_activity where application_name = 'rivulet' and datname = current_database()
+              and backend_xmin is not null`
+          await bank.admin.terminate(exporter?.pid)
+          await eventually(async () => expect(await bank.admin.backends()).toHaveLength(1))
+          link.server?.write(chunk)
+        })()
+        return undefined
+      }
+    }
+    const settled = await engine.gatherSettled([pause, pause], { snapshot: true })
+    for (const result of settled) expect(result).toMatchObject({ reason: { code: 'connection_lost' } })
     await expectQuiet(engine, bank.admin)
   })
 
