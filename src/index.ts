@@ -53,6 +53,7 @@ export type {
   Repository,
   RepositoryOf,
   SoftDeleteRepository,
+  StreamOptions,
   UpsertOptions,
 } from './repository/operations.ts'
 export type { Direction, Key, NewRow, Order, Patch, Row, Where } from './repository/row.ts'

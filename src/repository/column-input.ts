@@ -7,6 +7,7 @@
 import { is } from 'drizzle-orm'
 import { type PgColumn, PgArray } from 'drizzle-orm/pg-core'
 import { InvalidInput } from '../errors.ts'
+import { isJsonType } from './column-output.ts'
 import { dateText, temporalComplaint, timestampText } from './temporal.ts'
 
 /** What a value is for: to be stored in the column, or to be compared with it. */
@@ -292,7 +293,7 @@ function mapped(column: PgColumn, value: unknown): unknown {
   if (result instanceof Date) return timestampText(date(result))
   if (result instanceof Uint8Array) return textOf(result)
   // A JSON type of the user's own may leave the writing to the driver.
-  if (/^jsonb?$/i.test(column.getSQLType())) return jsonText(result)
+  if (isJsonType(column)) return jsonText(result)
   throw new Complaint(`must be a value of ${column.getSQLType()}, not ${nameOf(result)}`)
 }
 

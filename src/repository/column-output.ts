@@ -38,9 +38,16 @@ export function decoderOf(column: PgColumn): Decode | undefined {
   if (asTheyArrive.has(column.columnType)) return undefined
   const decode = decoders[column.columnType]
   if (decode) return decode
+  // A JSON type of the user's own expects what drivers make of JSON, not its text.
+  if (isJsonType(column)) return (value) => column.mapFromDriverValue(JSON.parse(value as string))
   if (!is(column, PgArray)) return (value) => column.mapFromDriverValue(value)
   const element = elementDecoder(column)
   return (value) => elementsOf(typeof value === 'string' ? parseArray(value, identity) : value, element)
+}
+
+/** True for json and jsonb, Drizzle's own and others. */
+export function isJsonType(column: PgColumn): boolean {
+  return /^jsonb?$/i.test(column.getSQLType())
 }
 
 function instant(value: unknown): unknown {

@@ -7,6 +7,7 @@
 import { sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
 import { textOf } from './column-input.ts'
+import { isJsonType } from './column-output.ts'
 import { insertRow } from './insert.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { type ReadRow, selectionOf } from './selection.ts'
@@ -73,14 +74,11 @@ function jsonObject(assignments: readonly Assignment[]): string {
   for (const { column, value, expression } of assignments) {
     if (expression || value === null) continue
     // A value of a JSON column is JSON already; everything else is what its type reads.
-    const json = isJson(column.column?.columnType) ? String(value) : JSON.stringify(textOf(value))
+    const isJson = column.column !== undefined && isJsonType(column.column)
+    const json = isJson ? String(value) : JSON.stringify(textOf(value))
     members.push(`${JSON.stringify(column.name)}:${json}`)
   }
   return `{${members.join(',')}}`
-}
-
-function isJson(columnType: string | undefined): boolean {
-  return columnType === 'PgJson' || columnType === 'PgJsonb'
 }
 
 async function insertChunk(

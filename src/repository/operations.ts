@@ -191,7 +191,7 @@ export interface SoftDeleteRepository<TSchema, TName extends keyof TSchema> exte
 }
 
 /** The repository of one table or view of a schema, by its name there. */
-export type RepositoryNamed<TSchema, TName extends keyof TSchema> = {
+type RepositoryNamed<TSchema, TName extends keyof TSchema> = {
   keyless: ReadOnlyRepository<TSchema, TName>
   keyed: KeyedRepository<TSchema, TName>
   table: Repository<TSchema, TName>

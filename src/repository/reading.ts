@@ -63,7 +63,7 @@ interface RelationOptions {
 const optionNames = new Set(['where', 'orderBy', 'limit', 'select', 'with'])
 
 /** The loads of a `with`. @throws UsageError for a relation that the schema does not declare. */
-export function planRelations(plan: TablePlan, relations: unknown): RelationLoad[] {
+function planRelations(plan: TablePlan, relations: unknown): RelationLoad[] {
   if (!isPlain(relations)) throw new UsageError(`with takes an object of relations of ${plan.name}`)
   const declared = relationsOf(plan)
   return Object.entries(relations).map(([name, given]) => {

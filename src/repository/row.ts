@@ -19,20 +19,19 @@ import type {
 export type Row<TSource extends Source> = TSource['$inferSelect']
 
 /** The columns of a table, the fields of a view. `keyof Columns<typeof products>` is `'id' | 'sku' | …`. */
-export type Columns<TSource extends Source> = TSource extends PgTable
+type Columns<TSource extends Source> = TSource extends PgTable
   ? TSource['_']['columns']
   : TSource extends { _: { selectedFields: infer TFields } }
     ? TFields
     : never
 
 /** The conventions of a table. `ConventionsOf<typeof customers>` is `{ readonly version: 'version' }`. */
-export type ConventionsOf<TSource> = TSource extends { readonly [declared]: infer TConventions extends Conventions }
+type ConventionsOf<TSource> = TSource extends { readonly [declared]: infer TConventions extends Conventions }
   ? TConventions
   : Record<never, never>
 
 /** Properties the conventions write. `Managed<typeof customers>` is `'version'`; `never` without conventions. */
-export type Managed<TSource> = ConventionsOf<TSource>[keyof ConventionsOf<TSource> &
-  ('version' | 'updatedAt' | 'removedAt')]
+type Managed<TSource> = ConventionsOf<TSource>[keyof ConventionsOf<TSource> & ('version' | 'updatedAt' | 'removedAt')]
 
 /** What `insert` takes: no generated columns, defaults optional. `NewRow<typeof products>` needs sku, name, price. */
 export type NewRow<TSource extends Source> = TSource extends PgTable
@@ -45,7 +44,7 @@ export type Patch<TSource extends Source> = TSource extends PgTable
   : never
 
 /** Properties of the key. `KeyNames<typeof products>` is `'id'`; of a declared key `'orderId' | 'productId'`. */
-export type KeyNames<TSource extends Source> =
+type KeyNames<TSource extends Source> =
   ConventionsOf<TSource> extends { readonly key: readonly (infer TName extends string)[] }
     ? TName
     : TSource extends PgTable
@@ -83,7 +82,7 @@ interface Combined<TSource extends Source> {
 }
 
 /** What one column may be compared with. `Filter<…text, string>` is `string | TextFilter<string>`. */
-export type Filter<TColumn, TValue> = TColumn extends { _: { columnType: infer TType } }
+type Filter<TColumn, TValue> = TColumn extends { _: { columnType: infer TType } }
   ? TType extends 'PgText' | 'PgVarchar' | 'PgChar'
     ? TValue | TextFilter<TValue>
     : TType extends 'PgArray'
@@ -133,7 +132,7 @@ export type Selected<TSchema, TName extends keyof TSchema, TSelect, TWith> = [ke
 type Narrowed<TRow, TSelect> = [keyof TRow] extends [TSelect] ? TRow : { [K in keyof TRow & TSelect]: TRow[K] }
 
 /** `Loaded<Schema, 'reviews', 'rating', { customer: true }>` is `{ rating: number; customer: Customer }`. */
-export type Loaded<TSchema, TName extends keyof TSchema, TSelect, TWith> = {
+type Loaded<TSchema, TName extends keyof TSchema, TSelect, TWith> = {
   [K in (TSelect & keyof Row<Named<TSchema, TName>>) | keyof TWith]: K extends keyof TWith
     ? Related<TSchema, RelationsOf<TSchema, TName>[K & keyof RelationsOf<TSchema, TName>], TWith[K]>
     : Row<Named<TSchema, TName>>[K & keyof Row<Named<TSchema, TName>>]

@@ -42,6 +42,7 @@ create table samples (
   a_range int4range,
   a_span tstzrange,
   a_money numeric(20, 2),
+  a_document jsonb,
   integers integer[],
   bigints bigint[],
   texts text[],

@@ -39,13 +39,17 @@ import {
 } from 'drizzle-orm/pg-core'
 import { conventions } from '../../src/repository/conventions.ts'
 
+/** @public used through the schema as a whole, like the next two and the relations */
 export const mood = pgEnum('mood', ['sad', 'ok', 'happy'])
+/** @public */
 export const yard = pgSchema('yard')
+/** @public */
 export const size = yard.enum('Size Of', ['s', 'm', 'l'])
 
 const bytes = customType<{ data: Uint8Array }>({ dataType: () => 'bytea' })
 const tsvector = customType<{ data: string }>({ dataType: () => 'tsvector' })
 const range = customType<{ data: string }>({ dataType: () => 'int4range' })
+const document = customType<{ data: { readonly x: unknown } }>({ dataType: () => 'jsonb' })
 const span = customType<{ data: string }>({ dataType: () => 'tstzrange' })
 
 /** An amount in cents, as a value of its own. */
@@ -105,6 +109,7 @@ export const samples = pgTable('samples', {
   aRange: range('a_range'),
   aSpan: span('a_span'),
   aMoney: money('a_money'),
+  aDocument: document('a_document'),
   integers: integer('integers').array(),
   bigints: bigint('bigints', { mode: 'bigint' }).array(),
   texts: text('texts').array(),
@@ -209,7 +214,9 @@ export const titles = conventions(
 
 export const totals = pgMaterializedView('totals', { rooms: text('rooms'), exhibits: integer('exhibits') }).existing()
 
+/** @public */
 export const shelvesRelations = relations(shelves, ({ many }) => ({ exhibits: many(exhibits) }))
+/** @public */
 export const exhibitsRelations = relations(exhibits, ({ one, many }) => ({
   shelf: one(shelves, {
     fields: [exhibits.room, exhibits.position],
@@ -219,6 +226,7 @@ export const exhibitsRelations = relations(exhibits, ({ one, many }) => ({
   parts: many(exhibits, { relationName: 'parts' }),
   notes: many(notes),
 }))
+/** @public */
 export const notesRelations = relations(notes, ({ one }) => ({
   exhibit: one(exhibits, { fields: [notes.exhibitId], references: [exhibits.id] }),
 }))
