@@ -8,7 +8,7 @@
  * if none follows, they are never sent. A doomed channel refuses every statement with the reason, has what runs
  * stopped on the server, and its connection is closed afterwards, never reused: the request to stop might come late.
  */
-import { DeadlineExceeded, type Phase, RivuletError, StatementTimeout, UsageError } from '../errors.ts'
+import { DeadlineExceeded, type Phase, RivuletError, SessionEnded, StatementTimeout, UsageError } from '../errors.ts'
 import type { Publish, RetireReason } from '../observe/observation.ts'
 import type { Connection, Result, StatementOptions } from '../pool/connection.ts'
 import type { CancelReason, Scope } from '../task/scope.ts'
@@ -79,6 +79,7 @@ export class Channel {
   /** The scopes that bound the task, outermost first. */
   readonly #watched: Scope[] = []
   #doomed: RivuletError | undefined
+  #over = false
   #cancelling: Promise<void> | undefined
 
   /** Milliseconds since the connection was handed over. */
@@ -130,7 +131,8 @@ export class Channel {
 
   /** Sends what is deferred without waiting for the task's first statement. */
   flush(scope: Scope | undefined): Promise<unknown> {
-    return this.#doomed ? Promise.reject(this.#doomed) : (this.#sendDeferred(scope) ?? Promise.resolve())
+    const { doomed } = this
+    return doomed ? Promise.reject(doomed) : (this.#sendDeferred(scope) ?? Promise.resolve())
   }
 
   /** Sends a statement of ours now, behind what is deferred: SAVEPOINT and its kin, cursors. */
@@ -140,7 +142,8 @@ export class Channel {
     options: StatementOptions,
     scope: Scope | undefined,
   ): Promise<Result> {
-    if (this.#doomed) return Promise.reject(this.#doomed)
+    const { doomed } = this
+    if (doomed) return Promise.reject(doomed)
     const prelude = this.#sendDeferred(scope)
     const answer = this.connection.query(text, parameters, options)
     return this.#track(undefined, prelude ? after(prelude, answer) : answer)
@@ -148,13 +151,15 @@ export class Channel {
 
   /** Sends a script of ours that ends something; what is deferred stays unsent. */
   script(text: string): Promise<Result> {
-    if (this.#doomed) return Promise.reject(this.#doomed)
+    const { doomed } = this
+    if (doomed) return Promise.reject(doomed)
     return this.connection.script(text) as Promise<Result>
   }
 
   /** The transaction is over: what was local to it is gone. */
   ended(): void {
     this.inTransaction = false
+    this.#deferred.length = 0
     this.#timeout.ended()
     this.firstError = undefined
     if (this.phase === 'commit') this.phase = 'task'
@@ -212,8 +217,15 @@ export class Channel {
     })
   }
 
+  /** Why nothing more may be sent; undefined while the task has the connection. */
   get doomed(): RivuletError | undefined {
-    return this.#doomed
+    return this.#doomed ?? (this.#over ? new SessionEnded('the session of this transaction has ended') : undefined)
+  }
+
+  /** The task has given its connection back: nothing that it left behind may reach whoever has it next. */
+  over(): void {
+    this.#over = true
+    this.parent = undefined
   }
 
   /** Resolves when no statement of the task is running. */
@@ -240,7 +252,8 @@ export class Channel {
   }
 
   #refusal(text: string): RivuletError | undefined {
-    if (this.#doomed) return this.#doomed
+    const { doomed } = this
+    if (doomed) return doomed
     if (statementTraits(text).controlsTransaction) {
       return new UsageError('BEGIN, COMMIT, ROLLBACK and SAVEPOINT belong to session.transaction(unitOfWork): use that')
     }

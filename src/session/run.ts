@@ -9,7 +9,7 @@ import type { Connection } from '../pool/connection.ts'
 import type { Pool } from '../pool/pool.ts'
 import { type CancelReason, Scope, type TaskOptions } from '../task/scope.ts'
 import { Channel } from './channel.ts'
-import { type SessionEnvironment, stillRunning, type TaskSession } from './session.ts'
+import { type SessionEnvironment, stillOpen, stillRunning, type TaskSession } from './session.ts'
 import { type Identity, identityStatement, UnitOfWork } from './unit-of-work.ts'
 
 /** A task: what runs in a session of its own. */
@@ -120,8 +120,9 @@ export async function runOn<TSession extends TaskSession, T>(
     if (channel.doomed) throw channel.doomed
     const work = runtime.current.run({ channel, scope }, task, session)
     const result = await channel.race(work, scope)
-    session.end()
+    const open = session.end()
     await finish(channel, !channel.inTransaction)
+    if (open) throw stillOpen()
     await unit?.commit()
     return result
   } catch (error) {
@@ -136,7 +137,6 @@ export function closeChannel(runtime: Runtime, channel: Channel): void {
   const { connection, label } = channel
   channel.stopWatching?.()
   runtime.channels.delete(channel)
-  channel.parent = undefined
   const { publish } = runtime
   if (publish) {
     const { heldMs, statements, mostRunning } = channel
@@ -145,7 +145,9 @@ export function closeChannel(runtime: Runtime, channel: Channel): void {
   }
   if (channel.doomed === undefined && channel.running > 0) channel.retire ??= 'statements still running'
   const release = () => runtime.pool.release(connection, retirement(channel))
-  if (channel.doomed && connection.inFlight > 0) void channel.stopped().then(release)
+  const stopping = channel.doomed !== undefined && connection.inFlight > 0
+  channel.over()
+  if (stopping) void channel.stopped().then(release)
   else release()
 }
 

@@ -39,6 +39,8 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
   readonly #identity: Identity | undefined
   #ended = false
   #busy = false
+  /** The session of the unit of work that is open in this one. */
+  #unit: TaskSession<TSchema> | undefined
   #database: Database<TSchema> | undefined
   #sql: SqlTag | undefined
 
@@ -117,9 +119,11 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     return this.#environment.drizzle
   }
 
-  /** Ends the session: everything taken from it refuses to work from now on. */
-  end(): void {
+  /** Ends the session: everything taken from it refuses to work from now on. True when a unit of work was open in it. */
+  end(): boolean {
     this.#ended = true
+    this.#unit?.end()
+    return this.#unit !== undefined
   }
 
   async #transaction<T>(
@@ -157,6 +161,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     const unwatch = bounded ? channel.watch(scope as Scope) : undefined
     this.#busy = true
     const nested = this.#environment.create(channel, scope) as unknown as this
+    this.#unit = nested
     try {
       const unit = new UnitOfWork(channel, options, [this.#identity && identityStatement(this.#identity)])
       try {
@@ -173,15 +178,17 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     } finally {
       nested.end()
       this.#busy = false
+      this.#unit = undefined
       unwatch?.()
       if (bounded) scope?.close()
     }
   }
 
-  /** Waits for statements that a returned task left running; that is a bug of the task's. */
+  /** Waits for what a returned task left running; that is a bug of the task's. */
   async #quiet(nested: TaskSession<TSchema>): Promise<void> {
-    nested.end()
+    const open = nested.end()
     const { running } = this.#channel
+    if (open) throw stillOpen()
     if (running === 0) return
     await this.#channel.idle()
     this.#channel.retire ??= 'statements still running'
@@ -224,6 +231,13 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
 export function stillRunning(running: number): UsageError {
   return new UsageError(
     `the task returned while ${running} of its statements still ran: await every query, or return its promise`,
+  )
+}
+
+/** The error for a task that returned before a transaction in it had. */
+export function stillOpen(): UsageError {
+  return new UsageError(
+    'the task returned while a transaction in it was still open, which was undone: await it, or return its promise',
   )
 }
 

@@ -144,3 +144,50 @@ describe('a task', () => {
     await expectQuiet(engine, bank.admin)
   })
 })
+
+describe('a transaction that its task did not wait for', () => {
+  test('reaches no other session, is an error of the task, and leaves nothing', async () => {
+    await using engine = await bank.engine({ pool: { max: 1 } })
+    const { opened, open } = gate()
+    let late: Promise<unknown> = Promise.resolve()
+    const careless = engine.session(({ transaction }) => {
+      late = transaction(async ({ sql }) => {
+        await opened
+        await sql`insert into entries (nonce, half) values ('late', 1)`
+      })
+      late.catch(() => undefined)
+    })
+    await expect(careless).rejects.toThrow(UsageError)
+    await engine.session(async ({ sql }) => {
+      await sql`select 1`
+      open()
+      await expect(late).rejects.toThrow(SessionEnded)
+      await sql`insert into entries (nonce, half) values ('of the next one', 1)`
+    })
+    const nonces = await bank.admin.sql`select nonce from entries where nonce in ('late', 'of the next one')`
+    expect(nonces).toEqual([{ nonce: 'of the next one' }])
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('inside another transaction undoes that one', async () => {
+    await using engine = await bank.engine({ pool: { max: 1 } })
+    const { opened, open } = gate()
+    let late: Promise<unknown> = Promise.resolve()
+    await engine.session(async ({ transaction, sql }) => {
+      const careless = transaction(async ({ transaction, sql }) => {
+        await sql`insert into entries (nonce, half) values ('outer of a late one', 1)`
+        late = transaction(async ({ sql }) => {
+          await opened
+          await sql`insert into entries (nonce, half) values ('late', 2)`
+        })
+        late.catch(() => undefined)
+      })
+      await expect(careless).rejects.toThrow(UsageError)
+      open()
+      await expect(late).rejects.toThrow(SessionEnded)
+      await sql`select 1`
+    })
+    expect(await bank.admin.sql`select * from entries where nonce in ('late', 'outer of a late one')`).toHaveLength(0)
+    await expectQuiet(engine, bank.admin)
+  })
+})
