@@ -29,17 +29,17 @@ export interface ReadOptions<TSchema, TName extends keyof TSchema, TSelect, TWit
   /** Relations to load, one statement each; in a transaction with a snapshot, of the same instant as the rows. */
   readonly with?: With<TSchema, TName, TWith>
   /** What becomes of removed rows in a table with soft delete; default: `'exclude'`. */
-  readonly removed?: RemovedOption<Named<TSchema, TName>>
+  readonly removed?: RemovedOption<Named<TSchema, TName>> | undefined
 }
 
 /** Which rows `stream` gives, and in what order. */
 export interface StreamOptions<TSchema, TName extends keyof TSchema, TSelect> {
   readonly where?: Where<Named<TSchema, TName>>
-  readonly orderBy?: Order<Named<TSchema, TName>> | readonly Order<Named<TSchema, TName>>[]
+  readonly orderBy?: Order<Named<TSchema, TName>> | readonly Order<Named<TSchema, TName>>[] | undefined
   readonly select?: readonly TSelect[]
-  readonly removed?: RemovedOption<Named<TSchema, TName>>
+  readonly removed?: RemovedOption<Named<TSchema, TName>> | undefined
   /** Rows fetched at a time. 1 to 100,000; default 1,000. */
-  readonly batchSize?: number
+  readonly batchSize?: number | undefined
 }
 
 /** Which rows `list` gives, and in what order. */
@@ -51,15 +51,15 @@ export interface ListOptions<TSchema, TName extends keyof TSchema, TSelect, TWit
 > {
   readonly where?: Where<Named<TSchema, TName>>
   /** The order, in which the key always comes last; default: the key. */
-  readonly orderBy?: Order<Named<TSchema, TName>> | readonly Order<Named<TSchema, TName>>[]
+  readonly orderBy?: Order<Named<TSchema, TName>> | readonly Order<Named<TSchema, TName>>[] | undefined
   /** The most rows of the page. 1 to 10,000; default 100. */
-  readonly limit?: number
+  readonly limit?: number | undefined
   /** `next` of another page in the same order: the page begins behind it. */
   readonly after?: string | undefined
   /** `previous` of another page in the same order: the page ends before it. */
   readonly before?: string | undefined
   /** True: how many rows the filter is true of in all, at the same instant. */
-  readonly count?: boolean
+  readonly count?: boolean | undefined
 }
 
 /** A page of a list. */

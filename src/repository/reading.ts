@@ -10,7 +10,7 @@ import { InvalidInput, UsageError } from '../errors.ts'
 import { isPlain, textOf } from './column-input.ts'
 import { readOptionalFilter, Values } from './filter.ts'
 import { keysParameter, membership } from './keys.ts'
-import { totalOrder } from './order.ts'
+import { type TotalOrder, totalOrder } from './order.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { type ReadRow, type Removed, removedCondition, type Selection, selectionOf, whereClause } from './selection.ts'
 import { list, Statement } from './statement.ts'
@@ -95,6 +95,7 @@ export class RelationLoad {
   readonly #references: readonly PlannedColumn[]
   readonly #reading: Reading
   readonly #options: RelationOptions
+  readonly #order: TotalOrder
 
   constructor(plan: TablePlan, name: string, relation: Relation, options: RelationOptions) {
     const { drizzle } = plan
@@ -106,6 +107,9 @@ export class RelationLoad {
     this.#references = references.map((column) => planned(this.#target, column))
     this.#options = options
     if (options.limit !== undefined) checkLimit(name, options.limit, this.#many)
+    this.#order = totalOrder(this.#target, options.orderBy)
+    // Read for its errors alone: they must not depend on whether there are rows to load for.
+    readOptionalFilter(this.#target, options, new Values())
     this.#reading = readingOf(this.#target, { select: options.select, with: options.with }, this.#references)
   }
 
@@ -147,7 +151,7 @@ export class RelationLoad {
     const target = this.#target
     const { selection } = this.#reading
     const condition = readOptionalFilter(target, this.#options, values)
-    const order = totalOrder(target, this.#options.orderBy)
+    const order = this.#order
     const keys = values.take(keysParameter(this.#references, wanted))
     const limit = this.#options.limit === undefined ? undefined : values.take(this.#options.limit)
     const references = this.#references.map(({ property }) => property).join(',')

@@ -615,6 +615,9 @@ describe('relations', () => {
       await expect(unknown).rejects.toThrow('has no relation "owner" in the schema: it has shelf, parent, parts, notes')
       await expect(repository(exhibits).list({ with: { parts: { take: 1 } } as never })).rejects.toThrow(UsageError)
       await expect(repository(exhibits).list({ with: { parts: { limit: 0 } } })).rejects.toThrow(InvalidInput)
+      // Also while there is no row to load anything for.
+      const undefinedFilter = repository(exhibits).list({ with: { parts: { where: { rank: undefined as never } } } })
+      await expect(undefinedFilter).rejects.toThrow(UsageError)
       await expect(repository(words).list({ with: { x: true } as never })).rejects.toThrow('it has none')
     })
   })
@@ -662,6 +665,64 @@ describe('stream', () => {
       expect(seen).toEqual(Array.from({ length: 2000 }, (_, index) => 2499 - index))
       for await (const _ of session.repository(words).stream()) break
       expect(await session.repository(words).count()).toBe(2500)
+    })
+  })
+})
+
+describe('concurrently', () => {
+  test('40 upserts of one key make one row, and each is answered with it', async () => {
+    await using ten = await openToy(10)
+    const upsert = () =>
+      ten.engine.session(({ repository }) => repository(words).upsert({ word: 'x', uses: 1 }, { update: [] }))
+    const rows = await Promise.all(Array.from({ length: 40 }, upsert))
+    expect(new Set(rows.map(({ seen }) => seen)).size).toBe(1)
+  })
+
+  test('statements of one session are pipelined and answered to their own callers', async () => {
+    await run(async ({ repository }) => {
+      const repo = repository(words)
+      await repo.insertMany([{ word: 'a' }, { word: 'b' }])
+      const answers = [repo.get('a'), repo.list(), repo.count(), repo.update('b', { uses: 4 }), repo.load('b')] as const
+      const [a, page, count, updated, loaded] = await Promise.all(answers)
+      expect([a.word, page.rows.length, count, updated.uses, loaded.uses]).toEqual(['a', 2, 2, 4, 4])
+    })
+  })
+
+  test('a repository of a session that has ended refuses to work', async () => {
+    const repo = await run(async ({ repository }) => repository(words))
+    for (const late of [repo.get('a'), repo.list(), repo.load('a'), repo.insert({ word: 'a' })]) {
+      await expect(late).rejects.toMatchObject({ code: 'session_ended' })
+    }
+  })
+})
+
+describe('names of an object that are no columns', () => {
+  test('are refused, wherever they come from', async () => {
+    await run(async ({ repository }) => {
+      const repo = repository(words)
+      const polluted = JSON.parse('{"word":"p","__proto__":{"uses":3}}') as { word: string }
+      await expect(repo.insert(polluted)).rejects.toThrow(UsageError)
+      await expect(repo.find(polluted)).rejects.toThrow(UsageError)
+      await expect(repo.find({ constructor: 1 } as never)).rejects.toThrow(UsageError)
+      await expect(repo.list({ orderBy: { toString: 'asc' } as never })).rejects.toThrow(UsageError)
+      await expect(repo.list({ with: { constructor: true } as never })).rejects.toThrow(UsageError)
+    })
+  })
+})
+
+describe('behind a transaction pooler', () => {
+  test('everything works without named statements', async () => {
+    await using pooled = await openEngine({ schema, url: toy.url, pooler: 'transaction', pool: { max: 1 } })
+    await pooled.session(async ({ repository }) => {
+      const repo = repository(schema.samples)
+      const values = { aBoolean: true, aDate: new Date(0), integers: [1], aJsonb: { a: 1 } }
+      const row = await repo.insert(values)
+      expect(await repo.get(row.id)).toEqual(row)
+      expect(await repo.list({ where: { aBoolean: true, id: { in: [row.id] } }, count: true })).toMatchObject({
+        count: 1,
+      })
+      expect(await repo.insertMany([values, values])).toMatchObject([values, values])
+      expect(await repo.getMany([row.id, -1])).toEqual({ rows: [row], missing: [-1] })
     })
   })
 })
