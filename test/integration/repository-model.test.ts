@@ -454,7 +454,7 @@ async function compare(subject: Subject, inSession: (task: Task) => Promise<void
         await comparison.end()
       })
     }),
-    { numRuns: 40 },
+    { numRuns: 25 },
   )
 }
 

@@ -29,9 +29,12 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await engine.session(
-    ({ sql }) => sql`truncate yard."Odd ""shelves""", exhibits, notes, words, rates, lines restart identity cascade`,
-  )
+  // Deleted, not truncated: a truncated table is a new file, which takes longer.
+  await engine.session(async (session) => {
+    const tables = ['notes', 'exhibits', 'yard."Odd ""shelves"""', 'words', 'rates', 'lines']
+    await Promise.all(tables.map((table) => session.run(`delete from ${table}`, [], {})))
+    await session.sql`select setval('exhibits_id_seq', 9007199254740993, false)`
+  })
 })
 
 type ToySession = Session<typeof schema>
