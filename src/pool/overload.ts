@@ -6,7 +6,7 @@
 
 /** Milliseconds a call may wait in a healthy queue. */
 const targetMs = 50
-/** Milliseconds over which the least wait is taken. */
+/** Milliseconds for which every call must have waited longer. */
 const intervalMs = 200
 /** How much one observation weighs in the estimate of how long a connection is held. */
 const weight = 0.05
@@ -22,18 +22,18 @@ export class OverloadWatch {
   /** Milliseconds between two calls leaving the queue for a connection, smoothed: what replacing connections costs included. */
   #servedEveryMs = 0
   #lastServedAt = 0
-  #leastMs = Infinity
-  #intervalEndsAt = 0
+  /** Since when every call has waited too long. */
+  #lateSince: number | undefined
 
   /** Records how long a served call had waited; answers whether the state changed. */
   waited(waitMs: number, now: number): boolean {
-    this.#leastMs = Math.min(this.#leastMs, waitMs)
-    if (waitMs <= targetMs) return this.#become(false, now)
-    if (now < this.#intervalEndsAt) return false
-    const late = this.#intervalEndsAt > 0 && this.#leastMs > targetMs
-    this.#intervalEndsAt = now + intervalMs
-    this.#leastMs = Infinity
-    return late && this.#become(true, now)
+    if (waitMs <= targetMs) {
+      this.#lateSince = undefined
+      return this.#become(false)
+    }
+    // A pause of this process, or a quiet time, is no interval of lateness: it begins with the first late call.
+    this.#lateSince ??= now
+    return now - this.#lateSince >= intervalMs && this.#become(true)
   }
 
   /** Records how long a session held its connection. */
@@ -60,11 +60,7 @@ export class OverloadWatch {
     return this.overloaded && remainingMs < this.heldMs * margin
   }
 
-  #become(overloaded: boolean, now: number): boolean {
-    if (!overloaded) {
-      this.#intervalEndsAt = now + intervalMs
-      this.#leastMs = Infinity
-    }
+  #become(overloaded: boolean): boolean {
     const changed = this.overloaded !== overloaded
     this.overloaded = overloaded
     return changed

@@ -18,6 +18,13 @@ describe('overload', () => {
     expect(watched(500, 150).overloaded).toBe(false)
   })
 
+  test('is not a late call or two after a quiet time, or after this process stood still', () => {
+    const watch = watched(0, 100)
+    watch.waited(400, 2000)
+    watch.waited(400, 2001)
+    expect(watch.overloaded).toBe(false)
+  })
+
   test('is over with the first call that did not wait', () => {
     const watch = watched(100, 1000)
     expect(watch.waited(0, 2100)).toBe(true)
