@@ -38,7 +38,7 @@ export type NewRow<TSource extends Source> = TSource extends PgTable
   ? { [K in keyof TSource['$inferInsert'] as Exclude<K, Managed<TSource>>]: TSource['$inferInsert'][K] }
   : never
 
-/** What `update` takes: any writable columns, also as SQL. `Patch<typeof products>` is `{ stock?: number | SQL; … }`. */
+/** What `update` takes: writable columns, none of them required, also as SQL. `Patch<typeof products>` is `{ stock?: number | SQL; … }`. */
 export type Patch<TSource extends Source> = TSource extends PgTable
   ? { [K in keyof TSource['$inferInsert'] as Exclude<K, Managed<TSource>>]?: TSource['$inferInsert'][K] | SQL }
   : never

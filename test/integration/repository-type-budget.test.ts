@@ -123,18 +123,22 @@ const hovered = {
   lines: `const lines = session.repository(toy.lines)`,
 }
 
+/** Exported types, hovered over by their names. */
+const exported = ['Direction', 'Key', 'NewRow', 'Order', 'Patch', 'Row', 'Where']
+
 test('hovering over what people meet shows six lines at most', { timeout: 60_000 }, async () => {
   const file = join(folder, 'hover.ts')
   const text = `import type { Session } from '${root}src/engine.ts'
 import { defineRepository } from '${root}src/repository/define-repository.ts'
-import type { Key } from '${root}src/repository/row.ts'
+import type { ${exported.join(', ')} } from '${root}src/repository/row.ts'
 import * as toy from '${root}test/support/toy-schema.ts'
 declare const session: Session<typeof toy>
 ${Object.values(hovered).join('\n')}
 export { ${Object.keys(hovered).join(', ')} }
+export type { ${exported.join(', ')} }
 `
   writeFileSync(file, text)
-  const shown = await hover(file, text, Object.keys(hovered))
+  const shown = await hover(file, text, [...exported, ...Object.keys(hovered)])
   for (const [name, lines] of Object.entries(shown)) {
     expect(lines.length, `${name}:\n${lines.join('\n')}`).toBeLessThanOrEqual(6)
     expect(lines.join(' '), name).not.toMatch(/\bany\b/)
@@ -186,7 +190,7 @@ async function hover(file: string, text: string, names: readonly string[]): Prom
     })
     const shown: Record<string, string[]> = {}
     for (const name of names) {
-      const before = text.slice(0, text.search(new RegExp(`const ${name}\\b`)) + 'const '.length)
+      const before = text.slice(0, text.search(new RegExp(`(?<=const |[{,] )${name}\\b`)))
       const position = { line: before.split('\n').length - 1, character: before.length - before.lastIndexOf('\n') - 1 }
       const result = (await ask('textDocument/hover', { textDocument: { uri }, position })) as {
         contents: { value: string }
