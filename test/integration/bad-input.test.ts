@@ -4,6 +4,7 @@ import { openEngine } from '../../src/engine.ts'
 import { ConfigInvalid, ConnectionLost, InvalidInput, RivuletError, UsageError } from '../../src/errors.ts'
 import { type Bank, bankSchema, openBank } from '../support/bank.ts'
 import { everythingIn, expectQuiet, secret } from '../support/invariants.ts'
+import { openPrivateServer } from '../support/private-server.ts'
 
 let bank: Bank
 beforeAll(async () => {
@@ -47,14 +48,26 @@ describe('opening an engine', () => {
   })
 
   test.each([
-    ['a wrong password', (url: string) => url.replace(/:[^:@/]+@/, `:${secret}@`), /password authentication failed/],
     ['an unknown database', (url: string) => url.replace(/\/[^/?]+(\?|$)/, '/nowhere_to_be_found$1'), /does not exist/],
-    ['an unknown user', (url: string) => url.replace(/\/\/[^:]+:/, '//nobody_at_all:'), /authentication failed/],
   ])('with %s is ConfigInvalid', async (_name, change, message) => {
     const error = await open({ url: change(bank.url) })
     expect(error).toBeInstanceOf(ConfigInvalid)
     expect(String(error)).toMatch(message)
     expect(everythingIn(error)).not.toContain(secret)
+  })
+
+  test('with a wrong password, or as nobody known, is ConfigInvalid', async () => {
+    // A server of its own, which asks for a password whatever the run's server does.
+    await using server = await openPrivateServer()
+    const errors = [
+      await open({ url: server.url.replace(/:[^:@/]+@/, `:${secret}@`) }),
+      await open({ url: server.url.replace(/\/\/[^:]+:/, '//nobody_at_all:') }),
+    ]
+    for (const error of errors) {
+      expect(error).toBeInstanceOf(ConfigInvalid)
+      expect(String(error)).toMatch(/password authentication failed/)
+      expect(everythingIn(error)).not.toContain(secret)
+    }
   })
 
   test.each(['end', 'reset', 'end after first answer'] as const)(
