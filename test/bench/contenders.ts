@@ -63,7 +63,7 @@ export interface Field extends AsyncDisposable {
 
 /** Opens engine and clients on one database. */
 export async function openField(url: string): Promise<Field> {
-  const engine = await openEngine({ schema, url, pool: { max: connections } })
+  const engine = await openEngine({ schema, url, pool: { max: connections }, traceSessions: false })
   const forDrizzle = connect(url)
   const db = drizzle(forDrizzle, { schema })
   const sql = connect(url)
