@@ -37,7 +37,7 @@ export class Ledger {
     start: () => Promise<T>,
   ): Promise<{ readonly value: T } | { readonly error: unknown }> {
     const startedAt = performance.now()
-    const blockedBefore = blocked.totalMs
+    const blockedBefore = blockedMs()
     this.operations += 1
     this.#pending += 1
     try {
@@ -54,7 +54,7 @@ export class Ledger {
     } finally {
       this.#pending -= 1
       // What the machine withheld from this process is not the engine's.
-      const tookMs = performance.now() - startedAt - (blocked.totalMs - blockedBefore)
+      const tookMs = performance.now() - startedAt - (blockedMs() - blockedBefore)
       if (tookMs > deadlineMs * 1.2 + 25) this.#late.push(`${Math.round(tookMs)} ms of ${deadlineMs} ms`)
     }
   }
@@ -78,7 +78,7 @@ export class Ledger {
   }
 }
 
-/** Milliseconds in which the event loop did not turn, because this process had no processor or was busy. */
+/** When the event loop turned last, and how long it has stood still, because this process had no processor or was busy. */
 const blocked = { totalMs: 0, lastTurn: performance.now() }
 const turnMs = 10
 setInterval(() => {
@@ -86,6 +86,11 @@ setInterval(() => {
   blocked.totalMs += Math.max(0, now - blocked.lastTurn - turnMs * 2)
   blocked.lastTurn = now
 }, turnMs).unref()
+
+/** Milliseconds in which the event loop has not turned so far, what has just ended included. */
+function blockedMs(): number {
+  return blocked.totalMs + Math.max(0, performance.now() - blocked.lastTurn - turnMs * 2)
+}
 
 /** Everything a log could show of an error: message, stack, properties, causes, related errors. */
 export function everythingIn(error: unknown, depth = 0): string {
