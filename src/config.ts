@@ -26,6 +26,8 @@ export interface Config<TSchema extends Record<string, unknown> = Record<string,
   readonly migrations?: 'verify' | 'apply' | 'ignore' | undefined
   /** The folder drizzle-kit writes to. Default `migrations` in the current directory. */
   readonly migrationsFolder?: string | undefined
+  /** The table Drizzle keeps applied migrations in, when `migrations` of drizzle.config.ts renames it. */
+  readonly migrationsLedger?: { readonly table?: string; readonly schema?: string } | undefined
   /** Receives every observation. Default: nobody. */
   readonly observe?: Observer | readonly Observer[] | undefined
   /** Shown in pg_stat_activity. Default `rivulet`. */

@@ -291,11 +291,11 @@ async function serverFor(url: string | undefined): Promise<{ readonly url: strin
 }
 
 async function migrate(config: Config, url: string, publish: Publish): Promise<void> {
-  const { migrations = 'ignore', migrationsFolder: folder = 'migrations' } = config
+  const { migrations = 'ignore', migrationsFolder: folder = 'migrations', migrationsLedger: ledger } = config
   if (migrations === 'ignore') return
   const { applyMigrations, checkMigrations } = await import('./migrate/apply.ts')
-  if (migrations === 'verify') return checkMigrations(url, { folder })
-  const { applied } = await applyMigrations(url, { folder })
+  if (migrations === 'verify') return checkMigrations(url, { folder, ledger })
+  const { applied } = await applyMigrations(url, { folder, ledger })
   for (const { name, durationMs } of applied) publish?.({ type: 'migration applied', name, durationMs })
 }
 
@@ -307,6 +307,7 @@ const configKeys = [
   'casing',
   'migrations',
   'migrationsFolder',
+  'migrationsLedger',
   'observe',
   'applicationName',
   'traceSessions',
