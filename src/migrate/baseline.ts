@@ -43,7 +43,7 @@ export async function baselineMigrations(target: Target, options: BaselineOption
       const adopted = chosen.filter(({ row }) => row === undefined)
       await connection.script('begin')
       try {
-        for (const { migration } of changed) await ledger.acceptChange(connection, migration)
+        for (const { migration, rows } of changed) await ledger.acceptChange(connection, migration, rows)
         for (const { migration } of adopted) await ledger.record(connection, migration, undefined)
         await connection.script('commit')
       } catch (error) {

@@ -7,7 +7,7 @@ import { assertLockHeld, withLock } from './lock.ts'
 import { type MigrationSource, waiting, type WaitOptions } from './apply.ts'
 import { type Target, withConnection } from './connect.ts'
 import { findMigration, type Migration, readMigrations, readSql } from './folder.ts'
-import { Ledger } from './ledger.ts'
+import { Ledger, type LedgerRow } from './ledger.ts'
 import { MigrationRefused } from './refusal.ts'
 import { runWork } from './run.ts'
 import { compare, contradiction, inState } from './standing.ts'
@@ -60,10 +60,10 @@ export async function revertMigrations(
       if (steps.map(({ migration }) => migration.name).join() !== names.join()) {
         throw new MigrationRefused('inconsistent', 'somebody else migrated in between: look at the plan again')
       }
-      for (const { migration, script } of steps) {
+      for (const { migration, rows, script } of steps) {
         await assertLockHeld(connection, ledger.lockKey)
         const file = `${migration.name}.down.sql`
-        const record = () => ledger.remove(connection, migration)
+        const record = () => ledger.remove(connection, migration, rows)
         const work = { file, key: `${migration.name}.down`, hash: migration.hash, script, record }
         const durationMs = await runWork(connection, work, { ...wait, ledger })
         wait.onProgress?.({ type: 'applied', file, name: migration.name, durationMs })
@@ -75,6 +75,8 @@ export async function revertMigrations(
 
 interface Step {
   readonly migration: Migration
+  /** Its rows in the ledger. */
+  readonly rows: readonly LedgerRow[]
   readonly script: Script
 }
 
@@ -101,7 +103,8 @@ async function stepsNow(
   const steps: Step[] = []
   for (const migration of chosen.toReversed()) {
     const source = await readSql(migration.downPath ?? '')
-    steps.push({ migration, script: await readScript(`${migration.name}.down.sql`, source) })
+    const rows = standing.migrations.find((one) => one.migration === migration)?.rows ?? []
+    steps.push({ migration, rows, script: await readScript(`${migration.name}.down.sql`, source) })
   }
   return steps
 }

@@ -3,11 +3,11 @@
  * did: `drizzle.__drizzle_migrations (id serial, hash text, created_at bigint)`, created_at being the journal's `when`.
  *
  * What Drizzle has no place for (name, time, duration, progress of a file without a transaction) is kept in a table
- * beside it, `__rivulet_migrations`. Not in more columns: progress exists before a ledger row does, Drizzle 1.0 takes a
+ * beside it, `__rivulet_migrations` (for a ledger of another name `__rivulet_` and that name). Not in more columns: progress exists before a ledger row does, Drizzle 1.0 takes a
  * column `name` for the sign of its own next format, and altering somebody's table needs more rights than reading it.
  */
 import type { Connection } from '../pool/connection.ts'
-import type { Migration } from './folder.ts'
+import { type Migration, sha256 } from './folder.ts'
 
 /** Where the ledger is; Drizzle's names unless the project's config says otherwise. */
 export interface LedgerName {
@@ -38,6 +38,8 @@ export interface Progress {
   readonly running: boolean
 }
 
+const drizzleTable = '__drizzle_migrations'
+
 export class Ledger {
   readonly schema: string
   readonly table: string
@@ -45,13 +47,15 @@ export class Ledger {
   readonly lockKey: string
   readonly #ledger: string
   readonly #details: string
+  readonly #detailsTable: string
 
   constructor(name: LedgerName = {}) {
     this.schema = name.schema ?? 'drizzle'
-    this.table = name.table ?? '__drizzle_migrations'
+    this.table = name.table ?? drizzleTable
     this.lockKey = `rivulet migrate ${this.schema}.${this.table}`
     this.#ledger = `${quoted(this.schema)}.${quoted(this.table)}`
-    this.#details = `${quoted(this.schema)}.${detailsTable}`
+    this.#detailsTable = detailsTable(this.table)
+    this.#details = `${quoted(this.schema)}.${quoted(this.#detailsTable)}`
   }
 
   /** The rows, oldest first; empty when there is no ledger yet. Changes nothing. */
@@ -113,23 +117,20 @@ export class Ledger {
     )
   }
 
-  /** Takes a migration out again, whichever of its hashes the row has. */
-  async remove(connection: Connection, migration: Migration): Promise<void> {
-    await connection.query(`delete from ${this.#ledger} where hash = any($1) or created_at = $2`, [
-      migration.sameHashes,
-      migration.when,
-    ])
+  /** Takes a migration out again: `rows` are those that belong to it, and to no other file of the same text. */
+  async remove(connection: Connection, migration: Migration, rows: readonly LedgerRow[]): Promise<void> {
+    await connection.query(`delete from ${this.#ledger} where id = any($1::int[])`, [rows.map(({ id }) => id)])
     await connection.query(`delete from ${this.#details} where name in ($1, $2)`, [
       migration.name,
       `${migration.name}.down`,
     ])
   }
 
-  /** Replaces the stored hash of an applied file by that of its present text. */
-  async acceptChange(connection: Connection, migration: Migration): Promise<void> {
-    await connection.query(`update ${this.#ledger} set hash = $1 where created_at = $2`, [
+  /** Replaces the stored hash of an applied file, whose rows are `rows`, by that of its present text. */
+  async acceptChange(connection: Connection, migration: Migration, rows: readonly LedgerRow[]): Promise<void> {
+    await connection.query(`update ${this.#ledger} set hash = $1 where id = any($2::int[])`, [
       migration.hash,
-      migration.when,
+      rows.map(({ id }) => id),
     ])
     await connection.query(`update ${this.#details} set hash = $1 where name = $2`, [migration.hash, migration.name])
   }
@@ -155,7 +156,7 @@ export class Ledger {
   owns(object: string): boolean {
     const schema = shown(this.schema)
     if (object === `schema ${schema}`) return true
-    return [this.table, detailsTable].some((table) => {
+    return [this.table, this.#detailsTable].some((table) => {
       const relation = `${schema}.${shown(table)}`
       return (
         object === `table ${relation}` ||
@@ -172,14 +173,19 @@ export class Ledger {
       `select exists (select from pg_catalog.pg_namespace where nspname = $1) as schema,
          exists (select from pg_catalog.pg_tables where schemaname = $1 and tablename = $2) as ledger,
          exists (select from pg_catalog.pg_tables where schemaname = $1 and tablename = $3) as details`,
-      [this.schema, this.table, detailsTable],
+      [this.schema, this.table, this.#detailsTable],
     )) as unknown as { schema: boolean; ledger: boolean; details: boolean }[]
     return row ?? { schema: false, ledger: false, details: false }
   }
 }
 
-/** The table beside the ledger. */
-const detailsTable = '__rivulet_migrations'
+/** The table beside the ledger: one for each, because one schema may hold the ledgers of several projects. */
+function detailsTable(ledger: string): string {
+  if (ledger === drizzleTable) return '__rivulet_migrations'
+  const name = `__rivulet_${ledger}`
+  // PostgreSQL cuts longer names off, and two of them might then be one.
+  return Buffer.byteLength(name) <= 63 ? name : `__rivulet_${sha256(ledger).slice(0, 32)}`
+}
 
 /** `name` as PostgreSQL's quote_ident() writes it, keywords apart. */
 function shown(name: string): string {

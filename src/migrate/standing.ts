@@ -17,6 +17,8 @@ interface MigrationStanding {
   readonly migration: Migration
   readonly state: MigrationState
   readonly row: LedgerRow | undefined
+  /** All its rows: racing migrators of old may have entered a file twice. */
+  readonly rows: readonly LedgerRow[]
 }
 
 /** The whole picture. */
@@ -28,29 +30,38 @@ export interface Standing {
   readonly databaseIsNewer: boolean
 }
 
-/** Compares. Rows are matched by time and hash, then by hash alone, then by time alone (then the text was changed). */
+/**
+ * Compares. Rows are matched by time and hash, then by hash alone, then by time alone (then the text was changed). Each
+ * row belongs to one file: several files may hold the same text, or carry the same time.
+ */
 export function compare(migrations: readonly Migration[], rows: readonly LedgerRow[]): Standing {
   const left = new Set(rows)
-  const found = new Map<Migration, LedgerRow>()
+  const found = new Map<Migration, LedgerRow[]>()
   const match = (same: (migration: Migration, row: LedgerRow) => boolean) => {
     for (const migration of migrations) {
       if (found.has(migration)) continue
-      // Racing migrators of old may have entered a file twice: every row that says the same belongs to it.
-      const matching = [...left].filter((row) => same(migration, row))
-      for (const row of matching) left.delete(row)
-      if (matching[0]) found.set(migration, matching[0])
+      const first = [...left].find((row) => same(migration, row))
+      if (!first) continue
+      const twins = [...left].filter((row) => row.when === first.when && row.hash === first.hash)
+      for (const row of twins) left.delete(row)
+      found.set(migration, twins)
     }
   }
   match((migration, row) => row.when === migration.when && migration.sameHashes.includes(row.hash))
   match((migration, row) => migration.sameHashes.includes(row.hash))
   match((migration, row) => row.when === migration.when)
+  for (const row of left) {
+    const owner = [...found].find(([migration]) => migration.sameHashes.includes(row.hash))
+    if (owner && left.delete(row)) owner[1].push(row)
+  }
   const lastApplied = migrations.findLastIndex((migration) => found.has(migration))
   const newestFile = Math.max(-Infinity, ...migrations.map((migration) => migration.when))
   return {
     migrations: migrations.map((migration, index) => {
-      const row = found.get(migration)
-      if (!row) return { migration, row, state: index < lastApplied ? 'out of order' : 'pending' }
-      return { migration, row, state: migration.sameHashes.includes(row.hash) ? 'applied' : 'changed' }
+      const rows = found.get(migration) ?? []
+      const row = rows[0]
+      if (!row) return { migration, row, rows, state: index < lastApplied ? 'out of order' : 'pending' }
+      return { migration, row, rows, state: migration.sameHashes.includes(row.hash) ? 'applied' : 'changed' }
     }),
     missing: [...left],
     databaseIsNewer: [...left].some((row) => (row.when ?? -Infinity) > newestFile),

@@ -73,6 +73,21 @@ describe('the ledger', () => {
     expect((await migrationStatus(database.url, source)).state).toBe('up to date')
   })
 
+  test('of one project does not meddle with that of another in the same schema', async () => {
+    await using database = await openEmptyDatabase()
+    await using one = await makeFolder({
+      '0000_init': '-- rivulet:no-transaction\ncreate table a (id int); select 1/0',
+    })
+    await using two = await makeFolder({ '0000_init': '-- rivulet:no-transaction\ncreate table b (id int)' })
+    const ledger = (table: string) => ({ ledger: { schema: 'ledgers', table } })
+    await thrownBy(applyMigrations(database.url, { ...one, ...ledger('one') }))
+    expect((await applyMigrations(database.url, { ...two, ...ledger('two') })).applied).toHaveLength(1)
+    await applyMigrations(database.url, { ...two, ...ledger('x'.repeat(63)) }).catch(() => undefined)
+    expect(
+      await rowsOf(database.url, "select tablename from pg_tables where tablename ~ '__rivulet' order by 1"),
+    ).toEqual([[expect.stringMatching(/^__rivulet_[0-9a-f]{32}$/)], ['__rivulet_one'], ['__rivulet_two']])
+  })
+
   test('is not needed to look: status, plan and check change nothing', async () => {
     await using database = await openEmptyDatabase()
     await using project = await makeFolder(three)

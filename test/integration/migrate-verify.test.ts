@@ -1,5 +1,6 @@
 /** verifyDatabase, revertMigrations, baselineMigrations, emptyDatabase. */
-import { readdir } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { Cancelled, ConfigInvalid, UsageError } from '../../src/errors.ts'
 import {
@@ -11,7 +12,7 @@ import {
   revertMigrations,
   verifyDatabase,
 } from '../../src/migrate/index.ts'
-import { ledgerRows, makeFolder, openEmptyDatabase, rowsOf } from '../support/migrations.ts'
+import { ledgerRows, makeFolder, openEmptyDatabase, rowsOf, writeJournal } from '../support/migrations.ts'
 
 const files = {
   '0000_init': `create table t (id int generated always as identity primary key, a int default 1, check (a > 0));
@@ -155,6 +156,17 @@ describe('revertMigrations', () => {
     expect(await readdir(project.folder)).toEqual(before)
   })
 
+  test('takes back one migration alone, although another has the same text', async () => {
+    await using database = await openEmptyDatabase()
+    const touch = 'insert into t (a) values (1)'
+    await using project = await makeFolder({ '0000_t': 'create table t (a int)', '0001_a': touch, '0002_b': touch })
+    await project.write({ '0002_b.down': 'select 1' })
+    await applyMigrations(database.url, project)
+    await revertMigrations(database.url, ['0002_b'], project)
+    const { migrations } = await migrationStatus(database.url, project)
+    expect(migrations.map(({ state }) => state)).toEqual(['applied', 'applied', 'pending'])
+  })
+
   test('names the steps that lose data', async () => {
     await using database = await openEmptyDatabase()
     await using project = await makeFolder({ ...files, ...down })
@@ -206,6 +218,17 @@ describe('baselineMigrations', () => {
     })
     expect(await applyMigrations(database.url, project)).toEqual({ applied: [], ahead: [] })
     expect((await verifyDatabase(database.url, project)).differences).toEqual([])
+  })
+
+  test('takes over the text of one file alone, although another has the same time', async () => {
+    await using database = await openEmptyDatabase()
+    await using project = await makeFolder(files)
+    const entries = Object.keys(files).map((tag) => ({ tag, when: 1 }))
+    await writeJournal(project.folder, entries)
+    await applyMigrations(database.url, project)
+    await writeFile(join(project.folder, '0001_more.sql'), '-- changed')
+    await baselineMigrations(database.url, { ...project, to: '1', acceptChanged: true })
+    expect((await migrationStatus(database.url, project)).state).toBe('up to date')
   })
 
   test('takes over a changed text only when told', async () => {

@@ -55,6 +55,18 @@ describe('compare', () => {
     expect(contradiction(standing)).toBeUndefined()
   })
 
+  test('files of one text, or of one time, have a row each', () => {
+    const twins = [file('a', 1, 'same'), file('b', 2, 'same')]
+    const rows = [row('same', 1, 1), row('same', 2, 2)]
+    expect(compare(twins, rows).migrations.map(({ rows }) => rows.map(({ id }) => id))).toEqual([[1], [2]])
+    expect(states(twins, [row('same', 7)])).toEqual(['applied', 'pending'])
+    const together = [file('a', 1), file('b', 1)]
+    expect(compare(together, [row('b', 1, 1), row('old a', 1, 2)]).migrations).toMatchObject([
+      { state: 'changed', rows: [{ id: 2 }] },
+      { state: 'applied', rows: [{ id: 1 }] },
+    ])
+  })
+
   test('a row without a file is missing, and newer when it is newer than every file', () => {
     expect(compare(files, [row('x', 2.5)])).toMatchObject({ missing: [{ hash: 'x' }], databaseIsNewer: false })
     expect(compare(files, [row('x', 9)])).toMatchObject({ missing: [{ hash: 'x' }], databaseIsNewer: true })
