@@ -1,6 +1,8 @@
 /**
  * Ctrl-C and SIGTERM, for a process that ends by having nothing more to do. The first asks it to stop, the second to
  * stop at once; after that the signals have their usual effect again, so a third one kills.
+ * A terminal that is closed asks too, but never hurries: SIGHUP comes from the shell and again from the system.
+ * Nobody may be left to read what is printed then, nor when the other end of a pipe ended: that does no harm.
  * npm passes SIGTERM on to a shell, which dies of it and tells nobody: when that shell is gone, we were meant.
  */
 import { environment } from '../config.ts'
@@ -16,7 +18,7 @@ export interface Shutdown {
   release(): void
 }
 
-/** Takes SIGINT and SIGTERM over. */
+/** Takes SIGINT, SIGTERM and SIGHUP over, and the errors of standard output and standard error. */
 export function watchSignals(): Shutdown {
   const asked = new AbortController()
   const forced = new AbortController()
@@ -29,9 +31,13 @@ export function watchSignals(): Shutdown {
   const stopWatching = watchNpm(ask)
   const release = () => {
     for (const name of names) process.off(name, onSignal)
+    process.off('SIGHUP', ask)
     stopWatching()
   }
   for (const name of names) process.on(name, onSignal)
+  process.on('SIGHUP', ask)
+  // EPIPE of a pipe, EIO of a terminal. For ever: what the last words meet is known after the process has gone on.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   return { asked: asked.signal, forced: forced.signal, release }
 }
 

@@ -2,7 +2,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdtemp, readFile, realpath, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
@@ -83,6 +83,20 @@ function processesLeft(): string[] {
   return list.split('\n').filter((line) => line.includes(directory))
 }
 
+async function listeningPort(server: Server): Promise<number> {
+  await once(server, 'listening')
+  return (server.address() as AddressInfo).port
+}
+
+/** A port that nobody listens on, for a service whose output cannot be read. */
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1')
+  const port = await listeningPort(probe)
+  probe.close()
+  await once(probe, 'close')
+  return port
+}
+
 function order(url: string): Promise<Response> {
   const body = JSON.stringify({ customerId: 1, items: [{ productId: 1, quantity: 1 }] })
   return fetch(`${url}/orders`, { method: 'POST', body, headers: { 'content-type': 'application/json' } })
@@ -126,10 +140,41 @@ test('a signal while it starts ends it, and leaves nothing running', async () =>
   expect(processesLeft()).toEqual([])
 })
 
+test('a terminal that is closed drains it like SIGTERM, and its second SIGHUP does not hurry it', async () => {
+  await using database = await openTestDatabase()
+  const service = start({ DATABASE_URL: database.url })
+  const url = await service.ready
+  await using lock = await lockProducts(database.url)
+  const underWay = order(url)
+  await lock.waitedFor()
+  service.process.kill('SIGHUP')
+  await expect.poll(service.output).toContain('Stopping')
+  service.process.kill('SIGHUP')
+  await expect.poll(() => fetch(`${url}/healthz`).catch(() => 'refused')).toBe('refused')
+  await lock.release()
+  expect((await underWay).status).toBe(201)
+  expect(await service.ended).toBe(0)
+})
+
+test.each(['SIGINT', 'SIGHUP'] as const)(
+  'output that nobody reads any more does not end it, and %s leaves nothing running',
+  async (signal) => {
+    const port = await freePort()
+    const service = start({ PORT: String(port) })
+    service.process.stdout?.destroy()
+    service.process.stderr?.destroy()
+    const health = () => fetch(`http://127.0.0.1:${port}/healthz`).then(({ status }) => status, String)
+    await expect.poll(health, { timeout: 30_000 }).toBe(200)
+    service.process.kill(signal)
+    expect(await service.ended).toBe(0)
+    expect(processesLeft()).toEqual([])
+    await expect(service.ready).rejects.toThrow('it did not start')
+  },
+)
+
 test('a taken port is an error that says what to do; the database is stopped and the exit code is 1', async () => {
   const other = createServer().listen(0, '127.0.0.1')
-  await once(other, 'listening')
-  const { port } = other.address() as { port: number }
+  const port = await listeningPort(other)
   const service = start({ PORT: String(port) })
   expect(await service.ended).toBe(1)
   expect(service.errors()).toBe(
