@@ -137,6 +137,7 @@ export function listenPort(fallback: number): number {
  * directory of a Unix socket. @throws ConfigInvalid that names the fault and never the password.
  */
 export function parseDatabaseUrl(text: string, applicationName = 'rivulet'): ServerAddress {
+  if (text.includes('%00')) throw new ConfigInvalid('the database URL holds a NUL character (%00)')
   const shape = 'expected postgres://user:password@host:port/database'
   if (!/^postgres(?:ql)?:\/\//.test(text))
     throw new ConfigInvalid(`the database URL is not one of PostgreSQL: ${shape}`)
@@ -157,7 +158,7 @@ export function parseDatabaseUrl(text: string, applicationName = 'rivulet'): Ser
   const rootFile = parameter('sslrootcert')
   const options = parameter('options')
   return {
-    host: decoded(host),
+    host: parameter('host') ?? decoded(host),
     port: portNumber(parameter('port') ?? url.port),
     user,
     password: decoded(url.password),

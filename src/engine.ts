@@ -123,16 +123,16 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
   }
 
   session<T>(task: Task<Session<TSchema>, T>, options: TaskOptions = {}): Promise<Awaited<T>> {
-    checkTask(task, 'session')
     return this.#run(task, options)
   }
 
-  transaction<T>(unitOfWork: Task<Session<TSchema>, T>, options: TransactionOptions = {}): Promise<Awaited<T>> {
+  async transaction<T>(unitOfWork: Task<Session<TSchema>, T>, options: TransactionOptions = {}): Promise<Awaited<T>> {
     checkTask(unitOfWork, 'transaction')
+    checkOptions('transaction', options, transactionKeys)
     // The call's own scope bounds the transaction as well: it must not be bounded twice.
-    const { signal: _signal, timeoutMs: _timeoutMs, ...rest } = options
+    const { signal, timeoutMs, ...rest } = options
     const task = (session: Session<TSchema>) => session.transaction(unitOfWork as never, rest) as Promise<Awaited<T>>
-    return this.#run(task, options, true)
+    return this.#run(task, { signal, timeoutMs, label: options.label }, true)
   }
 
   gather<const TResults extends Results>(tasks: GatherTasks<TSchema, TResults>, options: GatherOptions = {}) {
@@ -149,10 +149,12 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
     options: MapOptions = {},
   ): AsyncGenerator<Awaited<T>, void, undefined> {
     this.#admit()
+    checkOptions('map', options, mapKeys)
     return this.#trackResults(map(this.#core.runtime, items, task, options, this.#identity))
   }
 
   as(identity: Identity): Engine<TSchema> {
+    if (typeof identity !== 'object' || identity === null) throw new UsageError('as takes { role, settings }')
     return new OpenEngine(this.#core, {
       role: identity.role ?? this.#identity?.role,
       settings: { ...this.#identity?.settings, ...identity.settings },
@@ -174,6 +176,7 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
 
   async #gather(tasks: unknown, options: GatherOptions, settle: boolean): Promise<unknown> {
     this.#admit()
+    checkOptions('gather', options, gatherKeys)
     const collection = tasks as TaskCollection<Session<TSchema>>
     const mode = { settle, identity: this.#identity }
     this.#core.running += 1
@@ -182,6 +185,8 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
 
   /** Runs one task within its scope, which is closed afterwards. */
   async #run<T>(task: Task<Session<TSchema>, T>, options: TaskOptions, opensTransaction = false): Promise<Awaited<T>> {
+    checkTask(task, 'session')
+    checkOptions('session', options, taskKeys)
     this.#admit()
     const core = this.#core
     const scope = openScope(core.runtime, options)
@@ -319,21 +324,54 @@ function checkConfig(config: Config): void {
     throw new ConfigInvalid('openEngine takes a config: { schema, url?, … }')
   refuseUnknown('config', config, configKeys)
   const { schema } = config as { schema?: unknown }
-  if (
-    typeof schema !== 'object' ||
-    schema === null ||
-    !Object.values(schema).some((entry) => is(entry, Table) || is(entry, View))
-  ) {
+  if (!isRecord(schema) || !Object.values(schema).some((entry) => is(entry, Table) || is(entry, View))) {
     throw new ConfigInvalid(
       "config.schema has no tables: pass your Drizzle schema, as in import * as schema from './schema'",
     )
   }
-  if (config.pooler !== undefined && config.pooler !== 'none' && config.pooler !== 'transaction') {
-    throw new ConfigInvalid("config.pooler must be 'none' or 'transaction'")
+  const { url, pool, observe, idleSessionMs, applicationName } = config as unknown as Readonly<Record<string, unknown>>
+  must('url', url === undefined || typeof url === 'string', 'a string; of a URL object, its href')
+  must('pool', pool === undefined || isRecord(pool), 'an object, such as { max: 10 }')
+  must(
+    'observe',
+    [observe ?? []].flat().every((sink) => typeof sink === 'function'),
+    'a function, or an array of them',
+  )
+  must('applicationName', applicationName === undefined || isName(applicationName), 'a text without NUL')
+  must('idleSessionMs', idleSessionMs === undefined || Number(idleSessionMs) >= 0, 'milliseconds of at least 0')
+  mustBeOneOf('pooler', config.pooler, ['none', 'transaction'])
+  mustBeOneOf('casing', config.casing, ['snake_case', 'camelCase'])
+  mustBeOneOf('migrations', config.migrations, ['verify', 'apply', 'ignore'])
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isName(value: unknown): boolean {
+  return typeof value === 'string' && !value.includes('\0')
+}
+
+function must(name: string, holds: boolean, what: string): void {
+  if (!holds) throw new ConfigInvalid(`config.${name} must be ${what}`)
+}
+
+function mustBeOneOf(name: string, value: string | undefined, allowed: readonly string[]): void {
+  must(name, value === undefined || allowed.includes(value), allowed.map((each) => `'${each}'`).join(' or '))
+}
+
+const taskKeys = ['signal', 'timeoutMs', 'label']
+const transactionKeys = [...taskKeys, 'isolation', 'readOnly', 'deferrable', 'retries']
+const gatherKeys = [...taskKeys, 'concurrency', 'snapshot', 'onTimings']
+const mapKeys = [...taskKeys, 'concurrency', 'ordered']
+
+/** A misspelt option must not be ignored: `readonly` would write. */
+function checkOptions(call: string, options: object, known: readonly string[]): void {
+  for (const key in options) {
+    if (!known.includes(key)) throw new UsageError(`${call} has no option ${key}; it takes ${known.join(', ')}`)
   }
-  if (!['verify', 'apply', 'ignore', undefined].includes(config.migrations)) {
-    throw new ConfigInvalid("config.migrations must be 'verify', 'apply' or 'ignore'")
-  }
+  const { signal } = options as TaskOptions
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw new UsageError('signal must be an AbortSignal')
 }
 
 function checkTask(task: unknown, name: string): void {

@@ -18,7 +18,7 @@ export abstract class RivuletError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)
     this.name = new.target.name
-    Object.defineProperty(this, 'related', { enumerable: false, writable: true })
+    Object.defineProperty(this, 'related', { enumerable: false, writable: true, configurable: true })
   }
 }
 

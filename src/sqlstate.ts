@@ -1,9 +1,9 @@
 /**
  * SQLSTATE -> error class, one table, and the rule that keeps values out of errors.
  *
- * The server repeats values in its messages: the key in a unique violation's detail, the text that is no number in an
- * invalid-input message. So `detail`, `where` and `internal_query` are never kept, quoted text in messages of class 22
- * is blanked, and messages of class 23 are written anew from the names in the error.
+ * The server repeats values in its messages: the key in a unique violation's detail, the text that is no number, the
+ * parameter that names no table. So `detail`, `where` and `internal_query` are never kept, messages of class 23 are
+ * written anew from the names in the error, and what others quote is blanked unless it stands in the statement itself.
  * Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 import {
@@ -35,6 +35,8 @@ export interface ServerError {
   readonly column_name?: string
   readonly constraint_name?: string
   readonly routine?: string
+  /** The text of the statement, hung on by postgres.js; none while connecting. */
+  readonly query?: string
 }
 
 type Constructor = new (message: string, options: ErrorOptions & DatabaseErrorInfo) => RivuletError
@@ -104,7 +106,8 @@ function endsConnection({ code, severity }: ServerError): boolean {
 
 function withoutValues(error: ServerError): Error {
   const message = safeMessage(error)
-  const { code, severity, hint, schema_name, table_name, column_name, constraint_name, routine } = error
+  const { code, severity, schema_name, table_name, column_name, constraint_name, routine } = error
+  const hint = error.hint === undefined ? undefined : withoutQuoted(error, error.hint)
   const fields = { code, severity, hint, schema_name, table_name, column_name, constraint_name, routine }
   const kept = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
   const stripped = Object.assign(new Error(message), { name: 'PostgresError', ...kept })
@@ -114,14 +117,27 @@ function withoutValues(error: ServerError): Error {
 }
 
 function safeMessage(error: ServerError): string {
-  if (error.code.startsWith('22')) return error.message.replaceAll(/["„“«][^]*["“”»]/g, '"…"')
-  if (!error.code.startsWith('23')) return error.message
+  if (!error.code.startsWith('23')) return withoutQuoted(error, error.message)
   const where = [
     error.table_name && `table ${error.table_name}`,
     error.column_name && `column ${error.column_name}`,
     error.constraint_name && `constraint ${error.constraint_name}`,
   ].filter(Boolean)
   return `${violationText[error.code] ?? 'a constraint is violated'}${where.length > 0 ? ` (${where.join(', ')})` : ''}`
+}
+
+/** From the first quotation mark of any language to the last. */
+const quoted = /["„“«»][^]*["“”«»]/g
+
+/** A message in which nothing is quoted that does not stand in the statement's own text. */
+function withoutQuoted({ code, query }: ServerError, message: string): string {
+  if (code.startsWith('22')) return message.replaceAll(quoted, '"…"').replace(/: [^"]*\d[^"]*$/, ': …')
+  // Before there is a statement, what is quoted are the names of the database URL.
+  if (query === undefined) return message
+  const names = Array.from(message.matchAll(/"([^"]*)"/g), ([, name]) => name ?? '')
+  const others = message.replaceAll(/"[^"]*"/g, '')
+  const isKnown = names.every((name) => query.includes(name)) && !/["„“«»”]/.test(others)
+  return isKnown ? message : message.replaceAll(quoted, '"…"')
 }
 
 /** Unique and foreign key violations name their columns only in the detail: `Key (a, b)=(…) already exists.` */

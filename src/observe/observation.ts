@@ -86,15 +86,19 @@ export type Publish = ((observation: Observation) => void) | undefined
 export function createPublish(observers: readonly Observer[]): Publish {
   if (observers.length === 0) return undefined
   const broken = new Set<Observer>()
+  // A broken sink must not break a session, but must not go unseen either: one warning a sink.
+  const warn = (observe: Observer, error: unknown) => {
+    if (broken.has(observe)) return
+    broken.add(observe)
+    process.emitWarning(`an observer threw: ${error instanceof Error ? error.message : String(error)}`)
+  }
   return (observation) => {
     for (const observe of observers) {
       try {
-        observe(observation)
+        const answer: unknown = observe(observation)
+        if (answer instanceof Promise) answer.catch((error: unknown) => warn(observe, error))
       } catch (error) {
-        // A broken sink must not break a session, but must not go unseen either: one warning a sink.
-        if (broken.has(observe)) continue
-        broken.add(observe)
-        process.emitWarning(`an observer threw: ${error instanceof Error ? error.message : String(error)}`)
+        warn(observe, error)
       }
     }
   }

@@ -54,7 +54,24 @@ export function encodeParameter(value: unknown, position: number, wrap: Wrap): u
   if (value instanceof Date) return wrap({ value: checkedDate(value, position), type: oids.timestamptz })
   if (value instanceof Uint8Array) return wrap({ value: hexOf(value), type: oids.bytea })
   if (Array.isArray(value)) return arrayLiteral(value, position)
+  if (!isJsonObject(value)) throw notAValue(value, position)
   return checkedText(jsonText(value, position), position)
+}
+
+/** Plain objects, and those that say themselves how they are written as JSON. */
+function isJsonObject(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return (
+    prototype === Object.prototype || prototype === null || typeof (value as { toJSON?: unknown }).toJSON === 'function'
+  )
+}
+
+function notAValue(value: object, position: number): UsageError {
+  const hint =
+    'then' in value
+      ? 'await it first'
+      : 'pass a string, number, bigint, boolean, Date, Uint8Array, array or plain object'
+  return new UsageError(`parameter $${position} is a ${value.constructor?.name ?? 'object of a class'}: ${hint}`)
 }
 
 /** Text as PostgreSQL stores it. @throws InvalidInput for NUL and for lone surrogates, which UTF-8 cannot carry. */
@@ -116,7 +133,15 @@ export function installCodecs(options: {
 
 const number: Parser = Number
 const boolean: Parser = (text) => text === 't'
-const bytes: Parser = (text) => Buffer.from(text.slice(2), 'hex')
+/** In either format of bytea_output. https://www.postgresql.org/docs/current/datatype-binary.html */
+const bytes: Parser = (text) => (text.startsWith('\\x') ? Buffer.from(text.slice(2), 'hex') : escapedBytes(text))
+const escapedBytes = (text: string): Buffer =>
+  Buffer.from(
+    text.replaceAll(/\\(\\|[0-7]{3})/g, (_, code: string) =>
+      code === '\\' ? code : String.fromCharCode(Number.parseInt(code, 8)),
+    ),
+    'latin1',
+  )
 const arrayOf =
   (element: Parser): Parser =>
   (text) =>
@@ -156,8 +181,25 @@ export const plainParsers: Readonly<Record<number, Parser>> = {
   [oids.timestamptz]: instant,
 }
 
-/** A Date for what a Date can hold; infinity and years out of range stay text. */
+const instantForm =
+  /^(\d{4,6})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?([+-])(\d\d)(?::(\d\d))?(?::(\d\d))?( BC)?$/
+
+/** A Date for what a Date can hold; infinity and years out of range stay text. Offsets may have seconds. */
 function instant(text: string): unknown {
-  const date = new Date(text.replace(' ', 'T').replace(/([+-]\d\d)$/, '$1:00'))
+  const parts = instantForm.exec(text)
+  if (!parts) return text
+  const [year, month, day, hours, minutes, seconds] = parts.slice(1, 7).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ]
+  const date = new Date(0)
+  date.setUTCFullYear(parts[12] === undefined ? year : 1 - year, month - 1, day)
+  const offset = (Number(parts[9]) * 60 + Number(parts[10] ?? 0)) * 60 + Number(parts[11] ?? 0)
+  const milliseconds = Math.floor(Number((parts[7] ?? '').padEnd(6, '0')) / 1000)
+  date.setUTCHours(hours, minutes, seconds - (parts[8] === '+' ? offset : -offset), milliseconds)
   return Number.isNaN(date.getTime()) ? text : date
 }

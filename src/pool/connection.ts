@@ -8,6 +8,7 @@
  * `begin`, `reserve` or `cancel` is used. Statements sent without waiting are pipelined, in order.
  */
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import postgres from 'postgres'
 import { describeAddress, type ServerAddress } from '../config.ts'
 import { ConfigInvalid, ConnectionLost, RivuletError, UsageError } from '../errors.ts'
@@ -55,6 +56,8 @@ export class Connection {
   lost: ConnectionLost | undefined
   /** Statements sent whose answer is not complete. */
   inFlight = 0
+  /** The server's own statement_timeout in milliseconds; 0 is none. A deadline never loosens it. */
+  readonly serverTimeoutMs: number
   /** The statement_timeout in force for the session in milliseconds; 0 is the server's default. */
   statementTimeoutMs = 0
   /** Called once, when the socket has closed for whatever reason. */
@@ -70,7 +73,8 @@ export class Connection {
   #closing: Promise<void> | undefined
   readonly #closed: Promise<void>
 
-  constructor(client: Client, socket: Socket, address: ServerAddress, backend: Backend) {
+  constructor(client: Client, socket: Socket, address: ServerAddress, backend: Backend, serverTimeoutMs: number) {
+    this.serverTimeoutMs = serverTimeoutMs
     this.#client = client
     this.#socket = socket
     this.#address = address
@@ -185,7 +189,11 @@ export class Connection {
 
   readonly #answered = (result: Result): Result => {
     this.#countDown()
-    return result
+    if (Array.isArray(result)) return result
+    // A COPY that was not recognised by its text: postgres.js answers with a stream that occupies the connection.
+    ;(result as unknown as Duplex).on('error', () => undefined)
+    this.destroy()
+    throw new UsageError('COPY from stdin or to stdout is not for sessions: use insertMany, stream, or psql')
   }
 
   readonly #failed = (error: unknown): never => {
@@ -241,11 +249,11 @@ export async function openConnection({ address, connectTimeoutMs, signal }: Conn
     signal?.throwIfAborted()
     socket = await openSocket(address, abort.signal)
     const client = createClient(address, socket)
-    // The empty statement completes the handshake; postgres.js then knows the backend's pid and cancel key.
-    const first = client.unsafe('')
-    await Promise.race([first, brokenOff(socket, abort.signal)])
+    // The first statement completes the handshake; postgres.js then knows the backend's pid and cancel key.
+    const first = client.unsafe(askTimeout)
+    const [row] = (await Promise.race([first, brokenOff(socket, abort.signal)])) as unknown as [{ ms: number }]
     const backend = (first as unknown as { state: Backend }).state
-    return new Connection(client, socket, address, { pid: backend.pid, secret: backend.secret })
+    return new Connection(client, socket, address, { pid: backend.pid, secret: backend.secret }, row.ms)
   } catch (error) {
     socket?.destroy()
     if (abort.signal.aborted) throw abort.signal.reason
@@ -257,6 +265,9 @@ export async function openConnection({ address, connectTimeoutMs, signal }: Conn
     signal?.removeEventListener('abort', onAbort)
   }
 }
+
+/** The limit that server, database or role put on a statement, in milliseconds; 0 is none. */
+const askTimeout = `select extract(epoch from current_setting('statement_timeout')::interval)::float8 * 1000 as ms`
 
 /** Rejects when the socket closes or connecting is given up: postgres.js may then leave its statement unanswered. */
 function brokenOff(socket: Socket, signal: AbortSignal): Promise<never> {
@@ -285,7 +296,8 @@ function createClient(address: ServerAddress, socket: Socket): Client {
     fetch_types: false,
     prepare: true,
     backoff: () => 0,
-    connection: { ...address.startup },
+    // Dates are read in ISO style whatever the role or the database prefers; the order of input stays theirs.
+    connection: { ...address.startup, DateStyle: 'ISO' },
     onnotice: () => undefined,
     socket: () => {
       // postgres.js asks again when it would reconnect: this connection is over instead.

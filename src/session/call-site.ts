@@ -1,7 +1,10 @@
 /** Where a caller of Rivulet stands: for reports that must point into the caller's code, not ours. */
 import { fileURLToPath } from 'node:url'
 
-const ownFolders = [new URL('..', import.meta.url).href, fileURLToPath(new URL('..', import.meta.url))]
+const folder = new URL('..', import.meta.url)
+// Of a build, source maps name the sources.
+const folders = folder.pathname.endsWith('/dist/src/') ? [folder, new URL('../../src/', folder)] : [folder]
+const ownFolders = folders.flatMap((url) => [url.href, fileURLToPath(url)])
 
 /** The first frame of a stack trace that is neither ours nor Node's. */
 export function callSite(stack: string | undefined): string {

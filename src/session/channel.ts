@@ -15,11 +15,7 @@ import type { CancelReason, Scope } from '../task/scope.ts'
 import { callSite } from './call-site.ts'
 import { changesSession, statementTraits } from './session-state.ts'
 import { StatementTimeout as ServerTimeout } from './statement-timeout.ts'
-
-/** Milliseconds granted to the server to stop a statement, or to answer a COMMIT, before the socket is destroyed. */
-const graceMs = { least: 50, most: 500, ofTimeout: 0.15 }
-/** Milliseconds after which the server is asked again to stop a statement. */
-const askAgainMs = 20
+import { stopOnServer } from './stop-on-server.ts'
 
 /** A statement of ours that waits for the next one of the task; with parameters, a single statement. */
 export interface Deferred {
@@ -73,6 +69,8 @@ export class Channel {
   readonly #trace: { readonly stack?: string } | undefined
   readonly #deferred: Deferred[] = []
   readonly #settled: (() => void)[] = []
+  /** What the task was given and has not settled. */
+  readonly #handed = new Set<Promise<unknown>>()
   readonly #timeout: ServerTimeout
   /** The tasks that run here, one inside the other, with the scopes that bound them. */
   readonly #races = new Set<Race>()
@@ -110,13 +108,14 @@ export class Channel {
     return { sent, drop: () => void (sent() || this.#deferred.splice(this.#deferred.indexOf(entry))) }
   }
 
-  /** Sends one statement of the task. `scope` is the innermost that bounds it. */
-  send(
+  /** Sends one statement of the task and answers what `read` makes of its rows. `scope` is the innermost that bounds it. */
+  send<T = Result>(
     text: string,
     parameters: readonly unknown[],
     options: StatementOptions,
     scope: Scope | undefined,
-  ): Promise<Result> {
+    read?: (rows: Result) => T,
+  ): Promise<T> {
     const refusal = this.#refusal(text)
     if (refusal) return Promise.reject(refusal)
     const prelude = this.#sendDeferred(scope)
@@ -126,7 +125,7 @@ export class Channel {
       parameters,
       prepare === (options.prepare ?? false) ? options : { ...options, prepare },
     )
-    return this.#track(text, prelude ? after(prelude, answer) : answer)
+    return this.#track(text, prelude ? after(prelude, answer) : answer, read)
   }
 
   /** Sends what is deferred without waiting for the task's first statement. */
@@ -191,8 +190,10 @@ export class Channel {
     if (!this.#doomed) {
       this.#doomed = error
       this.retire = retire
-      if (this.connection.inFlight > 0) this.#cancelling = this.#stopOnServer(scope?.deadline?.timeoutMs ?? Infinity)
+      if (this.connection.inFlight > 0)
+        this.#cancelling = stopOnServer(this.connection, scope?.deadline?.timeoutMs ?? Infinity)
     }
+    this.disown()
     // While COMMIT is under way its answer is the truth, even if it comes late.
     if (this.phase === 'commit') return
     for (const race of this.#races) if (!scope || race.scope?.isWithin(scope)) race.abandon(error)
@@ -254,28 +255,52 @@ export class Channel {
   #refusal(text: string): RivuletError | undefined {
     const { doomed } = this
     if (doomed) return doomed
-    if (statementTraits(text).controlsTransaction) {
+    const { controlsTransaction, clientCopy } = statementTraits(text)
+    if (controlsTransaction) {
       return new UsageError('BEGIN, COMMIT, ROLLBACK and SAVEPOINT belong to session.transaction(unitOfWork): use that')
+    }
+    if (clientCopy) {
+      return new UsageError('COPY from stdin or to stdout is not for sessions: use insertMany, stream, or psql')
     }
     return undefined
   }
 
-  #track(text: string | undefined, answer: Promise<Result>): Promise<Result> {
+  #track<T = Result>(text: string | undefined, answer: Promise<Result>, read?: (rows: Result) => T): Promise<T> {
     const startedAt = this.#begin(text !== undefined)
-    return answer.then(
+    const handed: Promise<T> = answer.then(
       (result) => {
         this.#end()
+        this.#handed.delete(handed)
         if (text !== undefined) this.#answered(text, result.command, startedAt)
         // Stopped too late: it ran, but the task it ran for has been given up.
         if (this.#doomed) throw this.#doomed
-        return result
+        return read ? read(result) : (result as T)
       },
       (error: unknown) => {
         this.#end()
+        this.#handed.delete(handed)
         if (text !== undefined) this.#refused(text, startedAt, error)
         throw this.#failed(error)
       },
     )
+    this.hand(handed)
+    return handed
+  }
+
+  /** Remembers a promise that the task was given and that has not settled. */
+  hand(promise: Promise<unknown>): void {
+    this.#handed.add(promise)
+  }
+
+  /** The promise has settled. */
+  settled(promise: Promise<unknown>): void {
+    this.#handed.delete(promise)
+  }
+
+  /** The task is gone, and why has been reported: what it did not wait for must not come up as unhandled rejections. */
+  disown(): void {
+    for (const promise of this.#handed) promise.catch(() => undefined)
+    this.#handed.clear()
   }
 
   #answered(text: string, command: string, startedAt: number): void {
@@ -353,41 +378,6 @@ export class Channel {
     sent.catch((error: unknown) => (this.firstError ??= error))
     return sent
   }
-
-  async #stopOnServer(timeoutMs: number): Promise<void> {
-    const { connection } = this
-    const abort = new AbortController()
-    const patience = Math.min(graceMs.most, Math.max(graceMs.least, timeoutMs * graceMs.ofTimeout))
-    const timer = setTimeout(() => {
-      abort.abort()
-      // The server did not stop it, or cannot be reached: the socket is all that is left to close.
-      connection.destroy()
-    }, patience)
-    const over = Promise.race([connection.quiet(), connection.closed]).then(() => true as const)
-    let request: Promise<void> = Promise.resolve()
-    try {
-      // A request that overtakes its statement stops nothing: asked again until the server has nothing left to do.
-      for (let stopped = false; !stopped; stopped = await settledWithin(over, askAgainMs)) {
-        request = connection.cancel(abort.signal)
-        await Promise.race([request, connection.closed])
-      }
-    } catch {
-      connection.destroy()
-    } finally {
-      // Over only when the request is: it may outlive its connection, but no longer than the timer allows.
-      await request.catch(() => undefined)
-      clearTimeout(timer)
-    }
-  }
-}
-
-/** What `work` answers, or false when that takes longer. */
-async function settledWithin(work: Promise<true>, timeoutMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), timeoutMs)))
-  const settled = await Promise.race([work, late])
-  clearTimeout(timer)
-  return settled
 }
 
 /** The answer to a statement whose prelude must have worked; a failing prelude is why the statement failed. */

@@ -17,6 +17,11 @@ export async function commit(channel: Channel, options: { readonly askTransactio
   const { connection, firstError } = channel
   // Lost before COMMIT was sent: what was begun is undone, and nothing is unknown.
   if (connection.lost) throw new ConnectionLost('the connection was lost before COMMIT', { cause: connection.lost })
+  if (connection.inFlight === 0 && connection.transactionStatus === 'I') {
+    channel.ended()
+    channel.retire = 'session state changed'
+    throw new UsageError('the transaction was ended by a statement of its own: leave COMMIT and ROLLBACK to Rivulet')
+  }
   channel.phase = 'commit'
   // Asked for just before COMMIT, in its round trip: the answer usually arrives even if COMMIT's does not.
   let transactionId: string | undefined

@@ -41,7 +41,12 @@ export type Database<TSchema extends Schema = Schema> = PostgresJsDatabase<TSche
 
 /** What runs the statements: a session. */
 export interface StatementRunner {
-  run(text: string, parameters: readonly unknown[], options: StatementOptions): Promise<Result>
+  run<TResult = Result>(
+    text: string,
+    parameters: readonly unknown[],
+    options: StatementOptions,
+    read?: (rows: Result) => TResult,
+  ): Promise<TResult>
   transaction<T>(unitOfWork: (nested: StatementRunner) => Promise<T>, options?: DrizzleTransactionOptions): Promise<T>
 }
 
@@ -234,7 +239,7 @@ class SessionQuery<T extends PreparedQueryConfig> extends PgPreparedQuery<T> {
   on(runner: StatementRunner, values: Record<string, unknown> = {}): Promise<unknown> {
     const { sql: text, params } = this.query
     const parameters = this.#hasPlaceholders ? fillPlaceholders(params, values) : params
-    return runner.run(text, parameters, this.#options).then(this.#map)
+    return runner.run(text, parameters, this.#options, this.#map)
   }
 
   cursor(): CursorQuery<unknown> {

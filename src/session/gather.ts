@@ -79,10 +79,7 @@ function createEntries<TSession extends TaskSession>(
   tasks: TaskCollection<TSession>,
   label: string,
 ): Entry<TSession>[] {
-  if (typeof tasks !== 'object' || tasks === null) {
-    throw new UsageError('gather takes a record or an array of tasks: functions that take a session')
-  }
-  return Object.entries(tasks).map(([key, task]) => ({
+  return entriesOf(tasks).map(([key, task]) => ({
     key,
     spec: describe(task as GatherTask<TSession, unknown>, key),
     label: `${label}.${key}`,
@@ -92,6 +89,16 @@ function createEntries<TSession extends TaskSession>(
     error: undefined,
     ended: Promise.resolve(),
   }))
+}
+
+function entriesOf<TSession>(tasks: TaskCollection<TSession>): [string, unknown][] {
+  // Array.from, because a hole in an array is a missing task, not no task.
+  if (Array.isArray(tasks)) return Array.from(tasks, (task: unknown, index) => [String(index), task])
+  const prototype: unknown = typeof tasks === 'object' && tasks !== null ? Object.getPrototypeOf(tasks) : undefined
+  if ((prototype !== Object.prototype && prototype !== null) || Object.getOwnPropertySymbols(tasks).length > 0) {
+    throw new UsageError('gather takes a plain object or an array of tasks: functions that take a session')
+  }
+  return Object.entries(tasks)
 }
 
 const notRun = new Cancelled('the task was not started, because its gather ended before')
@@ -104,7 +111,7 @@ function throwFirst<TSession extends TaskSession>(
   const [first] = failed
   if (!first) return
   const { error } = first
-  if (typeof error === 'object' && error !== null && Object.isExtensible(error)) {
+  if (typeof error === 'object' && error !== null && takesProperties(error)) {
     const later = entries.filter(
       (entry) => entry !== first && entry.outcome !== 'fallback' && isOwnFailure(entry.error),
     )
@@ -113,6 +120,14 @@ function throwFirst<TSession extends TaskSession>(
     Object.defineProperty(error, 'related', { value: related, configurable: true, enumerable: false, writable: true })
   }
   throw error
+}
+
+function takesProperties(error: object): boolean {
+  const names = ['task', 'related']
+  return (
+    Object.isExtensible(error) &&
+    names.every((name) => Object.getOwnPropertyDescriptor(error, name)?.configurable ?? true)
+  )
 }
 
 function isOwnFailure(error: unknown): boolean {
@@ -128,5 +143,10 @@ function report<TSession extends TaskSession>(
   const tasks = entries.map(({ key, timing, outcome, error }): TaskTiming => ({ key, ...timing, outcome, error }))
   const overlap = tasks.reduce((sum, { runMs }) => sum + runMs, 0) / Math.max(durationMs, Number.EPSILON)
   runtime.publish?.({ type: 'gather finished', label, durationMs, overlap, tasks })
-  onTimings?.(tasks)
+  try {
+    onTimings?.(tasks)
+  } catch (error) {
+    // It only watches: what it throws must not take the place of the gather's result.
+    process.emitWarning(`onTimings threw: ${error instanceof Error ? error.message : String(error)}`)
+  }
 }

@@ -121,6 +121,7 @@ export async function runOn<TSession extends TaskSession, T>(
     const work = runtime.current.run({ channel, scope }, task, session)
     const result = await channel.race(work, scope)
     const open = session.end()
+    if (open || channel.running > 0) channel.disown()
     await finish(channel, !channel.inTransaction)
     if (open) throw stillOpen()
     await unit?.commit()

@@ -9,17 +9,19 @@
 
 const rowCommands = new Set(['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'MERGE', 'EXPLAIN', 'SHOW', 'LOCK TABLE'])
 
-/** Functions with an effect on the session, and temporary tables that are answered with SELECT. */
+/** Functions with an effect on the session, settings changed through their view, and temporary tables by SELECT. */
 const lastingEffect =
-  /\bset_config\b|\bpg_(?:try_)?advisory_(?:un)?lock(?:_shared|_all)?\b|\bsetseed\b|\bdblink_connect|\b(?:into|create)\s+(?:(?:local|global)\s+)?temp/i
+  /\bset_config\b|\bpg_(?:try_)?advisory_(?:un)?lock(?:_shared|_all)?\b|\bsetseed\b|\bdblink_connect|\b(?:into|create)\s+(?:(?:local|global)\s+)?temp|\bpg_temp|\bupdate\s+(?:only\s+)?(?:pg_catalog\s*\.\s*)?pg_settings\b/i
 
-/** set_config(…, true) ends with its transaction. */
-const localSetting = /\bset_config\s*\((?:[^()]|\([^()]*\))*,\s*true\s*\)/gi
+/** set_config(name, value, true) ends with its transaction; only plain literals and parameters are read for it. */
+const localSetting = /\bset_config\s*\(\s*(?:'[^']*'|\$\d+)\s*,\s*(?:'[^']*'|\$\d+)\s*,\s*true\s*\)/gi
 
-const localSet = /^\s*set\s+(?:local|transaction|constraints)\b/i
+const localSet = /^set\s+(?:local|transaction|constraints)\b/i
 
 const transactionControl =
-  /^(?:\s|--[^\n]*\n|\/\*[^]*?\*\/)*(?:begin|start\s+transaction|commit|end|rollback|abort|savepoint|release|prepare\s+transaction)\b/i
+  /^(?:begin|start\s+transaction|commit|end|rollback|abort|savepoint|release|prepare\s+transaction)\b/i
+
+const clientCopy = /^copy\b[^]*\b(?:stdin|stdout)\b/i
 
 /** What a statement's text tells about it. */
 export interface StatementTraits {
@@ -29,6 +31,8 @@ export interface StatementTraits {
   readonly lastingEffect: boolean
   /** SET whose effect ends with the transaction. */
   readonly localSet: boolean
+  /** COPY from or to the client, which answers with a stream instead of rows. */
+  readonly clientCopy: boolean
 }
 
 /** Traits by text: programs send the same few texts over and over. Emptied when it has grown too large. */
@@ -39,15 +43,42 @@ const mostKnown = 5000
 export function statementTraits(text: string): StatementTraits {
   let traits = known.get(text)
   if (traits === undefined) {
+    const start = text.slice(firstWord(text))
     traits = {
-      controlsTransaction: transactionControl.test(text),
+      controlsTransaction: transactionControl.test(start),
       lastingEffect: lastingEffect.test(text) && lastingEffect.test(text.replaceAll(localSetting, '')),
-      localSet: localSet.test(text),
+      localSet: localSet.test(start),
+      clientCopy: clientCopy.test(start),
     }
     if (known.size >= mostKnown) known.clear()
     known.set(text, traits)
   }
   return traits
+}
+
+/** Where the first word stands: behind white space, empty statements and comments, which nest in PostgreSQL. */
+function firstWord(text: string): number {
+  let at = 0
+  for (;;) {
+    while (at < text.length && (text[at] === ';' || /\s/.test(text[at] ?? ''))) at += 1
+    if (text.startsWith('--', at)) {
+      const end = text.indexOf('\n', at)
+      at = end < 0 ? text.length : end + 1
+    } else if (text.startsWith('/*', at)) at = afterComment(text, at)
+    else return at
+  }
+}
+
+function afterComment(text: string, start: number): number {
+  let depth = 0
+  for (let at = start; at < text.length; at += 1) {
+    if (text.startsWith('/*', at)) depth += 1
+    else if (text.startsWith('*/', at)) depth -= 1
+    else continue
+    at += 1
+    if (depth === 0) return at + 1
+  }
+  return text.length
 }
 
 /** True when the session may differ afterwards from what it was; `command` is the answer's command tag. */

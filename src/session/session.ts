@@ -59,7 +59,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
 
   /** Plain SQL: sql`select … where id = ${id}`; values become parameters. */
   get sql(): SqlTag {
-    this.#sql ??= createSqlTag((text, parameters, options) => this.run(text, parameters, options))
+    this.#sql ??= createSqlTag((text, parameters, options, read) => this.run(text, parameters, options, read))
     return this.#sql
   }
 
@@ -91,7 +91,12 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     unitOfWork: (session: this) => T | PromiseLike<T>,
     options?: TransactionOptions,
   ) => Promise<Awaited<T>> {
-    return (unitOfWork, options) => this.#transaction(unitOfWork, options)
+    return (unitOfWork, options) => {
+      const channel = this.#channel
+      const handed = this.#transaction(unitOfWork, options).finally(() => channel.settled(handed))
+      channel.hand(handed)
+      return handed
+    }
   }
 
   /**
@@ -102,11 +107,16 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     return (query, options) => this.#stream(query, options)
   }
 
-  /** Runs one rendered statement; what Drizzle, `sql` and the repositories are built on. */
-  run(text: string, parameters: readonly unknown[], options: StatementOptions = {}): Promise<Result> {
+  /** Runs one rendered statement and answers what `read` makes of its rows; Drizzle, `sql` and repositories use it. */
+  run<T = Result>(
+    text: string,
+    parameters: readonly unknown[],
+    options: StatementOptions = {},
+    read?: (rows: Result) => T,
+  ): Promise<T> {
     const refusal = this.#refusal()
     if (refusal) return Promise.reject(refusal)
-    return this.#channel.send(text, parameters, options, this.#scope)
+    return this.#channel.send(text, parameters, options, this.#scope, read)
   }
 
   /** True while the session is in a transaction, so that locks and cursors last. */
@@ -188,6 +198,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
   async #quiet(nested: TaskSession<TSchema>): Promise<void> {
     const open = nested.end()
     const { running } = this.#channel
+    if (open || running > 0) this.#channel.disown()
     if (open) throw stillOpen()
     if (running === 0) return
     await this.#channel.idle()

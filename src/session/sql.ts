@@ -18,7 +18,12 @@ export type SqlTag = <TRow extends object = Record<string, unknown>>(
   ...values: readonly unknown[]
 ) => Promise<Rows<TRow>>
 
-type Run = (text: string, parameters: readonly unknown[], options: StatementOptions) => Promise<Result>
+type Run = (
+  text: string,
+  parameters: readonly unknown[],
+  options: StatementOptions,
+  read: (rows: Result) => Result,
+) => Promise<Result>
 
 const texts = new WeakMap<TemplateStringsArray, string>()
 
@@ -43,21 +48,28 @@ function templateText(strings: TemplateStringsArray, values: readonly unknown[])
 
 /** Makes the tag for one session. */
 export function createSqlTag(run: Run): SqlTag {
-  const tag = async (strings: TemplateStringsArray, ...values: readonly unknown[]) => {
-    const text = templateText(strings, values)
-    return decodePlain(await run(text, values, { prepare: values.length > 0 }))
+  const tag = (strings: TemplateStringsArray, ...values: readonly unknown[]): Promise<Result> => {
+    let text: string
+    try {
+      text = templateText(strings, values)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return run(text, values, { prepare: values.length > 0 }, decodePlain)
   }
   return tag as SqlTag
 }
 
 /** Decodes in place what no Drizzle column decodes: json and timestamptz. */
 export function decodePlain(rows: Result): Result {
-  const decoded = rows.columns?.filter((column) => plainParsers[column.type] !== undefined) ?? []
-  for (const { name, type } of decoded) {
+  // Of columns with one name the last is the one that the row shows.
+  const types = new Map(rows.columns?.map(({ name, type }) => [name, type]))
+  for (const [name, type] of types) {
     const parser = plainParsers[type]
+    if (!parser) continue
     for (const row of rows as Record<string, unknown>[]) {
       const value = row[name]
-      if (typeof value === 'string') row[name] = parser?.(value)
+      if (typeof value === 'string') row[name] = parser(value)
     }
   }
   return rows

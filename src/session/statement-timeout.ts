@@ -8,6 +8,8 @@ import type { Connection } from '../pool/connection.ts'
 import type { Scope } from '../task/scope.ts'
 
 const stepsPerOctave = 8
+/** The largest statement_timeout there is; whoever has more time needs none. */
+const largestMs = 2 ** 31 - 1
 
 export class StatementTimeout {
   readonly #connection: Connection
@@ -24,7 +26,9 @@ export class StatementTimeout {
   /** The SET for a statement that `scope` bounds; undefined when it is in force already. */
   setting(scope: Scope | undefined, inTransaction: boolean): string | undefined {
     const remainingMs = scope?.deadline?.remainingMs ?? Infinity
-    const wantedMs = remainingMs === Infinity ? 0 : steppedUp(Math.max(1, remainingMs))
+    // The server's own limit holds where it is tighter.
+    const loosestMs = Math.min(this.#connection.serverTimeoutMs || Infinity, largestMs)
+    const wantedMs = remainingMs >= loosestMs ? 0 : Math.min(largestMs, steppedUp(Math.max(1, remainingMs)))
     const value = wantedMs === 0 ? 'default' : String(wantedMs)
     if (inTransaction) {
       if (wantedMs === (this.#localMs ?? this.#connection.statementTimeoutMs)) return undefined

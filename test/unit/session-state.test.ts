@@ -10,7 +10,7 @@ describe('a session is left as it was by', () => {
     ['SELECT', 'select created_at, temperature from settings'],
     ['SELECT', "select current_setting('app.tenant', true)"],
     ['SELECT', "select set_config('app.tenant', $1, true)"],
-    ['SELECT', "select set_config('a.b', lower($1), true), set_config('a.c', $2, TRUE)"],
+    ['SELECT', "select set_config('a.b', $1, true), set_config('a.c', $2, TRUE)"],
     ['SELECT', 'select pg_advisory_xact_lock(1)'],
     ['INSERT', 'insert into notes (temp) values ($1)'],
     ['UPDATE', 'update settings set value = $1'],

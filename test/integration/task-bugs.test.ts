@@ -1,0 +1,157 @@
+/** Bugs of a task that must stay its own: one typed error, nothing lost, nobody else harmed, the process alive. */
+import { sql as fragment } from 'drizzle-orm'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type Engine, openEngine, UsageError } from '../../src/index.ts'
+import * as schema from '../../schema/index.ts'
+import { openTestDatabase, type TestDatabase } from '../support/database.ts'
+
+let database: TestDatabase
+let engine: Engine<typeof schema>
+beforeAll(async () => {
+  database = await openTestDatabase()
+  engine = await openEngine({ schema, url: database.url, pool: { max: 4 } })
+})
+afterAll(async () => {
+  await engine.close()
+  await database[Symbol.asyncDispose]()
+})
+
+const unhandled: unknown[] = []
+const remember = (error: unknown) => void unhandled.push(error)
+beforeEach(() => void process.on('unhandledRejection', remember))
+afterEach(async () => {
+  await expect.poll(() => engine.stats().leased).toBe(0)
+  // Unhandled rejections come up once the microtasks have run.
+  await new Promise((resolve) => setImmediate(resolve))
+  process.off('unhandledRejection', remember)
+  expect(unhandled.splice(0)).toEqual([])
+})
+
+describe('a task that does not wait for its statements gets one error, and no rejection goes unhandled', () => {
+  test('when the statement fails', async () => {
+    const session = engine.session(({ sql }) => void sql`select 1/0`)
+    await expect(session).rejects.toThrow(UsageError)
+  })
+
+  test('when a sibling fails meanwhile', async () => {
+    const gathered = engine.gather({
+      floating: ({ sql }) => void sql`select pg_sleep(60)`,
+      failing: async ({ sql }) => {
+        await sql`select 1`
+        throw new RangeError('failed')
+      },
+    })
+    await expect(gathered).rejects.toThrow('failed')
+  })
+
+  test('when its deadline passes', async () => {
+    const session = engine.session(({ sql }) => void sql`select pg_sleep(60)`, { timeoutMs: 100 })
+    await expect(session).rejects.toThrow(UsageError)
+  })
+
+  test('when it is a whole transaction, of which nothing is kept', async () => {
+    const session = engine.session((outer) => {
+      void outer.transaction(async (inner) => inner.sql`insert into customers (name) values ('floating')`)
+    })
+    await expect(session).rejects.toThrow(UsageError)
+    expect(await engine.session(({ sql }) => sql`select from customers where name = 'floating'`)).toHaveLength(0)
+  })
+})
+
+describe('a transaction cannot be ended from inside', () => {
+  test.each([';rollback', '; ;commit', '-- so\n commit', '/* a /* nested */ comment */ rollback', ';/**/;end'])(
+    'by %j',
+    async (text) => {
+      const transaction = engine.transaction(async ({ db, sql }) => {
+        await sql`insert into customers (name) values ('inside')`
+        await db.execute(fragment.raw(text))
+      })
+      await expect(transaction).rejects.toThrow('belong to session.transaction')
+      expect(await engine.session(({ sql }) => sql`select from customers where name = 'inside'`)).toHaveLength(0)
+    },
+  )
+})
+
+test('thousands of comments before a statement are read in one pass', async () => {
+  const text = `${'/*c*/'.repeat(20_000)} select 1 as one`
+  expect(await engine.session(({ db }) => db.execute(fragment.raw(text)))).toEqual([{ one: 1 }])
+})
+
+test.each(['copy customers from stdin', '/* x */ COPY (select 1) TO STDOUT'])('%s is refused', async (text) => {
+  await expect(engine.session(({ db }) => db.execute(fragment.raw(text)))).rejects.toThrow('COPY')
+  expect(engine.stats().lost).toBe(0)
+})
+
+describe('settings of the server change no value', () => {
+  test.each(['-c datestyle=German', '-c datestyle=SQL,DMY', '-c bytea_output=escape'])('%s', async (options) => {
+    const separator = database.url.includes('?') ? '&' : '?'
+    const url = `${database.url}${separator}options=${encodeURIComponent(options)}`
+    await using other = await openEngine({ schema, url })
+    const bytes = Buffer.from([0, 1, 92, 127, 128, 255])
+    const [row] = await other.session(
+      ({ sql }) => sql`select '2024-02-01 10:00:00+00'::timestamptz as instant, ${bytes}::bytea as bytes`,
+    )
+    expect(row).toEqual({ instant: new Date('2024-02-01T10:00:00Z'), bytes })
+  })
+
+  test('a stricter statement_timeout of the server stays in force under a deadline', async () => {
+    const separator = database.url.includes('?') ? '&' : '?'
+    const url = `${database.url}${separator}options=${encodeURIComponent('-c statement_timeout=50')}`
+    await using other = await openEngine({ schema, url })
+    const sleeping = other.session(({ sql }) => sql`select pg_sleep(60)`, { timeoutMs: 30_000 })
+    await expect(sleeping).rejects.toThrow('statement timeout')
+  })
+})
+
+describe('no message repeats a value', () => {
+  const secret = 's3cr3t&("quoted"'
+  test.each([
+    ['to_tsquery', (value: string) => fragment`select to_tsquery('simple', ${value})`],
+    ['::regclass', (value: string) => fragment`select ${value}::regclass`],
+    ['current_setting', (value: string) => fragment`select current_setting(${value})`],
+    ['::int', (value: string) => fragment`select ${value}::int`],
+    ['::date', (value: string) => fragment`select ${value}::date`],
+  ])('of %s', async (_, statement) => {
+    const error = await engine.session(({ db }) => db.execute(statement(secret))).catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(Error)
+    const { inspect } = await import('node:util')
+    expect(inspect(error, { depth: 9, showHidden: true })).not.toMatch(/s3cr3t|quoted/)
+  })
+
+  test('but names that stand in the statement stay', async () => {
+    await expect(engine.session(({ sql }) => sql`select nowhere from customers`)).rejects.toThrow('"nowhere"')
+  })
+})
+
+test.each([
+  ['a promise', Promise.resolve(1)],
+  ['a Map', new Map()],
+  ['a Float32Array', new Float32Array(1)],
+])('%s is no parameter', async (_, value) => {
+  await expect(engine.session(({ sql }) => sql`select ${value}::jsonb`)).rejects.toThrow(UsageError)
+})
+
+test('of columns with one name the last is decoded, and none is decoded twice', async () => {
+  const rows = await engine.session(
+    ({ sql }) => sql`select '{"a":1}'::jsonb as meta, 'Author' as meta, 'x' as other, '"5"'::jsonb as other`,
+  )
+  expect(rows).toEqual([{ meta: 'Author', other: '5' }])
+})
+
+test('misspelt options, and what is no option at all, are refused', async () => {
+  const task = () => 1
+  await expect(engine.session(task, { timeout: 1 } as never)).rejects.toThrow('session has no option timeout')
+  await expect(engine.transaction(task, { readonly: true } as never)).rejects.toThrow('no option readonly')
+  await expect(engine.session(task, { signal: {} as AbortSignal })).rejects.toThrow('signal must be an AbortSignal')
+  await expect(engine.gather(new Map() as never)).rejects.toThrow('plain object or an array')
+  await expect(engine.session('select 1' as never)).rejects.toThrow('session takes a function')
+  for (const config of [
+    { pool: null },
+    { casing: 'x' },
+    { idleSessionMs: -1 },
+    { observe: 5 },
+    { url: new URL('http://x') },
+  ]) {
+    await expect(openEngine({ schema, url: database.url, ...config } as never)).rejects.toThrow(/^config\./)
+  }
+})
