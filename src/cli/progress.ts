@@ -31,6 +31,11 @@ function describe(progress: MigrationProgress, done: string): string | undefined
         : ''
       return `${file}: statement ${statement} found its table busy${who}; trying again in ${duration(delayMs)}`
     }
+    case 'waiting for transactions': {
+      const { file, statement, blockers, waitedMs } = progress
+      const who = blockers.map(({ pid, application }) => `backend ${pid}${application && ` (${application})`}`)
+      return `${file}: statement ${statement} waits for the transactions of ${who.join(', ')} (${duration(waitedMs)} so far)`
+    }
     case 'invalid index dropped':
       return `${progress.file}: dropped the invalid index ${progress.index} that a broken-off run left`
     case 'resumed':

@@ -5,7 +5,7 @@
 import { UsageError } from '../errors.ts'
 import type { Connection } from '../pool/connection.ts'
 import { Deadline } from '../task/deadline.ts'
-import { type Target, withConnection } from './connect.ts'
+import { refusePooler, type Target, withConnection } from './connect.ts'
 import { sqlStateOf } from './failure.ts'
 import { findMigration, type Migration, readMigrations } from './folder.ts'
 import { Ledger, type LedgerName } from './ledger.ts'
@@ -14,8 +14,7 @@ import type { OnProgress } from './progress.ts'
 import { MigrationRefused } from './refusal.ts'
 import { runWork } from './run.ts'
 import { compare, contradiction, inState, nameOfRow, type Standing } from './standing.ts'
-import type { Script } from './statements.ts'
-import { readScript } from './unsafe.ts'
+import { readScript, readScripts } from './unsafe.ts'
 
 /** Where migrations are and where they are written down. */
 export interface MigrationSource {
@@ -65,24 +64,22 @@ export async function applyMigrations(target: Target, options: ApplyOptions): Pr
   const migrations = await readMigrations(options.folder)
   const ledger = new Ledger(options.ledger)
   const wait = waiting(options)
-  return withConnection(target, async (connection) => {
+  return withConnection(target, async (connection, openObserver) => {
+    await refusePooler(connection)
     // Most starts find nothing to do: they need neither the lock nor the right to create tables.
     const before = await pendingNow(connection, ledger, migrations, options)
     if (before.pending.length === 0) return { applied: [], ahead: before.ahead }
     return withLock(connection, { ...wait, key: ledger.lockKey }, async () => {
       await createLedger(connection, ledger)
       const { pending, ahead } = await pendingNow(connection, ledger, migrations, options)
-      const scripts: [Migration, Script][] = []
-      for (const migration of pending) {
-        scripts.push([migration, await readScript(`${migration.name}.sql`, migration.text)])
-      }
+      const scripts = await readScripts(pending)
       const applied: AppliedMigration[] = []
       for (const [migration, script] of scripts) {
         await assertLockHeld(connection, ledger.lockKey)
         const file = `${migration.name}.sql`
         const record = (durationMs: number) => ledger.record(connection, migration, durationMs)
         const work = { file, key: migration.name, hash: migration.hash, script, record }
-        const durationMs = await runWork(connection, work, { ...wait, ledger })
+        const durationMs = await runWork(connection, work, { ...wait, ledger, openObserver })
         applied.push({ name: migration.name, durationMs })
         wait.onProgress?.({ type: 'applied', file, name: migration.name, durationMs })
       }

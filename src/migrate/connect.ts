@@ -1,22 +1,48 @@
 /**
- * The one direct connection a migration command works on. Never through a pooler that lends out backends by
- * transaction: an advisory lock taken there belongs to whoever comes next.
+ * The one direct connection a migration command works on. Never through a pooler that lends out backends: an advisory
+ * lock taken there, and every setting, belongs to whoever comes next.
  */
 import { parseDatabaseUrl } from '../config.ts'
+import { ConfigInvalid } from '../errors.ts'
 import { type Connection, openConnection } from '../pool/connection.ts'
 
 /** A database URL, or a connection that is the caller's and used by nobody else meanwhile. */
 export type Target = string | Connection
 
+/** Opens a second connection to the same database, to look on while the first one is busy. */
+export type OpenObserver = () => Promise<Connection>
+
 const connectTimeoutMs = 10_000
 
-/** Runs `work` on a connection to `target`; one that was opened here is closed here. */
-export async function withConnection<T>(target: Target, work: (connection: Connection) => Promise<T>): Promise<T> {
+/**
+ * Runs `work` on a connection to `target`; one that was opened here is closed here. Nobody can look on at a connection
+ * of the caller's: where it leads is not known.
+ */
+export async function withConnection<T>(
+  target: Target,
+  work: (connection: Connection, openObserver?: OpenObserver) => Promise<T>,
+): Promise<T> {
   if (typeof target !== 'string') return work(target)
-  const connection = await openConnection({ address: parseDatabaseUrl(target, 'rivulet migrate'), connectTimeoutMs })
+  const open = () => openConnection({ address: parseDatabaseUrl(target, 'rivulet migrate'), connectTimeoutMs })
+  const connection = await open()
   try {
-    return await work(connection)
+    return await work(connection, open)
   } finally {
     await connection.close()
   }
+}
+
+/**
+ * Answers normally when the connection leads to PostgreSQL itself. A pooler gives itself away: the pid in its greeting
+ * (BackendKeyData) is its own invention. @throws ConfigInvalid behind one, whichever mode it is in.
+ */
+export async function refusePooler(connection: Connection): Promise<void> {
+  const [row] = (await connection.query('select pg_catalog.pg_backend_pid() as pid', [])) as unknown as {
+    pid: number
+  }[]
+  if (row?.pid === connection.backendPid) return
+  throw new ConfigInvalid(
+    'the database URL leads to a pooler, such as PgBouncer, which hands out other backends than it greets with: locks ' +
+      'and settings would end up in the sessions of others. Give the URL of PostgreSQL itself; nothing was changed',
+  )
 }

@@ -52,7 +52,7 @@ export async function revertMigrations(
   const ledger = new Ledger(options.ledger)
   const wait = waiting(options)
   if (names.length === 0) return { reverted: [] }
-  return withConnection(target, (connection) =>
+  return withConnection(target, (connection, openObserver) =>
     withLock(connection, { ...wait, key: ledger.lockKey }, async () => {
       // A ledger that Drizzle made has no table for details yet.
       await ledger.create(connection)
@@ -65,7 +65,7 @@ export async function revertMigrations(
         const file = `${migration.name}.down.sql`
         const record = () => ledger.remove(connection, migration, rows)
         const work = { file, key: `${migration.name}.down`, hash: migration.hash, script, record }
-        const durationMs = await runWork(connection, work, { ...wait, ledger })
+        const durationMs = await runWork(connection, work, { ...wait, ledger, openObserver })
         wait.onProgress?.({ type: 'applied', file, name: migration.name, durationMs })
       }
       return { reverted: names }

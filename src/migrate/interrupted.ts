@@ -22,6 +22,9 @@ export async function settleInterrupted(
   switch (kindOf(tree)) {
     case 'IndexStmt':
       return settleIndex(connection, body, wasRunning, onDropped)
+    case 'ReindexStmt':
+      if (wasRunning) await dropRebuilt(connection, body, onDropped)
+      return false
     case 'DropStmt':
       return wasRunning && !(await exists(connection, body))
     case 'AlterTableStmt':
@@ -82,6 +85,24 @@ async function settleIndex(
   await connection.script(`drop index concurrently ${index.name}`)
   onDropped(index.name)
   return false
+}
+
+/** REINDEX CONCURRENTLY builds each index anew as `…_ccnew`, which stays behind, invalid, when it is broken off. */
+async function dropRebuilt(connection: Connection, body: Tree, onDropped: (index: string) => void): Promise<void> {
+  const rows = (await connection.query(
+    `select format('%I.%I', n.nspname, c.relname) as name
+     from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid
+     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+     where not i.indisvalid and c.relname ~ '_cc(new|old)[0-9]*$'
+       and (i.indrelid = to_regclass($1)
+         or i.indrelid = (select indrelid from pg_catalog.pg_index where indexrelid = to_regclass($1)))
+       and not exists (select from pg_catalog.pg_stat_progress_create_index p where p.index_relid = i.indexrelid)`,
+    [nameOf(child(body, 'relation'))],
+  )) as unknown as { name: string }[]
+  for (const { name } of rows) {
+    await connection.script(`drop index concurrently ${name}`)
+    onDropped(name)
+  }
 }
 
 async function exists(connection: Connection, body: Tree): Promise<boolean> {

@@ -11,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Cancelled } from '../errors.ts'
 import type { Connection } from '../pool/connection.ts'
 import type { Deadline } from '../task/deadline.ts'
+import { refusePooler } from './connect.ts'
 import type { OnProgress } from './progress.ts'
 import { MigrationRefused } from './refusal.ts'
 
@@ -25,8 +26,12 @@ export interface LockOptions {
   readonly onProgress?: OnProgress | undefined
 }
 
-/** Runs `work` while holding the lock. @throws MigrationRefused ('locked') naming the holder when the time is up. */
+/**
+ * Runs `work` while holding the lock.
+ * @throws MigrationRefused ('locked') naming the holder when the time is up, ConfigInvalid behind a pooler.
+ */
 export async function withLock<T>(connection: Connection, options: LockOptions, work: () => Promise<T>): Promise<T> {
+  await refusePooler(connection)
   try {
     await acquire(connection, options)
   } catch (cause) {

@@ -23,6 +23,15 @@ export type MigrationProgress =
       /** The oldest open transaction of somebody else, the likely holder. */
       readonly oldest: { readonly pid: number; readonly application: string; readonly ageMs: number } | undefined
     }
+  /** A statement that works without blocking anybody waits for the transactions of others; told every few seconds. */
+  | {
+      readonly type: 'waiting for transactions'
+      readonly file: string
+      readonly statement: number
+      /** Backends it waits for, and their application_name. */
+      readonly blockers: readonly { readonly pid: number; readonly application: string }[]
+      readonly waitedMs: number
+    }
   /** A run that was broken off left this index behind; it is built anew. */
   | { readonly type: 'invalid index dropped'; readonly file: string; readonly index: string }
   /** A file without a transaction was broken off earlier and goes on with this statement. */

@@ -6,43 +6,18 @@
  * `lock_timeout` makes the whole file give way (roll back, pause, run again): while a DDL statement waits in the lock
  * queue, everybody else's reads wait behind it.
  * Without a transaction: each statement commits by itself, together with the count of statements done; what cannot run
- * in a transaction at all is announced before and checked after an interruption (`interrupted.ts`).
+ * in a transaction at all is announced before and checked after an interruption (`alone.ts`, `interrupted.ts`). A run
+ * that goes on has another session, so the settings that the completed statements made are made again.
  */
-import { setTimeout as delay } from 'node:timers/promises'
-import { Cancelled, ConnectionLost, LockTimeout, MigrationFailed } from '../errors.ts'
+import { Cancelled, ConnectionLost, MigrationFailed } from '../errors.ts'
 import type { Connection } from '../pool/connection.ts'
-import type { Deadline } from '../task/deadline.ts'
-import { connectionLost, failure, outcomeOf, whileRecording } from './failure.ts'
+import { sendAlone, standsAlone } from './alone.ts'
+import { connectionLost, outcomeOf, whileRecording } from './failure.ts'
 import { sha256 } from './folder.ts'
 import { settleInterrupted } from './interrupted.ts'
-import type { Ledger } from './ledger.ts'
-import type { OnProgress } from './progress.ts'
 import { MigrationRefused } from './refusal.ts'
-import { refusesTransaction, type Script, type Statement } from './statements.ts'
+import { givingWay, rollBack, type RunOptions, send, type Work } from './sending.ts'
 import { kindOf } from './tree.ts'
-
-/** One file to run in one direction. */
-export interface Work {
-  /** The file's name, for people. */
-  readonly file: string
-  /** Under which its progress is kept. */
-  readonly key: string
-  readonly hash: string
-  readonly script: Script
-  /** Enters the outcome in the ledger; runs in the file's transaction, or in one of its own at the end. */
-  readonly record: (durationMs: number) => Promise<void>
-}
-
-/** How to run. */
-export interface RunOptions {
-  readonly ledger: Ledger
-  /** Milliseconds a statement may queue for a table's lock. */
-  readonly lockTimeoutMs: number
-  /** When giving way ends. */
-  readonly deadline: Deadline
-  readonly signal?: AbortSignal | undefined
-  readonly onProgress?: OnProgress | undefined
-}
 
 /** Runs the file and answers how many milliseconds it took. @throws MigrationFailed, MigrationRefused, Cancelled. */
 export async function runWork(connection: Connection, work: Work, options: RunOptions): Promise<number> {
@@ -124,15 +99,16 @@ async function oneByOne(connection: Connection, work: Work, options: RunOptions,
   const save = (done: number, running: boolean) =>
     ledger.saveProgress(connection, work.key, work.hash, { done, doneHash: hashes[done] ?? '', running })
   for (const [index, statement] of statements.entries()) {
-    if (index < before.done) continue
-    if (standsAlone(statement)) {
+    if (index < before.done) {
+      // What is done stays done, but for the settings: those went with the session.
+      if (kindOf(statement.tree) === 'VariableSetStmt') await connection.script(statement.text)
+    } else if (standsAlone(statement)) {
       const wasRunning = before.running && index === before.done
       const done = await settleInterrupted(connection, statement.tree, wasRunning, (name) =>
         onProgress?.({ type: 'invalid index dropped', file: work.file, index: name }),
       )
       await save(index, true)
-      // No lock timeout: these statements wait by design, and keep neither readers nor writers waiting.
-      if (!done) await send(connection, work, index, statement, options)
+      if (!done) await sendAlone(connection, work, index, statement, options)
       await save(index + 1, false)
     } else {
       await givingWay(connection, work, options, async () => {
@@ -152,81 +128,4 @@ async function oneByOne(connection: Connection, work: Work, options: RunOptions,
     await work.record(performance.now() - started)
     await connection.script('commit')
   })
-}
-
-/** Runs without our BEGIN: it could not otherwise, or it may commit by itself, or we cannot tell. */
-function standsAlone({ tree }: Statement): boolean {
-  return tree === undefined || refusesTransaction(tree) || ['CallStmt', 'DoStmt'].includes(kindOf(tree))
-}
-
-async function send(
-  connection: Connection,
-  work: Work,
-  index: number,
-  statement: Statement,
-  { onProgress, signal }: RunOptions,
-): Promise<void> {
-  onProgress?.({ type: 'statement', file: work.file, statement: index + 1, line: statement.line })
-  signal?.throwIfAborted()
-  try {
-    await connection.script(statement.text)
-  } catch (error) {
-    throw failure(work, index + 1, statement, error)
-  }
-}
-
-/** Repeats `attempt` while it fails for want of a lock: pauses grow to five seconds, with jitter. */
-async function givingWay(
-  connection: Connection,
-  work: Work,
-  { deadline, signal, onProgress }: RunOptions,
-  attempt: () => Promise<void>,
-): Promise<void> {
-  for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, 5000)) {
-    try {
-      return await attempt()
-    } catch (error) {
-      const busy = error instanceof MigrationFailed && error.cause instanceof LockTimeout
-      if (!busy || connection.lost || signal?.aborted) throw error
-      await rollBack(connection)
-      const oldest = await oldestTransaction(connection)
-      if (deadline.expired) throw tooBusy(work, error, oldest)
-      const delayMs = Math.min(pauseMs * (0.5 + Math.random()), deadline.remainingMs)
-      onProgress?.({ type: 'gave way', file: work.file, statement: error.statement ?? 0, delayMs, oldest })
-      await delay(delayMs, undefined, { signal })
-    }
-  }
-}
-
-async function rollBack(connection: Connection): Promise<void> {
-  await connection.script('rollback').catch(() => connection.destroy())
-}
-
-interface OldTransaction {
-  readonly pid: number
-  readonly application: string
-  readonly ageMs: number
-}
-
-async function oldestTransaction(connection: Connection): Promise<OldTransaction | undefined> {
-  const rows = await connection.query(
-    `select pid, coalesce(application_name, '') as application,
-       extract(epoch from clock_timestamp() - xact_start)::float8 * 1000 as "ageMs"
-     from pg_catalog.pg_stat_activity
-     where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null
-       and backend_type = 'client backend' order by xact_start limit 1`,
-    [],
-  )
-  return rows[0] as OldTransaction | undefined
-}
-
-function tooBusy(work: Work, error: MigrationFailed, oldest: OldTransaction | undefined): MigrationRefused {
-  const who = oldest
-    ? ` (the oldest open transaction: backend ${oldest.pid}${oldest.application && `, ${oldest.application}`})`
-    : ''
-  return new MigrationRefused(
-    'locked',
-    `${work.file} gave way to a busy table until its time was up${who}: ${outcomeOf(work)}`,
-    { cause: error, file: work.file, statement: error.statement ?? 0 },
-  )
 }

@@ -1,4 +1,5 @@
 /** Files that cannot be run as they are written are refused before anything is begun. */
+import type { Migration } from './folder.ts'
 import { MigrationRefused } from './refusal.ts'
 import {
   controlsTransaction,
@@ -7,7 +8,7 @@ import {
   refusesTransaction,
   type Script,
 } from './statements.ts'
-import { child, kindOf, text, type Tree } from './tree.ts'
+import { child, children, dotted, kindOf, text, type Tree, walk } from './tree.ts'
 
 /** The script in `source`, parsed. @throws MigrationRefused ('unsafe') for an empty file or a wrong statement. */
 export async function readScript(file: string, source: string): Promise<Script> {
@@ -30,11 +31,25 @@ export async function readScript(file: string, source: string): Promise<Script> 
   return script
 }
 
+/** The scripts of `migrations`. @throws MigrationRefused ('unsafe') for the first that cannot be run as it is written. */
+export async function readScripts(migrations: readonly Migration[]): Promise<(readonly [Migration, Script])[]> {
+  const scripts: (readonly [Migration, Script])[] = []
+  for (const migration of migrations) {
+    scripts.push([migration, await readScript(`${migration.name}.sql`, migration.text)])
+  }
+  return scripts
+}
+
 function refusal(tree: Tree, transactional: boolean): string | undefined {
   if (controlsTransaction(tree)) {
     return transactional
-      ? `the file runs in a transaction of its own; take it out, or begin the file with \`${noTransactionComment}\``
-      : 'each statement of this file commits by itself; take it out'
+      ? 'the file runs in a transaction of its own, which commits when all of it is done; take BEGIN, COMMIT and ' +
+          `ROLLBACK out (where each statement has to commit by itself, put \`${noTransactionComment}\` in their place)`
+      : 'each statement of this file commits by itself; take BEGIN, COMMIT and ROLLBACK out'
+  }
+  if (!transactional) {
+    const lost = lostWithSession(tree)
+    if (lost) return lost
   }
   const copy = child(tree, 'CopyStmt')
   if (copy?.is_from === true && text(copy.filename) === '') {
@@ -45,4 +60,28 @@ function refusal(tree: Tree, transactional: boolean): string | undefined {
     return 'give the index a name, so that a run that was broken off can find it'
   }
   return undefined
+}
+
+/** What a file without a transaction must not leave in its session: a run that goes on after a failure has another. */
+function lostWithSession(tree: Tree): string | undefined {
+  const set = child(tree, 'VariableSetStmt')
+  if (set?.is_local === true || text(set?.kind) === 'VAR_SET_MULTI') {
+    return 'each statement of this file commits by itself, so this would end at once; write SET without LOCAL'
+  }
+  let temporary = ['PrepareStmt', 'DeclareCursorStmt', 'ListenStmt'].includes(kindOf(tree))
+  let setting = false
+  walk(tree, (kind, node) => {
+    if (node.relpersistence === 't' || node.schemaname === 'pg_temp') temporary = true
+    if (kind === 'String' && node.sval === 'pg_temp') temporary = true
+    if (kind === 'FuncCall' && /(?:^|\.)set_config$/.test(dotted(children(node, 'funcname')))) setting = true
+  })
+  if (temporary) {
+    return (
+      'a run that goes on after a failure has a new session, without the temporary objects of the earlier statements; ' +
+      'use a permanent one and drop it in the end'
+    )
+  }
+  return setting
+    ? 'a run that goes on after a failure has a new session; write SET instead of set_config(), which is repeated there'
+    : undefined
 }

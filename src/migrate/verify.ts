@@ -9,7 +9,7 @@ import { Cancelled, ConfigInvalid } from '../errors.ts'
 import { waiting, type MigrationSource } from './apply.ts'
 import { parseDatabaseUrl } from '../config.ts'
 import { openConnection } from '../pool/connection.ts'
-import { withConnection } from './connect.ts'
+import { refusePooler, withConnection } from './connect.ts'
 import { sqlStateOf } from './failure.ts'
 import { type Migration, readMigrations } from './folder.ts'
 import { describeDatabase, type Difference, differences } from './introspect.ts'
@@ -68,6 +68,7 @@ async function withScratch<T>(
   work: (connection: Connection) => Promise<T>,
 ): Promise<T> {
   return withConnection(url, async (server) => {
+    await refusePooler(server)
     const name = `${scratchPrefix}${Date.now()}_${randomBytes(4).toString('hex')}`
     try {
       await removeAbandoned(server)

@@ -249,9 +249,24 @@ describe('a file that cannot be run as it is written', () => {
     [
       'holds COMMIT',
       'create table x (id int); commit;',
-      /statement 2 \(line 1\): the file runs in a transaction of its own/,
+      /statement 2 \(line 1\): the file runs in a transaction of its own.*take BEGIN, COMMIT and ROLLBACK out/,
     ],
     ['reads from standard input', 'copy t from stdin;', /COPY FROM STDIN has no input here/],
+    [
+      'makes a temporary table without a transaction',
+      '-- rivulet:no-transaction\ncreate temp table x (id int);',
+      /a new session, without the temporary objects/,
+    ],
+    [
+      'calls set_config() without a transaction',
+      "-- rivulet:no-transaction\nselect pg_catalog.set_config('search_path', '', false);",
+      /write SET instead of set_config/,
+    ],
+    [
+      'sets something for the transaction it has not',
+      "-- rivulet:no-transaction\nset local work_mem = '1GB';",
+      /write SET without LOCAL/,
+    ],
     ['builds an index without a name', 'create index concurrently on t (id);', /give the index a name/],
   ])('because it %s is refused before anything is begun', async (_, text, message) => {
     await using database = await openEmptyDatabase()
@@ -279,6 +294,27 @@ describe('a file without a transaction', () => {
     await applyMigrations(database.url, { ...project, onProgress: (progress) => seen.push(progress) })
     expect(seen).toContainEqual({ type: 'resumed', file: '0000_steps.sql', statement: 2 })
     expect(await rowsOf(database.url, "select to_regclass('c')::text")).toEqual([['c']])
+  })
+
+  test('goes on with the settings that its completed statements made', async () => {
+    await using database = await openEmptyDatabase()
+    const steps = '-- rivulet:no-transaction\ncreate schema s;\nset search_path = s;\n'
+    await using project = await makeFolder({ '0000_steps': `${steps}select nonsense;` })
+    await thrownBy(applyMigrations(database.url, project))
+    await project.write({ '0000_steps': `${steps}create table here (id int);` })
+    await applyMigrations(database.url, project)
+    expect(await rowsOf(database.url, "select to_regclass('s.here')::text")).toEqual([['s.here']])
+  })
+
+  test('commits a DO block together with the entry that it is done', async () => {
+    await using database = await openEmptyDatabase()
+    await using project = await makeFolder({
+      '0000_steps':
+        '-- rivulet:no-transaction\ncreate table t (id int);\ndo $$ begin insert into t values (1); end $$;\nselect 1/0;',
+    })
+    await thrownBy(applyMigrations(database.url, project))
+    const together = 'select t.xmin = d.xmin, done from t, drizzle.__rivulet_migrations d'
+    expect(await rowsOf(database.url, together)).toEqual([[true, 2]])
   })
 
   test('lets its procedures commit by themselves', async () => {
@@ -316,6 +352,25 @@ describe('a file without a transaction', () => {
     expect(await rowsOf(database.url, 'select indisvalid from pg_index where indrelid = $$t$$::regclass')).toEqual([
       [true],
     ])
+  })
+
+  test('drops what a broken-off REINDEX CONCURRENTLY left behind', async () => {
+    await using database = await openEmptyDatabase()
+    await using project = await makeFolder({
+      '0000_fill': `${filled} create index t_a on t (a);`,
+      '0001_again': 'reindex index concurrently t_a;',
+    })
+    await applyMigrations(database.url, { ...project, to: '0' })
+    await rowsOf(database.url, 'create index t_a_ccnew on t (a)')
+    await rowsOf(database.url, "update pg_index set indisvalid = false where indexrelid = 't_a_ccnew'::regclass")
+    await rowsOf(
+      database.url,
+      "insert into drizzle.__rivulet_migrations (name, hash, running) values ('0001_again', '', true)",
+    )
+    await applyMigrations(database.url, project)
+    expect(
+      await rowsOf(database.url, "select indexrelid::regclass::text from pg_index where indrelid = 't'::regclass"),
+    ).toEqual([['t_a']])
   })
 
   test('finds an index complete that was built before the migrator was killed', async () => {

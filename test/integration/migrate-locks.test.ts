@@ -1,9 +1,10 @@
 /** The migration lock, and the politeness of DDL on busy tables. */
 import { EventEmitter, once } from 'node:events'
+import { connect as connectSocket, createServer, type AddressInfo } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../src/config.ts'
 import { withConnection } from '../../src/migrate/connect.ts'
-import { applyMigrations, type MigrationProgress } from '../../src/migrate/index.ts'
+import { applyMigrations, baselineMigrations, emptyDatabase, type MigrationProgress } from '../../src/migrate/index.ts'
 import { Ledger } from '../../src/migrate/ledger.ts'
 import { assertLockHeld, withLock } from '../../src/migrate/lock.ts'
 import { type Connection, openConnection } from '../../src/pool/connection.ts'
@@ -65,6 +66,20 @@ describe('the migration lock', () => {
     })
   })
 
+  test('is never asked for behind a pooler, which greets with a pid of its own', async () => {
+    await using database = await openEmptyDatabase()
+    await using project = await makeFolder({ '0000_init': 'create table t (id int)' })
+    await using pooler = await openPooler(database.url)
+    for (const run of [
+      () => applyMigrations(pooler.url, project),
+      () => baselineMigrations(pooler.url, { ...project, to: '0' }),
+      () => emptyDatabase(pooler.url, {}),
+    ]) {
+      await expect(run()).rejects.toThrow(/leads to a pooler.*Give the URL of PostgreSQL itself; nothing was changed/)
+    }
+    expect(await rowsOf(database.url, "select from pg_namespace where nspname = 'drizzle'")).toEqual([])
+  })
+
   test('is free again after a failed run', async () => {
     await using database = await openEmptyDatabase()
     await using project = await makeFolder({ '0000_wrong': 'select 1/0' })
@@ -124,6 +139,46 @@ describe('a busy table', () => {
     })
   })
 
+  test.each(['vacuum full t', '-- rivulet:no-transaction\ndo $$ begin lock t; commit; end $$'])(
+    'holds nobody up for longer than the lock timeout outside of transactions either: %s',
+    async (text) => {
+      await using database = await openEmptyDatabase()
+      await using project = await makeFolder({ ...files, '0001_alter': text })
+      await applyMigrations(database.url, { ...project, to: '0' })
+      await withConnection(database.url, async (reader) => {
+        await reader.script('begin; select * from t')
+        await expect(
+          applyMigrations(database.url, { ...project, lockTimeoutMs: 20, maxWaitMs: 100 }),
+        ).rejects.toMatchObject({ reason: 'locked', file: '0001_alter.sql' })
+        await reader.script('commit')
+      })
+      expect((await applyMigrations(database.url, project)).applied).toHaveLength(1)
+    },
+  )
+
+  test('bounds the waiting of CREATE INDEX CONCURRENTLY, names whom it waits for, and a rerun completes', async () => {
+    await using database = await openEmptyDatabase()
+    await using project = await makeFolder({ ...files, '0001_alter': 'create index concurrently t_id on t (id)' })
+    await applyMigrations(database.url, { ...project, to: '0' })
+    const writer = await connect(database.url)
+    await writer.script('begin; insert into t values (1)')
+    const seen: MigrationProgress[] = []
+    const onProgress = (progress: MigrationProgress) => seen.push(progress)
+    await expect(applyMigrations(database.url, { ...project, maxWaitMs: 100, onProgress })).rejects.toMatchObject({
+      reason: 'locked',
+      message: expect.stringContaining(`backend ${writer.backendPid} (the test)`),
+    })
+    expect(seen).toContainEqual(
+      expect.objectContaining({
+        type: 'waiting for transactions',
+        blockers: [{ pid: writer.backendPid, application: 'the test' }],
+      }),
+    )
+    await writer.script('commit')
+    await writer.close()
+    expect((await applyMigrations(database.url, project)).applied).toHaveLength(1)
+  })
+
   test('does not hurry CREATE INDEX CONCURRENTLY, which lets others read and write', async () => {
     await using database = await openEmptyDatabase()
     await using project = await makeFolder({ ...files, '0001_alter': 'create index concurrently t_id on t (id)' })
@@ -142,3 +197,29 @@ describe('a busy table', () => {
     await writer.close()
   })
 })
+
+/** Passes everything on, but greets with another pid (BackendKeyData), as PgBouncer does. */
+async function openPooler(url: string): Promise<{ readonly url: string } & AsyncDisposable> {
+  const { host, port, user, password, database } = parseDatabaseUrl(url)
+  const greeting = Buffer.from([0x4b, 0, 0, 0, 12])
+  const server = createServer((client) => {
+    const backend = host.startsWith('/') ? connectSocket(`${host}/.s.PGSQL.${port}`) : connectSocket(port, host)
+    for (const socket of [client, backend]) socket.on('error', () => undefined)
+    client.pipe(backend)
+    backend.on('data', (chunk: Buffer) => {
+      const at = chunk.indexOf(greeting)
+      if (at >= 0) chunk.writeInt32BE(1, at + greeting.length)
+      client.write(chunk)
+    })
+    backend.on('close', () => client.destroy())
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const pooled = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  return {
+    url: `postgres://${user}:${encodeURIComponent(password)}@${pooled}/${database}`,
+    [Symbol.asyncDispose]: async () => {
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
