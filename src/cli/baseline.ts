@@ -1,9 +1,10 @@
 /** `rivulet baseline`: adopts an existing database. */
 import { UsageError } from '../errors.ts'
 import { baselineMigrations } from '../migrate/baseline.ts'
-import { textOption } from './arguments.ts'
+import { textOption, waitHelp, waitOptions, waitValues } from './arguments.ts'
 import { type Command, commonHelp, exitCodes } from './command.ts'
 import { count } from './migrate.ts'
+import { reporter } from './progress.ts'
 import { withDatabase } from './project.ts'
 
 export const baseline: Command = {
@@ -17,6 +18,7 @@ drizzle-kit migrate, or Drizzle's migrate(), has kept needs no baseline.
 Options:
       --to NAME           the last migration whose effect the database already has
       --accept-changed    take over the present text of files that were changed since they were applied
+${waitHelp}
 ${commonHelp}
 
 Exit codes: 0 done, 1 failed, 3 files and database contradict each other, 4 another migrator is running
@@ -24,13 +26,20 @@ Exit codes: 0 done, 1 failed, 3 files and database contradict each other, 4 anot
 Examples:
   rivulet baseline --to 0004
   rivulet verify            # is it really so?`,
-  options: { to: { type: 'string' }, 'accept-changed': { type: 'boolean' } },
-  run: async ({ values, signal, project }) => {
+  options: { to: { type: 'string' }, 'accept-changed': { type: 'boolean' }, ...waitOptions },
+  run: async ({ values, console, signal, project }) => {
     const to = textOption(values, 'to')
     if (to === undefined) throw new UsageError('say with --to NAME which migration the database is at')
     const found = await project()
     const { adopted, accepted } = await withDatabase(found, (url) =>
-      baselineMigrations(url, { ...found.source, to, acceptChanged: values['accept-changed'] === true, signal }),
+      baselineMigrations(url, {
+        ...found.source,
+        ...waitValues(values),
+        to,
+        acceptChanged: values['accept-changed'] === true,
+        signal,
+        onProgress: reporter(console),
+      }),
     )
     const sentences = [
       accepted.length > 0 && `Took over the present text of ${accepted.join(', ')}.`,

@@ -1,8 +1,10 @@
 /** `rivulet reset`: empties a development database, migrates it, and seeds it if asked. */
 import { parseDatabaseUrl } from '../config.ts'
 import { applyMigrations } from '../migrate/apply.ts'
+import { readMigrations } from '../migrate/folder.ts'
 import { emptyDatabase, refuseForeign } from '../migrate/reset.ts'
-import { textOption } from './arguments.ts'
+import { readScripts } from '../migrate/unsafe.ts'
+import { textOption, waitHelp, waitOptions, waitValues } from './arguments.ts'
 import { type Command, commonHelp, exitCodes } from './command.ts'
 import { count } from './migrate.ts'
 import { reporter } from './progress.ts'
@@ -22,9 +24,10 @@ Options:
       --file FILE         the seed module
       --database NAME     yes, the database of this name, wherever it is
   -y, --yes               do not ask
+${waitHelp}
 ${commonHelp}
 
-Exit codes: 0 done, 1 failed, 4 another migrator is running, 64 refused or not confirmed
+Exit codes: 0 done, 1 failed, 3 the migrations folder is broken, 4 another migrator or the service is running, 64 refused or not confirmed
 
 Examples:
   rivulet reset
@@ -35,9 +38,12 @@ Examples:
     file: { type: 'string' },
     database: { type: 'string' },
     yes: { type: 'boolean', short: 'y' },
+    ...waitOptions,
   },
   run: async ({ values, console, signal, project }) => {
     const found = await project()
+    // What will be needed afterwards is read before anything is dropped.
+    await readScripts(await readMigrations(found.source.folder))
     const seedFile = values.seed === true ? await findSeed(found, textOption(values, 'file')) : undefined
     return withDatabase(found, async (url) => {
       const { database } = parseDatabaseUrl(url)
@@ -46,10 +52,10 @@ Examples:
       if (values.yes !== true) {
         await console.confirm(`Everything in the database ${database} will be dropped.`, '--yes', signal)
       }
-      const onProgress = reporter(console)
-      const { dropped } = await emptyDatabase(url, { ...found.source, database: named, signal, onProgress })
+      const options = { ...found.source, ...waitValues(values), signal, onProgress: reporter(console) }
+      const { dropped } = await emptyDatabase(url, { ...options, database: named })
       console.note(`dropped everything in ${database}`)
-      const { applied } = await applyMigrations(url, { ...found.source, signal, onProgress })
+      const { applied } = await applyMigrations(url, options)
       if (seedFile !== undefined) await runSeed(found, url, seedFile)
       const seeded = seedFile === undefined ? '' : ' and seeded'
       const text = `Applied ${count(applied.length)} to the empty database${seeded}.`

@@ -55,9 +55,9 @@ export async function emptyDatabase(
   )
 }
 
-/** True when the server runs on this machine. */
+/** True when the server runs on this machine. Names are not resolved, so 127.example.com is not this machine. */
 function isLocal({ host }: Pick<ServerAddress, 'host'>): boolean {
-  return host.startsWith('/') || host === 'localhost' || host === '::1' || host.startsWith('127.')
+  return host.startsWith('/') || host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host)
 }
 
 /** @throws UsageError unless the database is local, or `named` is its name. */

@@ -1,7 +1,7 @@
 /** The `rivulet` command as a process: exit codes, one JSON object, messages on standard error, interrupts. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -164,6 +164,14 @@ describe('a project from its first migration on', { timeout: 180_000 }, () => {
     })
     const reset = await project.rivulet('reset', '--yes', '--seed')
     expect(reset).toMatchObject({ exitCode: 0, stdout: 'Applied 2 migrations to the empty database and seeded.\n' })
+    expect(await rowsOf(project.database.url, 'select name from people')).toEqual([['Lynn']])
+    const sound = await readFile(join(project.directory, 'migrations/0001_spelling.sql'), 'utf8')
+    await project.write({ 'migrations/0001_spelling.sql': '-- nothing yet' })
+    expect(await project.rivulet('reset', '--yes')).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringMatching(/0001_spelling\.sql holds no statement/),
+    })
+    await project.write({ 'migrations/0001_spelling.sql': sound })
     expect(await rowsOf(project.database.url, 'select name from people')).toEqual([['Lynn']])
   })
 })

@@ -261,6 +261,7 @@ describe('emptyDatabase', () => {
   test('refuses a server that is not this machine, and a name that is not the database’s', async () => {
     const far = 'postgres://someone:secret@db.example.com/app'
     await expect(emptyDatabase(far, {})).rejects.toThrow(/db\.example\.com is not this machine: nothing was dropped/)
+    await expect(emptyDatabase('postgres://127.example.invalid/app', {})).rejects.toThrow(/is not this machine/)
     await expect(emptyDatabase(far, { database: 'other' })).rejects.toBeInstanceOf(UsageError)
     await expect(emptyDatabase(far, { database: 'other' })).rejects.not.toThrow(/secret/)
   })
