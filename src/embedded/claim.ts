@@ -16,15 +16,26 @@ const pollMs = 20
 // Nobody is this many claims behind between reading the directory and creating the next number.
 const kept = 32
 
+export interface ClaimOptions {
+  /** Milliseconds to wait for the claim. Default two minutes: somebody else may be initialising. */
+  readonly timeoutMs?: number | undefined
+  /** Aborted, it ends the wait. */
+  readonly signal?: AbortSignal | undefined
+}
+
 /**
- * Runs `body` while this process alone has the claim on `directory`, waiting at most `timeoutMs` for it (default two
- * minutes: somebody else may be initialising).
- * @throws {ConfigInvalid} when another process kept it all that time.
+ * Runs `body` while this process alone has the claim on `directory`.
+ * @throws {ConfigInvalid} when another process kept it all the time that there is to wait; the signal's reason.
  */
-export async function withClaim<T>(directory: string, body: () => Promise<T>, timeoutMs = 120_000): Promise<T> {
+export async function withClaim<T>(
+  directory: string,
+  body: () => Promise<T>,
+  { timeoutMs = 120_000, signal }: ClaimOptions = {},
+): Promise<T> {
   const claims = join(directory, 'claims')
   const giveUpAt = performance.now() + timeoutMs
   for (;;) {
+    signal?.throwIfAborted()
     const newest = await readNewest(claims)
     if (newest.owner === 'free' || !isAlive(newest.owner)) {
       if (await create(claims, newest.number + 1, ownIdentity())) break

@@ -7,7 +7,7 @@ import { mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigInvalid } from '../errors.ts'
 import type { Binaries } from './binaries.ts'
-import { run } from './command.ts'
+import { run, type RunOptions } from './command.ts'
 import { giveTo, readText, type Place } from './place.ts'
 
 /** The name of the superuser and of the database. */
@@ -15,6 +15,7 @@ export const databaseName = 'rivulet'
 
 /**
  * Makes the data directory when there is none; else sees that these binaries can open it. Only under the claim.
+ * Aborting the signal leaves none, and rejects with its reason.
  * @throws {ConfigInvalid} when the one that is there is of another major version or no data directory at all.
  */
 export async function prepareCluster(
@@ -22,9 +23,10 @@ export async function prepareCluster(
   binaries: Binaries,
   password: string,
   durable: boolean,
+  signal?: AbortSignal,
 ): Promise<void> {
   if ((await stat(place.data).catch(() => undefined)) === undefined)
-    return initialise(place, binaries, password, durable)
+    return initialise(place, binaries, password, durable, signal)
   const version = await readText(join(place.data, 'PG_VERSION'))
   if (version === binaries.majorVersion) return
   const found = version === undefined ? 'is not a complete data directory' : `was made by PostgreSQL ${version}`
@@ -34,7 +36,13 @@ export async function prepareCluster(
   )
 }
 
-async function initialise(place: Place, binaries: Binaries, password: string, durable: boolean): Promise<void> {
+async function initialise(
+  place: Place,
+  binaries: Binaries,
+  password: string,
+  durable: boolean,
+  signal?: AbortSignal,
+): Promise<void> {
   for (const name of await readdir(place.home)) {
     // What a process that was killed left unfinished. Its initdb may still be writing, so this may have to wait for later.
     if (name.startsWith('draft-')) await rm(join(place.home, name), { recursive: true, force: true }).catch(() => {})
@@ -49,23 +57,22 @@ async function initialise(place: Place, binaries: Binaries, password: string, du
     const access = [`--username=${databaseName}`, `--pwfile=${passwordFile}`, '--auth=scram-sha-256']
     const text = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
     const effort = durable ? [] : ['--no-sync']
-    await must(binaries.initdb, place, [`--pgdata=${data}`, ...access, ...text, ...effort, '--no-instructions'])
+    const args = [`--pgdata=${data}`, ...access, ...text, ...effort, '--no-instructions']
+    await must(binaries.initdb, place, args, { signal })
     // The package has no createdb; single-user mode needs no connection.
     const flags = durable ? [] : ['-F']
-    await must(
-      binaries.postgres,
-      place,
-      ['--single', ...flags, '-D', data, 'postgres'],
-      `CREATE DATABASE ${databaseName}`,
-    )
+    const input = `CREATE DATABASE ${databaseName}`
+    await must(binaries.postgres, place, ['--single', ...flags, '-D', data, 'postgres'], { input, signal })
     await rename(data, place.data)
   } finally {
     await rm(draft, { recursive: true, force: true })
   }
 }
 
-async function must(program: string, place: Place, args: string[], input?: string): Promise<void> {
-  const { ok, output } = await run(program, args, place.user, input)
+async function must(program: string, place: Place, args: string[], options: RunOptions): Promise<void> {
+  options.signal?.throwIfAborted()
+  const { ok, output } = await run(program, args, place.user, options)
+  options.signal?.throwIfAborted()
   // Single-user mode exits 0 whatever became of the statement.
   if (ok && !/^.*\b(ERROR|FATAL|PANIC):/m.test(output)) return
   throw new ConfigInvalid(

@@ -1,8 +1,9 @@
 /**
  * Runs one program to its end, as the user the server runs as, with an environment of our own: no PGDATA, PGPORT or
- * LANG of the caller reaches PostgreSQL's programs.
+ * LANG of the caller reaches PostgreSQL's programs. Nor does Ctrl-C, which a terminal sends to a whole process group:
+ * each has a group of its own, and whoever wants it to end early aborts a signal.
  */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import type { ServerUser } from './server-user.ts'
 
 export interface Outcome {
@@ -19,15 +20,31 @@ export function spawnOptions(user: ServerUser | undefined) {
     cwd: process.platform === 'win32' ? undefined : '/',
     // Windows programs do not start without their system variables.
     env: process.platform === 'win32' ? undefined : { PATH: '/usr/bin:/bin:/usr/sbin:/sbin', LC_ALL: 'C', TZ: 'UTC' },
+    detached: true,
     windowsHide: true,
     ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }),
   }
 }
 
-/** Runs `file`, feeds it `input`, and gathers what it says. Never rejects. */
-export function run(file: string, args: string[], user: ServerUser | undefined, input = ''): Promise<Outcome> {
+export interface RunOptions {
+  /** What it reads. Default nothing. */
+  readonly input?: string | undefined
+  /** Aborted, it asks the program and those it started to end. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Runs `file` and gathers what it says, until it has ended. Never rejects. */
+export function run(
+  file: string,
+  args: string[],
+  user: ServerUser | undefined,
+  { input = '', signal }: RunOptions = {},
+): Promise<Outcome> {
   return new Promise((resolve) => {
     const child = spawn(file, args, { ...spawnOptions(user), stdio: ['pipe', 'pipe', 'pipe'] })
+    const interrupt = () => terminate(child)
+    signal?.addEventListener('abort', interrupt)
+    child.once('close', () => signal?.removeEventListener('abort', interrupt))
     let output = ''
     const add = (chunk: Buffer) => (output += chunk.toString())
     child.stdout.on('data', add)
@@ -38,4 +55,14 @@ export function run(file: string, args: string[], user: ServerUser | undefined, 
     child.stdin.on('error', () => {})
     child.stdin.end(input)
   })
+}
+
+function terminate(child: ChildProcess): void {
+  if (child.pid === undefined) return
+  try {
+    if (process.platform === 'win32') child.kill()
+    else process.kill(-child.pid, 'SIGTERM')
+  } catch {
+    // It has ended meanwhile.
+  }
 }

@@ -26,7 +26,7 @@ export async function removeAbandoned(): Promise<void> {
     try {
       const found = await lstat(directory)
       if (!found.isDirectory() || found.uid !== (process.getuid?.() ?? found.uid)) continue
-      await withClaim(directory, () => removeUnheld(directory), 1_000)
+      await withClaim(directory, () => removeUnheld(directory), { timeoutMs: 1_000 })
     } catch {
       // Somebody else is at it, or it is not in a state to be understood: a later one may have more luck.
     }

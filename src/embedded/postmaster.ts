@@ -127,7 +127,6 @@ async function startOnce({ postgres, data, user, settings, logFile }: StartOptio
     const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
     const child = spawn(postgres, ['-D', data, ...flags], {
       ...spawnOptions(user),
-      detached: true,
       stdio: ['ignore', log.fd, log.fd],
     })
     let end: string | undefined

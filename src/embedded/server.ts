@@ -34,6 +34,8 @@ export interface EmbeddedServer {
   readonly url: string
   /** The directory of the Unix socket; absent on Windows. */
   readonly socketDirectory?: string
+  /** Where its data is. As root that may be outside the project, which the server's own user has to reach. */
+  readonly dataDirectory: string
   /** True when this call started the server or took over an orphan; false when others already used it. */
   readonly owned: boolean
   /** Gives the server up, and stops it when nobody else uses it: 35 seconds at the very most. Idempotent. */
@@ -48,23 +50,26 @@ export interface EmbeddedServerOptions {
   settings?: Readonly<Record<string, string>>
   /** For tests: nothing is flushed to disk, and the directory is removed when the server stops. Default false. */
   ephemeral?: boolean
+  /** Aborted, it ends the waiting and the initialising, and nothing is left half-made; a server that is about to run is opened. */
+  signal?: AbortSignal
 }
 
 /**
  * Starts, or adopts, the server of a directory, and initialises it the first time.
- * @throws {ConfigInvalid} when there are no binaries for this platform, or the server does not start; it says what to do.
+ * @throws {ConfigInvalid} when there are no binaries for this platform, or the server does not start; it says what to do. The signal's reason when
+ * that ended it.
  */
 export async function openEmbeddedServer(options: EmbeddedServerOptions = {}): Promise<EmbeddedServer> {
-  const { settings = {}, ephemeral = false } = options
+  const { settings = {}, ephemeral = false, signal } = options
   if (ephemeral) await removeAbandoned()
   const wanted = options.directory ?? (ephemeral ? await makeEphemeralDirectory() : '.rivulet')
   const directory = await prepareDirectory(resolve(wanted))
-  return withClaim(directory, async () => {
+  const open = async (): Promise<EmbeddedServer> => {
     const place = await findPlace(directory)
     const password = await readPassword(directory)
     const others = await countHolders(directory)
     const running = await adopt(place, others)
-    const postmaster = running ?? (await start(place, password, settings, ephemeral))
+    const postmaster = running ?? (await start(place, password, settings, ephemeral, signal))
     const holder = await addHolder(directory)
     let stopped: Promise<void> | undefined
     const server = identityOf(postmaster.pid)
@@ -72,11 +77,13 @@ export async function openEmbeddedServer(options: EmbeddedServerOptions = {}): P
     return {
       url: urlOf(postmaster, password),
       ...(postmaster.socketDirectory === undefined ? {} : { socketDirectory: postmaster.socketDirectory }),
+      dataDirectory: place.data,
       owned: running === undefined || others === 0,
       stop,
       [Symbol.asyncDispose]: stop,
     }
-  })
+  }
+  return withClaim(directory, open, { signal })
 }
 
 async function adopt(place: Place, others: number): Promise<Postmaster | undefined> {
@@ -97,9 +104,11 @@ async function start(
   password: string,
   settings: Readonly<Record<string, string>>,
   ephemeral: boolean,
+  signal: AbortSignal | undefined,
 ): Promise<Postmaster> {
   const binaries = await prepareBinaries(place)
-  await prepareCluster(place, binaries, password, !ephemeral)
+  await prepareCluster(place, binaries, password, !ephemeral, signal)
+  signal?.throwIfAborted()
   // A server that crashed left its socket behind.
   await removeFarSocketDirectory((await readRecord(place.data))?.socketDirectory)
   return startPostmaster({

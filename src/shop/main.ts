@@ -5,7 +5,7 @@
  */
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, isAbsolute, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as schema from '../../schema/index.ts'
 import { describeAddress, environment, listenPort, parseDatabaseUrl } from '../config.ts'
@@ -22,7 +22,7 @@ const defaultPort = 3000
 
 async function main({ asked, forced }: Shutdown): Promise<void> {
   const port = listenPort(defaultPort)
-  await using database = await openDatabase()
+  await using database = await openDatabase(asked)
   asked.throwIfAborted()
   const { applied } = await applyMigrations(database.url, { folder: migrationsFolder(), signal: asked })
   await using engine = await openEngine({ schema, url: database.url })
@@ -58,7 +58,7 @@ interface Database extends AsyncDisposable {
   readonly description: string
 }
 
-async function openDatabase(): Promise<Database> {
+async function openDatabase(signal: AbortSignal): Promise<Database> {
   const url = environment('DATABASE_URL')
   if (url !== undefined) {
     const description = `DATABASE_URL (${describeAddress(parseDatabaseUrl(url))})`
@@ -66,9 +66,15 @@ async function openDatabase(): Promise<Database> {
   }
   // Loaded only when needed: whoever has a server of their own has no use for its binaries.
   const { openEmbeddedServer } = await import('../embedded/server.ts')
-  const server = await openEmbeddedServer()
-  const description = 'PostgreSQL of its own, data in .rivulet/'
+  const server = await openEmbeddedServer({ signal })
+  const description = `PostgreSQL of its own, data in ${shortest(server.dataDirectory)}`
   return { url: server.url, description, [Symbol.asyncDispose]: () => server.stop() }
+}
+
+/** A path as one would type it here: relative when it is below the current directory. */
+function shortest(path: string): string {
+  const below = relative(process.cwd(), path)
+  return below.startsWith('..') || isAbsolute(below) ? path : below
 }
 
 /** The folder beside the package's package.json, wherever this file was compiled to. */

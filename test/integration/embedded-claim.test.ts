@@ -44,23 +44,23 @@ test('callers in one process have it one after the other, in whatever order', as
 
 test('a failure inside gives the claim back and is passed on', async () => {
   await expect(withClaim(directory, () => Promise.reject(new Error('inside')))).rejects.toThrow('inside')
-  expect(await withClaim(directory, () => Promise.resolve('next'), 0)).toBe('next')
+  expect(await withClaim(directory, () => Promise.resolve('next'), { timeoutMs: 0 })).toBe('next')
 })
 
 test('the claim of a process that died is succeeded', async () => {
   // A number beyond every limit of the kernel.
   await writeFile(join(directory, 'claims', '7'), '999999999-1.abc')
-  expect(await withClaim(directory, () => Promise.resolve('mine'), 0)).toBe('mine')
+  expect(await withClaim(directory, () => Promise.resolve('mine'), { timeoutMs: 0 })).toBe('mine')
 })
 
 test('the claim of a process whose number another one has now is succeeded', async () => {
   await writeFile(join(directory, 'claims', '7'), `${process.pid}-1.another`)
-  expect(await withClaim(directory, () => Promise.resolve('mine'), 0)).toBe('mine')
+  expect(await withClaim(directory, () => Promise.resolve('mine'), { timeoutMs: 0 })).toBe('mine')
 })
 
 test('a claim that a living process keeps for too long is an error that names it', async () => {
   await writeFile(join(directory, 'claims', '1'), identityOf(process.ppid))
-  const failure = withClaim(directory, () => Promise.resolve(), 30)
+  const failure = withClaim(directory, () => Promise.resolve(), { timeoutMs: 30 })
   await expect(failure).rejects.toBeInstanceOf(ConfigInvalid)
   await expect(failure).rejects.toThrow(`Process ${process.ppid} `)
 })

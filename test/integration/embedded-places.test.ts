@@ -171,6 +171,7 @@ describe.skipIf(!isRoot)('as root', () => {
 
     await rename(directory, join(home, '.rivulet'))
     await using moved = await openEmbeddedServer({ directory: join(home, '.rivulet'), ...quick })
+    expect(moved.dataDirectory).toBe(join(serverHome, 'data'))
     expect(await query(moved.url, 'select n from kept')).toEqual([{ n: 42 }])
   })
 

@@ -1,7 +1,7 @@
 /** `npm start` as its user meets it: the main program as a process of its own, in an empty directory. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, readFile, realpath, rm } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promises'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,8 +25,7 @@ afterEach(() => {
   for (const service of services.splice(0)) service.kill('SIGKILL')
 })
 afterAll(async () => {
-  const pid = await postmasterPid()
-  if (pid !== undefined) process.kill(pid, 'SIGKILL')
+  for (const line of processesLeft()) process.kill(Number.parseInt(line, 10), 'SIGKILL')
   await rm(directory, { recursive: true, force: true, maxRetries: 10 })
 })
 
@@ -41,15 +40,17 @@ interface Service {
 }
 
 /** Starts the main program in `directory`, on any free port unless `env` says otherwise. */
-function start(env: Record<string, string> = {}): Service {
+function start(env: Record<string, string> = {}, cwd: string = directory): Service {
   const main = new URL('../../src/shop/main.ts', import.meta.url).pathname
-  return watch(process.execPath, ['--import', import.meta.resolve('tsx'), main], directory, env)
+  return watch(process.execPath, ['--import', import.meta.resolve('tsx'), main], cwd, env)
 }
 
 function watch(program: string, args: readonly string[], cwd: string, env: Record<string, string>): Service {
   const { DATABASE_URL: _, ...inherited } = process.env
   const child = spawn(program, args, {
     cwd,
+    // A process group of its own, as a shell gives it.
+    detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...inherited, PORT: '0', ...env },
   })
@@ -83,6 +84,11 @@ function processesLeft(): string[] {
   return list.split('\n').filter((line) => line.includes(directory))
 }
 
+/** What a terminal does on Ctrl-C: every process of the group is sent SIGINT. */
+function ctrlC({ process: { pid } }: Service): void {
+  if (pid !== undefined) process.kill(-pid, 'SIGINT')
+}
+
 async function listeningPort(server: Server): Promise<number> {
   await once(server, 'listening')
   return (server.address() as AddressInfo).port
@@ -110,7 +116,7 @@ async function lynnsOrders(url: string): Promise<number> {
 test('the first start makes everything, Ctrl-C leaves nothing running, the second start keeps the data', async () => {
   const first = start()
   const url = await first.ready
-  expect(first.output()).toContain('1 migration applied; sample data written')
+  expect(first.output()).toContain('data in .rivulet/data; 1 migration applied; sample data written')
   expect(first.output()).toMatch(/product +\d+ +\d+\.\d\d ms +\d+\.\d\d ms\n +reviews .*\n +orders .*\n +page .* ms/)
   const before = await lynnsOrders(url)
   expect((await order(url)).status).toBe(201)
@@ -137,6 +143,28 @@ test('a signal while it starts ends it, and leaves nothing running', async () =>
   expect(await service.ended).toBe(0)
   expect(service.output()).not.toContain('http://')
   expect(service.errors()).toBe('')
+  expect(processesLeft()).toEqual([])
+})
+
+test('interrupted while its database is made it stops without a word, and the next start makes it', async () => {
+  const fresh = join(directory, 'fresh')
+  await mkdir(fresh, { mode: 0o755 })
+  const home = join(fresh, '.rivulet')
+  const names = () => readdir(home).catch(() => [])
+  const initialising = () => processesLeft().some((line) => line.includes('initdb') && line.includes(home))
+  for (const end of [ctrlC, (service: Service) => service.process.kill('SIGTERM')]) {
+    const service = start({}, fresh)
+    await expect.poll(initialising, { interval: 1 }).toBe(true)
+    end(service)
+    expect(await service.ended).toBe(0)
+    expect(service.output() + service.errors()).toBe('')
+    expect(processesLeft()).toEqual([])
+    expect((await names()).filter((name) => /^(draft|data)/.test(name))).toEqual([])
+  }
+  const next = start({}, fresh)
+  expect((await fetch(`${await next.ready}/healthz`)).status).toBe(200)
+  ctrlC(next)
+  expect(await next.ended).toBe(0)
   expect(processesLeft()).toEqual([])
 })
 
