@@ -5,6 +5,7 @@
  */
 import { Hono, type Context } from 'hono'
 import { HTTPException } from 'hono/http-exception'
+import { methodNotAllowed } from 'hono/method-not-allowed'
 import { routePath } from 'hono/route'
 import type { TaskOptions } from '../task/scope.ts'
 import { Problem, problemOf, problemResponse } from './problem.ts'
@@ -32,6 +33,7 @@ export function createApp({ requestTimeoutMs = 10_000, problemFor, onFault }: Ap
     context.set('requestTimeoutMs', requestTimeoutMs)
     await next()
   })
+  app.use(methodNotAllowed({ app, onMethodNotAllowed: (_, methods) => refuseMethod(methods) }))
   app.notFound(() => {
     return problemResponse(new Problem({ status: 404, code: 'no_route', detail: 'nothing is served at this path' }))
   })
@@ -57,6 +59,15 @@ export function taskOptions(context: Context<Environment>): TaskOptions {
 
 /** nginx's status for a client that did not wait; it is never seen by one. */
 const clientClosedRequest = 499
+
+/** RFC 9110, 15.5.6: a path that is served by other methods says by which. */
+function refuseMethod(methods: readonly string[]): Response {
+  const allowed = methods.join(', ')
+  const detail = `this path is served by other methods: ${allowed}`
+  const response = problemResponse(new Problem({ status: 405, code: 'method_not_allowed', detail }))
+  response.headers.set('allow', allowed)
+  return response
+}
 
 function fromHono({ status, message }: HTTPException): Problem {
   return new Problem({ status, code: 'http', detail: message === '' ? undefined : message })

@@ -5,11 +5,16 @@
  *
  * Draining takes no new connections, closes the idle ones, and ends each of the others with its answer. When the time
  * is up what is left is cut off, which aborts those requests' signals and so stops their work on the database.
+ *
+ * What never becomes a request of the application (no HTTP, no or a malformed Host, headers that are too long or too
+ * slow) is answered here, as a problem document like everything else.
  */
-import { createServer, type Server, type ServerResponse } from 'node:http'
+import { createServer, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { getRequestListener } from '@hono/node-server'
+import type { Duplex } from 'node:stream'
+import { getRequestListener, RequestError } from '@hono/node-server'
 import { ConfigInvalid } from '../errors.ts'
+import { Problem, problemOf, problemResponse } from './problem.ts'
 
 export interface HttpServerOptions {
   /** 0 to 65535; 0: any free one. */
@@ -36,8 +41,9 @@ export async function openHttpServer(
   { port, hostname = '127.0.0.1' }: HttpServerOptions,
 ): Promise<HttpServer> {
   // Node's own Request and Response stay as they are: the rest of the process is none of our business.
-  const listener = getRequestListener((request) => app.fetch(request), { overrideGlobalObjects: false })
-  const server = createServer((incoming, outgoing) => void listener(incoming, outgoing))
+  const listener = getRequestListener((request) => app.fetch(request), { overrideGlobalObjects: false, errorHandler })
+  // A missing Host is refused by the listener: Node's own answer has no body.
+  const server = createServer({ requireHostHeader: false }, (incoming, outgoing) => void listener(incoming, outgoing))
   const drain = prepareDrain(server)
   await listening(server, port, hostname)
   const bound = (server.address() as AddressInfo).port
@@ -74,6 +80,9 @@ function listenError(cause: NodeJS.ErrnoException, port: number, hostname: strin
 function prepareDrain(server: Server): (timeoutMs: number) => Promise<void> {
   const underWay = new Set<ServerResponse>()
   let closed: Promise<void> | undefined
+  server.on('clientError', (error, socket) => {
+    void refuse(error, socket, () => [...underWay].some((answer) => answer.socket === socket && answer.headersSent))
+  })
   server.prependListener('request', (_, response) => {
     underWay.add(response)
     if (closed) endConnection(response)
@@ -94,4 +103,31 @@ function prepareDrain(server: Server): (timeoutMs: number) => Promise<void> {
 
 function endConnection(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('connection', 'close')
+}
+
+function errorHandler(error: unknown): Response {
+  return problemResponse(error instanceof RequestError ? malformed(400) : problemOf(error))
+}
+
+/** The statuses that Node itself gives to what its parser or its patience refuses; everything else is 400. */
+const refusals: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+}
+
+/** Answers what is no request, and ends its connection; one on which an answer has begun just ends. */
+async function refuse({ code = '' }: NodeJS.ErrnoException, socket: Duplex, answering: () => boolean): Promise<void> {
+  const response = problemResponse(malformed(refusals[code] ?? 400))
+  const body = await response.text()
+  if (answering() || !socket.writable) return void socket.destroy()
+  const { status } = response
+  const headers = [...response.headers, ['content-length', Buffer.byteLength(body)], ['connection', 'close']]
+  const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...headers.map(([name, value]) => `${name}: ${value}`)]
+  socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy())
+}
+
+function malformed(status: number): Problem {
+  const detail = 'this is no request that can be understood: look at its first line and its headers'
+  return new Problem({ status, code: 'malformed_request', detail })
 }

@@ -76,6 +76,36 @@ test("an application's own errors are answered as it says", async () => {
   expect(await response.json()).toEqual({ title: 'Conflict', status: 409, code: 'too_small', least: '3' })
 })
 
+test('a method that a path is not served by is a 405 problem that names those it is', async () => {
+  const app = createApp()
+  app.get('/both/:id', () => new Response('got'))
+  app.delete('/both/:id', () => new Response(null, { status: 204 }))
+  app.post('/posted', () => new Response(null, { status: 201 }))
+  for (const [method, path, allow] of [
+    ['POST', '/both/1', 'GET, HEAD, DELETE'],
+    ['OPTIONS', '/both/1', 'GET, HEAD, DELETE'],
+    ['GET', '/posted', 'POST'],
+  ] as const) {
+    const response = await app.request(path, { method })
+    expect(response.status).toBe(405)
+    expect(response.headers.get('allow')).toBe(allow)
+    expect(response.headers.get('content-type')).toBe('application/problem+json')
+    expect(await response.json()).toMatchObject({ status: 405, code: 'method_not_allowed' })
+  }
+  expect((await app.request('/both/1', { method: 'HEAD' })).status).toBe(200)
+})
+
+test('a row that does not exist stays a 404, whatever other methods its path has', async () => {
+  const app = createApp()
+  app.get('/items/:id', () => {
+    throw new errors.NotFound('m')
+  })
+  app.delete('/items/:id', () => new Response(null, { status: 204 }))
+  const response = await app.request('/items/1')
+  expect(response.status).toBe(404)
+  expect(await response.json()).toMatchObject({ code: 'not_found' })
+})
+
 test('a path that nobody serves is a 404 problem', async () => {
   const response = await createApp().request('/nowhere')
   expect(response.status).toBe(404)

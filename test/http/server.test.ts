@@ -16,14 +16,13 @@ beforeAll(async () => {
 })
 afterAll(() => shop[Symbol.asyncDispose]())
 
-/** `/sleep/:seconds` sleeps on the database; `/gather` does three times, concurrently; `/quick` answers at once. */
+/** `/sleep` sleeps on the database; `/gather` does three times, concurrently; `/quick` answers at once. */
 function createSleepyApp(requestTimeoutMs?: number): App {
   const app = createApp({ requestTimeoutMs })
   app.get('/quick', () => jsonResponse({ quick: true }))
-  app.get('/sleep/:seconds', async (context) => {
-    const seconds = Number(context.req.param('seconds'))
-    await shop.engine.session(({ sql }) => sql`select pg_sleep(${seconds})`, taskOptions(context))
-    return jsonResponse({ slept: seconds })
+  app.get('/sleep', async (context) => {
+    await shop.engine.session(sleep, taskOptions(context))
+    return jsonResponse({})
   })
   app.get('/gather', async (context) => {
     await shop.engine.gather([sleep, sleep, sleep], taskOptions(context))
@@ -46,6 +45,12 @@ async function sleeping(): Promise<number> {
   return row?.n ?? -1
 }
 
+/** A promise that another part of the test resolves. */
+function createLatch(): { open(): void; readonly opened: Promise<unknown> } {
+  const latch = new AbortController()
+  return { open: () => latch.abort(), opened: once(latch.signal, 'abort') }
+}
+
 interface Answer {
   readonly status: number
   readonly body: string
@@ -65,7 +70,7 @@ async function answer(url: string, agent?: Agent): Promise<Answer> {
 
 test('a client that goes away stops its statement on the server', async () => {
   await using server = await openHttpServer(createSleepyApp(), { port: 0 })
-  const request = get(`${server.url}/sleep/30`)
+  const request = get(`${server.url}/sleep`)
   request.on('error', () => {})
   await expect.poll(sleeping).toBe(1)
   request.destroy()
@@ -85,7 +90,7 @@ test('a client that goes away stops every task of its gather', async () => {
 
 test('a request that takes longer than it may is answered 504 and stopped on the server', async () => {
   await using server = await openHttpServer(createSleepyApp(100), { port: 0 })
-  const { status, body } = await answer(`${server.url}/sleep/30`)
+  const { status, body } = await answer(`${server.url}/sleep`)
   expect(status).toBe(504)
   expect(JSON.parse(body)).toMatchObject({ code: 'deadline_exceeded' })
   await expect.poll(sleeping).toBe(0)
@@ -113,14 +118,23 @@ test('listens on this machine only', async () => {
 })
 
 test('closing ends idle connections at once and lets requests under way finish', async () => {
-  const server = await openHttpServer(createSleepyApp(), { port: 0 })
+  const app = createSleepyApp()
+  const arrived = createLatch()
+  const held = createLatch()
+  app.get('/held', async () => {
+    arrived.open()
+    await held.opened
+    return jsonResponse({})
+  })
+  const server = await openHttpServer(app, { port: 0 })
   const idle = await openIdleConnection(server.port)
-  const underWay = answer(`${server.url}/sleep/0.3`, new Agent({ keepAlive: true }))
-  await expect.poll(sleeping).toBe(1)
+  const underWay = answer(`${server.url}/held`, new Agent({ keepAlive: true }))
+  await arrived.opened
   const startedAt = performance.now()
   const closed = server.close()
   await once(idle, 'close')
   await expect(answer(`${server.url}/quick`)).rejects.toThrow('ECONNREFUSED')
+  held.open()
   const { status, headers } = await underWay
   expect(status).toBe(200)
   expect(headers.connection).toBe('close')
@@ -132,7 +146,7 @@ test('closing ends idle connections at once and lets requests under way finish',
 test('closing cuts requests off when its time is up, or when hurried, and stops their work', async () => {
   for (const hurry of [false, true]) {
     const server = await openHttpServer(createSleepyApp(), { port: 0 })
-    const request = answer(`${server.url}/sleep/30`)
+    const request = answer(`${server.url}/sleep`)
     request.catch(() => {})
     await expect.poll(sleeping).toBe(1)
     const closed = server.close({ timeoutMs: hurry ? 60_000 : 50 })
@@ -142,6 +156,54 @@ test('closing cuts requests off when its time is up, or when hurried, and stops 
     await expect.poll(sleeping).toBe(0)
   }
 })
+
+test.each([
+  ['no HTTP', 'nonsense\r\n\r\n', 400],
+  ['a malformed Host', 'GET /quick HTTP/1.1\r\nhost: a b\r\n\r\n', 400],
+  ['no Host', 'GET /quick HTTP/1.1\r\n\r\n', 400],
+  ['headers that are too long', `GET /quick HTTP/1.1\r\nhost: a\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
+])('%s is answered with a problem', async (_, text, status) => {
+  await using server = await openHttpServer(createSleepyApp(), { port: 0 })
+  const [head = '', body = ''] = (await exchange(server.port, text)).split('\r\n\r\n')
+  expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+  expect(head).toMatch(/^content-type: application\/problem\+json$/m)
+  expect(JSON.parse(body)).toMatchObject({ status, code: 'malformed_request' })
+})
+
+test('a body that breaks off into nonsense is answered with a problem, and the service goes on', async () => {
+  const app = createSleepyApp()
+  const arrived = createLatch()
+  app.post('/read', async ({ req }) => {
+    arrived.open()
+    return jsonResponse({ length: (await req.text()).length })
+  })
+  await using server = await openHttpServer(app, { port: 0 })
+  const start = 'POST /read HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n'
+  expect(
+    await exchange(
+      server.port,
+      start,
+      arrived.opened.then(() => 'nonsense\r\n'),
+    ),
+  ).toMatch(/^HTTP\/1.1 400 /)
+  expect((await answer(`${server.url}/quick`)).status).toBe(200)
+})
+
+/** Sends text, and more of it later, on a connection of its own; answers everything that comes back until its end. */
+async function exchange(port: number, text: string, more?: Promise<string>): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  socket.write(text)
+  let answered = ''
+  const ended = (async () => {
+    for await (const chunk of socket) {
+      answered += String(chunk)
+      if (more === undefined && answered.includes('}')) socket.end()
+    }
+  })()
+  if (more !== undefined) socket.write(await more)
+  await ended
+  return answered
+}
 
 async function openIdleConnection(port: number): Promise<Socket> {
   const socket = connect(port, '127.0.0.1')
