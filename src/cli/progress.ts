@@ -34,7 +34,8 @@ function describe(progress: MigrationProgress, done: string): string | undefined
     case 'waiting for transactions': {
       const { file, statement, blockers, waitedMs } = progress
       const who = blockers.map(({ pid, application }) => `backend ${pid}${application && ` (${application})`}`)
-      return `${file}: statement ${statement} waits for the transactions of ${who.join(', ')} (${duration(waitedMs)} so far)`
+      const whom = `the transactions of ${who.join(', ')} (${duration(waitedMs)} so far)`
+      return `${file}: statement ${statement} waits for ${whom}`
     }
     case 'invalid index dropped':
       return `${progress.file}: dropped the invalid index ${progress.index} that a broken-off run left`

@@ -19,6 +19,8 @@ export interface Project {
   /** `schema` of the config: files, folders or patterns, relative to the directory. */
   readonly schema: readonly string[]
   readonly casing: 'snake_case' | 'camelCase' | undefined
+  /** `schemaFilter` and `tablesFilter` of the config: names, or patterns with *, and ! for all but those. */
+  readonly filters: { readonly schemas: readonly string[]; readonly tables: readonly string[] }
   /**
    * The config's credentials, else DATABASE_URL; undefined: the embedded server. A function, because commands that need
    * no database must not mind broken credentials. @throws ConfigInvalid
@@ -40,7 +42,7 @@ export async function loadProject(given: string | undefined): Promise<Project> {
         "Rivulet migrates `dialect: 'postgresql'`",
     )
   }
-  const schema = [config.schema ?? []].flat().filter((path): path is string => typeof path === 'string')
+  const schema = texts(config.schema)
   const { schema: ledgerSchema, table } = record(config.migrations)
   return {
     configPath,
@@ -51,6 +53,7 @@ export async function loadProject(given: string | undefined): Promise<Project> {
     },
     schema,
     casing: config.casing === 'snake_case' || config.casing === 'camelCase' ? config.casing : undefined,
+    filters: { schemas: texts(config.schemaFilter), tables: texts(config.tablesFilter) },
     databaseUrl: () => urlOf(config) ?? environment('DATABASE_URL'),
   }
 }
@@ -143,6 +146,10 @@ function sslMode(ssl: unknown): string | undefined {
 
 function record(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+}
+
+function texts(value: unknown): string[] {
+  return [value ?? []].flat().filter((item): item is string => typeof item === 'string')
 }
 
 function textOf(value: unknown): string | undefined {

@@ -19,8 +19,13 @@ export const verify: Command = {
 
 First drizzle-kit must find nothing to generate from the schema. Then the applied migrations are replayed into a scratch
 database, which is compared with the live one: schemas, tables, columns, types, defaults, constraints, indexes,
-sequences, views, functions, triggers, policies. Owners, grants, comments and the order of columns are not compared.
-The scratch database is dropped again; the live one is only read.
+sequences, views, functions, triggers, policies, rules, extended statistics, replica identities, column storage. The
+scratch database is dropped again; the live one is only read.
+
+Compared are public and the schemas that the migrations make or fill, or those of schemaFilter in the Drizzle config;
+tablesFilter holds as well. Not compared: owners, grants, comments, the order of columns; publications, subscriptions,
+event triggers, operators and their classes, casts, collations, conversions, text search objects, foreign servers and
+user mappings, security labels, settings of the database; and whatever belongs to an extension.
 
 Options:
       --scratch URL       a server where the scratch database may be made. Default: the live one's
@@ -43,7 +48,7 @@ Examples:
     }
     const scratchUrl = textOption(values, 'scratch')
     const { differences, pending } = await withDatabase(found, (url) =>
-      verifyDatabase(url, { ...found.source, scratchUrl, signal }),
+      verifyDatabase(url, { ...found.source, ...filters(found), scratchUrl, signal }),
     )
     const drift = code !== undefined || differences.length > 0
     const late = pending.length > 0 ? `${count(pending.length)} pending, left out here: ${pending.join(', ')}.` : ''
@@ -51,6 +56,26 @@ Examples:
     const exitCode = drift ? exitCodes.failed : late === '' ? exitCodes.done : exitCodes.pending
     return { exitCode, text, json: { code: code ?? null, differences, pending } }
   },
+}
+
+function filters({ filters: { schemas, tables } }: Project) {
+  return {
+    schemas: schemas.length === 0 ? undefined : schemas,
+    keepsTable: (table: string) => matches(tables, table),
+  }
+}
+
+/** As drizzle-kit filters: one of the patterns, if there are any, and none of those after a !. */
+function matches(patterns: readonly string[], name: string): boolean {
+  const wanted = patterns.filter((pattern) => !pattern.startsWith('!'))
+  const unwanted = patterns.filter((pattern) => pattern.startsWith('!')).map((pattern) => pattern.slice(1))
+  const some = (list: readonly string[]) => list.some((pattern) => glob(pattern).test(name))
+  return (wanted.length === 0 || some(wanted)) && !some(unwanted)
+}
+
+function glob(pattern: string): RegExp {
+  const source = pattern.replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
+  return new RegExp(`^${source.replaceAll('*', '.*').replaceAll('?', '.')}$`)
 }
 
 /** The SQL that drizzle-kit would generate, or the question it would ask; undefined when code and migrations agree. */

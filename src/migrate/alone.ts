@@ -78,8 +78,8 @@ async function sendWatched(
   const who = blockers.map(({ pid, application }) => `backend ${pid}${application && ` (${application})`}`).join(', ')
   throw new MigrationRefused(
     'locked',
-    `${work.file}: statement ${index + 1} (line ${statement.line}) had to wait for the transactions of others until its ` +
-      `time was up: ${who}. End them, or allow more time with \`--max-wait\`; ${outcomeOf(work)}`,
+    `${work.file}: statement ${index + 1} (line ${statement.line}) had to wait for the transactions of others until ` +
+      `its time was up: ${who}. End them, or allow more time with \`--max-wait\`; ${outcomeOf(work)}`,
     { file: work.file, statement: index + 1, line: statement.line },
   )
 }

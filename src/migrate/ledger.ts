@@ -3,8 +3,9 @@
  * did: `drizzle.__drizzle_migrations (id serial, hash text, created_at bigint)`, created_at being the journal's `when`.
  *
  * What Drizzle has no place for (name, time, duration, progress of a file without a transaction) is kept in a table
- * beside it, `__rivulet_migrations` (for a ledger of another name `__rivulet_` and that name). Not in more columns: progress exists before a ledger row does, Drizzle 1.0 takes a
- * column `name` for the sign of its own next format, and altering somebody's table needs more rights than reading it.
+ * beside it, `__rivulet_migrations` (beside a ledger of another name: `__rivulet_` and that name). Not in more columns:
+ * progress exists before a ledger row does, Drizzle 1.0 takes a column `name` for the sign of its own next format, and
+ * altering somebody's table needs more rights than reading it.
  */
 import type { Connection } from '../pool/connection.ts'
 import { type Migration, sha256 } from './folder.ts'

@@ -12,18 +12,23 @@ import { openConnection } from '../pool/connection.ts'
 import { refusePooler, withConnection } from './connect.ts'
 import { sqlStateOf } from './failure.ts'
 import { type Migration, readMigrations } from './folder.ts'
-import { describeDatabase, type Difference, differences } from './introspect.ts'
+import { describeDatabase, type Difference, differences, usedSchemas, withoutTables } from './introspect.ts'
 import { Ledger, quoted } from './ledger.ts'
 import { MigrationRefused } from './refusal.ts'
 import { runWork } from './run.ts'
 import { compare, contradiction, inState } from './standing.ts'
 import { controlsTransaction, parseScript } from './statements.ts'
+import { applySettings, createExtensions, readSurroundings, type Surroundings } from './surroundings.ts'
 import { kindOf } from './tree.ts'
 
 /** What `verifyDatabase` takes. */
 export interface VerifyOptions extends MigrationSource {
   /** A server where a scratch database may be made. Default: the live one's. */
   readonly scratchUrl?: string | undefined
+  /** The schemas to compare. Default: public, and those that the migrations make or fill. */
+  readonly schemas?: readonly string[] | undefined
+  /** Says of a table's or view's bare name whether it is compared. Default: all are. */
+  readonly keepsTable?: ((table: string) => boolean) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -42,29 +47,45 @@ export interface VerifyResult {
 export async function verifyDatabase(url: string, options: VerifyOptions): Promise<VerifyResult> {
   const migrations = await readMigrations(options.folder)
   const ledger = new Ledger(options.ledger)
-  const { live, applied, pending } = await withConnection(url, async (connection) => {
-    const standing = compare(migrations, await ledger.read(connection))
+  const before = await withConnection(url, async (connection) => {
+    const rows = await ledger.read(connection)
+    const standing = compare(migrations, rows)
     const reason = contradiction(standing)
     if (reason) throw reason
-    return {
-      live: await describeDatabase(connection, ledger),
-      applied: inState(standing, 'applied'),
-      pending: inState(standing, 'pending').map(({ name }) => name),
-    }
+    return { rows, standing, surroundings: await readSurroundings(connection) }
   })
-  const expected = await withScratch(options.scratchUrl ?? url, options.signal, async (connection) => {
+  const applied = inState(before.standing, 'applied')
+  const scratch = { url: options.scratchUrl ?? url, signal: options.signal, surroundings: before.surroundings }
+  const { expected, schemas } = await withScratch(scratch, async (connection) => {
+    await ledger.create(connection)
+    await createExtensions(connection, before.surroundings, applied)
     await replay(connection, applied, ledger, options.signal)
-    return describeDatabase(connection, ledger)
+    const schemas = options.schemas ?? (await usedSchemas(connection, ledger))
+    return { schemas, expected: await describeDatabase(connection, ledger, schemas) }
   })
-  return { differences: differences(expected, live), pending }
+  const live = await withConnection(url, async (connection) => {
+    const ids = (await ledger.read(connection)).map(({ id }) => id)
+    if (ids.join() === before.rows.map(({ id }) => id).join()) return describeDatabase(connection, ledger, schemas)
+    throw new MigrationRefused('inconsistent', 'somebody migrated the database meanwhile: run this again')
+  })
+  const { keepsTable = () => true } = options
+  return {
+    differences: differences(withoutTables(expected, keepsTable), withoutTables(live, keepsTable)),
+    pending: inState(before.standing, 'pending').map(({ name }) => name),
+  }
 }
 
 const scratchPrefix = 'rivulet_scratch_'
 const abandonedAfterMs = 3_600_000
 
+interface Scratch {
+  readonly url: string
+  readonly signal: AbortSignal | undefined
+  readonly surroundings: Surroundings
+}
+
 async function withScratch<T>(
-  url: string,
-  signal: AbortSignal | undefined,
+  { url, signal, surroundings }: Scratch,
   work: (connection: Connection) => Promise<T>,
 ): Promise<T> {
   return withConnection(url, async (server) => {
@@ -83,6 +104,7 @@ async function withScratch<T>(
       )
     }
     try {
+      await applySettings(server, name, surroundings)
       const address = { ...parseDatabaseUrl(url, 'rivulet verify'), database: name }
       const connection = await openConnection({ address, connectTimeoutMs: 10_000 })
       try {
@@ -130,7 +152,6 @@ async function replay(
   ledger: Ledger,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  await ledger.create(connection)
   const options = { ...waiting({ signal, lockTimeoutMs: 60_000, maxWaitMs: 60_000 }), ledger }
   for (const migration of migrations) {
     const parsed = await parseScript(migration.text)
@@ -146,10 +167,18 @@ async function replay(
         if (signal?.aborted) throw cause
         throw new MigrationRefused(
           'unsafe',
-          `the migrations cannot be replayed into an empty database: ${cause instanceof Error ? cause.message : ''}`,
+          `the migrations cannot be replayed into an empty database: ${cause instanceof Error ? cause.message : ''}` +
+            missingHint(cause),
           { cause, file },
         )
       },
     )
   }
+}
+
+/** What an administrator made by hand is in the live database only. */
+function missingHint(cause: unknown): string {
+  return ['42704', '42883', '3F000'].includes(sqlStateOf(cause) ?? '')
+    ? '\nIf it comes from an extension, or was made by hand, make it in a migration: CREATE EXTENSION IF NOT EXISTS …'
+    : ''
 }

@@ -55,7 +55,19 @@ describe('verifyDatabase', () => {
       undefined,
       'permissive for * to public using ((a > 1))',
     ],
-    ['create schema s', 'schema s', undefined, ''],
+    ['alter table t replica identity full', 'table public.t', '', 'replica identity full'],
+    [
+      'create statistics s on id, a from t',
+      'statistics public.s',
+      undefined,
+      'CREATE STATISTICS public.s ON id, a FROM public.t',
+    ],
+    [
+      'create rule r as on delete to t do instead nothing',
+      'rule r on public.t',
+      undefined,
+      expect.stringContaining('DO INSTEAD NOTHING'),
+    ],
     [
       'create function f() returns int language sql as $$ select 1 $$',
       'function public.f()',
@@ -75,13 +87,51 @@ describe('verifyDatabase', () => {
     async (schema) => {
       await using database = await openEmptyDatabase()
       await using project = await makeFolder(files)
+      const name = `"${schema.replace('"', '""')}"`
+      await project.write({ '0002_own': `create schema if not exists ${name}; create table ${name}.v (id int)` })
       const source = { folder: project.folder, ledger: { schema, table: 'Done' } }
       await applyMigrations(database.url, source)
       expect((await verifyDatabase(database.url, source)).differences).toEqual([])
-      await rowsOf(database.url, `create table "${schema.replace('"', '""')}".w (id int)`)
+      await rowsOf(database.url, `create table ${name}.w (id int)`)
       expect((await verifyDatabase(database.url, source)).differences).toHaveLength(1)
     },
   )
+
+  test('minds neither the schema of another project nor its ledger', async () => {
+    await using database = await openEmptyDatabase()
+    await using project = await makeFolder(files)
+    await using other = await makeFolder({ '0000_other': 'create schema other; create table other.t (id int)' })
+    await applyMigrations(database.url, project)
+    await applyMigrations(database.url, { ...other, ledger: { table: 'others' } })
+    expect((await verifyDatabase(database.url, project)).differences).toEqual([])
+    const { differences } = await verifyDatabase(database.url, { ...project, schemas: ['public', 'other'] })
+    expect(differences.map(({ object }) => object)).toEqual(['schema other', 'table other.t'])
+  })
+
+  test('leaves out tables that are not to be compared, with all that is theirs', async () => {
+    await using database = await openEmptyDatabase()
+    await using project = await makeFolder(files)
+    await applyMigrations(database.url, project)
+    await rowsOf(database.url, 'create table "old.w" (id serial primary key, a int unique)')
+    await rowsOf(database.url, 'create index on "old.w" (a)')
+    await rowsOf(database.url, 'create rule r as on delete to "old.w" do nothing')
+    const keepsTable = (table: string) => !table.startsWith('old.')
+    expect((await verifyDatabase(database.url, { ...project, keepsTable })).differences).toEqual([])
+  })
+
+  test('replays with the settings and the extensions that an administrator gave the database', async () => {
+    await using database = await openEmptyDatabase()
+    await using project = await makeFolder({
+      '0000_app': 'create schema app; create table t (id int, at timestamptz)',
+      '0001_use': "create table u (h public.hstore default 'a=>1'::public.hstore)",
+    })
+    await rowsOf(database.url, `alter database ${database.name} set search_path = "app", public`)
+    await rowsOf(database.url, 'create extension hstore')
+    await applyMigrations(database.url, project)
+    expect(await rowsOf(database.url, "select to_regclass('app.t') is not null")).toEqual([[true]])
+    expect((await verifyDatabase(database.url, project)).differences).toEqual([])
+    await rowsOf(database.url, `alter database ${database.name} reset search_path`)
+  })
 
   test('leaves no scratch database behind, also when a replay fails or is interrupted', async () => {
     await using database = await openEmptyDatabase()

@@ -33,7 +33,7 @@ async function urlFor(config: object): Promise<string | undefined> {
 describe('the Drizzle config', () => {
   test('names folder, ledger and schema, relative to itself', async () => {
     const config = `export default { dialect: 'postgresql', schema: ['./a.ts', 'b'], out: 'sql', casing: 'snake_case',
-      migrations: { schema: 'public', table: 'done' }, dbCredentials: { url: 'postgres://localhost/x' } } as const`
+      migrations: { schema: 'public', table: 'done' }, schemaFilter: 'app', tablesFilter: ['!pg_*'], dbCredentials: { url: 'postgres://localhost/x' } } as const`
     await withDirectory({ 'drizzle.config.ts': config }, async (directory) => {
       const { databaseUrl, ...project } = await loadProject(join(directory, 'drizzle.config.ts'))
       expect(databaseUrl()).toBe('postgres://localhost/x')
@@ -43,6 +43,7 @@ describe('the Drizzle config', () => {
         source: { folder: join(directory, 'sql'), ledger: { schema: 'public', table: 'done' } },
         schema: ['./a.ts', 'b'],
         casing: 'snake_case',
+        filters: { schemas: ['app'], tables: ['!pg_*'] },
       })
     })
   })
