@@ -3,7 +3,8 @@
  * stop at once; after that the signals have their usual effect again, so a third one kills.
  * A terminal that is closed asks too, but never hurries: SIGHUP comes from the shell and again from the system.
  * Nobody may be left to read what is printed then, nor when the other end of a pipe ended: that does no harm.
- * npm passes SIGTERM on to a shell, which dies of it and tells nobody: when that shell is gone, we were meant.
+ * npm passes SIGTERM on to a shell, which dies of it and tells nobody: when that shell is gone, we were meant. Where the
+ * shell has made way for us, npm passes on to us the Ctrl-C that the terminal has sent us already: the two are one.
  */
 import { environment } from '../config.ts'
 import { Cancelled } from '../errors.ts'
@@ -22,9 +23,15 @@ export interface Shutdown {
 export function watchSignals(): Shutdown {
   const asked = new AbortController()
   const forced = new AbortController()
-  const ask = () => asked.abort(new Cancelled('stopped by a signal'))
+  let askedAt = 0
+  const ask = () => {
+    if (asked.signal.aborted) return
+    askedAt = performance.now()
+    asked.abort(new Cancelled('stopped by a signal'))
+  }
   const onSignal = () => {
     if (!asked.signal.aborted) return ask()
+    if (isUnderNpm() && performance.now() - askedAt < echoMs) return
     release()
     forced.abort()
   }
@@ -43,11 +50,16 @@ export function watchSignals(): Shutdown {
 
 const names = ['SIGINT', 'SIGTERM'] as const
 
+/** Milliseconds within which npm passes a signal on. */
+const echoMs = 250
+
+const isUnderNpm = () => environment('npm_lifecycle_event') !== undefined
+
 /** Milliseconds between looks at whether the shell that npm started us from is still there. */
 const lookMs = 250
 
 function watchNpm(whenGone: () => void): () => void {
-  if (environment('npm_lifecycle_event') === undefined) return () => undefined
+  if (!isUnderNpm()) return () => undefined
   const shell = process.ppid
   const timer = setInterval(() => {
     if (process.ppid !== shell) whenGone()

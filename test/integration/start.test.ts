@@ -1,6 +1,7 @@
 /** `npm start` as its user meets it: the main program as a process of its own, in an empty directory. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promises'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -46,7 +47,7 @@ function start(env: Record<string, string> = {}, cwd: string = directory): Servi
 }
 
 function watch(program: string, args: readonly string[], cwd: string, env: Record<string, string>): Service {
-  const { DATABASE_URL: _, ...inherited } = process.env
+  const { DATABASE_URL: _, npm_lifecycle_event: __, ...inherited } = process.env
   const child = spawn(program, args, {
     cwd,
     // A process group of its own, as a shell gives it.
@@ -249,6 +250,22 @@ test('a SIGTERM that reaches npm only stops the service as well', async () => {
   await npm.ended
   expect(npm.output()).toContain('Stopping')
   await expect(fetch(url)).rejects.toThrow('fetch failed')
+})
+
+test.skipIf(!existsSync('/bin/bash'))('one Ctrl-C that npm passes on as well is not taken for two', async () => {
+  await using database = await openTestDatabase()
+  const repository = new URL('../..', import.meta.url).pathname
+  // This shell makes way for the last program of its command line.
+  const npm = watch('npm', ['start', '--script-shell=/bin/bash'], repository, { DATABASE_URL: database.url })
+  const url = await npm.ready
+  await using lock = await lockProducts(database.url)
+  const underWay = order(url)
+  await lock.waitedFor()
+  ctrlC(npm)
+  await expect.poll(npm.output).toContain('Stopping')
+  await lock.release()
+  expect((await underWay).status).toBe(201)
+  await npm.ended
 })
 
 test('a second Ctrl-C cuts off what is under way', async () => {
