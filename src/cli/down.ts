@@ -2,7 +2,7 @@
 import { type PlannedRevert, planRevert, revertMigrations } from '../migrate/down.ts'
 import { textOption, waitHelp, waitOptions, waitValues } from './arguments.ts'
 import { type Command, commonHelp, exitCodes } from './command.ts'
-import { count } from './migrate.ts'
+import { count, terminated } from './migrate.ts'
 import { reporter } from './progress.ts'
 import { withDatabase } from './project.ts'
 
@@ -58,6 +58,6 @@ Examples:
 function planText(plan: readonly PlannedRevert[]): string {
   if (plan.length === 0) return '-- nothing to take back'
   return plan
-    .map(({ name, statements }) => [`-- ${name}.down.sql`, ...statements.map((text) => `${text};`)].join('\n'))
+    .map(({ name, statements }) => [`-- ${name}.down.sql`, ...statements.map(terminated)].join('\n'))
     .join('\n\n')
 }

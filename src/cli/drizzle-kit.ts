@@ -39,12 +39,15 @@ export interface GenerateRun {
 export class UnansweredQuestion extends UsageError {
   readonly question: string
 
-  constructor(question: string) {
-    super(
-      `drizzle-kit asks: ${question}\nAnswer with --rename OLD:NEW for each rename; with --created, whatever else it ` +
-        'asks about is new (and the old one is dropped)',
+  constructor({ text, table, options }: Question) {
+    const flags = options.flatMap((option) =>
+      option === undefined ? [] : [`--rename ${table === undefined ? '' : `${table}.`}${option.from}:${option.to}`],
     )
-    this.question = question
+    super(
+      `drizzle-kit asks: ${text}\nAnswer with ${flags.join(', or ') || '--rename OLD:NEW'} for a rename; with ` +
+        '--created, whatever else it asks about is new (and the old one is dropped)',
+    )
+    this.question = text
   }
 }
 
@@ -137,7 +140,7 @@ function execute({
       if (question === undefined || answered.has(question.text) || terminal) return
       answered.add(question.text)
       const choice = choose(question, answers)
-      if (choice === undefined) end(new UnansweredQuestion(question.text))
+      if (choice === undefined) end(new UnansweredQuestion(question))
       else child.stdin?.write(`${'\u001B[B'.repeat(choice)}\r`)
     }
     const onData = (chunk: string) => {

@@ -4,6 +4,9 @@
  * the process. Results go to standard output, everything else to standard error; with --json standard output gets
  * exactly one object, also when something fails.
  */
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Cancelled, ConfigInvalid, RivuletError, UsageError } from '../errors.ts'
 import { MigrationRefused } from '../migrate/refusal.ts'
@@ -16,7 +19,7 @@ import { lint } from './lint.ts'
 import { migrate } from './migrate.ts'
 import { loadProject } from './project.ts'
 import { reset } from './reset.ts'
-import { seed } from './seed.ts'
+import { seed, SeedFailed } from './seed.ts'
 import { status } from './status.ts'
 import { verify } from './verify.ts'
 
@@ -32,7 +35,11 @@ database. Without dbCredentials there, DATABASE_URL is used; without that, the e
 Exit codes: 0 done, 1 failed, 2 migrations are pending, 3 files and database contradict each other, 4 a lock was not
 to be had in time, 64 wrong call or configuration, 130 interrupted (SIGINT), 143 terminated (SIGTERM).
 
-\`rivulet COMMAND --help\` says more about each.`
+\`rivulet COMMAND --help\` says more about each; \`rivulet --version\` says which this is.`
+
+/** Standard output is the result's alone: what a config or a seed prints there goes to standard error. */
+const writeResult = process.stdout.write.bind(process.stdout)
+process.stdout.write = process.stderr.write.bind(process.stderr)
 
 const commonOptions = {
   config: { type: 'string' },
@@ -48,17 +55,27 @@ async function main(args: readonly string[]): Promise<number> {
   const stopped = listen(interrupt)
   try {
     if (name === undefined || ['help', '--help', '-h'].includes(name)) {
-      process.stdout.write(`${help}\n`)
-      return name === undefined ? exitCodes.usage : exitCodes.done
+      const exitCode = name === undefined ? exitCodes.usage : exitCodes.done
+      print({ exitCode, text: help, json: { help } }, '', json)
+      return exitCode
+    }
+    if (['version', '--version', '-V'].includes(name)) {
+      const version = await ownVersion()
+      print({ exitCode: exitCodes.done, text: version, json: { version } }, 'version', json)
+      return exitCodes.done
     }
     const command = commands.find((command) => command.name === name)
     if (!command) throw new UsageError(`there is no command ${JSON.stringify(name)}; \`rivulet --help\` lists them`)
     const { values, positionals } = parsed(command, rest)
     if (values.help === true) {
-      process.stdout.write(`rivulet ${command.name}: ${command.summary}\n\n${command.help}\n`)
+      const text = `rivulet ${command.name}: ${command.summary}\n\n${command.help}`
+      print({ exitCode: exitCodes.done, text, json: { help: text } }, command.name, json)
       return exitCodes.done
     }
-    const project = once(() => loadProject(typeof values.config === 'string' ? values.config : undefined))
+    const project = once(() => {
+      loadEnvironment()
+      return loadProject(typeof values.config === 'string' ? values.config : undefined)
+    })
     const outcome = await command.run({ values, positionals, console, signal: interrupt.signal, project })
     print(outcome, command.name, json)
     return outcome.exitCode
@@ -81,8 +98,8 @@ function parsed(command: Command, args: readonly string[]) {
 }
 
 function print({ exitCode, text, json }: Outcome, command: string, asJson: boolean): void {
-  if (asJson) process.stdout.write(`${JSON.stringify({ command, exitCode, ...json }, undefined, 2)}\n`)
-  else if (text !== '') process.stdout.write(`${text}\n`)
+  if (asJson) writeResult(`${JSON.stringify({ command, exitCode, ...json }, undefined, 2)}\n`)
+  else if (text !== '') writeResult(`${text}\n`)
 }
 
 const refusalCodes = {
@@ -100,12 +117,13 @@ function exitCodeFor(error: unknown): number {
 }
 
 function messageOf(error: unknown): string {
-  if (error instanceof RivuletError) return error.message
+  if (error instanceof RivuletError || error instanceof SeedFailed) return error.message
   // Not an error of ours: whoever has to mend it needs to know where it came from.
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }
 
 function errorJson(error: unknown): Record<string, unknown> {
+  if (error instanceof SeedFailed) return { code: error.code, message: error.message }
   if (!(error instanceof RivuletError)) return { code: 'unexpected', message: messageOf(error) }
   const { code, message, ...rest } = error
   return { ...rest, code, message, cause: undefined }
@@ -116,7 +134,10 @@ function listen(interrupt: AbortController): () => number | undefined {
   let code: number | undefined
   const on = (signal: NodeJS.Signals, exitCode: number) =>
     process.on(signal, () => {
-      if (code !== undefined) process.exit(exitCode)
+      if (code !== undefined) {
+        process.stderr.write('stopped at once: what is left of a scratch database goes with the next verify\n')
+        process.exit(exitCode)
+      }
       code = exitCode
       process.stderr.write('\nstopping …\n')
       interrupt.abort(new Cancelled('interrupted'))
@@ -126,6 +147,17 @@ function listen(interrupt: AbortController): () => number | undefined {
   return () => code
 }
 
+/** drizzle-kit reads .env, so the config may count on it; what is set already wins. */
+function loadEnvironment(): void {
+  if (existsSync('.env')) process.loadEnvFile('.env')
+}
+
+/** The version in the package's own package.json. */
+async function ownVersion(): Promise<string> {
+  const path = fileURLToPath(import.meta.resolve('rivulet/package.json'))
+  return (JSON.parse(await readFile(path, 'utf8')) as { version: string }).version
+}
+
 function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined
   return () => (made ??= make())
@@ -133,4 +165,4 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
 
 const exitCode = await main(process.argv.slice(2))
 // What was printed may still be on its way; whatever a config or a seed has left open must not keep the process alive.
-process.stdout.write('', () => process.exit(exitCode))
+writeResult('', () => process.exit(exitCode))

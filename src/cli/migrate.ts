@@ -1,5 +1,7 @@
 /** `rivulet migrate`: applies what is pending. */
-import { applyMigrations, planMigrations, type PlannedMigration } from '../migrate/apply.ts'
+import { applyMigrations, type MigrationSource, planMigrations, type PlannedMigration } from '../migrate/apply.ts'
+import { findMigration, readMigrations } from '../migrate/folder.ts'
+import { migrationStatus } from '../migrate/status.ts'
 import { textOption, waitHelp, waitOptions, waitValues } from './arguments.ts'
 import { type Command, commonHelp, exitCodes } from './command.ts'
 import { reporter } from './progress.ts'
@@ -51,21 +53,41 @@ Examples:
       if (ahead.length > 0) {
         console.note(console.style('yellow', `the database is newer than this code: it also has ${ahead.join(', ')}`))
       }
-      const text = applied.length === 0 ? 'Nothing to apply.' : `Applied ${count(applied.length)}.`
+      const later =
+        applied.length === 0 && options.to !== undefined ? await appliedAfter(url, found.source, options.to) : []
+      const passed =
+        later.length === 0
+          ? ''
+          : ` The database is past ${options.to}, at ${later.at(-1)}: to go back, \`rivulet down\`.`
+      const text = applied.length === 0 ? `Nothing to apply.${passed}` : `Applied ${count(applied.length)}.`
       return { exitCode: exitCodes.done, text, json: { applied, ahead } }
     })
   },
+}
+
+/** The applied migrations that come after `to`. */
+async function appliedAfter(url: string, source: MigrationSource, to: string): Promise<readonly string[]> {
+  const migrations = await readMigrations(source.folder)
+  const last = migrations.indexOf(findMigration(migrations, to))
+  const later = new Set(migrations.slice(last + 1).map(({ name }) => name))
+  const { migrations: states } = await migrationStatus(url, source)
+  return states.filter(({ name, state }) => state === 'applied' && later.has(name)).map(({ name }) => name)
 }
 
 function planText(plan: readonly PlannedMigration[]): string {
   if (plan.length === 0) return '-- nothing to apply'
   return plan
     .map(({ name, transactional, statements }) => {
-      const sql = statements.map(({ text }) => `${text};`)
+      const sql = statements.map(({ text }) => terminated(text))
       const lines = transactional ? ['begin;', ...sql, 'commit;'] : sql
       return [`-- ${name}.sql${transactional ? '' : ' (without a transaction)'}`, ...lines].join('\n')
     })
     .join('\n\n')
+}
+
+/** The statement with its semicolon, which must not end up behind a comment. */
+export function terminated(statement: string): string {
+  return /--[^\n]*$/.test(statement) ? `${statement}\n;` : `${statement};`
 }
 
 /** `1 migration`, `2 migrations`. */

@@ -54,6 +54,33 @@ async function configured(directory: string): Promise<string | undefined> {
 
 /** Opens an engine on the database and hands it to the seed. */
 export async function runSeed(project: Project, url: string, file: string): Promise<void> {
+  try {
+    await seedDatabase(project, url, file)
+  } catch (error) {
+    throw error instanceof UsageError ? error : new SeedFailed(file, error)
+  }
+}
+
+/** The seed module threw; the message is the user's, with the frames of the user's code. */
+export class SeedFailed extends Error {
+  readonly code = 'seed_failed'
+
+  constructor(file: string, cause: unknown) {
+    const message = cause instanceof Error ? cause.message : String(cause)
+    const frames = (cause instanceof Error ? (cause.stack ?? '') : '')
+      .split('\n')
+      .filter((line) => /^\s+at /.test(line))
+    const own = frames.filter((line) => !line.includes('node:') && !line.includes('/node_modules/'))
+    const ours = own.findIndex((line) => line.includes(ourFolder))
+    const shown = own.slice(0, ours < 0 ? undefined : ours)
+    super([`${relative('', file)} failed: ${message}`, ...shown].join('\n'), { cause })
+  }
+}
+
+/** Where this package's own code lies: its frames tell the user nothing. */
+const ourFolder = new URL('..', import.meta.url).pathname
+
+async function seedDatabase(project: Project, url: string, file: string): Promise<void> {
   // One import for both: the seed must meet the very tables that the engine knows.
   const [seedModule, ...schemaModules] = await loadModules([file, ...(await schemaFiles(project))])
   const run = seedModule?.seed ?? seedModule?.default

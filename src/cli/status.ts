@@ -33,7 +33,10 @@ Examples:
     const result = await withDatabase(found, (url) => migrationStatus(url, found.source))
     if (result.problem !== undefined) console.note(console.style('red', result.problem))
     for (const index of result.invalidIndexes) {
-      console.note(console.style('yellow', `the index ${index} is invalid: a CREATE INDEX CONCURRENTLY was broken off`))
+      const left = /_cc(?:new|old)\d*"?$/.test(index)
+        ? `a REINDEX CONCURRENTLY was broken off; DROP INDEX CONCURRENTLY ${index}`
+        : 'a CREATE INDEX CONCURRENTLY was broken off'
+      console.note(console.style('yellow', `the index ${index} is invalid: ${left}`))
     }
     return { exitCode: exitCodeOf[result.state], text: statusText(result, console), json: { ...result } }
   },
@@ -44,7 +47,9 @@ function statusText({ state, migrations }: StatusResult, console: Console): stri
   const rows = migrations.map((migration) => [
     migration.state,
     migration.name,
-    migration.appliedAt?.toISOString().replace(/\.\d+Z/, 'Z') ?? '',
+    migration.statementsDone === undefined
+      ? (migration.appliedAt?.toISOString().replace(/\.\d+Z/, 'Z') ?? '')
+      : `half applied: broken off after statement ${migration.statementsDone}, migrate goes on there`,
     duration(migration.durationMs),
   ])
   const lines = table(rows)

@@ -1,5 +1,5 @@
 /** `rivulet verify`: do the schema in code, the migrations and the live database say the same? */
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
@@ -78,9 +78,23 @@ function glob(pattern: string): RegExp {
   return new RegExp(`^${source.replaceAll('*', '.*').replaceAll('?', '.')}$`)
 }
 
+const folderPrefix = 'rivulet-verify-'
+
+/** Removes the folders that killed runs left behind an hour ago or longer. */
+async function sweep(): Promise<void> {
+  const names = (await readdir(tmpdir()).catch(() => [])).filter((name) => name.startsWith(folderPrefix))
+  for (const path of names.map((name) => join(tmpdir(), name))) {
+    const found = await stat(path).catch(() => undefined)
+    if (found && Date.now() - found.mtimeMs > 3_600_000) {
+      await rm(path, { recursive: true, force: true }).catch(() => undefined)
+    }
+  }
+}
+
 /** The SQL that drizzle-kit would generate, or the question it would ask; undefined when code and migrations agree. */
 async function codeDifference(project: Project, signal: AbortSignal): Promise<string | undefined> {
-  const copy = await mkdtemp(join(tmpdir(), 'rivulet-verify-'))
+  await sweep()
+  const copy = await mkdtemp(join(tmpdir(), folderPrefix))
   try {
     if (existsSync(project.source.folder)) await cp(project.source.folder, copy, { recursive: true })
     // drizzle-kit joins `out` to the current directory, so it has to be relative.

@@ -12,8 +12,7 @@ import { MigrationRefused } from './refusal.ts'
 import { runWork } from './run.ts'
 import { compare, contradiction, inState } from './standing.ts'
 import type { Script } from './statements.ts'
-import { child, children, kindOf, relationName, text } from './tree.ts'
-import { dropped } from './lint/indexes.ts'
+import { destructiveSteps } from './destructive.ts'
 import { readScript } from './unsafe.ts'
 
 /** Which migrations to take back. */
@@ -113,34 +112,4 @@ function lastKept(applied: readonly Migration[], to: Migration): number {
   const index = applied.indexOf(to)
   if (index >= 0) return index + 1
   throw new MigrationRefused('inconsistent', `${to.name} is not applied, so there is no going back to it`)
-}
-
-const droppedKinds: Readonly<Record<string, string>> = {
-  OBJECT_TABLE: 'table',
-  OBJECT_SCHEMA: 'schema',
-  OBJECT_TYPE: 'type',
-  OBJECT_SEQUENCE: 'sequence',
-  OBJECT_MATVIEW: 'materialized view',
-  OBJECT_EXTENSION: 'extension',
-}
-
-/** The steps of a script that lose data. */
-function destructiveSteps({ statements }: Script): PlannedRevert['destructive'] {
-  return statements.flatMap(({ tree, line }) => {
-    const kind = kindOf(tree)
-    const node = child(tree, kind) ?? {}
-    const table = relationName(child(node, 'relation'))
-    const steps: string[] = []
-    const what = droppedKinds[text(node.removeType)]
-    if (kind === 'DropStmt' && what) steps.push(...dropped(node).map((name) => `drops ${what} ${name}`))
-    if (kind === 'TruncateStmt') steps.push('empties tables')
-    if (kind === 'DeleteStmt') steps.push(`deletes rows of ${table}`)
-    if (kind === 'UpdateStmt') steps.push(`changes rows of ${table}`)
-    for (const item of kind === 'AlterTableStmt' ? children(node, 'cmds') : []) {
-      const command = child(item, 'AlterTableCmd')
-      if (command?.subtype === 'AT_DropColumn') steps.push(`drops column ${text(command.name)} of ${table}`)
-      if (command?.subtype === 'AT_AlterColumnType') steps.push(`changes the type of ${text(command.name)} of ${table}`)
-    }
-    return steps.map((step) => ({ line, step }))
-  })
 }

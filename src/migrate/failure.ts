@@ -17,7 +17,7 @@ export function failure(work: FailedFile, number: number, statement: Statement, 
   if (cause instanceof ConnectionLost) return connectionLost(work, cause, where, number, statement.line)
   const sqlState = sqlStateOf(cause)
   const message = cause instanceof Error ? cause.message : String(cause)
-  const hint = hintFor(sqlState)
+  const hint = hintFor(sqlState, message)
   return new MigrationFailed(
     `${where} failed: ${message}${sqlState ? ` [${sqlState}]` : ''}${hint && `\n${hint}`}\n${outcomeOf(work)}`,
     { cause, file: work.file, statement: number, line: statement.line, sqlState },
@@ -48,7 +48,8 @@ export async function whileRecording(work: FailedFile, body: () => Promise<void>
         ? 'whether it was committed is in the ledger: run this again, it goes on from there'
         : outcomeOf(work)
     throw new MigrationFailed(
-      `${work.file}: committing failed: ${message}${sqlState ? ` [${sqlState}]` : ''}\n${outcome}`,
+      `${work.file}: committing failed: ${message}${sqlState ? ` [${sqlState}]` : ''}\n` +
+        `${sqlState === '42501' ? `${hintFor(sqlState, message)}\n` : ''}${outcome}`,
       { cause, file: work.file, sqlState },
     )
   }
@@ -70,14 +71,14 @@ export function sqlStateOf(error: unknown): string | undefined {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
 }
 
-function hintFor(sqlState: string | undefined): string {
+function hintFor(sqlState: string | undefined, message: string): string {
   switch (sqlState) {
     case '25001':
       return `This statement cannot run in a transaction: put \`-- rivulet:no-transaction\` on the file's first line.`
     case '55P04':
       return 'A new enum value cannot be used in the transaction that adds it: move its use to the next migration.'
     case '42501':
-      return 'The role of the database URL lacks this right: grant it, or migrate as the owner.'
+      return `The role of the database URL lacks this right: ${remedyFor(message)}, or migrate as the owner.`
     case '42P07':
     case '42710':
     case '42701':
@@ -87,5 +88,29 @@ function hintFor(sqlState: string | undefined): string {
       )
     default:
       return ''
+  }
+}
+
+/** What to grant, as far as the server's words tell. */
+function remedyFor(message: string): string {
+  const [, kind = '', name = ''] = /permission denied for (\w+(?: view)?) (\S+)/.exec(message) ?? []
+  switch (kind) {
+    case 'schema':
+      return `GRANT USAGE, CREATE ON SCHEMA ${name} TO it`
+    case 'database':
+      return `GRANT CREATE ON DATABASE ${name} TO it`
+    case 'table':
+    case 'view':
+      return `GRANT SELECT, INSERT, UPDATE, DELETE, REFERENCES ON ${name} TO it`
+    case 'sequence':
+      return `GRANT USAGE, SELECT ON SEQUENCE ${name} TO it`
+    case 'type':
+    case 'language':
+      return `GRANT USAGE ON ${kind.toUpperCase()} ${name} TO it`
+    case 'function':
+    case 'procedure':
+      return `GRANT EXECUTE ON ${kind.toUpperCase()} ${name} TO it`
+    default:
+      return message.startsWith('must be owner of ') ? 'GRANT the owning role TO it' : 'grant it'
   }
 }

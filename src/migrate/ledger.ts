@@ -136,6 +136,16 @@ export class Ledger {
     await connection.query(`update ${this.#details} set hash = $1 where name = $2`, [migration.hash, migration.name])
   }
 
+  /** The scripts that were broken off, and how many of their statements are done. Changes nothing. */
+  async unfinished(connection: Connection): Promise<ReadonlyMap<string, number>> {
+    if (!(await this.#exist(connection)).details) return new Map()
+    const rows = (await connection.query(
+      `select name, done from ${this.#details} where done > 0 or running`,
+      [],
+    )) as unknown as { name: string; done: number }[]
+    return new Map(rows.map(({ name, done }) => [name, done]))
+  }
+
   /** How far the script known as `key` has come; nothing done when it was never begun. */
   async progress(connection: Connection, key: string): Promise<Progress> {
     const [row] = (await connection.query(`select done, done_hash, running from ${this.#details} where name = $1`, [

@@ -3,7 +3,9 @@ import type { MigrationSource } from './apply.ts'
 import { type Target, withConnection } from './connect.ts'
 import { readMigrations } from './folder.ts'
 import { findInvalidIndexes } from './interrupted.ts'
+import { sqlStateOf } from './failure.ts'
 import { Ledger } from './ledger.ts'
+import { MigrationRefused } from './refusal.ts'
 import { compare, contradiction, type MigrationState, nameOfRow } from './standing.ts'
 
 /** One file's state. */
@@ -13,6 +15,8 @@ export interface MigrationStatus {
   /** Undefined when not applied, or applied by Drizzle, which does not write it down. */
   readonly appliedAt: Date | undefined
   readonly durationMs: number | undefined
+  /** Statements done of a file without a transaction that was broken off; the next run goes on after them. */
+  readonly statementsDone: number | undefined
 }
 
 /** What `migrationStatus` answers. */
@@ -30,8 +34,9 @@ export interface StatusResult {
 export async function migrationStatus(target: Target, source: MigrationSource): Promise<StatusResult> {
   const migrations = await readMigrations(source.folder)
   const ledger = new Ledger(source.ledger)
-  const { rows, invalid } = await withConnection(target, async (connection) => ({
-    rows: await ledger.read(connection),
+  const { rows, invalid, unfinished } = await withConnection(target, async (connection) => ({
+    rows: await readable(ledger, () => ledger.read(connection)),
+    unfinished: await ledger.unfinished(connection),
     invalid: await findInvalidIndexes(connection),
   }))
   const standing = compare(migrations, rows)
@@ -41,10 +46,11 @@ export async function migrationStatus(target: Target, source: MigrationSource): 
     state,
     appliedAt: row?.appliedAt,
     durationMs: row?.durationMs,
+    statementsDone: row ? undefined : unfinished.get(migration.name),
   }))
   for (const row of standing.missing) {
     const { appliedAt, durationMs } = row
-    list.push({ name: nameOfRow(row), state: 'missing', appliedAt, durationMs })
+    list.push({ name: nameOfRow(row), state: 'missing', appliedAt, durationMs, statementsDone: undefined })
   }
   const pending = list.some(({ state }) => state === 'pending')
   return {
@@ -53,4 +59,18 @@ export async function migrationStatus(target: Target, source: MigrationSource): 
     problem: problem?.message,
     invalidIndexes: invalid.map(({ name }) => name),
   }
+}
+
+/** Says which grants are missing when the ledger cannot be read. */
+async function readable<T>({ schema }: Ledger, read: () => Promise<T>): Promise<T> {
+  return read().catch((cause: unknown) => {
+    if (sqlStateOf(cause) !== '42501') throw cause
+    const name = JSON.stringify(schema)
+    throw new MigrationRefused(
+      'unsafe',
+      `the role of the database URL may not read the ledger in schema ${name}: GRANT USAGE ON SCHEMA ${name} and ` +
+        `SELECT ON ALL TABLES IN SCHEMA ${name} TO it`,
+      { cause },
+    )
+  })
 }

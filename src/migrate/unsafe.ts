@@ -22,8 +22,8 @@ export async function readScript(file: string, source: string): Promise<Script> 
       },
     )
   }
-  for (const [index, { tree, line }] of script.statements.entries()) {
-    const reason = tree && refusal(tree, script.transactional)
+  for (const [index, { tree, text, line }] of script.statements.entries()) {
+    const reason = tree ? refusal(tree, script.transactional) : forPsql(text)
     if (reason === undefined) continue
     const where = { file, statement: index + 1, line }
     throw new MigrationRefused('unsafe', `${file}: statement ${index + 1} (line ${line}): ${reason}`, where)
@@ -40,6 +40,15 @@ export async function readScripts(migrations: readonly Migration[]): Promise<(re
   return scripts
 }
 
+const copyFromStdin = 'COPY FROM STDIN has no input here; write INSERT, or load the data with psql'
+
+/** What makes the parser give up, and the server too, because it is meant for psql. */
+function forPsql(source: string): string | undefined {
+  if (/\bcopy\b[^;]*\bfrom\s+stdin\b/i.test(source)) return copyFromStdin
+  const command = /^\s*(\\[a-z!?]\w*)/im.exec(source)?.[1]
+  return command && `${command} is a command of psql, not SQL: take it out (pg_dump writes such lines)`
+}
+
 function refusal(tree: Tree, transactional: boolean): string | undefined {
   if (controlsTransaction(tree)) {
     return transactional
@@ -53,7 +62,7 @@ function refusal(tree: Tree, transactional: boolean): string | undefined {
   }
   const copy = child(tree, 'CopyStmt')
   if (copy?.is_from === true && text(copy.filename) === '') {
-    return 'COPY FROM STDIN has no input here; write INSERT, or load the data with psql'
+    return copyFromStdin
   }
   // A build that was broken off is found again by the index's name.
   if (kindOf(tree) === 'IndexStmt' && refusesTransaction(tree) && text(child(tree, 'IndexStmt')?.idxname) === '') {

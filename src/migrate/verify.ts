@@ -76,7 +76,8 @@ export async function verifyDatabase(url: string, options: VerifyOptions): Promi
 }
 
 const scratchPrefix = 'rivulet_scratch_'
-const abandonedAfterMs = 3_600_000
+// A scratch database is in use from its first moments on.
+const abandonedAfterMs = 60_000
 
 interface Scratch {
   readonly url: string

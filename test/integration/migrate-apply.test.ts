@@ -251,6 +251,8 @@ describe('a file that cannot be run as it is written', () => {
       'create table x (id int); commit;',
       /statement 2 \(line 1\): the file runs in a transaction of its own.*take BEGIN, COMMIT and ROLLBACK out/,
     ],
+    ['is meant for psql', '\\connect shop\nselect 1;', /\\connect is a command of psql, not SQL/],
+    ['carries the rows of a COPY', 'copy t from stdin;\n1\n\\.\n', /COPY FROM STDIN has no input here/],
     ['reads from standard input', 'copy t from stdin;', /COPY FROM STDIN has no input here/],
     [
       'makes a temporary table without a transaction',
@@ -289,6 +291,9 @@ describe('a file without a transaction', () => {
     const error = await thrownBy(applyMigrations(database.url, project))
     expect(error).toMatchObject({ statement: 2, line: 3, sqlState: '42704' })
     expect(error.message).toMatch(/what it has done stays, a rerun goes on with this statement/)
+    expect((await migrationStatus(database.url, project)).migrations).toMatchObject([
+      { state: 'pending', statementsDone: 1 },
+    ])
     await project.write({ '0000_steps': `${head}create table b (id int);\ncreate table c (id int);` })
     const seen: MigrationProgress[] = []
     await applyMigrations(database.url, { ...project, onProgress: (progress) => seen.push(progress) })

@@ -105,7 +105,7 @@ describe('a project from its first migration on', { timeout: 180_000 }, () => {
     expect(await project.rivulet('generate')).toMatchObject({
       exitCode: 64,
       stderr: expect.stringMatching(
-        /Is name column in people table created or renamed .*\n.*--rename OLD:NEW.*--created/,
+        /Is name column in people table created or renamed .*\n.*--rename people\.nmae:name for.*--created/,
       ),
     })
     expect(await project.rivulet('verify', '--code-only')).toMatchObject({ exitCode: 1 })
@@ -196,6 +196,33 @@ describe('every end', { timeout: 180_000 }, () => {
         expect(stderr).not.toContain('\u001B')
       }),
     )
+  })
+
+  test('has one object on standard output, whatever the config prints there; .env is read, --version answers', async () => {
+    await using project = await makeProject()
+    await project.write({
+      'drizzle.config.ts': `console.log('chatty ' + process.env.FROM_DOTENV)\n${config}`,
+      '.env': 'FROM_DOTENV=here\nDATABASE_URL=postgres://nowhere.invalid/x',
+      'seed.ts': "export default () => { throw new Error('no apples') }",
+    })
+    await project.rivulet('generate', '--name', 'init')
+    await project.write({ 'schema.ts': schema('name: text(), note: text()') })
+    await project.rivulet('generate', '--name', 'note', '--created')
+    const status = await project.rivulet('status', '--json')
+    expect(JSON.parse(status.stdout)).toMatchObject({ state: 'pending' })
+    expect(status.stderr).toMatch(/^chatty here$/m)
+    expect(await project.rivulet('--version')).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringMatching(/^\d+\.\d+/),
+    })
+    await project.rivulet('migrate')
+    expect((await project.rivulet('migrate', '--to', '0')).stdout).toMatch(/past 0, at 0001_note: to go back/)
+    const { exitCode, stderr } = await project.rivulet('seed', '--file', 'seed.ts')
+    expect([exitCode, stderr]).toEqual([
+      1,
+      expect.stringMatching(/rivulet: seed\.ts failed: no apples\n {4}at .*seed\.ts/),
+    ])
+    expect(stderr).not.toContain('src/cli')
   })
 
   test('SIGINT rolls the running file back and exits 130; a rerun completes', async () => {

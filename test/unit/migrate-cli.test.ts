@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { table } from '../../src/cli/console.ts'
+import { terminated } from '../../src/cli/migrate.ts'
 import { loadProject } from '../../src/cli/project.ts'
 import { schemaFiles } from '../../src/cli/schema-files.ts'
 
@@ -92,6 +93,11 @@ test('schemaFiles takes files, folders and patterns', async () => {
     expect(await found('./db/**/*.schema.ts')).toEqual(['db/deep/c.schema.ts'])
     await expect(found('./nowhere/*.ts')).rejects.toThrow(/nowhere\/\*\.ts matches no file/)
   })
+})
+
+test('terminated puts no semicolon behind a comment', () => {
+  expect(terminated('select 1')).toBe('select 1;')
+  expect(terminated('select 1 -- one')).toBe('select 1 -- one\n;')
 })
 
 test('table aligns columns and leaves no trailing spaces', () => {
