@@ -4,7 +4,7 @@
  */
 import { sql } from 'drizzle-orm'
 import { textOf } from './column-input.ts'
-import { keysParameter, membership } from './keys.ts'
+import { isWanted, keysParameter, wantedKeys } from './keys.ts'
 import { type Reading, readingOf, type ReadOptions } from './reading.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { type ReadRow, removedCondition, whereClause } from './selection.ts'
@@ -63,10 +63,10 @@ async function byText(
 ): Promise<(readonly unknown[] | undefined)[]> {
   const key = plan.key[0] as PlannedColumn
   const statement = plan.statements.of(`many/${selection.shape}/${removed ?? ''}`, () => {
-    const where = whereClause([membership(plan, plan.key, sql`${slot(0)}`), removedCondition(plan, removed)])
+    const where = whereClause([sql`${key.reference} = any(${slot(0)})`, removedCondition(plan, removed)])
     return new Statement(plan.drizzle, sql`select ${selection.sql} from ${plan.source}${where}`)
   })
-  const answered = await statement.run(runner, [keysParameter(plan.key, keyed)])
+  const answered = await statement.run(runner, [keyed.map(([value]) => value)])
   const lowercase = key.column?.columnType === 'PgUUID'
   const textOfKey = (value: unknown) => (lowercase ? textOf(value).toLowerCase() : textOf(value))
   const byKey = new Map(answered.map((row) => [textOfKey(selection.raw(row, key)), row]))
@@ -81,21 +81,14 @@ async function byNumber(
   removed: ReadOptions['removed'],
 ): Promise<(readonly unknown[] | undefined)[]> {
   const statement = plan.statements.of(`numbered/${selection.shape}/${removed ?? ''}`, () => {
-    const wanted = sql`json_array_elements(${slot(0)}::json) with ordinality as element(value, n)`
-    const key = sql`lateral json_populate_record(null::${plan.source}, element.value) as wanted`
-    const on = sql.join(
-      plan.key.map(({ reference, bare }) => sql`${reference} = wanted.${bare}`),
-      sql` and `,
-    )
+    const wanted = wantedKeys(plan.key, sql`${slot(0)}`)
     const where = whereClause([removedCondition(plan, removed)])
     return new Statement(
       plan.drizzle,
-      sql`select ${selection.sql}, element.n from ${wanted} cross join ${key} join ${plan.source} on ${on}${where}`,
+      sql`select ${selection.sql}, wanted.n from ${wanted} join ${plan.source} on ${isWanted(plan.key, plan.key)}${where}`,
     )
   })
-  const names = plan.key.map(({ name }) => name)
-  const objects = keyed.map((key) => Object.fromEntries(names.map((name, index) => [name, textOf(key[index])])))
-  const answered = await statement.run(runner, [JSON.stringify(objects)])
+  const answered = await statement.run(runner, [keysParameter(keyed)])
   const found: (readonly unknown[] | undefined)[] = keyed.map(() => undefined)
   for (const row of answered) found[Number(row.at(-1)) - 1] = row
   return found

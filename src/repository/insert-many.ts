@@ -1,16 +1,18 @@
 /**
- * INSERT of any number of rows. Rows that name the same columns travel as one JSON parameter, read by the server with
- * the table's own row type: no limit of parameters, one statement for any number of rows, and every value checked as if
- * it stood in VALUES. COPY would be quicker still, but answers no rows.
- * https://www.postgresql.org/docs/current/functions-json.html (json_populate_recordset)
+ * INSERT of any number of rows. Neighbours that name the same columns travel as one JSON parameter, in which every value
+ * is a string of the text its type reads: no limit of parameters, one statement for any number of rows, and every value
+ * checked as if it stood in VALUES. COPY would be quicker still, but answers no rows.
+ * The rows are written in the order given, so one may refer to another before it, and always in a transaction: a trigger
+ * that skips a row is seen before anything is committed, and what the session may do meanwhile does not depend on the rows.
+ * https://www.postgresql.org/docs/current/functions-json.html (json_to_recordset)
  */
 import { sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
 import { textOf } from './column-input.ts'
-import { isJsonType } from './column-output.ts'
-import { insertRow } from './insert.ts'
+import { insertAssigned, skipped } from './insert.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { type ReadRow, selectionOf } from './selection.ts'
+import { recordColumn } from './sql-type.ts'
 import { list, slot, Statement } from './statement.ts'
 import type { TablePlan } from './table-plan.ts'
 import { type Assignment, newRowAssignments, shapeOf } from './write-values.ts'
@@ -18,65 +20,65 @@ import { type Assignment, newRowAssignments, shapeOf } from './write-values.ts'
 /** Bounds of one statement: rows, and characters of JSON. */
 const chunk = { rows: 5000, characters: 4_000_000 }
 
-/** Rows for one statement, with their places among the rows given. */
+/** Statements on their way at a time. */
+const pipelined = 64
+
+/** Neighbouring rows for one statement. */
 interface Chunk {
+  /** Of its first row; those of the others differ in their values only. */
   readonly assignments: readonly Assignment[]
-  readonly shape: string
-  readonly places: number[]
+  /** Undefined for a row that goes alone: of defaults, or of SQL that varies. */
+  readonly shape: string | undefined
   readonly objects: string[]
   characters: number
 }
 
-/** Inserts all rows or none, and answers them in the order given. */
+/** Inserts all rows or none, and answers them in the order given. @throws DatabaseError when a trigger skipped one. */
 export async function insertRows(runner: RepositoryRunner, plan: TablePlan, rows: unknown): Promise<ReadRow[]> {
   if (!Array.isArray(rows)) throw new UsageError(`insertMany takes an array of rows of ${plan.name}`)
-  const { chunks, single } = chunked(plan, rows)
-  const inserted: ReadRow[] = Array.from({ length: rows.length })
-  const write = async (session: RepositoryRunner) => {
-    for (const part of chunks) await insertChunk(session, plan, part, inserted)
-    for (const place of single) inserted[place] = await insertRow(session, plan, rows[place])
-  }
-  if (chunks.length + single.length < 2) await write(runner)
-  else await runner.transaction((nested) => write(nested as RepositoryRunner))
-  return inserted
+  const chunks = chunked(plan, rows)
+  if (chunks.length === 0) return []
+  return runner.transaction(async (nested) => {
+    const session = nested as RepositoryRunner
+    const inserted: ReadRow[] = []
+    for (let from = 0; from < chunks.length; from += pipelined) {
+      const sent = chunks.slice(from, from + pipelined).map((part) => insertChunk(session, plan, part))
+      for (const answer of await Promise.allSettled(sent)) {
+        if (answer.status === 'rejected') throw answer.reason
+        for (const row of answer.value) inserted.push(row)
+      }
+    }
+    return inserted
+  })
 }
 
-/** Sorts rows into statements; rows of defaults alone, and of SQL that varies, go one by one. */
-function chunked(plan: TablePlan, rows: readonly unknown[]): { chunks: Chunk[]; single: number[] } {
-  const open = new Map<string, Chunk>()
+function chunked(plan: TablePlan, rows: readonly unknown[]): Chunk[] {
   const chunks: Chunk[] = []
-  const single: number[] = []
-  rows.forEach((row, place) => {
-    const assignments = newRowAssignments(plan, row)
+  let open: Chunk | undefined
+  // A loop by index also sees the holes of a sparse array.
+  for (let index = 0; index < rows.length; index++) {
+    const assignments = newRowAssignments(plan, rows[index])
     // The order in which a row names its columns does not matter.
     assignments.sort((a, b) => (a.column.property < b.column.property ? -1 : 1))
-    const shape = shapeOf(assignments)
-    if (shape === undefined || assignments.every(({ expression }) => expression !== undefined)) {
-      single.push(place)
-      return
+    const alone = assignments.every(({ expression }) => expression !== undefined)
+    const shape = alone ? undefined : shapeOf(assignments)
+    const full = open && (open.objects.length >= chunk.rows || open.characters >= chunk.characters)
+    if (!open || full || shape === undefined || open.shape !== shape) {
+      open = { assignments, shape, objects: [], characters: 0 }
+      chunks.push(open)
     }
-    let part = open.get(shape)
-    if (!part || part.places.length >= chunk.rows || part.characters >= chunk.characters) {
-      part = { assignments, shape, places: [], objects: [], characters: 0 }
-      open.set(shape, part)
-      chunks.push(part)
-    }
-    const object = jsonObject(assignments)
-    part.places.push(place)
-    part.objects.push(object)
-    part.characters += object.length
-  })
-  return { chunks, single }
+    const object = shape === undefined ? '' : jsonObject(assignments)
+    open.objects.push(object)
+    open.characters += object.length
+  }
+  return chunks
 }
 
 function jsonObject(assignments: readonly Assignment[]): string {
   const members: string[] = []
   for (const { column, value, expression } of assignments) {
     if (expression || value === null) continue
-    // A value of a JSON column is JSON already; everything else is what its type reads.
-    const isJson = column.column !== undefined && isJsonType(column.column)
-    const json = isJson ? String(value) : JSON.stringify(textOf(value))
-    members.push(`${JSON.stringify(column.name)}:${json}`)
+    members.push(`${JSON.stringify(column.name)}:${JSON.stringify(textOf(value))}`)
   }
   return `{${members.join(',')}}`
 }
@@ -84,22 +86,24 @@ function jsonObject(assignments: readonly Assignment[]): string {
 async function insertChunk(
   runner: RepositoryRunner,
   plan: TablePlan,
-  { assignments, shape, places, objects }: Chunk,
-  inserted: ReadRow[],
-): Promise<void> {
+  { assignments, shape, objects }: Chunk,
+): Promise<readonly ReadRow[]> {
+  if (shape === undefined) return [await insertAssigned(runner, plan, assignments)]
   const selection = selectionOf(plan)
   const statement = plan.statements.of(`insertMany${shape}`, () => {
     const columns = list(assignments.map(({ column }) => column.bare))
-    const values = list(assignments.map(({ column, expression }) => expression ?? sql`given.${column.bare}`))
-    const given = sql`json_populate_recordset(null::${plan.source}, ${slot(0)}) given`
+    const values = list(
+      assignments.map(({ column, expression }) => expression ?? recordColumn(column).read(sql`given.${column.bare}`)),
+    )
+    const valued = assignments.filter(({ expression }) => expression === undefined)
+    const typed = list(valued.map(({ column }) => sql`${column.bare} ${recordColumn(column).type}`))
+    const given = sql`json_to_recordset(${slot(0)}) as given (${typed})`
     return new Statement(
       plan.drizzle,
       sql`insert into ${plan.source} (${columns}) select ${values} from ${given} returning ${selection.sql}`,
     )
   })
   const answered = await statement.run(runner, [`[${objects.join(',')}]`])
-  if (answered.length !== places.length) {
-    throw new UsageError(`${plan.name} kept ${answered.length} of ${places.length} rows: a trigger or rule took some`)
-  }
-  answered.forEach((values, index) => (inserted[places[index] as number] = selection.read(values)))
+  if (answered.length !== objects.length) throw skipped(plan)
+  return answered.map((values) => selection.read(values))
 }

@@ -3,15 +3,24 @@
  * as the database made it.
  */
 import { type SQL, sql } from 'drizzle-orm'
+import { DatabaseError } from '../errors.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { type ReadRow, selectionOf } from './selection.ts'
 import { list, slot, Statement } from './statement.ts'
 import type { TablePlan } from './table-plan.ts'
 import { type Assignment, newRowAssignments, shapeOf } from './write-values.ts'
 
-/** Inserts one row and answers it. */
+/** Inserts one row and answers it. @throws DatabaseError when a trigger skipped it. */
 export async function insertRow(runner: RepositoryRunner, plan: TablePlan, row: unknown): Promise<ReadRow> {
-  const assignments = newRowAssignments(plan, row)
+  return insertAssigned(runner, plan, newRowAssignments(plan, row))
+}
+
+/** Inserts the row of these assignments. */
+export async function insertAssigned(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  assignments: readonly Assignment[],
+): Promise<ReadRow> {
   const selection = selectionOf(plan)
   const create = () => {
     return new Statement(plan.drizzle, sql`${insertClause(plan, assignments)} returning ${selection.sql}`)
@@ -19,7 +28,13 @@ export async function insertRow(runner: RepositoryRunner, plan: TablePlan, row: 
   const shape = shapeOf(assignments)
   const statement = shape === undefined ? create() : plan.statements.of(`insert${shape}`, create)
   const [inserted] = await statement.run(runner, valuesOf(assignments))
-  return selection.read(inserted ?? [])
+  if (!inserted) throw skipped(plan)
+  return selection.read(inserted)
+}
+
+/** The error for a row that the server neither stored nor refused; `no_data` is what SQL calls it. */
+export function skipped(plan: TablePlan): DatabaseError {
+  return new DatabaseError(`a trigger or rule of ${plan.name} skipped the row`, { sqlState: '02000', table: plan.name })
 }
 
 /** `insert into … (…) values (…)`, values in the order of the assignments. */

@@ -1,25 +1,34 @@
 /**
- * Many keys in one parameter, so that their number does not change the statement: an array for a key of one column, JSON
- * for a key of several.
+ * Many keys in one parameter, so that their number does not change the statement. The server says which key a row
+ * answers, because only it knows what is equal: 1.0 and 1.00, citext in any case, a number in another type.
  */
 import { type SQL, sql } from 'drizzle-orm'
 import { textOf } from './column-input.ts'
+import { recordColumn } from './sql-type.ts'
 import { list } from './statement.ts'
-import type { PlannedColumn, TablePlan } from './table-plan.ts'
+import type { PlannedColumn } from './table-plan.ts'
 
-/** Keys of one column as an array, of several as JSON: one parameter for any number of them. */
-export function keysParameter(columns: readonly PlannedColumn[], keys: readonly (readonly unknown[])[]): unknown {
-  if (columns.length === 1) return keys.map(([value]) => value)
-  const objects = keys.map((key) => Object.fromEntries(columns.map(({ name }, index) => [name, textOf(key[index])])))
-  return JSON.stringify(objects)
+/** The keys as the parameter that `wantedKeys` reads. */
+export function keysParameter(keys: readonly (readonly unknown[])[]): string {
+  return JSON.stringify(keys.map((key) => Object.fromEntries(key.map((value, index) => [`k${index}`, textOf(value)]))))
 }
 
-/** The condition that a row has one of the keys of `keysParameter`. */
-export function membership(plan: TablePlan, columns: readonly PlannedColumn[], keys: SQL): SQL {
-  const [only] = columns
-  if (only && columns.length === 1) return sql`${only.reference} = any(${keys})`
-  const row = list(columns.map(({ reference }) => reference))
-  const key = list(columns.map(({ bare }) => sql`wanted.${bare}`))
-  // The table's own row type says what the texts in the JSON are.
-  return sql`(${row}) in (select ${key} from json_populate_recordset(null::${plan.source}, ${keys}) wanted)`
+/** A row for each key, to join with, as `wanted`; `wanted.n` counts them from 1. The columns say what the keys are. */
+export function wantedKeys(columns: readonly PlannedColumn[], keys: SQL): SQL {
+  const names = columns.map((_, index) => sql.identifier(`k${index}`))
+  const typed = columns.map((column, index) => sql`${names[index]} ${recordColumn(column).type}`)
+  return sql`rows from (json_to_recordset(${keys}) as (${list(typed)})) with ordinality as wanted (${list(names.map((name) => sql`${name}`))}, n)`
+}
+
+/** The condition that `columns` have the values of the wanted key, which is made of values of `given`. */
+export function isWanted(columns: readonly PlannedColumn[], given: readonly PlannedColumn[]): SQL {
+  return sql.join(
+    columns.map(({ reference, column }, index) => {
+      const key = sql`wanted.${sql.identifier(`k${index}`)}`
+      const typed = given[index] as PlannedColumn
+      // An expression of a view has no type that we know: its text must do.
+      return sql`${column ? reference : sql`${reference}::text`} = ${recordColumn(typed).read(key)}`
+    }),
+    sql` and `,
+  )
 }

@@ -9,7 +9,7 @@ import type { PgTable } from 'drizzle-orm/pg-core'
 import { InvalidInput, UsageError } from '../errors.ts'
 import { isPlain, textOf } from './column-input.ts'
 import { readOptionalFilter, Values } from './filter.ts'
-import { keysParameter, membership } from './keys.ts'
+import { isWanted, keysParameter, wantedKeys } from './keys.ts'
 import { type TotalOrder, totalOrder } from './order.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { type ReadRow, type Removed, removedCondition, type Selection, selectionOf, whereClause } from './selection.ts'
@@ -110,7 +110,7 @@ export class RelationLoad {
     this.#order = totalOrder(this.#target, options.orderBy)
     // Read for its errors alone: they must not depend on whether there are rows to load for.
     readOptionalFilter(this.#target, options, new Values())
-    this.#reading = readingOf(this.#target, { select: options.select, with: options.with }, this.#references)
+    this.#reading = readingOf(this.#target, { select: options.select, with: options.with })
   }
 
   /** Puts the related rows on the rows. */
@@ -121,28 +121,33 @@ export class RelationLoad {
     rows: readonly ReadRow[],
   ): Promise<void> {
     const keys = answered.map((values) => keyOf(values, selection, this.fields))
-    const wanted = new Map(keys.flatMap((key) => (key === undefined ? [] : [[key.text, key.values] as const])))
-    const related = wanted.size === 0 ? new Map<string, ReadRow[]>() : await this.#related(runner, [...wanted.values()])
+    const places = new Map<string, number>()
+    const wanted: (readonly string[])[] = []
+    for (const key of keys) {
+      if (key !== undefined && !places.has(key.text)) places.set(key.text, wanted.push(key.values))
+    }
+    const related = wanted.length === 0 ? undefined : await this.#related(runner, wanted)
     rows.forEach((row, index) => {
-      const found = related.get(keys[index]?.text ?? '') ?? []
+      const key = keys[index]
+      const found = (key && related?.get(places.get(key.text) as number)) ?? []
       row[this.#name] = this.#many ? found : (found[0] ?? null)
     })
   }
 
+  /** The related rows by the number of the key they answer: what equals what is for the server to say. */
   async #related(
     runner: RepositoryRunner,
     wanted: readonly (readonly string[])[],
-  ): Promise<ReadonlyMap<string, ReadRow[]>> {
-    const { selection } = this.#reading
+  ): Promise<ReadonlyMap<number, ReadRow[]>> {
     const values = new Values()
     const answered = await this.#statement(wanted, values).run(runner, values.all)
     const rows = await this.#reading.rows(runner, answered)
-    const groups = new Map<string, ReadRow[]>()
+    const groups = new Map<number, ReadRow[]>()
     rows.forEach((row, index) => {
-      const text = keyOf(answered[index] ?? [], selection, this.#references)?.text ?? ''
-      const group = groups.get(text)
+      const place = Number(answered[index]?.at(-1))
+      const group = groups.get(place)
       if (group) group.push(row)
-      else groups.set(text, [row])
+      else groups.set(place, [row])
     })
     return groups
   }
@@ -152,30 +157,36 @@ export class RelationLoad {
     const { selection } = this.#reading
     const condition = readOptionalFilter(target, this.#options, values)
     const order = this.#order
-    const keys = values.take(keysParameter(this.#references, wanted))
+    const keys = values.take(keysParameter(wanted))
     const limit = this.#options.limit === undefined ? undefined : values.take(this.#options.limit)
-    const references = this.#references.map(({ property }) => property).join(',')
-    const shape = `with/${references}/${limit ? 'n' : ''}/${selection.shape}/${condition.shape}/${order.shape}`
+    const shape = `with/${this.#joined}/${limit ? 'n' : ''}/${selection.shape}/${condition.shape}/${order.shape}`
     return target.statements.of(shape, () => {
-      const belongs = membership(target, this.#references, keys())
-      const where = whereClause([belongs, condition.sql(), removedCondition(target, undefined)])
+      // Compared in the types of the columns on both sides, as a foreign key is.
+      const on = isWanted(this.#references, this.fields)
+      const from = sql`${wantedKeys(this.fields, keys())} join ${target.source} on ${on}`
+      const where = whereClause([condition.sql(), removedCondition(target, undefined)])
       if (!limit) {
         return new Statement(
           target.drizzle,
-          sql`select ${selection.sql} from ${target.source}${where}${order.clause()}`,
+          sql`select ${selection.sql}, wanted.n from ${from}${where}${order.clause()}`,
         )
       }
       const names = selection.columns.map((_, index) => sql.identifier(`c${index}`))
       const columns = list(selection.columns.map(({ reference }, index) => sql`${reference} as ${names[index]}`))
-      const partition = list(this.#references.map(({ reference }) => reference))
-      const rank = sql`row_number() over (partition by ${partition}${order.clause()}) as place`
-      const ranked = sql`select ${columns}, ${rank} from ${target.source}${where}`
+      const rank = sql`row_number() over (partition by wanted.n${order.clause()}) as place`
+      const ranked = sql`select ${columns}, wanted.n, ${rank} from ${from}${where}`
       const outer = list(names.map((name) => sql`ranked.${name}`))
       return new Statement(
         target.drizzle,
-        sql`select ${outer} from (${ranked}) ranked where ranked.place <= ${limit()} order by ranked.place`,
+        sql`select ${outer}, ranked.n from (${ranked}) ranked where ranked.place <= ${limit()} order by ranked.place`,
       )
     })
+  }
+
+  /** The columns on both sides, for the shape of the statement, which is kept with the other table. */
+  get #joined(): string {
+    const types = this.fields.map(({ column }) => column?.getSQLType() ?? '')
+    return this.#references.map(({ property }, index) => `${property}:${types[index]}`).join(',')
   }
 }
 

@@ -3,7 +3,7 @@
  * parameter, never text, so a repository has few distinct statements; they are kept, up to a bound, the least recently
  * used going first. On each connection the server parses and plans them once (named statements).
  */
-import { type Placeholder, type SQL, sql } from 'drizzle-orm'
+import { is, Placeholder, type SQL, sql } from 'drizzle-orm'
 import type { Result } from '../pool/connection.ts'
 import type { Drizzle, StatementRunner } from '../session/drizzle.ts'
 
@@ -12,8 +12,13 @@ export const maxStatements = 200
 
 /** Where the value at `position` of a call's values goes. */
 export function slot(position: number): Placeholder {
-  return sql.placeholder(String(position))
+  const placeholder = sql.placeholder(String(position))
+  slots.add(placeholder)
+  return placeholder
 }
+
+/** Our own placeholders: the caller's SQL may hold others, and objects of any look. */
+const slots = new WeakSet<Placeholder>()
 
 /** Fragments between commas. */
 export function list(fragments: readonly SQL[]): SQL {
@@ -47,9 +52,9 @@ export class Statement {
   }
 }
 
+/** The position of one of our slots; -1 for what is a value, also for objects that look like a slot. */
 function slotOf(parameter: unknown): number {
-  const name = (parameter as { name?: unknown } | null)?.name
-  return typeof name === 'string' && /^\d+$/.test(name) ? Number(name) : -1
+  return is(parameter, Placeholder) && slots.has(parameter) ? Number(parameter.name) : -1
 }
 
 /** The statements of one table, by what they do and the shape of what they were asked. */

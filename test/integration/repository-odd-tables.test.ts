@@ -1,0 +1,226 @@
+/** Repositories on tables that are allowed but odd: triggers that skip rows, domains, keys of several spellings. */
+import { relations, sql } from 'drizzle-orm'
+import { char, customType, integer, numeric, pgTable, primaryKey, serial, text, varchar } from 'drizzle-orm/pg-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Engine, openEngine, type Session } from '../../src/engine.ts'
+import { InvalidInput, UsageError } from '../../src/errors.ts'
+import { conventions } from '../../src/repository/conventions.ts'
+import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/database.ts'
+
+const ddl = `
+create domain required as text not null;
+create table tags (code text primary key, label text);
+create table items (id integer primary key, code text, price numeric(10, 1), short char(5), amount numeric);
+create table prices (price numeric(10, 3) primary key, name varchar(9) unique);
+create table counted (id integer primary key, parent_id integer references counted, number serial, note text);
+create table guarded (a integer not null, b integer not null, name text not null, note text, primary key (a, b));
+create table papers (id integer primary key, access text, data jsonb);
+create table picky (id integer primary key, word text unique);
+create function skip() returns trigger language plpgsql as
+  $$ begin if new.word = 'skip' then return null; end if; return new; end $$;
+create trigger skipping before insert on picky for each row execute function skip();
+`
+
+const anyJson = customType<{ data: unknown; driverData: unknown }>({
+  dataType: () => 'jsonb',
+  toDriver: (value) => value,
+})
+
+const tags = pgTable('tags', { code: text('code').primaryKey(), label: text('label') })
+const items = pgTable('items', {
+  id: integer('id').primaryKey(),
+  code: text('code'),
+  price: numeric('price', { precision: 10, scale: 1 }),
+  short: char('short', { length: 5 }),
+  amount: numeric('amount'),
+})
+const prices = pgTable('prices', {
+  price: numeric('price', { precision: 10, scale: 3 }).primaryKey(),
+  name: varchar('name', { length: 9 }).unique(),
+})
+const counted = pgTable('counted', {
+  id: integer('id').primaryKey(),
+  parentId: integer('parent_id'),
+  number: serial('number'),
+  note: text('note'),
+})
+const guarded = conventions(
+  pgTable('guarded', {
+    a: integer('a').notNull(),
+    b: integer('b').notNull(),
+    name: text('name').notNull().unique(),
+    note: text('note'),
+  }),
+  { key: ['name'] },
+)
+/** The same table by its other key. */
+const pairs = conventions(
+  pgTable(
+    'guarded',
+    { a: integer('a').notNull(), b: integer('b').notNull(), name: text('name').notNull(), note: text('note') },
+    (table) => [primaryKey({ columns: [table.a, table.b] })],
+  ),
+  { key: ['a', 'b'] },
+)
+const papers = pgTable('papers', { id: integer('id').primaryKey(), access: text('access'), data: anyJson('data') })
+const picky = pgTable('picky', { id: integer('id').primaryKey(), word: text('word').unique() })
+
+const itemsRelations = relations(items, ({ one }) => ({
+  tag: one(tags, { fields: [items.code], references: [tags.code] }),
+  rate: one(prices, { fields: [items.price], references: [prices.price], relationName: 'rate' }),
+  named: one(prices, { fields: [items.short], references: [prices.name], relationName: 'named' }),
+  numbered: one(counted, { fields: [items.amount], references: [counted.id] }),
+}))
+const pricesRelations = relations(prices, ({ many }) => ({ items: many(items, { relationName: 'rate' }) }))
+
+const schema = { tags, items, prices, counted, guarded, papers, picky, itemsRelations, pricesRelations }
+
+let database: TestDatabase
+let engine: Engine<typeof schema>
+
+beforeAll(async () => {
+  database = await openTestDatabase(scriptTemplate('odd', ddl))
+  engine = await openEngine({ schema, url: database.url, pool: { max: 1 } })
+})
+
+afterAll(async () => {
+  await engine.close()
+  await database[Symbol.asyncDispose]()
+})
+
+/** Runs a task on tables of its own: what it does is undone. */
+async function undone(task: (session: Session<typeof schema>) => Promise<void>): Promise<void> {
+  const done = new Error('undone')
+  await engine
+    .transaction(async (session) => {
+      await task(session)
+      throw done
+    })
+    .catch((error: unknown) => {
+      if (error !== done) throw error
+    })
+}
+
+describe('relations', () => {
+  test('a foreign key that is NULL has no related row, also when another key is the empty text', async () => {
+    await undone(async ({ repository }) => {
+      await repository(tags).insert({ code: '', label: 'empty' })
+      await repository(items).insertMany([
+        { id: 1, code: null },
+        { id: 2, code: '' },
+      ])
+      const { rows } = await repository(items).list({ with: { tag: true } })
+      expect(rows.map(({ tag }) => tag?.label)).toEqual([undefined, 'empty'])
+    })
+  })
+
+  test('are found where both columns write the same value differently', async () => {
+    await undone(async ({ repository }) => {
+      await repository(prices).insertMany([
+        { price: '1.500', name: 'ab' },
+        { price: '2.000', name: 'c' },
+      ])
+      await repository(counted).insert({ id: 7 })
+      await repository(items).insertMany([
+        { id: 1, price: '1.5', short: 'ab', amount: '7.00' },
+        { id: 2, price: '1.5', short: 'zz', amount: '7.5' },
+      ])
+      const { rows } = await repository(items).list({ with: { rate: true, numbered: { select: ['id'] } } })
+      expect(rows.map(({ rate, numbered }) => [rate?.price, numbered?.id])).toEqual([
+        ['1.500', 7],
+        ['1.500', undefined],
+      ])
+      const named = await repository(items).get(1, { with: { named: { select: ['name'] } } })
+      expect(named.named).toEqual({ name: 'ab' })
+      const listed = await repository(prices).list({ with: { items: { select: ['id'], limit: 1 } } })
+      expect(listed.rows.map((row) => row.items)).toEqual([[{ id: 1 }], []])
+    })
+  })
+})
+
+describe('writes', () => {
+  test('a row that a trigger skips is an error, and none of its neighbours is kept', async () => {
+    await engine.session(async ({ repository }) => {
+      const repo = repository(picky)
+      await expect(repo.insert({ id: 1, word: 'skip' })).rejects.toMatchObject({ sqlState: '02000', table: 'picky' })
+      await expect(repo.insertMany([{ id: 1 }, { id: 2, word: 'skip' }])).rejects.toThrow('trigger')
+      await expect(
+        repo.insertMany([
+          { id: 1, word: 'a' },
+          { id: 2, word: 'skip' },
+        ]),
+      ).rejects.toThrow('trigger')
+      expect(await repo.count()).toBe(0)
+    })
+  })
+
+  test('insertMany writes in the order given, whatever columns each row has', async () => {
+    await undone(async ({ repository }) => {
+      const rows = await repository(counted).insertMany([
+        { id: 1 },
+        { id: 2, parentId: 1 },
+        { id: 3, note: 'x' },
+        { id: 4, parentId: 3 },
+        { id: 5 },
+      ])
+      expect(rows.map(({ id }) => id)).toEqual([1, 2, 3, 4, 5])
+      const numbers = rows.map(({ number }) => number)
+      expect(numbers).toEqual(numbers.toSorted((a, b) => a - b))
+    })
+  })
+
+  test('a domain that is NOT NULL is no hindrance for keys, loads and rows of other columns', async () => {
+    await undone(async ({ repository, sql }) => {
+      await sql`alter table guarded alter column note type required using 'x'`
+      const given = [
+        { a: 1, b: 1, name: 'n', note: 'y' },
+        { a: 1, b: 2, name: 'm', note: 'z' },
+      ]
+      expect(await repository(guarded).insertMany(given)).toEqual(given)
+      expect(await repository(pairs).getMany([{ a: 1, b: 2 }])).toMatchObject({ rows: [given[1]], missing: [] })
+      expect(await repository(pairs).load({ a: 1, b: 1 })).toEqual(given[0])
+    })
+  })
+
+  test('what a JSON type of the user writes is JSON of its column, or InvalidInput, by every way in', async () => {
+    const forged = '1,"access":"admin"'
+    await engine.session(async ({ repository }) => {
+      const repo = repository(papers)
+      await expect(repo.insertMany([{ id: 1, access: 'guest', data: forged }])).rejects.toThrow(InvalidInput)
+      await expect(repo.insert({ id: 1, access: 'guest', data: forged })).rejects.toThrow(InvalidInput)
+      expect(await repo.count()).toBe(0)
+    })
+    await undone(async ({ repository }) => {
+      const rows = await repository(papers).insertMany([
+        { id: 1, data: '{"a": "}"}' },
+        { id: 2, data: 'null' },
+      ])
+      expect(rows.map(({ data }) => data)).toEqual([{ a: '}' }, null])
+      expect(await repository(papers).count({ data: { isNull: false } })).toBe(2)
+    })
+  })
+
+  test('an object among the values of SQL is a value, whatever its properties are called', async () => {
+    await undone(async ({ repository }) => {
+      await repository(papers).insert({ id: 1, access: 'guest', data: { a: 1 } })
+      const data = sql`${{ name: '0' }}::jsonb`
+      expect(await repository(papers).update(1, { access: 'admin', data })).toEqual({
+        id: 1,
+        access: 'admin',
+        data: { name: '0' },
+      })
+    })
+  })
+
+  test('insertMany is a unit of work of its own, whatever its rows are', async () => {
+    await engine.session(async ({ repository }) => {
+      const repo = repository(papers)
+      for (const rows of [[{ id: 1 }], [{ id: 1 }, { id: 2, access: 'x' }]]) {
+        const inserting = repo.insertMany(rows)
+        await expect(repo.count()).rejects.toThrow(UsageError)
+        await inserting
+        await repo.removeWhere({ id: { gt: 0 } })
+      }
+    })
+  })
+})
