@@ -18,10 +18,10 @@ import type { Channel } from './session/channel.ts'
 import { createDrizzle, type Schema } from './session/drizzle.ts'
 import { gather, type GatherOptions, type TaskCollection } from './session/gather.ts'
 import { type ItemTask, map, type MapOptions } from './session/map.ts'
-import { openScope, type Running, runTask, type Runtime, type Task } from './session/run.ts'
+import { currentOf, openScope, type Running, runTask, type Runtime, type Task } from './session/run.ts'
 import type { TransactionOptions } from './session/session.ts'
 import type { GatherTask } from './session/task-spec.ts'
-import type { Identity } from './session/unit-of-work.ts'
+import { checkIdentity, type Identity, mergeIdentities } from './session/identity.ts'
 import type { TaskOptions } from './task/scope.ts'
 
 /** What one task sees of the database, on one connection. */
@@ -154,11 +154,8 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
   }
 
   as(identity: Identity): Engine<TSchema> {
-    if (typeof identity !== 'object' || identity === null) throw new UsageError('as takes { role, settings }')
-    return new OpenEngine(this.#core, {
-      role: identity.role ?? this.#identity?.role,
-      settings: { ...this.#identity?.settings, ...identity.settings },
-    })
+    checkIdentity(identity)
+    return new OpenEngine(this.#core, mergeIdentities(this.#identity, identity))
   }
 
   stats(): PoolStats {
@@ -166,7 +163,9 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
   }
 
   close(options: CloseOptions = {}): Promise<void> {
-    this.#core.closing ??= closeCore(this.#core, options.timeoutMs ?? 10_000)
+    const { timeoutMs = 10_000 } = options
+    if (!(timeoutMs >= 0)) throw new UsageError('timeoutMs must be a number of milliseconds of at least 0')
+    this.#core.closing ??= closeCore(this.#core, Math.min(timeoutMs, 2 ** 31 - 1))
     return this.#core.closing
   }
 
@@ -212,7 +211,7 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
   /** New work is refused while draining; what running work asks for belongs to it. */
   #admit(): void {
     const { closing, runtime } = this.#core
-    if (closing && runtime.current.getStore() === undefined) {
+    if (closing && currentOf(runtime) === undefined) {
       throw new PoolClosed('the engine is closed or closing and takes no new work: open a new one')
     }
   }
@@ -234,6 +233,7 @@ function createCore<TSchema extends Schema>(
     current: new AsyncLocalStorage<Running>(),
     traceSessions: config.traceSessions ?? environment('NODE_ENV') !== 'production',
     ownsServerSession: config.pooler !== 'transaction',
+    within: (channel, scope, work) => runtime.current.run({ channel, scope }, work),
     create: (channel, scope, identity) => new RepositorySession<TSchema>(runtime as never, channel, scope, identity),
   }
   const stopWatching = watchIdleSessions(channels, publish, config.idleSessionMs ?? 30_000)
@@ -243,8 +243,11 @@ function createCore<TSchema extends Schema>(
 async function closeCore<TSchema extends Schema>(core: Core<TSchema>, timeoutMs: number): Promise<void> {
   const { runtime } = core
   if (!(await drainedWithin(core, timeoutMs))) {
-    const error = new PoolClosed(`the engine was closed and this work did not finish within ${timeoutMs} ms`)
-    for (const channel of runtime.channels) channel.doom(error, 'pool closing')
+    for (const channel of runtime.channels) {
+      // An error for each, because a gather writes its task's key on the one it throws.
+      const error = new PoolClosed(`the engine was closed and this work did not finish within ${timeoutMs} ms`)
+      channel.doom(error, 'pool closing')
+    }
     // The server is told to stop before the sockets are closed: it would not notice before the statement's end.
     await Promise.all([...runtime.channels].map((channel) => channel.stopped()))
   }

@@ -32,6 +32,12 @@ export class ConfigInvalid extends RivuletError {
   readonly code = 'config_invalid'
 }
 
+/** Somebody else's error as one of ours, for those who promise ours. */
+export function asRivuletError(error: unknown): RivuletError {
+  if (error instanceof RivuletError) return error
+  return new UsageError(error instanceof Error ? error.message : String(error), { cause: error })
+}
+
 /** A value given by the caller cannot be stored or understood; `column` names where it was meant to go. */
 export class InvalidInput extends RivuletError {
   readonly code = 'invalid_input'

@@ -8,14 +8,15 @@
  * if none follows, they are never sent. A doomed channel refuses every statement with the reason, has what runs
  * stopped on the server, and its connection is closed afterwards, never reused: the request to stop might come late.
  */
-import { DeadlineExceeded, type Phase, RivuletError, SessionEnded, StatementTimeout, UsageError } from '../errors.ts'
+import { asRivuletError, type Phase, RivuletError, SessionEnded, StatementTimeout, UsageError } from '../errors.ts'
 import type { Publish, RetireReason } from '../observe/observation.ts'
 import type { Connection, Result, StatementOptions } from '../pool/connection.ts'
 import type { CancelReason, Scope } from '../task/scope.ts'
 import { callSite } from './call-site.ts'
-import { changesSession, statementTraits } from './session-state.ts'
+import { changesSession, refusedStatement, statementTraits } from './session-state.ts'
 import { StatementTimeout as ServerTimeout } from './statement-timeout.ts'
 import { stopOnServer } from './stop-on-server.ts'
+import { TimeSpent } from './time-spent.ts'
 
 /** A statement of ours that waits for the next one of the task; with parameters, a single statement. */
 export interface Deferred {
@@ -64,25 +65,25 @@ export class Channel {
   counter = 0
   readonly #publish: Publish
   readonly #ownsServerSession: boolean
-  readonly #queueMs: number
-  readonly #startedAt = performance.now()
+  readonly #time: TimeSpent
   readonly #trace: { readonly stack?: string } | undefined
   readonly #deferred: Deferred[] = []
   readonly #settled: (() => void)[] = []
-  /** What the task was given and has not settled. */
-  readonly #handed = new Set<Promise<unknown>>()
+  /** Promises that the task was given and that have not settled. */
+  readonly handed = new Set<Promise<unknown>>()
   readonly #timeout: ServerTimeout
   /** The tasks that run here, one inside the other, with the scopes that bound them. */
   readonly #races = new Set<Race>()
   /** The scopes that bound the task, outermost first. */
   readonly #watched: Scope[] = []
+  #controller: AbortController | undefined
   #doomed: RivuletError | undefined
   #over = false
   #cancelling: Promise<void> | undefined
 
   /** Milliseconds since the connection was handed over. */
   get heldMs(): number {
-    return performance.now() - this.#startedAt
+    return performance.now() - this.#time.startedAt
   }
 
   /** Where the task asked for its connection, for leak and deadlock reports. */
@@ -96,7 +97,7 @@ export class Channel {
     this.parent = options.parent
     this.#publish = options.publish
     this.#ownsServerSession = options.ownsServerSession
-    this.#queueMs = options.queueMs
+    this.#time = new TimeSpent(options.queueMs)
     this.#trace = options.trace
     this.#timeout = new ServerTimeout(connection, options.ownsServerSession)
   }
@@ -128,10 +129,10 @@ export class Channel {
     return this.#track(text, prelude ? after(prelude, answer) : answer, read)
   }
 
-  /** Sends what is deferred without waiting for the task's first statement. */
-  flush(scope: Scope | undefined): Promise<unknown> {
+  /** Sends what is deferred without waiting for the task's first statement; `failure` names what it means if it fails. */
+  flush(scope: Scope | undefined, failure: (cause: unknown) => RivuletError): Promise<unknown> {
     const { doomed } = this
-    return doomed ? Promise.reject(doomed) : (this.#sendDeferred(scope) ?? Promise.resolve())
+    return doomed ? Promise.reject(doomed) : (this.#sendDeferred(scope, failure) ?? Promise.resolve())
   }
 
   /** Sends a statement of ours now, behind what is deferred: SAVEPOINT and its kin, cursors. */
@@ -162,6 +163,7 @@ export class Channel {
     this.#timeout.ended()
     this.firstError = undefined
     if (this.phase === 'commit') this.phase = 'task'
+    this.#time.commitEnded()
   }
 
   /** A savepoint was rolled back: settings made since then are gone, and with them what we know of the timeout. */
@@ -187,16 +189,24 @@ export class Channel {
    * further out may catch that and end in its own way.
    */
   doom(error: RivuletError, retire: RetireReason, scope?: Scope): void {
-    if (!this.#doomed) {
-      this.#doomed = error
-      this.retire = retire
-      if (this.connection.inFlight > 0)
-        this.#cancelling = stopOnServer(this.connection, scope?.deadline?.timeoutMs ?? Infinity)
-    }
-    this.disown()
+    this.#stop(error, retire, scope?.deadline?.timeoutMs)
     // While COMMIT is under way its answer is the truth, even if it comes late.
     if (this.phase === 'commit') return
     for (const race of this.#races) if (!scope || race.scope?.isWithin(scope)) race.abandon(error)
+  }
+
+  /** Stops what a task left running that has ended with an error of its own. */
+  giveUp(): void {
+    this.#stop(new UsageError('the task ended while statements of its own still ran'), 'statements still running')
+  }
+
+  #stop(error: RivuletError, retire: RetireReason, timeoutMs = Infinity): void {
+    this.disown()
+    if (this.#doomed) return
+    this.#doomed = error
+    this.retire = retire
+    this.#controller?.abort(error)
+    if (this.connection.inFlight > 0) this.#cancelling = stopOnServer(this.connection, timeoutMs)
   }
 
   /** Settles as the task's `work` does, or rejects when its scope, or one further out, dooms the channel. */
@@ -219,6 +229,18 @@ export class Channel {
   }
 
   /** Why nothing more may be sent; undefined while the task has the connection. */
+  /** Aborted when the channel is doomed. Made when first asked for. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.#doomed) this.#controller.abort(this.#doomed)
+    return this.#controller.signal
+  }
+
+  /** True once the task has given its connection back. */
+  get isOver(): boolean {
+    return this.#over
+  }
+
   get doomed(): RivuletError | undefined {
     return this.#doomed ?? (this.#over ? new SessionEnded('the session of this transaction has ended') : undefined)
   }
@@ -241,28 +263,20 @@ export class Channel {
 
   /** The error for a cancelled scope, with where the time went. */
   cancelled(reason: CancelReason, phase = this.#phase()): RivuletError {
-    if (reason.kind === 'cancelled') return asRivulet(reason.error)
-    const spent = Math.round(performance.now() - this.#startedAt)
-    const what =
-      phase === 'statement' ? 'while a statement ran' : phase === 'commit' ? 'during COMMIT' : 'between statements'
-    return new DeadlineExceeded(
-      `the deadline of ${reason.deadline.timeoutMs} ms passed ${what}${this.label === undefined ? '' : ` in ${this.label}`}` +
-        ` (queue ${Math.round(this.#queueMs)} ms, then ${spent} ms)`,
-      { phase, spentMs: { queue: this.#queueMs, [phase]: spent } },
-    )
+    if (reason.kind === 'cancelled') return asRivuletError(reason.error)
+    return this.#time.deadlineExceeded(reason.deadline, phase, this.label)
+  }
+
+  /** COMMIT is being sent. */
+  committing(): void {
+    this.phase = 'commit'
+    this.#time.commitBegan()
   }
 
   #refusal(text: string): RivuletError | undefined {
     const { doomed } = this
     if (doomed) return doomed
-    const { controlsTransaction, clientCopy } = statementTraits(text)
-    if (controlsTransaction) {
-      return new UsageError('BEGIN, COMMIT, ROLLBACK and SAVEPOINT belong to session.transaction(unitOfWork): use that')
-    }
-    if (clientCopy) {
-      return new UsageError('COPY from stdin or to stdout is not for sessions: use insertMany, stream, or psql')
-    }
-    return undefined
+    return refusedStatement(text)
   }
 
   #track<T = Result>(text: string | undefined, answer: Promise<Result>, read?: (rows: Result) => T): Promise<T> {
@@ -270,7 +284,7 @@ export class Channel {
     const handed: Promise<T> = answer.then(
       (result) => {
         this.#end()
-        this.#handed.delete(handed)
+        this.handed.delete(handed)
         if (text !== undefined) this.#answered(text, result.command, startedAt)
         // Stopped too late: it ran, but the task it ran for has been given up.
         if (this.#doomed) throw this.#doomed
@@ -278,29 +292,19 @@ export class Channel {
       },
       (error: unknown) => {
         this.#end()
-        this.#handed.delete(handed)
+        this.handed.delete(handed)
         if (text !== undefined) this.#refused(text, startedAt, error)
         throw this.#failed(error)
       },
     )
-    this.hand(handed)
+    this.handed.add(handed)
     return handed
-  }
-
-  /** Remembers a promise that the task was given and that has not settled. */
-  hand(promise: Promise<unknown>): void {
-    this.#handed.add(promise)
-  }
-
-  /** The promise has settled. */
-  settled(promise: Promise<unknown>): void {
-    this.#handed.delete(promise)
   }
 
   /** The task is gone, and why has been reported: what it did not wait for must not come up as unhandled rejections. */
   disown(): void {
-    for (const promise of this.#handed) promise.catch(() => undefined)
-    this.#handed.clear()
+    for (const promise of this.handed) promise.catch(() => undefined)
+    this.handed.clear()
   }
 
   #answered(text: string, command: string, startedAt: number): void {
@@ -322,13 +326,16 @@ export class Channel {
     // Statements of ours, such as a cursor's, are sent together on purpose.
     if (ofTheTask && this.running > this.mostRunning) this.mostRunning = this.running
     this.lastUsedAt = performance.now()
+    if (this.running === 1) this.#time.statementsBegan(this.lastUsedAt)
     return this.lastUsedAt
   }
 
   #end(): void {
     this.running -= 1
     this.lastUsedAt = performance.now()
-    if (this.running === 0) for (const resolve of this.#settled.splice(0)) resolve()
+    if (this.running > 0) return
+    this.#time.statementsEnded(this.lastUsedAt)
+    for (const resolve of this.#settled.splice(0)) resolve()
   }
 
   #failed(error: unknown): unknown {
@@ -363,7 +370,7 @@ export class Channel {
     })
   }
 
-  #sendDeferred(scope: Scope | undefined): Promise<unknown> | undefined {
+  #sendDeferred(scope: Scope | undefined, failure = asRivuletError): Promise<unknown> | undefined {
     const timeout = this.#timeout.setting(scope, this.inTransaction)
     if (this.#deferred.length === 0 && timeout === undefined) return undefined
     const deferred: Deferred[] = this.#deferred.splice(0)
@@ -374,8 +381,11 @@ export class Channel {
         parameters ? this.connection.query(text, parameters, { prepare }) : this.connection.script(text),
       ),
     )
-    // Its failure is reported through the statement that follows it, which the server refuses as well.
-    sent.catch((error: unknown) => (this.firstError ??= error))
+    // What it guards must not go on without it: the statement that follows reports the failure, and is the last.
+    sent.catch((error: unknown) => {
+      this.firstError ??= error
+      this.doom(failure(error), 'unhealthy')
+    })
     return sent
   }
 }
@@ -385,8 +395,4 @@ async function after(prelude: Promise<unknown>, answer: Promise<Result>): Promis
   answer.catch(() => undefined)
   await prelude
   return answer
-}
-
-function asRivulet(error: Error): RivuletError {
-  return error instanceof RivuletError ? error : new UsageError(error.message, { cause: error })
 }

@@ -22,7 +22,7 @@ export async function commit(channel: Channel, options: { readonly askTransactio
     channel.retire = 'session state changed'
     throw new UsageError('the transaction was ended by a statement of its own: leave COMMIT and ROLLBACK to Rivulet')
   }
-  channel.phase = 'commit'
+  channel.committing()
   // Asked for just before COMMIT, in its round trip: the answer usually arrives even if COMMIT's does not.
   let transactionId: string | undefined
   if (options.askTransactionId) {

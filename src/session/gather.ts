@@ -8,11 +8,11 @@ import { Cancelled, UsageError } from '../errors.ts'
 import type { TaskTiming } from '../observe/observation.ts'
 import { Scope, type TaskOptions } from '../task/scope.ts'
 import { type Entry, Gathering, Queue } from './gathering.ts'
-import type { Runtime } from './run.ts'
+import { captureTrace, currentOf, type Runtime } from './run.ts'
 import type { TaskSession } from './session.ts'
 import { drainOnSnapshot } from './snapshot.ts'
 import { describe, type GatherTask } from './task-spec.ts'
-import type { Identity } from './unit-of-work.ts'
+import type { Identity } from './identity.ts'
 
 /** Options of gather. */
 export interface GatherOptions extends TaskOptions {
@@ -46,8 +46,8 @@ export async function gather<TSession extends TaskSession>(
   const entries = createEntries(tasks, label)
   // More lanes than connections would only fill the pool's queue.
   const concurrency = Math.min(checkedConcurrency(options.concurrency, entries.length), runtime.pool.max)
-  const scope = new Scope(options, runtime.current.getStore()?.scope)
-  const gathering = new Gathering(runtime, { scope, label, settle, identity })
+  const scope = new Scope(options, currentOf(runtime)?.scope)
+  const gathering = new Gathering(runtime, { scope, label, settle, identity, trace: captureTrace(runtime, gather) })
   // A late task costs its connection: on a shared snapshot, whatever may be late comes last.
   const late = ({ spec }: Entry<TSession>) => Number(options.snapshot === true && spec.timeoutMs !== undefined)
   const queue = new Queue([...entries].sort((a, b) => late(a) - late(b)))
@@ -115,8 +115,11 @@ function throwFirst<TSession extends TaskSession>(
     const later = entries.filter(
       (entry) => entry !== first && entry.outcome !== 'fallback' && isOwnFailure(entry.error),
     )
-    Object.defineProperty(error, 'task', { value: first.key, configurable: true, enumerable: true, writable: true })
-    const related = later.map((entry) => entry.error)
+    const inner = error as { task?: unknown; related?: readonly unknown[] }
+    // Of a gather in a gather, the way to the task: `outer.inner`.
+    const task = typeof inner.task === 'string' ? `${first.key}.${inner.task}` : first.key
+    const related = [...(inner.related ?? []), ...later.map((entry) => entry.error)]
+    Object.defineProperty(error, 'task', { value: task, configurable: true, enumerable: true, writable: true })
     Object.defineProperty(error, 'related', { value: related, configurable: true, enumerable: false, writable: true })
   }
   throw error

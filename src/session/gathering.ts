@@ -6,13 +6,13 @@
  * The first failure cancels the scope, which stops the siblings on the server. A task given up before its function
  * returned is still waited for: no task outlives its gather, unless the gather's own time is up.
  */
-import { Cancelled, DeadlineExceeded, PoolDeadlock, PoolOverloaded, PoolTimeout } from '../errors.ts'
+import { Cancelled, DeadlineExceeded, PoolDeadlock, PoolOverloaded, PoolTimeout, UsageError } from '../errors.ts'
 import type { TaskTiming } from '../observe/observation.ts'
 import { Scope } from '../task/scope.ts'
-import { runTask, type Runtime, type Task, type Timing } from './run.ts'
+import { runTask, type Runtime, type Task, type Timing, type Trace } from './run.ts'
 import type { TaskSession } from './session.ts'
 import type { TaskSpec } from './task-spec.ts'
-import type { Identity } from './unit-of-work.ts'
+import { type Identity, mergeIdentities } from './identity.ts'
 
 /** One task of a gather on its way. */
 export interface Entry<TSession extends TaskSession> {
@@ -58,6 +58,8 @@ export interface GatheringOptions {
   /** True: failures are results, not reasons to stop. */
   readonly settle: boolean
   readonly identity: Identity | undefined
+  /** Where the gather was asked for. */
+  readonly trace: Trace | undefined
 }
 
 export class Gathering<TSession extends TaskSession> {
@@ -65,13 +67,15 @@ export class Gathering<TSession extends TaskSession> {
   readonly scope: Scope
   readonly label: string
   readonly identity: Identity | undefined
+  readonly trace: Trace | undefined
   readonly startedAt = performance.now()
   /** Entries in the order in which they failed. */
   readonly failed: Entry<TSession>[] = []
   readonly #settle: boolean
   #siblingFailed: Cancelled | undefined
 
-  constructor(runtime: Runtime<TSession>, { scope, label, settle, identity }: GatheringOptions) {
+  constructor(runtime: Runtime<TSession>, { scope, label, settle, identity, trace }: GatheringOptions) {
+    this.trace = trace
     this.runtime = runtime
     this.scope = scope
     this.label = label
@@ -98,13 +102,13 @@ export class Gathering<TSession extends TaskSession> {
   /** Runs one entry on a connection of its own; true when the pool had none for it and `spare` says it may wait. */
   async #runEntry(entry: Entry<TSession>, spare: () => boolean): Promise<boolean> {
     const { label, timing, spec } = entry
-    const identity = spec.identity ?? this.identity
+    const identity = mergeIdentities(this.identity, spec.identity)
     const task = tracked(entry)
     const takenAt = performance.now()
     let refused = false
     await this.run(entry, async (scope) => {
       try {
-        return await runTask(this.runtime, task, { scope, label, identity, timing })
+        return await runTask(this.runtime, task, { scope, label, identity, timing, trace: this.trace })
       } catch (error) {
         refused = timing.backendPid === undefined && isRefusal(error) && spare()
         if (refused) return undefined
@@ -131,9 +135,9 @@ export class Gathering<TSession extends TaskSession> {
     }
   }
 
-  /** After a failure, waits until every task function has returned, but not past the deadline. */
+  /** After a failure, or the caller's cancellation, waits until every task function has returned, but not past the deadline. */
   async childrenEnded(entries: readonly Entry<TSession>[]): Promise<void> {
-    if (!this.#siblingFailed) return
+    if (this.scope.reason?.kind !== 'cancelled') return
     const ended = Promise.all(entries.map((entry) => entry.ended))
     const { deadline } = this.scope
     if (deadline === undefined) return void (await ended)
@@ -149,7 +153,8 @@ export class Gathering<TSession extends TaskSession> {
     if (this.#siblingFailed && error === this.#siblingFailed) return
     const { reason } = this.scope
     const byCaller = reason?.kind === 'cancelled' && reason.error !== this.#siblingFailed
-    if (entry.spec.fallback && !byCaller) {
+    // A bug of the task's own is not something to fall back from.
+    if (entry.spec.fallback && !byCaller && !(error instanceof UsageError)) {
       entry.outcome = 'fallback'
       entry.result = { status: 'fulfilled', value: entry.spec.fallback.value }
       return

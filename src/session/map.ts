@@ -7,9 +7,9 @@
  */
 import { Cancelled, DeadlineExceeded, UsageError } from '../errors.ts'
 import { type CancelReason, Scope, type TaskOptions } from '../task/scope.ts'
-import { runTask, type Runtime } from './run.ts'
+import { captureTrace, currentOf, runTask, type Running, type Runtime, type Trace } from './run.ts'
 import type { TaskSession } from './session.ts'
-import type { Identity } from './unit-of-work.ts'
+import type { Identity } from './identity.ts'
 
 /** Options of map. */
 export interface MapOptions extends TaskOptions {
@@ -38,8 +38,16 @@ export function map<TSession extends TaskSession, TItem, T>(
   }
   if (typeof task !== 'function') throw new UsageError('map takes items and a function of (session, item, index)')
   // The scope and the holder are those of the caller, not of whoever reads the results.
-  const parent = runtime.current.getStore()
-  return new Mapping(runtime, iteratorOf(items), task, { concurrency, ordered, options, identity, parent }).results()
+  const parent = currentOf(runtime)
+  const trace = captureTrace(runtime, map)
+  return new Mapping(runtime, iteratorOf(items), task, {
+    concurrency,
+    ordered,
+    options,
+    identity,
+    parent,
+    trace,
+  }).results()
 }
 
 interface MappingOptions {
@@ -47,7 +55,8 @@ interface MappingOptions {
   readonly ordered: boolean
   readonly options: MapOptions
   readonly identity: Identity | undefined
-  readonly parent: ReturnType<Runtime['current']['getStore']>
+  readonly parent: Running | undefined
+  readonly trace: Trace | undefined
 }
 
 class Mapping<TSession extends TaskSession, TItem, T> {

@@ -3,14 +3,15 @@
  * This is the only place that acquires and releases connections for tasks.
  */
 import type { AsyncLocalStorage } from 'node:async_hooks'
-import { DeadlineExceeded, RivuletError, UsageError } from '../errors.ts'
+import { asRivuletError, DeadlineExceeded, type RivuletError, UsageError } from '../errors.ts'
 import type { Publish, RetireReason } from '../observe/observation.ts'
 import type { Connection } from '../pool/connection.ts'
 import type { Pool } from '../pool/pool.ts'
 import { type CancelReason, Scope, type TaskOptions } from '../task/scope.ts'
 import { Channel } from './channel.ts'
 import { type SessionEnvironment, stillOpen, stillRunning, type TaskSession } from './session.ts'
-import { type Identity, identityStatement, UnitOfWork } from './unit-of-work.ts'
+import { type Identity, identityStatement } from './identity.ts'
+import { UnitOfWork } from './unit-of-work.ts'
 
 /** A task: what runs in a session of its own. */
 export type Task<TSession, T> = (session: TSession) => T | PromiseLike<T>
@@ -42,6 +43,11 @@ export interface Timing {
   backendPid: number | undefined
 }
 
+/** A stack trace, as `Error.captureStackTrace` leaves it. */
+export interface Trace {
+  stack?: string
+}
+
 /** How `runTask` runs a task. */
 export interface RunOptions extends Pick<TaskOptions, 'label'> {
   /** Bounds wait and task; the caller closes it. */
@@ -50,13 +56,21 @@ export interface RunOptions extends Pick<TaskOptions, 'label'> {
   /** True when the task is one transaction, which puts the identity on itself. */
   readonly opensTransaction?: boolean | undefined
   readonly timing?: Timing | undefined
+  /** Where the task was asked for, when that is not where it is run from. */
+  readonly trace?: Trace | undefined
   /** The session in whose course the task was asked for, where it is not the current one. */
   readonly holder?: Channel | undefined
 }
 
+/** The session in whose course the current code runs; work that outlived its session runs in nobody's course. */
+export function currentOf(runtime: Pick<Runtime, 'current'>): Running | undefined {
+  const current = runtime.current.getStore()
+  return current?.channel.isOver ? undefined : current
+}
+
 /** Opens the scope of a call, unless nothing can cut it short. */
 export function openScope(runtime: Runtime, options: TaskOptions): Scope | undefined {
-  const parent = runtime.current.getStore()?.scope
+  const parent = currentOf(runtime)?.scope
   if (options.signal === undefined && options.timeoutMs === undefined && parent === undefined) return undefined
   return new Scope(options, parent)
 }
@@ -75,18 +89,31 @@ export async function runTask<TSession extends TaskSession, T>(
     return await runOn(runtime, channel, task, options)
   } finally {
     if (timing) timing.runMs = performance.now() - startedAt
-    closeChannel(runtime, channel)
+    const stopping = closeChannel(runtime, channel)
+    // A task has ended when its statements have; only a deadline does not wait for that.
+    if (stopping && channel.retire !== 'deadline') await stopping
   }
 }
 
 /** Opens the channel of a task: at once on a free connection, else when its turn has come. */
 export function openChannel(runtime: Runtime, options: RunOptions): Channel | Promise<Channel> {
   const askedAt = performance.now()
-  const trace: { stack?: string } | undefined = runtime.traceSessions ? {} : undefined
-  if (trace) Error.captureStackTrace(trace, openChannel)
+  const trace = options.trace ?? captureTrace(runtime, openChannel)
   const open = (connection: Connection) => channelOn(runtime, connection, options, performance.now() - askedAt, trace)
-  const connection = runtime.pool.tryAcquire()
+  // A call that was cancelled before it began must not cost a connection.
+  const connection = options.scope?.reason ? undefined : runtime.pool.tryAcquire()
   return connection ? open(connection) : runtime.pool.acquire(acquireRequest(runtime, options)).then(open)
+}
+
+/** Where the caller stands, if traces are on; formatted only if somebody wants to see it. */
+export function captureTrace(
+  runtime: Pick<Runtime, 'traceSessions'>,
+  below: (...args: never[]) => unknown,
+): Trace | undefined {
+  if (!runtime.traceSessions) return undefined
+  const trace: Trace = {}
+  Error.captureStackTrace(trace, below)
+  return trace
 }
 
 function channelOn(
@@ -94,10 +121,10 @@ function channelOn(
   connection: Connection,
   { label, scope, timing, holder }: RunOptions,
   queueMs: number,
-  trace: { stack?: string } | undefined,
+  trace: Trace | undefined,
 ): Channel {
   const { pool, publish, ownsServerSession } = runtime
-  const parent = holder ?? runtime.current.getStore()?.channel
+  const parent = holder ?? currentOf(runtime)?.channel
   const channel = new Channel(connection, { label, publish, ownsServerSession, queueMs, trace, parent })
   pool.setHolder(connection, channel)
   runtime.channels.add(channel)
@@ -133,8 +160,8 @@ export async function runOn<TSession extends TaskSession, T>(
   }
 }
 
-/** Gives the connection back, or has it closed when it must not be used again. */
-export function closeChannel(runtime: Runtime, channel: Channel): void {
+/** Gives the connection back, or has it closed; answers when what still runs on it has been stopped. */
+export function closeChannel(runtime: Runtime, channel: Channel): Promise<void> | undefined {
   const { connection, label } = channel
   channel.stopWatching?.()
   runtime.channels.delete(channel)
@@ -144,12 +171,13 @@ export function closeChannel(runtime: Runtime, channel: Channel): void {
     publish({ type: 'session released', label, backendPid: connection.backendPid, heldMs, statements })
     if (mostRunning > 1) publish({ type: 'statements ran one after another', label, statements: mostRunning })
   }
-  if (channel.doomed === undefined && channel.running > 0) channel.retire ??= 'statements still running'
-  const release = () => runtime.pool.release(connection, retirement(channel))
+  if (channel.doomed === undefined && channel.running > 0) channel.giveUp()
   const stopping = channel.doomed !== undefined && connection.inFlight > 0
   channel.over()
-  if (stopping) void channel.stopped().then(release)
-  else release()
+  const release = () => runtime.pool.release(connection, retirement(channel))
+  if (stopping) return channel.stopped().then(release)
+  release()
+  return undefined
 }
 
 function retirement(channel: Channel): RetireReason | undefined {
@@ -181,11 +209,9 @@ function acquireRequest(runtime: Runtime, { label, scope, holder }: RunOptions) 
   return {
     label,
     scope,
-    holder: holder ?? runtime.current.getStore()?.channel,
+    holder: holder ?? currentOf(runtime)?.channel,
     cancelled: (reason: CancelReason, waitedMs: number): RivuletError => {
-      if (reason.kind === 'cancelled') {
-        return reason.error instanceof RivuletError ? reason.error : new UsageError(reason.error.message)
-      }
+      if (reason.kind === 'cancelled') return asRivuletError(reason.error)
       const { opening, open } = runtime.pool.stats()
       const phase = opening > 0 && open === 0 ? 'connect' : 'queue'
       const where = phase === 'connect' ? 'while connecting' : 'while waiting for a connection'

@@ -6,6 +6,7 @@
  * anything else (SET, LISTEN, temporary tables, DO, CALL, DDL, …) the connection is closed and replaced. So the cost
  * falls on sessions that changed something. What a function of the user's does inside a SELECT cannot be seen from here.
  */
+import { UsageError } from '../errors.ts'
 
 const rowCommands = new Set(['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'MERGE', 'EXPLAIN', 'SHOW', 'LOCK TABLE'])
 
@@ -38,6 +39,18 @@ export interface StatementTraits {
 /** Traits by text: programs send the same few texts over and over. Emptied when it has grown too large. */
 const known = new Map<string, StatementTraits>()
 const mostKnown = 5000
+
+/** Why a session does not take a statement; undefined when it does. */
+export function refusedStatement(text: string): UsageError | undefined {
+  const { controlsTransaction, clientCopy } = statementTraits(text)
+  if (controlsTransaction) {
+    return new UsageError('BEGIN, COMMIT, ROLLBACK and SAVEPOINT belong to session.transaction(unitOfWork): use that')
+  }
+  if (clientCopy) {
+    return new UsageError('COPY from stdin or to stdout is not for sessions: use insertMany, stream, or psql')
+  }
+  return undefined
+}
 
 /** Reads the traits off a statement's text. */
 export function statementTraits(text: string): StatementTraits {

@@ -18,7 +18,8 @@ import type { Channel } from './channel.ts'
 import type { Database, Drizzle, Schema, StatementRunner, Streamable } from './drizzle.ts'
 import { createSqlTag, type SqlTag } from './sql.ts'
 import { streamRows, type StreamOptions } from './stream.ts'
-import { type Identity, identityStatement, type TransactionSettings, UnitOfWork } from './unit-of-work.ts'
+import { type Identity, identityStatement } from './identity.ts'
+import { type TransactionSettings, UnitOfWork } from './unit-of-work.ts'
 
 /** Options of a transaction. */
 export interface TransactionOptions extends TaskOptions, TransactionSettings, RetryOptions {}
@@ -27,6 +28,8 @@ export interface TransactionOptions extends TaskOptions, TransactionSettings, Re
 export interface SessionEnvironment<TSession extends TaskSession = TaskSession> {
   readonly drizzle: Drizzle
   readonly publish: Publish
+  /** Runs `work` so that the calls it makes are bounded by `scope`. */
+  readonly within: <T>(channel: Channel, scope: Scope | undefined, work: () => T) => T
   /** Makes the sessions of this engine; nested units of work get theirs from here too. */
   readonly create: (channel: Channel, scope: Scope | undefined, identity?: Identity) => TSession
 }
@@ -65,7 +68,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
 
   /** Aborted when the task should stop: its deadline passed, a sibling failed, or the caller cancelled. */
   get signal(): AbortSignal {
-    return this.#scope?.signal ?? neverAborted
+    return this.#scope?.signal ?? this.#channel.signal
   }
 
   /** When the task must be over; undefined without a limit. */
@@ -93,8 +96,8 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
   ) => Promise<Awaited<T>> {
     return (unitOfWork, options) => {
       const channel = this.#channel
-      const handed = this.#transaction(unitOfWork, options).finally(() => channel.settled(handed))
-      channel.hand(handed)
+      const handed = this.#transaction(unitOfWork, options).finally(() => channel.handed.delete(handed))
+      channel.handed.add(handed)
       return handed
     }
   }
@@ -146,37 +149,44 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     if (!outermost && options.retries !== undefined)
       throw new UsageError('retries are set by the outermost transaction')
     const backoff = createBackoff(retriesFrom(options))
-    for (;;) {
-      try {
-        return await this.#attempt(unitOfWork, options)
-      } catch (error) {
-        const delayMs =
-          outermost && !this.#channel.doomed && !this.#channel.connection.lost ? backoff.next(error) : undefined
-        if (delayMs === undefined) throw error
-        const { attempt } = backoff
-        this.#environment.publish?.({ type: 'transaction retried', label: this.label, attempt, delayMs, error })
-        await backoff.pause(delayMs, this.signal)
-        if (this.#channel.doomed) throw this.#channel.doomed
+    const bounded = options.timeoutMs !== undefined || options.signal !== undefined
+    // One deadline for all attempts.
+    const scope = bounded ? new Scope(options, this.#scope) : this.#scope
+    const unwatch = bounded && scope ? this.#channel.watch(scope) : undefined
+    try {
+      for (;;) {
+        try {
+          return await this.#attempt(unitOfWork, options, scope)
+        } catch (error) {
+          const channel = this.#channel
+          const delayMs = outermost && !channel.doomed && !channel.connection.lost ? backoff.next(error) : undefined
+          if (delayMs === undefined) throw error
+          const { attempt } = backoff
+          this.#environment.publish?.({ type: 'transaction retried', label: this.label, attempt, delayMs, error })
+          await backoff.pause(delayMs, scope?.signal ?? channel.signal)
+          if (channel.doomed) throw channel.doomed
+        }
       }
+    } finally {
+      unwatch?.()
+      if (bounded) scope?.close()
     }
   }
 
   async #attempt<T>(
     unitOfWork: (session: this) => T | PromiseLike<T>,
     options: TransactionOptions,
+    scope: Scope | undefined,
   ): Promise<Awaited<T>> {
     const channel = this.#channel
-    const bounded = options.timeoutMs !== undefined || options.signal !== undefined
-    const scope = bounded ? new Scope(options, this.#scope) : this.#scope
-    const unwatch = bounded ? channel.watch(scope as Scope) : undefined
     this.#busy = true
     const nested = this.#environment.create(channel, scope) as unknown as this
     this.#unit = nested
     try {
       const unit = new UnitOfWork(channel, options, [this.#identity && identityStatement(this.#identity)])
       try {
-        const work = unitOfWork(nested)
-        const result = await (bounded ? channel.race(work, scope) : work)
+        const work = this.#environment.within(channel, scope, () => unitOfWork(nested))
+        const result = await (scope === this.#scope ? work : channel.race(work, scope))
         await this.#quiet(nested)
         await unit.commit()
         return result as Awaited<T>
@@ -189,15 +199,15 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
       nested.end()
       this.#busy = false
       this.#unit = undefined
-      unwatch?.()
-      if (bounded) scope?.close()
     }
   }
 
   /** Waits for what a returned task left running; that is a bug of the task's. */
   async #quiet(nested: TaskSession<TSchema>): Promise<void> {
     const open = nested.end()
-    const { running } = this.#channel
+    const { running, doomed } = this.#channel
+    // Given up in an inner transaction, which the task has caught: that is the reason, not what is being stopped.
+    if (doomed) throw doomed
     if (open || running > 0) this.#channel.disown()
     if (open) throw stillOpen()
     if (running === 0) return
@@ -210,12 +220,13 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     const refusal = this.#refusal()
     if (refusal) throw refusal
     const channel = this.#channel
-    if (channel.inTransaction) return yield* streamRows(channel, this.#scope, this.drizzle, query, options)
+    const source = { channel, scope: this.#scope, drizzle: this.drizzle, ended: () => this.#ended }
+    if (channel.inTransaction) return yield* streamRows(source, query, options)
     // A cursor lives in a transaction; the session is lent to it, so that nothing else slips in.
     const unit = new UnitOfWork(channel)
     this.#busy = true
     try {
-      yield* streamRows(channel, this.#scope, this.drizzle, query, options)
+      yield* streamRows(source, query, options)
       await unit.commit()
     } finally {
       this.#busy = false
@@ -251,5 +262,3 @@ export function stillOpen(): UsageError {
     'the task returned while a transaction in it was still open, which was undone: await it, or return its promise',
   )
 }
-
-const neverAborted = new AbortController().signal

@@ -11,7 +11,8 @@ import type { Channel, Deferred } from './channel.ts'
 import { type Entry, type Gathering, type Queue, tracked } from './gathering.ts'
 import { closeChannel, openChannel, runOn, type Runtime } from './run.ts'
 import type { TaskSession } from './session.ts'
-import { identityStatement, UnitOfWork } from './unit-of-work.ts'
+import { identityStatement, mergeIdentities } from './identity.ts'
+import { UnitOfWork } from './unit-of-work.ts'
 
 /** Drains `queue` on connections that share one snapshot: the leader's and those of up to `helpers` others. */
 export async function drainOnSnapshot<TSession extends TaskSession>(
@@ -21,7 +22,7 @@ export async function drainOnSnapshot<TSession extends TaskSession>(
   helpers: number,
 ): Promise<void> {
   const { scope, label } = gathering
-  const leader = await openChannel(runtime, { scope, label })
+  const leader = await openChannel(runtime, { scope, label, trace: gathering.trace })
   const waiting = new Scope({}, scope)
   const imports: Promise<unknown>[] = []
   let helping: Promise<unknown> = Promise.resolve()
@@ -65,7 +66,7 @@ async function helpOut<TSession extends TaskSession>(
 ): Promise<void> {
   let channel: Channel
   try {
-    channel = await openChannel(runtime, { scope: waiting, label: gathering.label })
+    channel = await openChannel(runtime, { scope: waiting, label: gathering.label, trace: gathering.trace })
   } catch {
     // A helper without a connection is not missed: the leader takes the tasks.
     return
@@ -74,15 +75,14 @@ async function helpOut<TSession extends TaskSession>(
   channel.stopWatching = channel.watch(gathering.scope)
   if (queue.remaining > 0 && !channel.doomed) {
     openUnit(channel, [{ text: `set transaction snapshot '${snapshot}'` }])
-    const imported = channel.flush(gathering.scope)
-    imports.push(imported)
-    imported.catch((cause: unknown) => {
-      if (channel.doomed || channel.connection.lost) return
-      channel.doom(new ConnectionLost('the snapshot ended with the connection that held it', { cause }), 'unhealthy')
-    })
+    imports.push(channel.flush(gathering.scope, snapshotLost))
     await drainOn(runtime, gathering, queue, channel)
   }
   endLane(runtime, channel)
+}
+
+function snapshotLost(cause: unknown): ConnectionLost {
+  return new ConnectionLost('the snapshot ended with the connection that held it', { cause })
 }
 
 /** Runs tasks on one channel until none is left or the channel can take no more. */
@@ -111,7 +111,7 @@ async function runOnLane<TSession extends TaskSession>(
   entry: Entry<TSession>,
   scope: Scope,
 ): Promise<unknown> {
-  const identity = entry.spec.identity ?? gathering.identity
+  const identity = mergeIdentities(gathering.identity, entry.spec.identity)
   const unit = new UnitOfWork(channel)
   const unwatch = scope === gathering.scope ? undefined : channel.watch(scope)
   const statement = identity && identityStatement(identity)

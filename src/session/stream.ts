@@ -3,7 +3,7 @@
  * batch and other statements of the transaction may run between rows. Leaving the loop closes the cursor.
  * https://www.postgresql.org/docs/current/sql-declare.html
  */
-import { UsageError } from '../errors.ts'
+import { SessionEnded, UsageError } from '../errors.ts'
 import type { Result, StatementOptions } from '../pool/connection.ts'
 import type { Scope } from '../task/scope.ts'
 import type { Channel } from './channel.ts'
@@ -14,11 +14,17 @@ export interface StreamOptions {
   readonly batchSize?: number | undefined
 }
 
-/** Yields the rows of `query` on a channel that is in a transaction. */
+/** What a stream reads from: a channel in a transaction, for as long as its session lasts. */
+export interface StreamSource {
+  readonly channel: Channel
+  readonly scope: Scope | undefined
+  readonly drizzle: Drizzle
+  readonly ended: () => boolean
+}
+
+/** Yields the rows of `query`. @throws SessionEnded when it is read on after its session: the cursor is gone. */
 export async function* streamRows<TRow>(
-  channel: Channel,
-  scope: Scope | undefined,
-  drizzle: Drizzle,
+  { channel, scope, drizzle, ended }: StreamSource,
   query: Streamable<TRow>,
   { batchSize = 1000 }: StreamOptions = {},
 ): AsyncGenerator<TRow, void, undefined> {
@@ -31,21 +37,24 @@ export async function* streamRows<TRow>(
     channel.own(statement, values, options, scope)
   // The first batch travels with DECLARE.
   const declared = own(`declare ${name} no scroll cursor for ${text}`, parameters, {})
-  declared.catch(() => undefined)
   const fetch = () => own(`fetch ${batchSize} from ${name}`, [], { arrays })
   let batch = fetch()
-  batch.catch(() => undefined)
-  await declared
+  const first = batch.catch(() => undefined)
+  // Both are answered before this can fail: a session that catches it goes on with nothing running.
+  await declared.catch((error: unknown) => first.then(() => Promise.reject(error)))
   try {
     for (;;) {
       const rows = await batch
       const complete = rows.length < batchSize
       for (const row of map(rows)) yield row
       if (complete) return
+      if (ended()) throw new SessionEnded('the session of this stream has ended: read it to its end inside the task')
       batch = fetch()
     }
   } finally {
-    // In a failed transaction there is no cursor left to close.
-    if (!channel.doomed && !channel.connection.lost) await channel.script(`close ${name}`).catch(() => undefined)
+    // The cursor ended with its transaction, or cannot be closed in a failed one.
+    if (!ended() && !channel.doomed && !channel.connection.lost) {
+      await channel.script(`close ${name}`).catch(() => undefined)
+    }
   }
 }

@@ -4,7 +4,7 @@
  */
 import { UsageError } from '../errors.ts'
 import type { Task } from './run.ts'
-import type { Identity } from './unit-of-work.ts'
+import { checkIdentity, type Identity } from './identity.ts'
 
 const spec = Symbol('rivulet task')
 
@@ -37,8 +37,9 @@ export function optional<TSession, T, TFallback>(
   } as unknown as TaskSpec<TSession, Awaited<T> | TFallback>
 }
 
-/** Runs one task of a gather under an identity of its own, whatever the identity of the others. */
+/** Runs one task of a gather under an identity of its own, put over the engine's: see `mergeIdentities`. */
 export function withIdentity<TSession, T>(identity: Identity, task: GatherTask<TSession, T>): TaskSpec<TSession, T> {
+  checkIdentity(identity)
   return { ...describe(task), identity }
 }
 

@@ -6,7 +6,7 @@
  * BEGIN travels with the first statement, so an empty unit of work costs nothing. It is answered as committed only
  * when the server said COMMIT. https://www.postgresql.org/docs/current/sql-begin.html
  */
-import { ConfigInvalid, UsageError } from '../errors.ts'
+import { UsageError } from '../errors.ts'
 import type { Channel, Deferred } from './channel.ts'
 import { commit } from './commit.ts'
 
@@ -17,13 +17,6 @@ export interface TransactionSettings {
   readonly readOnly?: boolean | undefined
   /** With serializable and readOnly: waits for a snapshot that can never fail to serialise. */
   readonly deferrable?: boolean | undefined
-}
-
-/** Who the server takes a session for: row-level security sees `role` and the settings. */
-export interface Identity {
-  readonly role?: string | undefined
-  /** Transaction-local settings such as `request.user_id`, read in policies with current_setting(name, true). */
-  readonly settings?: Readonly<Record<string, string>> | undefined
 }
 
 const isolations: readonly unknown[] = ['read uncommitted', 'read committed', 'repeatable read', 'serializable']
@@ -39,23 +32,6 @@ function transactionModes({ isolation, readOnly, deferrable }: TransactionSettin
     deferrable === undefined ? '' : deferrable ? 'deferrable' : 'not deferrable',
   ]
   return modes.filter(Boolean).join(', ')
-}
-
-/** The statement that puts an identity on, values as parameters; undefined when there is none. */
-export function identityStatement({ role, settings = {} }: Identity): Deferred | undefined {
-  for (const [name, value] of Object.entries(settings)) {
-    if (!/^[a-z_][\w$]*(?:\.[a-z_][\w$]*)+$/i.test(name)) {
-      throw new ConfigInvalid(
-        `a setting needs a name with a prefix, such as request.user_id, not ${JSON.stringify(name)}`,
-      )
-    }
-    if (typeof value !== 'string') throw new ConfigInvalid(`the value of the setting ${name} must be a string`)
-  }
-  if (role !== undefined && typeof role !== 'string') throw new ConfigInvalid('the role must be the name of a role')
-  const entries = [...Object.entries(settings), ...(role === undefined ? [] : [['role', role] as const])]
-  if (entries.length === 0) return undefined
-  const calls = entries.map((_, index) => `set_config($${index * 2 + 1}, $${index * 2 + 2}, true)`)
-  return { text: `select ${calls.join(', ')}`, parameters: entries.flat() }
 }
 
 export class UnitOfWork {
@@ -104,6 +80,8 @@ export class UnitOfWork {
     const channel = this.#channel
     if (!this.#deferred.sent()) return this.#dropped()
     if (channel.doomed || channel.connection.lost) return
+    // ROLLBACK would wait behind what other branches still run: it is stopped, and the connection closed.
+    if (this.#savepoint === undefined && channel.running > 0) return channel.giveUp()
     try {
       if (this.#savepoint === undefined) await channel.script('rollback')
       else await channel.script(`rollback to savepoint ${this.#savepoint}; release savepoint ${this.#savepoint}`)

@@ -49,10 +49,12 @@ export function createBackoff(attempts: number): Backoff {
   }
 }
 
-/** True for a conflict with another transaction, also when the caller wrapped it. */
+/** True for a conflict with another transaction, or with DDL under a prepared statement, also when wrapped. */
 function passes(error: unknown): boolean {
   for (let inner = error, depth = 0; inner instanceof Error && depth < 10; inner = inner.cause, depth++) {
     if (inner instanceof SerializationFailure || inner instanceof DeadlockDetected) return true
+    // A table was altered under a prepared statement (0A000 from this routine); it has been forgotten since.
+    if ('routine' in inner && inner.routine === 'RevalidateCachedQuery') return true
   }
   return false
 }

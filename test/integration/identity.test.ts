@@ -89,9 +89,15 @@ describe('an identity', () => {
     ['a setting of the server', { settings: { work_mem: '5MB' } }],
     ['a setting with a quote in its name', { settings: { "request.user_id'": '7' } }],
     ['a value that is no text', { settings: { 'request.user_id': 7 as never } }],
+    ['a value that PostgreSQL cannot store', { settings: { 'request.user_id': 'a\0' } }],
+    ['half a surrogate pair', { settings: { 'request.user_id': '\ud800' } }],
+    ['nothing in it', {}],
+    ['a role left undefined', { role: undefined, settings: { 'request.user_id': '7' } }],
+    ['the role none', { role: 'none' }],
   ])('with %s is refused', async (_name, identity) => {
     await using engine = await bank.engine()
-    await expect(engine.as(identity).session(who)).rejects.toThrow(ConfigInvalid)
+    expect(() => engine.as(identity)).toThrow(ConfigInvalid)
+    expect(() => withIdentity(identity, who)).toThrow(ConfigInvalid)
     await expectQuiet(engine, bank.admin)
   })
 

@@ -1,0 +1,54 @@
+/**
+ * Who the server takes a session for, so that row-level security sees who asks. An identity is checked when it is given,
+ * and put on by parameters in the round trip of BEGIN; should that fail, nothing of the session runs.
+ * It is meant for code that can be trusted: SQL that a task writes itself can put the identity off again (RESET ROLE).
+ * https://www.postgresql.org/docs/current/ddl-rowsecurity.html
+ */
+import { ConfigInvalid } from '../errors.ts'
+import type { Deferred } from './channel.ts'
+
+/** A role, settings, or both. */
+export interface Identity {
+  /** The role to act as; the login role must be a member of it. Default: the login role itself. */
+  readonly role?: string | undefined
+  /** Transaction-local settings such as `request.user_id`, read in policies with current_setting(name, true). */
+  readonly settings?: Readonly<Record<string, string>> | undefined
+}
+
+/** Puts `own` over `base`: its role, if it names one, and its settings; the rest of `base` stays. */
+export function mergeIdentities(base: Identity | undefined, own: Identity | undefined): Identity | undefined {
+  if (!base || !own) return own ?? base
+  return { role: own.role ?? base.role, settings: { ...base.settings, ...own.settings } }
+}
+
+/** @throws ConfigInvalid for what is no identity, or names neither a role nor a setting: it would protect nothing. */
+export function checkIdentity(identity: Identity): void {
+  if (typeof identity !== 'object' || identity === null) throw new ConfigInvalid('an identity is { role, settings }')
+  const { role, settings = {} } = identity
+  if ('role' in identity || Object.keys(settings).length === 0) checkRole(role)
+  for (const [name, value] of Object.entries(settings)) {
+    if (!/^[a-z_][\w$]*(?:\.[a-z_][\w$]*)+$/i.test(name)) {
+      throw new ConfigInvalid(
+        `a setting needs a name with a prefix, such as request.user_id, not ${JSON.stringify(name)}`,
+      )
+    }
+    if (!isText(value))
+      throw new ConfigInvalid(`the value of the setting ${name} must be a string that PostgreSQL can store`)
+  }
+}
+
+function checkRole(role: unknown): void {
+  if (isText(role) && role !== '' && role !== 'none') return
+  throw new ConfigInvalid("the role of an identity must be the name of a role; leave it out to stay the login role's")
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && !value.includes('\0') && value.isWellFormed()
+}
+
+/** The statement that puts a checked identity on, values as parameters. */
+export function identityStatement({ role, settings = {} }: Identity): Deferred {
+  const entries = [...Object.entries(settings), ...(role === undefined ? [] : [['role', role] as const])]
+  const calls = entries.map((_, index) => `set_config($${index * 2 + 1}, $${index * 2 + 2}, true)`)
+  return { text: `select ${calls.join(', ')}`, parameters: entries.flat() }
+}
