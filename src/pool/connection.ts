@@ -60,6 +60,8 @@ export class Connection {
   readonly serverTimeoutMs: number
   /** The statement_timeout in force for the session in milliseconds; 0 is the server's default. */
   statementTimeoutMs = 0
+  /** Distinct statements to prepare here at most. */
+  maxPreparedStatements = Infinity
   /** Called once, when the socket has closed for whatever reason. */
   onClosed: (() => void) | undefined
   readonly #client: Client
@@ -120,7 +122,9 @@ export class Connection {
         ),
       )
     }
-    const prepare = options.prepare === true
+    // Once full, further texts go unprepared until the connection is replaced: a statement is never freed.
+    const prepare =
+      options.prepare === true && (this.#prepared.has(text) || this.#prepared.size < this.maxPreparedStatements)
     const encoded: unknown[] = []
     try {
       for (const parameter of parameters) encoded.push(encodeParameter(parameter, encoded.length + 1, this.#typed))

@@ -217,7 +217,7 @@ function acquireRequest(runtime: Runtime, { label, scope, holder }: RunOptions) 
       const where = phase === 'connect' ? 'while connecting' : 'while waiting for a connection'
       return new DeadlineExceeded(
         `the deadline of ${reason.deadline.timeoutMs} ms passed ${where}${label === undefined ? '' : ` for ${label}`}`,
-        { phase, spentMs: { [phase]: waitedMs } },
+        { phase, spentMs: { [phase]: waitedMs }, cause: runtime.pool.outage() },
       )
     },
   }

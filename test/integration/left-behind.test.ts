@@ -176,3 +176,15 @@ test('closing tells the signal of a session without a deadline', async () => {
   expect(ended).toMatchObject({ status: 'rejected', reason: { code: 'pool_closed' } })
   expect(seen).toBeInstanceOf(PoolClosed)
 })
+
+test('a session of many different statements prepares no more of them than a connection may keep', async () => {
+  await using bounded = await openEngine({ schema, url: database.url, pool: { max: 1, maxPreparedStatements: 5 } })
+  const prepared = await bounded.session(async ({ db, sql }) => {
+    for (let n = 0; n < 20; n++) {
+      const rows = await db.execute(fragment`select ${n}::int as n, ${fragment.raw(String(n))} as text`)
+      expect(rows).toEqual([{ n, text: n }])
+    }
+    return sql<{ count: number }>`select count(*)::int as count from pg_prepared_statements`
+  })
+  expect(prepared[0]?.count).toBe(5)
+})
