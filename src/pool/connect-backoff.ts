@@ -1,48 +1,70 @@
 /**
- * When to try to connect again: capped exponential backoff with jitter while the server is away, and a smaller pool for
- * a while after it said that it has too many connections (53300).
+ * When to try to connect again, and how long one attempt may take: capped exponential backoff with jitter while the
+ * server is away, and a smaller pool for a while after it said that it has too many connections (53300).
  *
  *   reachable ──failure──▶ away (one attempt at a time) ──success──▶ reachable
  */
 
-/** Milliseconds of the first and the longest pause between failing attempts. */
+/** Milliseconds of the first and the longest time between the starts of failing attempts. */
 const pauseMs = { first: 100, longest: 1500 }
 /** Milliseconds the pool stays small after 53300. */
 const shrunkMs = 5000
+/** Milliseconds after which an attempt is no longer believed in while nobody knows whether the server is there. */
+const patienceMs = 1500
+/** So many times the last successful attempt's duration is waited for anyway: some servers are far away. */
+const slowness = 3
+/** One in so many attempts may take its full time: the way to the server may have become slow meanwhile. */
+const patientEvery = 10
 
 export class ConnectBackoff {
   /** Attempts that failed since the last success. */
   failures = 0
   lastFailure: unknown
   #shrunkTo = Infinity
-  #shrunkUntil = 0
+  #lastConnectMs = 0
 
   /** How many attempts may be under way at once while `live` connections exist: one, until the server has answered. */
   atOnce(live: number): number {
     return this.failures > 0 || live === 0 ? 1 : Infinity
   }
 
+  /** Milliseconds the next attempt may take: an attempt that began in an outage must not outlast it for long. */
+  patienceMs(live: number): number {
+    if (this.atOnce(live) > 1 || this.failures % patientEvery === patientEvery - 1) return Infinity
+    return Math.max(patienceMs, this.#lastConnectMs * slowness)
+  }
+
   /** The most connections to have now, `max` at most. */
   limit(max: number): number {
-    return performance.now() < this.#shrunkUntil ? Math.min(max, this.#shrunkTo) : max
+    return Math.min(max, this.#shrunkTo)
   }
 
-  succeeded(): void {
+  /** The time of the smaller pool is over. */
+  regrow(): void {
+    this.#shrunkTo = Infinity
+  }
+
+  /** Records an attempt that succeeded after `tookMs`. */
+  succeeded(tookMs: number): void {
     this.failures = 0
+    this.#lastConnectMs = tookMs
   }
 
-  /** Records a failure while `live` connections exist; answers the milliseconds to wait before the next attempt. */
-  failed(error: unknown, live: number): { readonly retryInMs: number; readonly shrunk: boolean } {
+  /**
+   * Records an attempt that failed after `tookMs` while `live` connections exist; answers the milliseconds to wait before
+   * the next one, or, when `shrunk`, before `regrow`.
+   */
+  failed(error: unknown, live: number, tookMs: number): { readonly retryInMs: number; readonly shrunk: boolean } {
     this.lastFailure = error
     if (live > 0 && sqlStateOf(error) === '53300') {
       this.#shrunkTo = live
-      this.#shrunkUntil = performance.now() + shrunkMs
       return { retryInMs: shrunkMs, shrunk: true }
     }
     const ceiling = Math.min(pauseMs.longest, pauseMs.first * 2 ** this.failures)
     this.failures += 1
-    // With this much jitter no run of luck makes more than ten attempts in five seconds.
-    return { retryInMs: ceiling * (0.75 + Math.random() / 4), shrunk: false }
+    // With this much jitter no run of luck makes more than ten attempts in five seconds. What the attempt itself took
+    // counts, so that a server that is back after a silence is found at once.
+    return { retryInMs: Math.max(0, ceiling * (0.75 + Math.random() / 4) - tookMs), shrunk: false }
   }
 }
 

@@ -5,9 +5,9 @@
  *   connection: opening ──▶ idle ◀──▶ leased          any of the three ──▶ closing ──▶ gone
  *
  * A connection counts against `max` until its socket has closed, so the server never sees more than `max` backends.
- * While connecting fails, one attempt at a time is made, with capped exponential backoff and jitter.
+ * While connecting fails, one attempt at a time is made, with capped exponential backoff and jitter. What changes who
+ * can be served ends in `#advance`: it opens what is wanted and tells those that can never be served.
  */
-import { setMaxListeners } from 'node:events'
 import type { PoolSettings } from '../config.ts'
 import { ConfigInvalid, ConnectionLost, PoolClosed, PoolDeadlock, PoolTimeout, type RivuletError } from '../errors.ts'
 import type { Publish, RetireReason } from '../observe/observation.ts'
@@ -63,17 +63,16 @@ export class Pool {
   readonly #backoff = new ConnectBackoff()
   readonly #retireAt = new WeakMap<Connection, number>()
   readonly #openings = new Set<Promise<void>>()
-  /** Aborted when the pool closes: connecting is given up. */
-  readonly #stop = new AbortController()
+  /** The attempts to connect that are under way; aborted when the pool closes. */
+  readonly #attempts = new Set<AbortController>()
   #opening = 0
   #closed = false
   #retryTimer: NodeJS.Timeout | undefined
+  #regrowTimer: NodeJS.Timeout | undefined
   #sweepTimer: NodeJS.Timeout | undefined
   readonly #counters = { acquired: 0, opened: 0, lost: 0, retired: 0, connectFailures: 0, deadlocks: 0 }
 
   constructor(settings: PoolSettings, open: (signal: AbortSignal) => Promise<Connection>, publish: Publish) {
-    // As many connections as are being opened listen to it.
-    setMaxListeners(0, this.#stop.signal)
     this.#settings = settings
     this.#open = open
     this.#publish = publish
@@ -88,7 +87,7 @@ export class Pool {
   /** Opens one connection now, so that a wrong address or password is known before the first call. */
   async probe(): Promise<void> {
     this.#opening += 1
-    const connection = await this.#open(this.#stop.signal).finally(() => (this.#opening -= 1))
+    const connection = await this.#connect(Infinity).finally(() => (this.#opening -= 1))
     this.#admit(connection)
   }
 
@@ -111,15 +110,12 @@ export class Pool {
     const free = this.tryAcquire()
     if (free) return Promise.resolve(free)
     if (this.#closed) return Promise.reject(new PoolClosed('the engine is closed: open a new one'))
-    const refusal = this.#queue.refusal(request, this.#size(), !this.#canGrow())
+    const refusal = this.#queue.refusal(request, this.#size(), this.#room())
     if (refusal) return Promise.reject(refusal)
     return this.#queue.join(
       request,
       () => this.#timedOut(),
-      (waiter) => {
-        this.#grow()
-        this.#breakDeadlock(waiter)
-      },
+      () => this.#advance(),
     )
   }
 
@@ -139,6 +135,11 @@ export class Pool {
     const reason = retire ?? this.#outlived(connection, now)
     if (connection.lost || reason) this.#retire(connection, reason ?? 'unhealthy')
     else this.#serve(connection)
+  }
+
+  /** Why the server cannot be reached, while it cannot: how the last attempt to connect failed; else undefined. */
+  outage(): unknown {
+    return this.#backoff.failures > 0 ? this.#backoff.lastFailure : undefined
   }
 
   stats(): PoolStats {
@@ -161,6 +162,7 @@ export class Pool {
   async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#retryTimer)
+    clearTimeout(this.#regrowTimer)
     clearInterval(this.#sweepTimer)
     this.#sweepTimer = undefined
     this.#queue.refuseAll(new PoolClosed('the engine was closed'))
@@ -169,14 +171,14 @@ export class Pool {
       this.#leases.delete(connection)
       this.#retire(connection, 'pool closing')
     }
-    this.#stop.abort(new PoolClosed('the engine was closed'))
+    for (const attempt of this.#attempts) attempt.abort(new PoolClosed('the engine was closed'))
     while (this.#closing.size + this.#openings.size > 0) await Promise.all([...this.#closing, ...this.#openings])
   }
 
   #timedOut(): RivuletError {
     const { max, acquireTimeoutMs } = this.#settings
-    if (this.#backoff.failures > 0 && this.#leases.size === 0) {
-      const cause = this.#backoff.lastFailure
+    const cause = this.outage()
+    if (cause !== undefined && this.#leases.size === 0) {
       return new ConnectionLost(`no connection within ${acquireTimeoutMs} ms: the server cannot be reached`, { cause })
     }
     return new PoolTimeout(
@@ -198,24 +200,40 @@ export class Pool {
     this.#keepSweeping()
   }
 
-  /** If all connections are held by tasks that wait for another one, nothing will ever move: refuse the newest. */
-  #breakDeadlock(newest: Waiter): void {
-    if (!newest.holder || this.#opening > 0 || this.#closing.size > 0 || this.#canGrow()) return
-    const stuck = this.#queue.stuckHolders()
-    const holders = [...this.#leases.values()].map((lease) => lease.holder)
-    if (!holders.every((holder) => holder !== undefined && stuck.has(holder))) return
-    const who = (holders as Holder[]).map((holder) => `${holder.label ?? 'unlabelled task'} (${holder.acquiredAt})`)
+  /** While all connections are held by tasks that wait for another one, nothing will ever move: refuses the newest. */
+  #breakDeadlocks(): void {
+    while (this.#queue.nested > 0 && this.#opening === 0 && this.#closing.size === 0 && !this.#canGrow()) {
+      const holders = [...this.#leases.values()].map((lease) => lease.holder)
+      const stuck = this.#queue.stuckHolders()
+      if (!holders.every((holder): holder is Holder => holder !== undefined && stuck.has(holder))) return
+      const victim = this.#queue.newestOf(new Set(holders))
+      if (!victim) return
+      this.#refuseDeadlocked(victim, holders)
+    }
+  }
+
+  #refuseDeadlocked(victim: Waiter, holders: readonly Holder[]): void {
+    const who = holders.map((holder) => `${holder.label ?? 'unlabelled task'} (${holder.acquiredAt})`)
     this.#counters.deadlocks += 1
-    this.#publish?.({ type: 'deadlock detected', label: newest.label, holders: who })
+    this.#publish?.({ type: 'deadlock detected', label: victim.label, holders: who })
     const error = new PoolDeadlock(
-      `${newest.label ?? 'this task'} asks for another connection while holding one, and all ${holders.length} are held ` +
+      `${victim.label ?? 'this task'} asks for another connection while holding one, and all ${holders.length} are held ` +
         `by tasks that do the same: pass the session on, or raise pool.max. Held by: ${who.join('; ')}`,
     )
-    this.#queue.leave(newest, error)
+    this.#queue.leave(victim, error)
   }
 
   #size(): number {
     return this.#idle.length + this.#leases.size + this.#opening + this.#closing.size
+  }
+
+  /**
+   * How many of those that wait can have a connection without anybody giving one back. In an outage nobody knows when,
+   * but somebody must wait, whatever the bound, for the server's return to be noticed.
+   */
+  #room(): number {
+    if (this.#backoff.failures > 0) return this.#queue.size === 0 ? 1 : 0
+    return Math.max(0, this.#backoff.limit(this.#settings.max) - this.#leases.size)
   }
 
   #canGrow(): boolean {
@@ -237,7 +255,8 @@ export class Pool {
     this.#leases.set(connection, { since: performance.now(), holder: undefined })
   }
 
-  #grow(): void {
+  /** Opens what is wanted and may be opened, and finds out who can never be served. */
+  #advance(): void {
     if (this.#closed) return
     // With no connection at all, one attempt at a time finds out whether the server is there.
     const atOnce = this.#backoff.atOnce(this.#idle.length + this.#leases.size)
@@ -245,25 +264,41 @@ export class Pool {
       const opening = this.#openOne().finally(() => this.#openings.delete(opening))
       this.#openings.add(opening)
     }
+    this.#breakDeadlocks()
   }
 
   async #openOne(): Promise<void> {
     const startedAt = performance.now()
+    const patienceMs = this.#backoff.patienceMs(this.#idle.length + this.#leases.size)
     this.#opening += 1
     try {
-      const connection = await this.#open(this.#stop.signal)
+      const connection = await this.#connect(patienceMs)
       this.#opening -= 1
-      this.#backoff.succeeded()
-      this.#publish?.({
-        type: 'connection opened',
-        backendPid: connection.backendPid,
-        durationMs: performance.now() - startedAt,
-      })
       this.#admit(connection)
-      this.#grow()
     } catch (error) {
       this.#opening -= 1
-      this.#connectFailed(error)
+      this.#connectFailed(error, performance.now() - startedAt)
+    }
+    this.#advance()
+  }
+
+  /** Makes one attempt, given up after `patienceMs`. */
+  async #connect(patienceMs: number): Promise<Connection> {
+    const startedAt = performance.now()
+    const attempt = new AbortController()
+    this.#attempts.add(attempt)
+    const expired = () =>
+      attempt.abort(new ConnectionLost(`the server did not answer within ${Math.round(patienceMs)} ms`))
+    const timer = patienceMs === Infinity ? undefined : setTimeout(expired, patienceMs)
+    try {
+      const connection = await this.#open(attempt.signal)
+      const durationMs = performance.now() - startedAt
+      this.#backoff.succeeded(durationMs)
+      this.#publish?.({ type: 'connection opened', backendPid: connection.backendPid, durationMs })
+      return connection
+    } finally {
+      clearTimeout(timer)
+      this.#attempts.delete(attempt)
     }
   }
 
@@ -273,26 +308,36 @@ export class Pool {
     // Up to a tenth less, so that connections opened together do not end together.
     const retireAt = maxLifetimeMs === 0 ? Infinity : connection.openedAt + maxLifetimeMs * (1 - Math.random() * 0.1)
     this.#retireAt.set(connection, retireAt)
+    connection.maxPreparedStatements = this.#settings.maxPreparedStatements
     connection.onClosed = () => this.#closedByServer(connection)
     if (connection.lost || this.#closed) this.#retire(connection, 'unhealthy')
     else this.#serve(connection)
   }
 
-  #connectFailed(error: unknown): void {
+  #connectFailed(error: unknown, tookMs: number): void {
     if (this.#closed) return
     this.#counters.connectFailures += 1
     const live = this.#idle.length + this.#leases.size
-    const { retryInMs, shrunk } = this.#backoff.failed(error, live)
+    const { retryInMs, shrunk } = this.#backoff.failed(error, live, tookMs)
     this.#publish?.({ type: 'connection failed', error, retryInMs })
-    // Whoever waits is served by the connections there are.
-    if (shrunk) return
+    if (shrunk) return this.#regrowIn(retryInMs)
     if (live === 0 && error instanceof ConfigInvalid) this.#queue.refuseAll(error)
     this.#retryTimer ??= setTimeout(() => {
       this.#retryTimer = undefined
-      this.#grow()
+      this.#advance()
     }, retryInMs)
     // Whoever waits has a timer of its own; this one must not keep a process alive that is done.
     if (this.#queue.size === 0) this.#retryTimer.unref()
+  }
+
+  /** Whoever waits is served by the connections there are, until then. */
+  #regrowIn(ms: number): void {
+    clearTimeout(this.#regrowTimer)
+    this.#regrowTimer = setTimeout(() => {
+      this.#backoff.regrow()
+      this.#advance()
+    }, ms)
+    this.#regrowTimer.unref()
   }
 
   #closedByServer(connection: Connection): void {
@@ -301,7 +346,7 @@ export class Pool {
     if (index < 0 && !this.#leases.has(connection)) return
     this.#counters.lost += 1
     this.#publish?.({ type: 'connection lost', backendPid: connection.backendPid, error: connection.lost })
-    this.#grow()
+    this.#advance()
   }
 
   #outlived(connection: Connection, now: number): RetireReason | undefined {
@@ -316,7 +361,7 @@ export class Pool {
     this.#publish?.({ type: 'connection retired', backendPid: connection.backendPid, reason })
     const closing = connection.close().finally(() => {
       this.#closing.delete(closing)
-      this.#grow()
+      this.#advance()
     })
     this.#closing.add(closing)
   }

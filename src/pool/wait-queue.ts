@@ -1,10 +1,14 @@
 /**
- * Calls that wait for a connection: first come, first served, bounded in number and in time.
+ * Calls that wait for a connection, bounded in number and in time. Calls of tasks that hold a connection themselves come
+ * first, since serving them is what frees connections; otherwise first come, first served.
  *
  *   waiting ──▶ served | timed out | cancelled | turned away (overload, deadlock, closing)
  *
  * Under lasting overload (see `overload.ts`) calls that would be served too late for their deadline are turned away, at
  * the door and at the head, so that the others are served in time.
+ *
+ * A task that holds a connection and asks for another one is taken to wait for it. Whether it does cannot be seen: one
+ * that lets the call run on its own, or races it against something else, may be refused though it could be served later.
  */
 import type { PoolSettings } from '../config.ts'
 import { PoolOverloaded, type RivuletError } from '../errors.ts'
@@ -48,7 +52,10 @@ export class WaitQueue {
   waitedMs = 0
   readonly #settings: PoolSettings
   readonly #publish: Publish
-  readonly #waiters = new Set<Waiter>()
+  /** Calls of tasks that hold no connection. */
+  readonly #fresh = new Set<Waiter>()
+  /** Calls of tasks that do. */
+  readonly #nested = new Set<Waiter>()
   readonly #overload = new OverloadWatch()
 
   constructor(settings: PoolSettings, publish: Publish) {
@@ -57,24 +64,33 @@ export class WaitQueue {
   }
 
   get size(): number {
-    return this.#waiters.size
+    return this.#fresh.size + this.#nested.size
   }
 
-  /** The error for a call that should not even begin to wait; `connections` serve the queue, `full` if no more can. */
-  refusal({ scope }: AcquireRequest, connections: number, full: boolean): PoolOverloaded | undefined {
-    const waiting = this.#waiters.size
-    if (full && waiting >= this.#settings.maxQueue) {
+  /** Calls that wait in the course of a task that holds a connection. */
+  get nested(): number {
+    return this.#nested.size
+  }
+
+  /**
+   * The error for a call that should not even begin to wait. `connections` serve the queue; `room` of those that wait
+   * can have one without anybody giving one back.
+   */
+  refusal({ scope, holder }: AcquireRequest, connections: number, room: number): PoolOverloaded | undefined {
+    const waiting = this.size
+    if (waiting - room >= this.#settings.maxQueue) {
       this.overloads += 1
       return new PoolOverloaded(`${waiting} calls already wait for a connection (pool.maxQueue): try again later`)
     }
     const patienceMs = Math.min(this.#settings.acquireTimeoutMs, scope?.deadline?.remainingMs ?? Infinity)
-    if (!this.#overload.inVain(waiting, connections, patienceMs)) return undefined
+    const before = holder ? this.nested : waiting
+    if (!this.#overload.inVain(before, connections, patienceMs)) return undefined
     this.overloads += 1
-    return new PoolOverloaded(`${waiting} calls wait for a connection, too many for this deadline: try again later`)
+    return new PoolOverloaded(`${before} calls wait for a connection, too many for this deadline: try again later`)
   }
 
   /** Joins the queue; `timedOut` makes the error when the acquire timeout passes. */
-  join(request: AcquireRequest, timedOut: () => RivuletError, joined: (waiter: Waiter) => void): Promise<Connection> {
+  join(request: AcquireRequest, timedOut: () => RivuletError, joined: () => void): Promise<Connection> {
     return new Promise((resolve, reject) => {
       const since = performance.now()
       const timer = setTimeout(() => {
@@ -89,14 +105,14 @@ export class WaitQueue {
         unwatch?.()
       }
       const waiter: Waiter = { ...request, since, resolve, reject, stopWatching }
-      this.#waiters.add(waiter)
-      joined(waiter)
+      this.#kind(waiter).add(waiter)
+      joined()
     })
   }
 
   /** Takes a call out of the queue with an error. */
   leave(waiter: Waiter, error: RivuletError): void {
-    if (!this.#waiters.delete(waiter)) return
+    if (!this.#kind(waiter).delete(waiter)) return
     waiter.stopWatching()
     this.waitedMs += performance.now() - waiter.since
     waiter.reject(error)
@@ -104,28 +120,19 @@ export class WaitQueue {
 
   /** Takes everybody out of the queue. */
   refuseAll(error: RivuletError): void {
-    for (const waiter of this.#waiters) this.leave(waiter, error)
+    for (const waiters of [this.#nested, this.#fresh]) for (const waiter of waiters) this.leave(waiter, error)
   }
 
   /** Takes the first call that can still be served in time; undefined when nobody waits. */
   next(now: number): Waiter | undefined {
-    for (const waiter of this.#waiters) {
-      const waitMs = now - waiter.since
-      this.#observe(waitMs, now)
-      const remainingMs = waiter.scope?.deadline?.remainingMs ?? Infinity
-      if (this.#overload.tooLate(remainingMs)) {
-        this.overloads += 1
-        this.leave(waiter, new PoolOverloaded(`served after ${Math.round(waitMs)} ms, too late for this deadline`))
-        continue
-      }
-      this.#waiters.delete(waiter)
+    const waiter = this.#first(this.#nested, now) ?? this.#first(this.#fresh, now)
+    if (waiter) {
+      this.#kind(waiter).delete(waiter)
       waiter.stopWatching()
-      this.waitedMs += waitMs
-      this.#overload.served(now, this.#waiters.size)
-      return waiter
-    }
-    this.#observe(0, now)
-    return undefined
+      this.waitedMs += now - waiter.since
+      this.#overload.served(now, this.size)
+    } else this.#observe(0, now)
+    return waiter
   }
 
   /** Notes how long a session held its connection. */
@@ -136,10 +143,33 @@ export class WaitQueue {
   /** The holders that cannot go on: they wait themselves, or for a task of theirs that does. */
   stuckHolders(): ReadonlySet<Holder> {
     const stuck = new Set<Holder>()
-    for (const waiter of this.#waiters) {
+    for (const waiter of this.#nested) {
       for (let holder = waiter.holder; holder && !stuck.has(holder); holder = holder.parent) stuck.add(holder)
     }
     return stuck
+  }
+
+  /** The call that one of `holders` made last. */
+  newestOf(holders: ReadonlySet<Holder>): Waiter | undefined {
+    return [...this.#nested].findLast(({ holder }) => holder && holders.has(holder))
+  }
+
+  #kind({ holder }: AcquireRequest): Set<Waiter> {
+    return holder ? this.#nested : this.#fresh
+  }
+
+  /** The first of `waiters` that is not too late. */
+  #first(waiters: Iterable<Waiter>, now: number): Waiter | undefined {
+    for (const waiter of waiters) {
+      const waitMs = now - waiter.since
+      // Nested calls overtake the others: how long they wait says nothing about the queue, unless they are all of it.
+      if (!waiter.holder || this.#fresh.size === 0) this.#observe(waitMs, now)
+      const remainingMs = waiter.scope?.deadline?.remainingMs ?? Infinity
+      if (!this.#overload.tooLate(remainingMs)) return waiter
+      this.overloads += 1
+      this.leave(waiter, new PoolOverloaded(`served after ${Math.round(waitMs)} ms, too late for this deadline`))
+    }
+    return undefined
   }
 
   #observe(waitMs: number, now: number): void {

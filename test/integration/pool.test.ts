@@ -1,7 +1,10 @@
 /** The pool: lazy growth, first come first served, its bounds, retirement, and what it answers when it cannot serve. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { PoolOverloaded, PoolTimeout } from '../../src/errors.ts'
+import { parseDatabaseUrl, type PoolConfig, poolSettings } from '../../src/config.ts'
+import { ConnectionLost, PoolDeadlock, PoolOverloaded, PoolTimeout } from '../../src/errors.ts'
+import { openConnection } from '../../src/pool/connection.ts'
+import { Pool } from '../../src/pool/pool.ts'
 import { type Bank, type BankSession, gate, openBank, Recorder } from '../support/bank.ts'
 import { eventually, expectQuiet } from '../support/invariants.ts'
 
@@ -25,6 +28,16 @@ describe('growth', () => {
     open()
     await Promise.all(holders)
     await expectQuiet(engine, bank.admin)
+  })
+
+  test('is observed from the first connection on', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ observe: recorder.observe })
+    expect(recorder.of('connection opened')).toHaveLength(1)
+    await engine.session(pidOf)
+    await engine.close()
+    expect(recorder.of('connection opened')[0]).toMatchObject({ durationMs: expect.any(Number) })
+    expect(recorder.of('connection retired')).toHaveLength(1)
   })
 
   test('never has more than max backends on the server, also while connections are replaced', async () => {
@@ -105,6 +118,121 @@ describe('the queue', () => {
     open()
     await Promise.all([holder, next])
     await expectQuiet(engine, bank.admin)
+  })
+})
+
+describe('in an outage', () => {
+  /** An engine whose server has gone away, and is known to have. */
+  async function cutOff(pool: PoolConfig) {
+    const proxy = await bank.proxy()
+    const engine = await bank.engine({ proxy, pool })
+    proxy.opening = 'end'
+    for (const link of proxy.openLinks) link.reset()
+    await eventually(() => expect(engine.stats().open).toBe(0))
+    const first = engine.session(pidOf)
+    await eventually(() => expect(engine.stats().connectFailures).toBeGreaterThan(0))
+    return { proxy, engine, first, [Symbol.asyncDispose]: () => engine.close() }
+  }
+
+  test('no more than maxQueue calls wait, the others are refused at once', async () => {
+    await using outage = await cutOff({ max: 4, maxQueue: 5 })
+    const { proxy, engine, first } = outage
+    const calls = Array.from({ length: 500 }, () => engine.session(pidOf))
+    expect(engine.stats()).toMatchObject({ waiting: 5, overloads: 496 })
+    proxy.opening = 'pass'
+    const settled = await Promise.allSettled([first, ...calls])
+    expect(settled.filter(({ status }) => status === 'fulfilled')).toHaveLength(5)
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('one call waits even with maxQueue 0, so that the return of the server is noticed', async () => {
+    await using outage = await cutOff({ max: 4, maxQueue: 0 })
+    const { proxy, engine, first } = outage
+    await expect(engine.session(pidOf)).rejects.toThrow(PoolOverloaded)
+    proxy.opening = 'pass'
+    await first
+    await engine.session(pidOf)
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('an attempt that was swallowed is given up soon: probes succeed within 2 s of the return', async () => {
+    await using outage = await cutOff({ connectTimeoutMs: 20_000 })
+    const { proxy, engine, first } = outage
+    const before = proxy.connections
+    proxy.opening = 'silence'
+    await eventually(() => expect(proxy.connections).toBeGreaterThan(before))
+    proxy.opening = 'pass'
+    const startedAt = performance.now()
+    await first
+    expect(performance.now() - startedAt).toBeLessThan(2000)
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('the pool says how the last attempt failed, and nothing once the server is back', async () => {
+    const proxy = await bank.proxy()
+    const settings = poolSettings({})
+    const { connectTimeoutMs } = settings
+    const address = parseDatabaseUrl(proxy.url)
+    const pool = new Pool(settings, (signal) => openConnection({ address, connectTimeoutMs, signal }), undefined)
+    expect(pool.outage()).toBeUndefined()
+    proxy.opening = 'end'
+    const waiting = pool.acquire({ cancelled: () => new ConnectionLost('unused') })
+    await eventually(() => expect(pool.outage()).toBeInstanceOf(ConnectionLost))
+    proxy.opening = 'pass'
+    pool.release(await waiting)
+    expect(pool.outage()).toBeUndefined()
+    await pool.close()
+  })
+})
+
+describe('a server that takes no more connections', () => {
+  /** An engine whose role may have `limit` connections. */
+  async function limited(limit: number) {
+    const role = `${bank.name}_limited`
+    await bank.admin.sql.unsafe(`create role ${role} login password 'limited' connection limit ${limit}`)
+    const url = bank.url.replace(/\/\/[^@/]*@|\/\//, `//${role}:limited@`)
+    const engine = await bank.engine({ url, pool: { max: limit + 2, acquireTimeoutMs: 20_000 } })
+    return {
+      engine,
+      raise: () => bank.admin.sql.unsafe(`alter role ${role} connection limit 20`),
+      async [Symbol.asyncDispose]() {
+        await engine.close()
+        await bank.admin.sql.unsafe(`drop role ${role}`)
+      },
+    }
+  }
+
+  test('is asked again after a while, and serves whoever still waits', async () => {
+    await using server = await limited(2)
+    const { engine, raise } = server
+    const { opened, open } = gate()
+    const holders = [1, 2].map(() => engine.session(() => opened))
+    const third = engine.session(pidOf)
+    await eventually(() => expect(engine.stats()).toMatchObject({ leased: 2, waiting: 1, connectFailures: 1 }))
+    await raise()
+    await third
+    expect(engine.stats()).toMatchObject({ leased: 2, timeouts: 0 })
+    open()
+    await Promise.all(holders)
+  })
+
+  test('is no way out of a deadlock: the newest is refused as soon as the limit is known', async () => {
+    await using server = await limited(2)
+    const { engine } = server
+    const both = gate()
+    let holding = 0
+    const task = () =>
+      engine.session(async () => {
+        holding += 1
+        if (holding === 2) both.open()
+        await both.opened
+        return engine.session(() => 'served')
+      })
+    const startedAt = performance.now()
+    const settled = await Promise.allSettled([task(), task()])
+    expect(performance.now() - startedAt).toBeLessThan(2000)
+    expect(settled).toContainEqual({ status: 'fulfilled', value: 'served' })
+    expect(settled).toContainEqual({ status: 'rejected', reason: expect.any(PoolDeadlock) })
   })
 })
 
