@@ -59,7 +59,8 @@ Examples:
       text: migration.text,
       report: names.has(migration.name),
     }))
-    const findings = await lint(sources)
+    // A custom file has yet to be written.
+    const findings = values.custom === true ? [] : await lint(sources)
     if (findings.length > 0) console.note(findingsText(findings, console))
     const files = written.map(({ path }) => relative('', path))
     const next = values.custom === true ? 'Write it, then' : 'Read it, then'

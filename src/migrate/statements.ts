@@ -138,10 +138,29 @@ function options(body: Tree, key: string): string[] {
   return children(body, key).map((option) => textOf(child(option, 'DefElem')?.defname))
 }
 
+/** The word behind `rivulet:` in a comment, whatever its case and spaces; undefined in prose. */
+function directive(comment: string): string | undefined {
+  const [, space, word = ''] = /^(?:--|\/\*)\s*rivulet\s*:(\s*)([\w-]+)/i.exec(comment) ?? []
+  const known = directives.includes(word.toLowerCase())
+  return space === undefined || (space !== '' && !known) ? undefined : word.toLowerCase()
+}
+
+const directives = ['ignore', 'ignore-file', 'no-transaction']
+
+/** What is wrong with a comment that was meant for Rivulet; undefined when nothing is. */
+export function unknownDirective(comment: string, transactional: boolean): string | undefined {
+  const word = directive(comment)
+  if (word === undefined) return undefined
+  if (!directives.includes(word)) return `there is no directive rivulet:${word}, only ${directives.join(', ')}`
+  return word === 'no-transaction' && transactional
+    ? `${noTransactionComment} holds only on a line of its own above the first statement`
+    : undefined
+}
+
 /** The header counts only above the first statement. */
 function hasHeader(source: string): boolean {
   const head = /^(?:\s|--[^\n]*|\uFEFF)*/.exec(source)?.[0] ?? ''
-  return head.split('\n').some((line) => line.trim() === noTransactionComment)
+  return head.split('\n').some((line) => directive(line.trim()) === 'no-transaction')
 }
 
 function lineBreaks(text: string): number {

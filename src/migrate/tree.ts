@@ -34,6 +34,11 @@ export function dotted(names: readonly Tree[]): string {
   return names.map((name) => text(child(name, 'String')?.sval)).join('.')
 }
 
+/** Such a list without `public.`, so that both ways of writing a name meet. */
+export function plainName(names: readonly Tree[]): string {
+  return dotted(names).replace(/^public\./, '')
+}
+
 /** The table a RangeVar names, `schema.table` or `table`; without `public.`, so that both ways of writing it meet. */
 export function relationName(rangeVar: Tree | undefined): string {
   const schema = text(rangeVar?.schemaname)

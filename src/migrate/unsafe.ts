@@ -7,6 +7,7 @@ import {
   parseScript,
   refusesTransaction,
   type Script,
+  unknownDirective,
 } from './statements.ts'
 import { child, children, dotted, kindOf, text, type Tree, walk } from './tree.ts'
 
@@ -22,8 +23,9 @@ export async function readScript(file: string, source: string): Promise<Script> 
       },
     )
   }
-  for (const [index, { tree, text, line }] of script.statements.entries()) {
-    const reason = tree ? refusal(tree, script.transactional) : forPsql(text)
+  for (const [index, { tree, text, line, comments }] of script.statements.entries()) {
+    const misspelt = comments.map((comment) => unknownDirective(comment, script.transactional)).find(Boolean)
+    const reason = misspelt ?? (tree ? refusal(tree, script.transactional) : forPsql(text))
     if (reason === undefined) continue
     const where = { file, statement: index + 1, line }
     throw new MigrationRefused('unsafe', `${file}: statement ${index + 1} (line ${line}): ${reason}`, where)

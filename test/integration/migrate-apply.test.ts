@@ -251,6 +251,11 @@ describe('a file that cannot be run as it is written', () => {
       'create table x (id int); commit;',
       /statement 2 \(line 1\): the file runs in a transaction of its own.*take BEGIN, COMMIT and ROLLBACK out/,
     ],
+    [
+      'has a directive that does not exist',
+      '-- rivulet:notransaction\nselect 1;',
+      /no directive rivulet:notransaction/,
+    ],
     ['is meant for psql', '\\connect shop\nselect 1;', /\\connect is a command of psql, not SQL/],
     ['carries the rows of a COPY', 'copy t from stdin;\n1\n\\.\n', /COPY FROM STDIN has no input here/],
     ['reads from standard input', 'copy t from stdin;', /COPY FROM STDIN has no input here/],

@@ -5,7 +5,9 @@ import { lint, lintRules } from '../../src/migrate/lint/lint.ts'
 const before = `
 create table t (id int primary key, name varchar(10), price numeric(8, 2), u_id int, note text);
 create table u (id int primary key);
+create table parts (id int, at timestamp) partition by list (id);
 create type mood as enum ('fine');
+create domain d as int;
 create materialized view v as select 1`
 
 async function rules(text: string): Promise<string[]> {
@@ -33,6 +35,7 @@ const cases: Record<string, { found: string[]; fine: string[] }> = {
       'alter table t add column c timestamptz default now()',
       'alter table t add column c timestamptz default current_timestamp not null',
       "alter table t add column c text default lower('A')",
+      "alter table t add column c text default encode(sha256('a'), 'hex'), add d point default point(1, 2)",
       'alter table t alter column u_id set default random()',
     ],
   },
@@ -56,6 +59,8 @@ const cases: Record<string, { found: string[]; fine: string[] }> = {
       'alter table t alter column name type varchar(20)',
       'alter table t alter column name type text',
       'alter table t alter column price type numeric(10, 2)',
+      'alter table t alter column id type int4',
+      'alter table parts alter column at type timestamp(6)',
     ],
   },
   'set-not-null': {
@@ -104,18 +109,77 @@ const cases: Record<string, { found: string[]; fine: string[] }> = {
     found: ['create index i on t (name)', 'create unique index i on public.t (name)'],
     fine: ['create index concurrently i on t (name)', 'create table n (a int); create index i on n (a)'],
   },
-  'drop-index-not-concurrent': { found: ['drop index i'], fine: ['drop index concurrently i'] },
+  'drop-index-not-concurrent': {
+    found: ['drop index i'],
+    fine: ['drop index concurrently i', 'create index i on t (id); drop index i'],
+  },
   'reindex-not-concurrent': { found: ['reindex table t'], fine: ['reindex table concurrently t'] },
   'concurrently-with-others': {
     found: ['create index concurrently i on t (name); select 1'],
     fine: ['create index concurrently i on t (name); create index concurrently j on t (id)'],
   },
-  'drop-table': { found: ['drop table t'], fine: ['create table n (a int); drop table n', 'drop view w'] },
+  'drop-table': {
+    found: ['drop table t', 'create table if not exists t (id int); drop table t'],
+    fine: ['select 1 as a into n; drop table n', 'create table n (a int); drop table n', 'drop view w'],
+  },
   'drop-cascade': { found: ['drop view w cascade', 'alter table t drop column note cascade'], fine: ['drop view w'] },
   'drop-schema': { found: ['drop schema s'], fine: ['create schema s'] },
   'rename-table': {
     found: ['alter table t rename to t2'],
     fine: ['alter table t rename to t2; create view t as select * from t2'],
+  },
+  'drop-primary-key': {
+    found: [
+      'alter table t drop constraint t_pkey',
+      'alter table t add constraint k primary key using index i; alter table t drop constraint k',
+    ],
+    fine: [
+      'alter table t drop constraint other',
+      'alter table t drop constraint t_pkey, add constraint t_pkey primary key using index i',
+    ],
+  },
+  'domain-check-validates': {
+    found: ['alter domain d add check (value > 0)', 'alter domain d set not null'],
+    fine: ['alter domain d add check (value > 0) not valid', 'create domain e as int; alter domain e set not null'],
+  },
+  'attach-partition-validates': {
+    found: ['alter table parts attach partition t for values in (1)'],
+    fine: ['create table p1 (id int); alter table parts attach partition p1 for values in (1)'],
+  },
+  'detach-partition-not-concurrent': {
+    found: ['alter table parts detach partition p1'],
+    fine: ['alter table parts detach partition p1 concurrently'],
+  },
+  'drop-object': {
+    found: [
+      'drop view w',
+      'drop materialized view v',
+      'drop type mood',
+      'drop function f(int)',
+      'drop sequence s',
+      'drop domain d',
+    ],
+    fine: ['drop view w; create view w as select 1', 'create type n as enum (); drop type n', 'drop index i'],
+  },
+  'rename-object': {
+    found: [
+      'alter view w rename to x',
+      'alter type mood rename to moods',
+      "alter type mood rename value 'fine' to 'good'",
+      'alter schema s rename to z',
+    ],
+    fine: ["alter type mood add value 'bad'", 'alter view w rename to x; create view w as select * from x'],
+  },
+  'set-schema': {
+    found: ['alter table t set schema s', 'alter type mood set schema s'],
+    fine: [
+      'alter table t set schema s; create view t as select * from s.t',
+      'create table n (a int); alter table n set schema s',
+    ],
+  },
+  'drop-wholesale': {
+    found: ['drop owned by r', 'drop extension hstore', 'drop database d'],
+    fine: ['create extension hstore', 'reassign owned by r to s'],
   },
   'truncate-table': { found: ['truncate t'], fine: ['create table n (a int); truncate n'] },
   'rewrite-table': {
@@ -147,7 +211,16 @@ const cases: Record<string, { found: string[]; fine: string[] }> = {
       'alter table t rename to t2; create view t as select 1; alter table t2 add column d int',
     ],
   },
-  'change-every-row': { found: ['update t set id = 1', 'delete from t'], fine: ['update t set id = 1 where id = 2'] },
+  'change-every-row': {
+    found: [
+      'update t set id = 1',
+      'delete from t',
+      'update t set id = 1 where true',
+      'merge into t using u on t.id = u.id when matched then delete',
+      'with gone as (delete from t returning id) select * from gone',
+    ],
+    fine: ['update t set id = 1 where id = 2'],
+  },
   'lock-table': { found: ['lock table t'], fine: ['create table n (a int); lock table n'] },
   'transaction-control': { found: ['begin; select 1; commit'], fine: ['savepoint s'] },
   'enum-value-used-at-once': {
@@ -206,6 +279,23 @@ describe('lint', () => {
     })
   })
 
+  test('believes no check that was dropped in between', async () => {
+    const findings = await lint([
+      { file: '1', text: before, report: false },
+      { file: '2', text: 'alter table t add constraint c check (name is not null)', report: false },
+      { file: '3', text: 'alter table t drop constraint c' },
+      { file: '4', text: 'alter table t alter column name set not null' },
+    ])
+    expect(findings.map(({ rule, file }) => [rule, file])).toEqual([['set-not-null', '4']])
+  })
+
+  test.each(['', '-- Custom SQL migration file, put your code below! --'])(
+    'reports a file that holds nothing: %j',
+    async (text) => {
+      expect(await rules(text)).toEqual(['empty-file'])
+    },
+  )
+
   test('reports text that the parser refuses', async () => {
     expect(await rules('selec 1')).toEqual(['syntax'])
   })
@@ -227,6 +317,13 @@ describe('a suppression', () => {
   test('without a reason silences nothing and is reported', async () => {
     expect(await rules('-- rivulet:ignore drop-table\ndrop table t')).toEqual(['drop-table', 'ignore-comment'])
     expect(await rules('-- rivulet:ignore drop-table:\ndrop table t')).toEqual(['drop-table', 'ignore-comment'])
+  })
+
+  test('may be written carelessly; a directive that does not exist is reported', async () => {
+    expect(await rules('--Rivulet: ignore drop-table: old\ndrop table t')).toEqual([])
+    expect(await rules('-- rivulet:ingore drop-table: old\ndrop table t')).toEqual(['drop-table', 'ignore-comment'])
+    expect(await rules('select 1; -- rivulet:no-transaction\n')).toEqual(['ignore-comment'])
+    expect(await rules('-- rivulet: a small stream\nselect 1')).toEqual([])
   })
 
   test('of an unknown rule is reported', async () => {

@@ -59,6 +59,8 @@ describe('a script', () => {
     'create database d',
     "alter system set work_mem = '1MB'",
     '-- rivulet:no-transaction\nselect 1',
+    '--rivulet:no-transaction\nselect 1',
+    '-- Rivulet: no-transaction: each batch commits\nselect 1',
   ])('runs without a transaction when it holds: %s', async (source) => {
     expect((await parseScript(`${source};\nselect 2`)).transactional).toBe(false)
   })

@@ -145,7 +145,19 @@ const steady = new Set(
     'now statement_timestamp transaction_timestamp current_setting current_database lower upper md5 concat to_json ' +
     'to_jsonb json_build_object jsonb_build_object json_build_array jsonb_build_array array_fill length coalesce ' +
     'make_interval make_date make_timestamp make_timestamptz to_timestamp to_date timezone date_trunc extract age ' +
-    'replace repeat substring trim btrim int4range int8range numrange tsrange tstzrange daterange abs round floor'
+    'replace repeat substring substr trim btrim ltrim rtrim int4range int8range numrange tsrange tstzrange daterange ' +
+    'abs round floor ceil ceiling trunc sign sqrt cbrt power exp ln log pi mod div degrees radians sin cos tan gcd lcm ' +
+    'encode decode format sha224 sha256 sha384 sha512 ascii chr initcap lpad rpad left right reverse strpos translate ' +
+    'split_part starts_with concat_ws quote_literal quote_ident quote_nullable regexp_replace regexp_match to_char ' +
+    'to_number to_hex char_length character_length octet_length bit_length position overlay convert_to convert_from ' +
+    'get_byte set_byte string_to_array array_to_string array_append array_prepend array_cat array_length cardinality ' +
+    'array_position array_remove array_replace array_to_json row_to_json json_object jsonb_object jsonb_set ' +
+    'jsonb_strip_nulls to_tsvector to_tsquery plainto_tsquery setweight point box circle line lseg path polygon inet ' +
+    'cidr macaddr host network netmask family masklen int4multirange int8multirange nummultirange tsmultirange ' +
+    'tstzmultirange datemultirange isempty range_merge bool int2 int4 int8 float4 float8 numeric text varchar bpchar ' +
+    'date time timestamp timestamptz interval make_time date_part date_bin justify_days justify_hours ' +
+    'justify_interval isfinite current_schema current_schemas version pg_typeof txid_current pg_current_xact_id ' +
+    'inet_client_addr inet_server_addr'
   ).split(' '),
 )
 
@@ -168,7 +180,10 @@ function isWider(before: ColumnType | undefined, after: ColumnType): boolean {
     const [to = Infinity] = after.modifiers
     return to >= from
   }
+  if (before.name === 'cidr' && after.name === 'inet') return true
   if (before.name !== after.name) return false
+  if (before.modifiers.join() === after.modifiers.join()) return true
+  if (/^time(?:stamp)?(?:tz)?$/.test(before.name)) return (after.modifiers[0] ?? 6) >= (before.modifiers[0] ?? 6)
   const [precision = Infinity, scale = 0] = before.modifiers
   const [newPrecision = Infinity, newScale = 0] = after.modifiers
   return before.name === 'numeric' && newPrecision >= precision && (newScale === scale || newPrecision === Infinity)

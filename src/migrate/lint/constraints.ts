@@ -1,5 +1,5 @@
 /** Rules about constraints. */
-import { child, relationName, text, type Tree } from '../tree.ts'
+import { child, children, plainName, relationName, text, type Tree } from '../tree.ts'
 import { type AddedConstraint, commandsOn, constraintsOn, manualPage, type Rule } from './rule.ts'
 
 const alterTable = `${manualPage}sql-altertable.html`
@@ -72,8 +72,52 @@ const validateAtOnce: Rule = {
       .map(({ table, name }) => `constraint ${name} on ${table} is added and validated in one transaction`),
 }
 
+const dropPrimaryKey: Rule = {
+  name: 'drop-primary-key',
+  why:
+    'the table has no key until another is made, under ACCESS EXCLUSIVE; foreign keys that refer to it, logical ' +
+    'replication and ON CONFLICT stop working',
+  instead:
+    '-- make the index of the new key beforehand, then swap in one statement:\n' +
+    'CREATE UNIQUE INDEX CONCURRENTLY t_new ON t (c);\n' +
+    'ALTER TABLE t DROP CONSTRAINT t_pkey, ADD CONSTRAINT t_pkey PRIMARY KEY USING INDEX t_new;',
+  manual: `${alterTable}#SQL-ALTERTABLE-DESC-DROP-CONSTRAINT`,
+  check: (body, context) => {
+    const commands = commandsOn(body, context)
+    const swapped = commands.some(({ definition }) => text(child(definition, 'Constraint')?.indexname) !== '')
+    return commands
+      .filter(({ subtype }) => subtype === 'AT_DropConstraint' && !swapped)
+      .filter(({ table, name }) => context.history.isPrimaryKey(table, name))
+      .map(({ table, name }) => `primary key ${name} of ${table} is dropped`)
+  },
+}
+
+const domainCheck: Rule = {
+  name: 'domain-check-validates',
+  why: 'reads every table with a column of the domain, all of them locked against writes (SHARE), until the file commits',
+  instead:
+    'ALTER DOMAIN d ADD CONSTRAINT d_check CHECK (VALUE > 0) NOT VALID; -- checks new values only\n' +
+    '-- in the next migration:\nALTER DOMAIN d VALIDATE CONSTRAINT d_check;',
+  manual: `${manualPage}sql-alterdomain.html`,
+  check: ({ kind, node }, { history }) => {
+    const domain = plainName(children(node, 'typeName'))
+    if (kind !== 'AlterDomainStmt' || history.isNew(domain)) return []
+    if (node.subtype === 'O') return [`domain ${domain} becomes NOT NULL`]
+    const valid = node.subtype === 'C' && child(node, 'def', 'Constraint')?.skip_validation !== true
+    return valid ? [`a check is added to domain ${domain} without NOT VALID`] : []
+  },
+}
+
 /** The rules about constraints. */
-export const constraintRules: readonly Rule[] = [foreignKey, check, unique, exclusion, validateAtOnce]
+export const constraintRules: readonly Rule[] = [
+  foreignKey,
+  check,
+  unique,
+  exclusion,
+  validateAtOnce,
+  dropPrimaryKey,
+  domainCheck,
+]
 
 const words: Readonly<Record<string, string>> = {
   CONSTR_FOREIGN: 'foreign key',

@@ -20,9 +20,11 @@ const dropIndex: Rule = {
   why: 'waits for every running query on the table, and meanwhile all others wait behind it (ACCESS EXCLUSIVE)',
   instead: '-- in a file of its own, which then runs without a transaction:\nDROP INDEX CONCURRENTLY t_c_index;',
   manual: `${manualPage}sql-dropindex.html`,
-  check: ({ kind, node }) =>
+  check: ({ kind, node }, { history }) =>
     kind === 'DropStmt' && node.removeType === 'OBJECT_INDEX' && node.concurrent !== true
-      ? dropped(node).map((name) => `index ${name} is dropped`)
+      ? dropped(node)
+          .filter((name) => !history.isNew(name))
+          .map((name) => `index ${name} is dropped`)
       : [],
 }
 
@@ -63,8 +65,12 @@ export const indexRules: readonly Rule[] = [createIndex, dropIndex, reindex, mix
 /** The names in a DROP statement. */
 export function dropped(node: Tree): readonly string[] {
   return children(node, 'objects').map((object) => {
-    const items = children(child(object, 'List'), 'items')
-    const names = items.length > 0 ? items : children(child(object, 'TypeName'), 'names')
+    const lists = [
+      children(child(object, 'List'), 'items'),
+      children(child(object, 'TypeName'), 'names'),
+      children(child(object, 'ObjectWithArgs'), 'objname'),
+    ]
+    const names = lists.find((list) => list.length > 0) ?? []
     return (names.length > 0 ? dotted(names) : dotted([object])).replace(/^public\./, '')
   })
 }

@@ -5,12 +5,13 @@
  * A comment before a statement silences a rule for it and says why: `-- rivulet:ignore drop-column: unused since 2.3`.
  * `-- rivulet:ignore-file …` above the first statement does so for the file. A reason must be given.
  */
-import { parseScript, type Statement } from '../statements.ts'
+import { parseScript, type Statement, unknownDirective } from '../statements.ts'
 import { bodyOf } from './body.ts'
 import { columnRules } from './columns.ts'
 import { constraintRules } from './constraints.ts'
 import { History } from './history.ts'
 import { indexRules } from './indexes.ts'
+import { objectRules } from './objects.ts'
 import { manualPage, type Rule } from './rule.ts'
 import { tableRules } from './tables.ts'
 import { transactionRules } from './transactions.ts'
@@ -21,6 +22,7 @@ export const lintRules: readonly Rule[] = [
   ...constraintRules,
   ...indexRules,
   ...tableRules,
+  ...objectRules,
   ...transactionRules,
 ]
 
@@ -51,6 +53,7 @@ export async function lint(sources: readonly LintSource[]): Promise<readonly Fin
   for (const { file, text, report = true } of sources) {
     history.nextFile()
     const { statements, transactional } = await parseScript(text)
+    if (report && statements.length === 0) findings.push({ ...emptyFinding, file, line: 1 })
     const forFile = ignores(statements[0]?.comments ?? [], 'ignore-file')
     for (const [index, statement] of statements.entries()) {
       const body = bodyOf(statement)
@@ -69,7 +72,9 @@ export async function lint(sources: readonly LintSource[]): Promise<readonly Fin
           }
         }
         const comments = index === 0 ? silenced : silenced.slice(forFile.length)
-        findings.push(...comments.flatMap(({ complaint }) => complaint ?? []).map(badIgnore(file, statement.line)))
+        const complaints = comments.flatMap(({ complaint }) => complaint ?? [])
+        complaints.push(...statement.comments.flatMap((comment) => unknownDirective(comment, transactional) ?? []))
+        findings.push(...complaints.map(badIgnore(file, statement.line)))
       }
       if (body) history.learn(body)
     }
@@ -84,9 +89,10 @@ interface Ignore {
 
 function ignores(comments: readonly string[], word: 'ignore' | 'ignore-file'): readonly Ignore[] {
   return comments.flatMap((comment): Ignore[] => {
-    const match = new RegExp(`^(?:--|/\\*)\\s*rivulet:${word}\\s+([^:]*?)\\s*(?::\\s*(.*?))?\\s*(?:\\*/)?$`, 's').exec(
-      comment,
-    )
+    const match = new RegExp(
+      `^(?:--|/\\*)\\s*rivulet:\\s*${word}\\s+([^:]*?)\\s*(?::\\s*(.*?))?\\s*(?:\\*/)?$`,
+      'is',
+    ).exec(comment)
     if (!match) return []
     const rules = (match[1] ?? '').split(/[\s,]+/).filter(Boolean)
     const unknown = rules.filter((name) => !lintRules.some((rule) => rule.name === name))
@@ -106,6 +112,14 @@ function badIgnore(file: string, line: number): (message: string) => Finding {
     instead: '-- rivulet:ignore rule-name: the reason',
     manual: `${manualPage}sql-syntax-lexical.html#SQL-SYNTAX-COMMENTS`,
   })
+}
+
+const emptyFinding = {
+  rule: 'empty-file',
+  message: 'the file holds no statement, at most comments',
+  why: '`rivulet migrate` refuses it, because a file that was forgotten looks the same',
+  instead: 'SELECT 1; -- when it is meant to do nothing',
+  manual: `${manualPage}sql-commands.html`,
 }
 
 function described({ name, why, instead, manual }: Rule) {

@@ -1,5 +1,5 @@
 /** Rules about whole tables, views and types. */
-import { child, children, kindOf, relationName, text } from '../tree.ts'
+import { child, children, kindOf, relationName, text, type Tree } from '../tree.ts'
 import { dropped } from './indexes.ts'
 import { commandsOn, manualPage, type Rule } from './rule.ts'
 
@@ -59,6 +59,36 @@ const renameTable: Rule = {
     const bridged = statements.some(({ tree }) => relationName(child(tree, 'ViewStmt', 'view')) === table)
     return bridged ? [] : [`table ${table} becomes ${text(node.newname)}`]
   },
+}
+
+const attach: Rule = {
+  name: 'attach-partition-validates',
+  why:
+    'reads the whole new partition while nobody can use it (ACCESS EXCLUSIVE), and the default partition as well, ' +
+    'unless a check proves that the rows belong there',
+  instead:
+    "ALTER TABLE p1 ADD CONSTRAINT p1_bounds CHECK (d >= '2026-01-01' AND d < '2027-01-01') NOT VALID;\n" +
+    '-- in the next migration:\nALTER TABLE p1 VALIDATE CONSTRAINT p1_bounds;\n-- then ATTACH PARTITION, in the one after',
+  manual: `${manualPage}sql-altertable.html#SQL-ALTERTABLE-ATTACH-PARTITION`,
+  check: (body, context) =>
+    commandsOn(body, context)
+      .filter(({ subtype }) => subtype === 'AT_AttachPartition')
+      .map(({ table, definition }) => ({ table, partition: partitionOf(definition) }))
+      .filter(({ partition }) => !context.history.isNew(partition))
+      .map(({ table, partition }) => `${partition} becomes a partition of ${table}`),
+}
+
+const detach: Rule = {
+  name: 'detach-partition-not-concurrent',
+  why: 'nobody can read or write the whole partitioned table (ACCESS EXCLUSIVE) until the file commits',
+  instead: '-- in a file of its own:\nALTER TABLE p DETACH PARTITION p1 CONCURRENTLY;',
+  manual: `${manualPage}sql-altertable.html#SQL-ALTERTABLE-DETACH-PARTITION`,
+  check: (body, context) =>
+    commandsOn(body, context)
+      .filter(({ subtype, definition }) => {
+        return subtype === 'AT_DetachPartition' && child(definition, 'PartitionCmd')?.concurrent !== true
+      })
+      .map(({ table, definition }) => `${partitionOf(definition)} leaves ${table}`),
 }
 
 const truncate: Rule = {
@@ -123,11 +153,17 @@ export const tableRules: readonly Rule[] = [
   dropCascade,
   dropSchema,
   renameTable,
+  attach,
+  detach,
   truncate,
   rewrite,
   refresh,
   rowSecurity,
 ]
+
+function partitionOf(definition: Tree | undefined): string {
+  return relationName(child(definition, 'PartitionCmd', 'name'))
+}
 
 function policyTable(tree: Parameters<typeof kindOf>[0]): string | undefined {
   const policy = child(tree, 'CreatePolicyStmt')

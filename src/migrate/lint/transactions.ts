@@ -12,10 +12,11 @@ const exclusiveWithData: Rule = {
   instead: '-- put the data change into a migration of its own, or run it in batches outside of migrations',
   manual: `${manualPage}explicit-locking.html#LOCKING-TABLES`,
   check: (body, context) => {
-    const table = changedTable(body)
-    if (table === undefined || !context.transactional || context.history.isNew(table)) return []
     const locked = context.history.lockedTables
-    return locked.length === 0 ? [] : [`rows of ${table} change while ${locked.join(', ')} is locked`]
+    if (locked.length === 0 || !context.transactional) return []
+    return changes(body)
+      .filter(({ table }) => !context.history.isNew(table))
+      .map(({ table }) => `rows of ${table} change while ${locked.join(', ')} is locked`)
   },
 }
 
@@ -41,14 +42,10 @@ const everyRow: Rule = {
     '-- in batches of some thousand rows, each in its own transaction:\n' +
     'UPDATE t SET c = 0 WHERE id BETWEEN 1 AND 5000;',
   manual: `${manualPage}sql-update.html`,
-  check: (body, { history }) => {
-    const { kind, node } = body
-    const table = changedTable(body)
-    const whole = (kind === 'UpdateStmt' || kind === 'DeleteStmt') && child(node, 'whereClause') === undefined
-    return whole && table !== undefined && !history.isNew(table)
-      ? [`${kind === 'UpdateStmt' ? 'UPDATE' : 'DELETE'} of every row of ${table}`]
-      : []
-  },
+  check: (body, { history }) =>
+    changes(body)
+      .filter(({ kind, table, whole }) => kind !== 'InsertStmt' && whole && !history.isNew(table))
+      .map(({ kind, table }) => `${kind.replace('Stmt', '').toUpperCase()} of every row of ${table}`),
 }
 
 const lockTable: Rule = {
@@ -97,8 +94,23 @@ export const transactionRules: readonly Rule[] = [
   newEnumValue,
 ]
 
-function changedTable({ kind, node }: Body): string | undefined {
-  return ['UpdateStmt', 'DeleteStmt', 'InsertStmt'].includes(kind) ? relationName(child(node, 'relation')) : undefined
+interface Change {
+  readonly kind: string
+  readonly table: string
+  /** True when no condition spares any row. */
+  readonly whole: boolean
+}
+
+/** The changes of rows in a statement, those in its WITH clause included. */
+function changes({ kind, node }: Body): readonly Change[] {
+  const found: Change[] = []
+  walk({ [kind]: node }, (kind, node) => {
+    if (!['UpdateStmt', 'DeleteStmt', 'InsertStmt', 'MergeStmt'].includes(kind)) return
+    const condition = child(node, 'whereClause')
+    const always = child(condition, 'A_Const', 'boolval')?.boolval === true
+    found.push({ kind, table: relationName(child(node, 'relation')), whole: condition === undefined || always })
+  })
+  return found
 }
 
 function mentions(tree: unknown, value: string): boolean {
