@@ -23,7 +23,8 @@ export const waitOptions = { 'lock-timeout': { type: 'string' }, 'max-wait': { t
 export const waitHelp = `\
       --lock-timeout MS   how long a statement may queue for a busy table before the file gives way and
                           is tried again, so that readers are never held up for longer. Default 1000
-      --max-wait MS       how long to wait in all, for busy tables and for another migrator. Default 600000`
+      --max-wait MS       how long to wait for another migrator, and in each file for busy tables and, with
+                          CONCURRENTLY, for the transactions of others. Default 600000`
 
 /** Their values. */
 export function waitValues(values: OptionValues) {

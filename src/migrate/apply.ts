@@ -28,7 +28,7 @@ export interface MigrationSource {
 export interface WaitOptions {
   /** Milliseconds a statement may queue for a table's lock before the file gives way. 1 to 3,600,000; default 1,000. */
   readonly lockTimeoutMs?: number | undefined
-  /** Milliseconds to wait in all, for another migrator and for busy tables. Default 600,000. */
+  /** Milliseconds to wait for another migrator, and for the busy tables of each file. Default 600,000. */
   readonly maxWaitMs?: number | undefined
   /** Stops the running statement; what was begun is rolled back. */
   readonly signal?: AbortSignal | undefined

@@ -31,7 +31,7 @@ export interface RunOptions {
   readonly ledger: Ledger
   /** Milliseconds a statement may queue for a table's lock. */
   readonly lockTimeoutMs: number
-  /** When giving way ends; its duration bounds the waiting of what cannot give way. */
+  /** When waiting for another migrator ends; its duration bounds the waiting of each file for busy tables. */
   readonly deadline: Deadline
   /** Undefined: nobody can look on while a statement waits. */
   readonly openObserver?: OpenObserver | undefined
@@ -56,13 +56,17 @@ export async function send(
   }
 }
 
-/** Repeats `attempt` while it fails for want of a lock: pauses grow to five seconds, with jitter. */
+/**
+ * Repeats `attempt` while it fails for want of a lock: pauses grow to five seconds, with jitter. Only waiting counts
+ * against the limit: the hours that earlier statements worked do not make this one impatient.
+ */
 export async function givingWay(
   connection: Connection,
   work: Work,
-  { deadline, signal, onProgress }: RunOptions,
+  { deadline: { timeoutMs: maxWaitMs }, lockTimeoutMs, signal, onProgress }: RunOptions,
   attempt: () => Promise<void>,
 ): Promise<void> {
+  let waitedMs = 0
   for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, 5000)) {
     try {
       return await attempt()
@@ -71,8 +75,10 @@ export async function givingWay(
       if (!busy || connection.lost || signal?.aborted) throw error
       await rollBack(connection)
       const oldest = await oldestTransaction(connection)
-      if (deadline.expired) throw tooBusy(work, error, oldest)
-      const delayMs = Math.min(pauseMs * (0.5 + Math.random()), deadline.remainingMs)
+      waitedMs += lockTimeoutMs
+      if (waitedMs >= maxWaitMs) throw tooBusy(work, error, oldest)
+      const delayMs = Math.min(pauseMs * (0.5 + Math.random()), maxWaitMs - waitedMs)
+      waitedMs += delayMs
       onProgress?.({ type: 'gave way', file: work.file, statement: error.statement ?? 0, delayMs, oldest })
       await delay(delayMs, undefined, { signal })
     }

@@ -139,6 +139,22 @@ describe('a busy table', () => {
     })
   })
 
+  test('is waited for with the same patience, however long the file before has worked', async () => {
+    await using database = await openEmptyDatabase()
+    await using project = await makeFolder({
+      '0000_init': files['0000_init'],
+      '0001_work': 'select pg_sleep(0.3)',
+      '0002_alter': files['0001_alter'],
+    })
+    await applyMigrations(database.url, { ...project, to: '0' })
+    await withConnection(database.url, async (reader) => {
+      await reader.script('begin; select * from t')
+      const onProgress = ({ type }: MigrationProgress) => void (type === 'gave way' && reader.script('commit'))
+      const wait = { lockTimeoutMs: 10, maxWaitMs: 250, onProgress }
+      expect((await applyMigrations(database.url, { ...project, ...wait })).applied).toHaveLength(2)
+    })
+  })
+
   test.each(['vacuum full t', '-- rivulet:no-transaction\ndo $$ begin lock t; commit; end $$'])(
     'holds nobody up for longer than the lock timeout outside of transactions either: %s',
     async (text) => {
