@@ -141,14 +141,22 @@ type Loaded<TSchema, TName extends keyof TSchema, TSelect, TWith> = {
 /** The table or view of a schema by its name there. `Named<Schema, 'orderItems'>` is `typeof orderItems`. */
 export type Named<TSchema, TName extends keyof TSchema> = Extract<TSchema[TName], Source>
 
-/** The name a schema has for a table or view. `NameIn<Schema, typeof orderItems>` is `'orderItems'`. */
+/**
+ * The name a schema has for a table or view: for this very value, as one table may be there under two names, with its
+ * conventions and without. `NameIn<Schema, typeof orderItems>` is `'orderItems'`.
+ */
 export type NameIn<TSchema, TSource extends Source> = {
   [K in keyof TSchema]: TSchema[K] extends Source
     ? [TSource['_']['name'], SchemaOf<TSource>] extends [TSchema[K]['_']['name'], SchemaOf<TSchema[K]>]
-      ? K
+      ? Same<TSource, TSchema[K]> extends true
+        ? K
+        : never
       : never
     : never
 }[keyof TSchema]
+
+/** `Same<typeof orders, typeof orders>` is `true`; `false` for a table and the same table with conventions. */
+type Same<TOne, TOther> = [TOne, TOther] extends [TOther, TOne] ? true : false
 
 /** The PostgreSQL schema of a table. `SchemaOf<typeof products>` is `undefined`. */
 type SchemaOf<TSource> = TSource extends PgTable ? TSource['_']['schema'] : undefined
@@ -169,9 +177,12 @@ type Target<TSchema, TRelation> = TRelation extends { referencedTableName: infer
 
 /** What `with` takes: `true` or options. `With<Schema, 'reviews', { product: true }>` is `{ product: true }`. */
 export type With<TSchema, TName extends keyof TSchema, TGiven> = TGiven & {
-  readonly [K in keyof TGiven]: K extends keyof RelationsOf<TSchema, TName>
-    ? RelationWith<TSchema, RelationsOf<TSchema, TName>[K], TGiven[K]>
-    : never
+  // keyof never is every name: a table without relations must not have them all.
+  readonly [K in keyof TGiven]: [RelationsOf<TSchema, TName>] extends [never]
+    ? never
+    : K extends keyof RelationsOf<TSchema, TName>
+      ? RelationWith<TSchema, RelationsOf<TSchema, TName>[K], TGiven[K]>
+      : never
 }
 
 /** One relation of a `with`, checked against its table; what does not belong there must be `never`, an error. */

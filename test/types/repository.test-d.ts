@@ -63,6 +63,19 @@ describe('rows, keys and patches follow from the table', () => {
   })
 })
 
+describe('a table under two names in the schema', () => {
+  const plain = pgTable('pairs', { a: text('a').notNull(), b: text('b').notNull() })
+  const keyed = conventions(pgTable('pairs', { a: text('a').notNull(), b: text('b').notNull() }), { key: ['a', 'b'] })
+  const twice = { plain, keyed }
+  const session = {} as Session<typeof twice>
+
+  test('has the operations of the value that is given', () => {
+    expectTypeOf(session.repository(keyed)).toHaveProperty('insert')
+    expectTypeOf(session.repository(keyed).get({ a: 'a', b: 'b' })).resolves.toEqualTypeOf<Row<typeof keyed>>()
+    expectTypeOf(session.repository(plain)).not.toHaveProperty('insert')
+  })
+})
+
 describe('select and with', () => {
   test('narrow and widen the row', () => {
     expectTypeOf(repository(words).get('a', { select: ['uses'] })).resolves.toEqualTypeOf<{ uses: number }>()
@@ -115,6 +128,8 @@ describe('what must not compile', () => {
     void repository(words).update('a', { nane: 1 })
     // @ts-expect-error nor in a relation
     void repository(exhibits).list({ with: { owner: true } })
+    // @ts-expect-error words have no relations at all
+    void repository(words).list({ with: { owner: true } })
     // @ts-expect-error nor in a relation's filter
     void repository(exhibits).list({ with: { parts: { where: { nane: 1 } } } })
     // @ts-expect-error a misspelt option is no option
