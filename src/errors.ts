@@ -122,7 +122,10 @@ export class PoolOverloaded extends RivuletError {
   override readonly retryable = true
 }
 
-/** Every connection is held by tasks that wait for another connection: waiting would never end. */
+/**
+ * Every connection is held by tasks that wait for another connection: waiting would never end. A task that asks for one is
+ * taken to wait for it, also where it does not: a call it lets run on its own, or races against a timer, may be refused.
+ */
 export class PoolDeadlock extends RivuletError {
   readonly code = 'pool_deadlock'
 }

@@ -9,11 +9,12 @@
  * can be served ends in `#advance`: it opens what is wanted and tells those that can never be served.
  */
 import type { PoolSettings } from '../config.ts'
-import { ConfigInvalid, ConnectionLost, PoolClosed, PoolDeadlock, PoolTimeout, type RivuletError } from '../errors.ts'
+import { ConfigInvalid, ConnectionLost, PoolClosed, PoolTimeout, type RivuletError } from '../errors.ts'
 import type { Publish, RetireReason } from '../observe/observation.ts'
 import { ConnectBackoff } from './connect-backoff.ts'
 import type { Connection } from './connection.ts'
-import { type AcquireRequest, type Holder, type Waiter, WaitQueue } from './wait-queue.ts'
+import { Reserve } from './reserve.ts'
+import { type AcquireRequest, type Holder, WaitQueue } from './wait-queue.ts'
 
 /** Gauges and counters of a pool, since it was opened. */
 export interface PoolStats {
@@ -44,11 +45,6 @@ interface Lease {
   holder: Holder | undefined
 }
 
-interface Idle {
-  readonly connection: Connection
-  readonly until: number
-}
-
 /** Milliseconds between looks at idle connections, at most. */
 const sweepMs = 5000
 
@@ -56,11 +52,12 @@ export class Pool {
   readonly #settings: PoolSettings
   readonly #open: (signal: AbortSignal) => Promise<Connection>
   readonly #publish: Publish
-  readonly #idle: Idle[] = []
+  readonly #idle: { readonly connection: Connection; readonly until: number }[] = []
   readonly #leases = new Map<Connection, Lease>()
   readonly #closing = new Set<Promise<void>>()
   readonly #queue: WaitQueue
   readonly #backoff = new ConnectBackoff()
+  readonly #reserve = new Reserve(() => this.#advance())
   readonly #retireAt = new WeakMap<Connection, number>()
   readonly #openings = new Set<Promise<void>>()
   /** The attempts to connect that are under way; aborted when the pool closes. */
@@ -93,7 +90,7 @@ export class Pool {
 
   /** A free connection, or undefined: the quick way when nobody waits. */
   tryAcquire(): Connection | undefined {
-    if (this.#queue.size > 0 || this.#closed) return undefined
+    if (this.#queue.size > 0 || this.#closed || this.#reserve.active) return undefined
     const connection = this.#takeIdle()
     if (connection) this.#lease(connection)
     return connection
@@ -110,6 +107,7 @@ export class Pool {
     const free = this.tryAcquire()
     if (free) return Promise.resolve(free)
     if (this.#closed) return Promise.reject(new PoolClosed('the engine is closed: open a new one'))
+    if (request.holder) this.#reserve.nested()
     const refusal = this.#queue.refusal(request, this.#size(), this.#room())
     if (refusal) return Promise.reject(refusal)
     return this.#queue.join(
@@ -163,6 +161,7 @@ export class Pool {
     this.#closed = true
     clearTimeout(this.#retryTimer)
     clearTimeout(this.#regrowTimer)
+    this.#reserve.forget()
     clearInterval(this.#sweepTimer)
     this.#sweepTimer = undefined
     this.#queue.refuseAll(new PoolClosed('the engine was closed'))
@@ -187,40 +186,46 @@ export class Pool {
     )
   }
 
-  #serve(connection: Connection): void {
+  /** Gives the connection to the first that may have it; false when it has become idle instead. */
+  #serve(connection: Connection): boolean {
     const now = performance.now()
-    const waiter = this.#queue.next(now)
+    const waiter = this.#queue.next(now, this.#mayLease)
     if (waiter) {
       this.#lease(connection)
-      return waiter.resolve(connection)
+      waiter.resolve(connection)
+      return true
     }
     const { idleTimeoutMs } = this.#settings
     const until = idleTimeoutMs === 0 ? Infinity : now + idleTimeoutMs * (0.9 + Math.random() * 0.2)
     this.#idle.push({ connection, until })
     this.#keepSweeping()
+    return false
   }
+
+  readonly #mayLease = (level: number): boolean =>
+    this.#reserve.allows(level, this.#leases.size, this.#backoff.limit(this.#settings.max))
 
   /** While all connections are held by tasks that wait for another one, nothing will ever move: refuses the newest. */
   #breakDeadlocks(): void {
-    while (this.#queue.nested > 0 && this.#opening === 0 && this.#closing.size === 0 && !this.#canGrow()) {
+    while (this.#queue.nested > 0 && this.#opening === 0 && this.#closing.size === 0) {
+      const spare = this.#idle.length > 0 || this.#canGrow()
+      if (spare && !this.#reserve.active) return
       const holders = [...this.#leases.values()].map((lease) => lease.holder)
       const stuck = this.#queue.stuckHolders()
       if (!holders.every((holder): holder is Holder => holder !== undefined && stuck.has(holder))) return
+      if (spare) {
+        // Held back for calls that nobody makes: the tasks nest otherwise than they did.
+        this.#reserve.forget()
+        return this.#advance()
+      }
       const victim = this.#queue.newestOf(new Set(holders))
       if (!victim) return
-      this.#refuseDeadlocked(victim, holders)
+      this.#reserve.learn(this.#queue.deepest)
+      this.#counters.deadlocks += 1
+      const who = holders.map(({ label, acquiredAt }) => `${label ?? 'unlabelled task'} (${acquiredAt})`)
+      this.#publish?.({ type: 'deadlock detected', label: victim.label, holders: who })
+      this.#queue.refuseDeadlocked(victim, who)
     }
-  }
-
-  #refuseDeadlocked(victim: Waiter, holders: readonly Holder[]): void {
-    const who = holders.map((holder) => `${holder.label ?? 'unlabelled task'} (${holder.acquiredAt})`)
-    this.#counters.deadlocks += 1
-    this.#publish?.({ type: 'deadlock detected', label: victim.label, holders: who })
-    const error = new PoolDeadlock(
-      `${victim.label ?? 'this task'} asks for another connection while holding one, and all ${holders.length} are held ` +
-        `by tasks that do the same: pass the session on, or raise pool.max. Held by: ${who.join('; ')}`,
-    )
-    this.#queue.leave(victim, error)
   }
 
   #size(): number {
@@ -255,9 +260,13 @@ export class Pool {
     this.#leases.set(connection, { since: performance.now(), holder: undefined })
   }
 
-  /** Opens what is wanted and may be opened, and finds out who can never be served. */
+  /** Serves whoever may have what is idle, opens what is wanted, and finds out who can never be served. */
   #advance(): void {
     if (this.#closed) return
+    while (this.#queue.size > 0) {
+      const idle = this.#takeIdle()
+      if (!idle || !this.#serve(idle)) break
+    }
     // With no connection at all, one attempt at a time finds out whether the server is there.
     const atOnce = this.#backoff.atOnce(this.#idle.length + this.#leases.size)
     while (this.#opening < Math.min(this.#queue.size, atOnce) && this.#canGrow() && !this.#retryTimer) {
@@ -376,12 +385,10 @@ export class Pool {
 
   #sweep(): void {
     const now = performance.now()
-    const stays = ({ connection, until }: Idle) => now < until && this.#outlived(connection, now) === undefined
-    const leaving = this.#idle.filter((idle) => !stays(idle))
-    const staying = this.#idle.filter(stays)
-    this.#idle.splice(0, this.#idle.length, ...staying)
-    for (const { connection, until } of leaving) {
-      this.#retire(connection, now >= until ? 'idle' : (this.#outlived(connection, now) ?? 'idle'))
+    for (const idle of this.#idle.splice(0)) {
+      const reason = now >= idle.until ? 'idle' : this.#outlived(idle.connection, now)
+      if (reason) this.#retire(idle.connection, reason)
+      else this.#idle.push(idle)
     }
     if (this.#idle.length > 0) return
     clearInterval(this.#sweepTimer)

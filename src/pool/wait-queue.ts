@@ -11,7 +11,7 @@
  * that lets the call run on its own, or races it against something else, may be refused though it could be served later.
  */
 import type { PoolSettings } from '../config.ts'
-import { PoolOverloaded, type RivuletError } from '../errors.ts'
+import { PoolDeadlock, PoolOverloaded, type RivuletError } from '../errors.ts'
 import type { Publish } from '../observe/observation.ts'
 import type { CancelReason, Scope } from '../task/scope.ts'
 import type { Connection } from './connection.ts'
@@ -39,6 +39,8 @@ export interface AcquireRequest {
 
 /** One call in the queue. */
 export interface Waiter extends AcquireRequest {
+  /** How many sessions deep the call is; 1 for tasks that hold no connection. */
+  readonly level: number
   readonly since: number
   readonly resolve: (connection: Connection) => void
   readonly reject: (error: RivuletError) => void
@@ -104,7 +106,7 @@ export class WaitQueue {
         clearTimeout(timer)
         unwatch?.()
       }
-      const waiter: Waiter = { ...request, since, resolve, reject, stopWatching }
+      const waiter: Waiter = { ...request, level: levelOf(request.holder), since, resolve, reject, stopWatching }
       this.#kind(waiter).add(waiter)
       joined()
     })
@@ -123,15 +125,15 @@ export class WaitQueue {
     for (const waiters of [this.#nested, this.#fresh]) for (const waiter of waiters) this.leave(waiter, error)
   }
 
-  /** Takes the first call that can still be served in time; undefined when nobody waits. */
-  next(now: number): Waiter | undefined {
-    const waiter = this.#first(this.#nested, now) ?? this.#first(this.#fresh, now)
+  /** Takes the first call that can still be served in time and whose level may be served; undefined without one. */
+  next(now: number, mayServe: (level: number) => boolean): Waiter | undefined {
+    const waiter = this.#first(this.#nested, now, mayServe) ?? (mayServe(1) ? this.#first(this.#fresh, now) : undefined)
     if (waiter) {
       this.#kind(waiter).delete(waiter)
       waiter.stopWatching()
       this.waitedMs += now - waiter.since
       this.#overload.served(now, this.size)
-    } else this.#observe(0, now)
+    } else if (this.size === 0) this.#observe(0, now)
     return waiter
   }
 
@@ -154,13 +156,28 @@ export class WaitQueue {
     return [...this.#nested].findLast(({ holder }) => holder && holders.has(holder))
   }
 
+  /** The level of the call that is the most sessions deep. */
+  get deepest(): number {
+    return Math.max(1, ...[...this.#nested].map(({ level }) => level))
+  }
+
+  /** Takes a call out of the queue that waits for `holders`, who wait themselves. */
+  refuseDeadlocked(victim: Waiter, holders: readonly string[]): void {
+    const error = new PoolDeadlock(
+      `${victim.label ?? 'this task'} asks for another connection while holding one, and all ${holders.length} are held ` +
+        `by tasks that do the same: pass the session on, or raise pool.max. Held by: ${holders.join('; ')}`,
+    )
+    this.leave(victim, error)
+  }
+
   #kind({ holder }: AcquireRequest): Set<Waiter> {
     return holder ? this.#nested : this.#fresh
   }
 
   /** The first of `waiters` that is not too late. */
-  #first(waiters: Iterable<Waiter>, now: number): Waiter | undefined {
+  #first(waiters: Iterable<Waiter>, now: number, mayServe?: (level: number) => boolean): Waiter | undefined {
     for (const waiter of waiters) {
+      if (mayServe && !mayServe(waiter.level)) continue
       const waitMs = now - waiter.since
       // Nested calls overtake the others: how long they wait says nothing about the queue, unless they are all of it.
       if (!waiter.holder || this.#fresh.size === 0) this.#observe(waitMs, now)
@@ -177,4 +194,11 @@ export class WaitQueue {
     if (this.#overload.overloaded) this.#publish?.({ type: 'overload began', queueMs: waitMs, waiting: this.size })
     else this.#publish?.({ type: 'overload ended' })
   }
+}
+
+/** How many sessions deep a call made in the course of `holder` is. */
+function levelOf(holder: Holder | undefined): number {
+  let level = 1
+  for (let each = holder; each; each = each.parent) level += 1
+  return level
 }

@@ -104,6 +104,62 @@ describe('a nested acquisition', () => {
     expect(new Set(pids).size).toBe(1)
   })
 
+  test.each([
+    [2, 5],
+    [2, 2],
+    [3, 5],
+    [3, 3],
+  ])(
+    '%i deep, a hundred at once on a pool of %i: a deadlock costs one call, and teaches the pool',
+    async (depth, max) => {
+      await using engine = await bank.engine({ pool: { max, acquireTimeoutMs: 20_000 } })
+      const busyNest = (deep: number): Promise<unknown> =>
+        engine.session(async ({ sql }) => {
+          await sql`select 1`
+          return deep === 1 ? 'served' : busyNest(deep - 1)
+        })
+      const settled = await Promise.allSettled(Array.from({ length: 100 }, () => busyNest(depth)))
+      const refused = settled.filter((result) => result.status === 'rejected')
+      expect(refused.every(({ reason }) => reason instanceof PoolDeadlock)).toBe(true)
+      expect(refused).toHaveLength(engine.stats().deadlocks)
+      expect(refused.length).toBeLessThanOrEqual(depth + 1)
+      await expectQuiet(engine, bank.admin)
+    },
+  )
+
+  test('comes before calls of tasks that hold nothing', async () => {
+    await using engine = await bank.engine({ pool: { max: 2 } })
+    const [busy, holding] = [gate(), gate()]
+    const order: string[] = []
+    const first = engine.session(() => busy.opened)
+    const outer = engine.session(async () => {
+      await holding.opened
+      await engine.session(() => order.push('nested'))
+    })
+    await eventually(() => expect(engine.stats().leased).toBe(2))
+    const fresh = engine.session(() => order.push('fresh'))
+    holding.open()
+    await eventually(() => expect(engine.stats().waiting).toBe(2))
+    busy.open()
+    await Promise.all([first, outer, fresh])
+    expect(order).toEqual(['nested', 'fresh'])
+  })
+
+  test('that deadlocked once holds nobody back for long afterwards', async () => {
+    await using engine = await bank.engine({ pool: { max: 2, acquireTimeoutMs: 20_000 } })
+    await expect(nest(engine, 3)).rejects.toThrow(PoolDeadlock)
+    const both = gate()
+    let holding = 0
+    const meet = () =>
+      engine.session(async () => {
+        holding += 1
+        if (holding === 2) both.open()
+        await both.opened
+      })
+    await Promise.all([meet(), meet()])
+    await expectQuiet(engine, bank.admin)
+  })
+
   test('under load on a full pool: every call ends, served or refused', async () => {
     await using engine = await bank.engine({ pool: { max: 4, acquireTimeoutMs: 20_000 } })
     const calls = Array.from({ length: 200 }, (_, n) => nest(engine, (n % 3) + 1))
