@@ -62,6 +62,8 @@ export interface CustomFilter<TValue> extends TextFilter<TValue> {
 export interface Condition {
   /** Equal for filters that differ in their values only. */
   readonly shape: string
+  /** What is known without looking at a row: `notIn: []` is true of all rows, `in: []` of none. */
+  readonly truth?: 'all' | 'none' | undefined
   /** The condition; undefined when the filter is true of all rows. */
   readonly sql: () => SQL | undefined
 }
@@ -82,19 +84,15 @@ type Fragment = () => SQL
 /** Reads a filter. @throws UsageError for undefined and unknown names; InvalidInput for a value of the wrong kind. */
 export function readFilter(plan: TablePlan, where: unknown, values: Values): Condition {
   if (!isPlain(where)) throw new UsageError(`a filter of ${plan.name} is an object of columns and conditions`)
-  const shapes: string[] = []
-  const fragments: Fragment[] = []
+  const conditions: Condition[] = []
   for (const [name, given] of Object.entries(where)) {
     if (given === undefined) throw new UsageError(`the filter of ${plan.name} has ${name}: undefined; leave it out`)
-    const condition =
-      name === 'and' || name === 'or' || name === 'not'
-        ? combined(plan, name, given, values)
-        : columnFilter(plan.column(name), given, values)
-    if (condition.shape === '') continue
-    shapes.push(condition.shape)
-    fragments.push(condition.sql as Fragment)
+    const condition = isCombination(name)
+      ? combined(plan, name, given, values)
+      : columnFilter(plan.column(name), given, values)
+    if (condition.shape !== '') conditions.push(condition)
   }
-  return { shape: shapes.join('&'), sql: () => joined(fragments, sql` and `) }
+  return allOf(conditions)
 }
 
 /** Reads the `where` of options that may leave it out. @throws UsageError as well when it is there but undefined. */
@@ -111,6 +109,43 @@ export function readRequiredFilter(plan: TablePlan, where: unknown, values: Valu
   throw new UsageError(`the filter of ${plan.name} is empty, which would mean every row: say which rows`)
 }
 
+/** Reads a filter of rows to write to: it must not be true of all rows either. @throws UsageError as well when it is. */
+export function readWriteFilter(plan: TablePlan, where: unknown, values: Values): Condition {
+  const condition = readRequiredFilter(plan, where, values)
+  if (condition.truth !== 'all') return condition
+  throw new UsageError(`the filter of ${plan.name} is true of every row: say which rows`)
+}
+
+/**
+ * Whether what `find` or `exists` was given is a filter and not a key. A key is a plain object only where its column has
+ * a type of the user's own; what names no columns is a key there.
+ */
+export function isFilter(plan: TablePlan, keyOrWhere: unknown): boolean {
+  if (!isPlain(keyOrWhere)) return false
+  const [only] = plan.key
+  if (plan.key.length !== 1 || only?.column?.columnType !== 'PgCustomColumn') return true
+  const names = Object.keys(keyOrWhere)
+  return names.every((name) => isCombination(name) || plan.columns.some(({ property }) => property === name))
+}
+
+function isCombination(name: string): name is 'and' | 'or' | 'not' {
+  return name === 'and' || name === 'or' || name === 'not'
+}
+
+/** True where all of them are. */
+function allOf(conditions: readonly Condition[]): Condition {
+  const truths = conditions.map(({ truth }) => truth)
+  return {
+    shape: conditions.map(({ shape }) => shape).join('&'),
+    truth: truths.includes('none') ? 'none' : truths.every((truth) => truth === 'all') ? 'all' : undefined,
+    sql: () =>
+      joined(
+        conditions.map((condition) => condition.sql as Fragment),
+        sql` and `,
+      ),
+  }
+}
+
 function joined(fragments: readonly Fragment[], separator: SQL): SQL | undefined {
   if (fragments.length === 0) return undefined
   return sql`(${sql.join(
@@ -121,8 +156,9 @@ function joined(fragments: readonly Fragment[], separator: SQL): SQL | undefined
 
 function combined(plan: TablePlan, name: 'and' | 'or' | 'not', given: unknown, values: Values): Condition {
   if (name === 'not') {
-    const { shape, sql: inner } = readRequiredFilter(plan, given, values)
-    return { shape: `!(${shape})`, sql: () => sql`not ${inner()}` }
+    const { shape, truth, sql: inner } = readRequiredFilter(plan, given, values)
+    const opposite = truth && (truth === 'all' ? 'none' : 'all')
+    return { shape: `!(${shape})`, truth: opposite, sql: () => sql`not ${inner()}` }
   }
   if (!Array.isArray(given)) throw new UsageError(`${name} in a filter of ${plan.name} is an array of filters`)
   const read = name === 'or' ? readRequiredFilter : readFilter
@@ -131,11 +167,14 @@ function combined(plan: TablePlan, name: 'and' | 'or' | 'not', given: unknown, v
   const fragments = parts.map((part) => part.sql as Fragment)
   const separator = name === 'and' ? sql` and ` : sql` or `
   const shape = `${name}(${parts.map((part) => part.shape).join('|')})`
-  return { shape, sql: () => joined(fragments, separator) }
+  const truths = parts.map((part) => part.truth)
+  const [one, every] = name === 'and' ? (['none', 'all'] as const) : (['all', 'none'] as const)
+  const truth = truths.includes(one) ? one : truths.every((part) => part === every) ? every : undefined
+  return { shape, truth, sql: () => joined(fragments, separator) }
 }
 
-const everything: Condition = { shape: '', sql: () => undefined }
-const nothing: Condition = { shape: 'none', sql: () => sql`false` }
+const everything: Condition = { shape: '', truth: 'all', sql: () => undefined }
+const nothing: Condition = { shape: 'none', truth: 'none', sql: () => sql`false` }
 
 function columnFilter(column: PlannedColumn, given: unknown, values: Values): Condition {
   if (!isPlain(given)) return operator(column, 'eq', given, values)
@@ -146,14 +185,7 @@ function columnFilter(column: PlannedColumn, given: unknown, values: Values): Co
     return operator(column, name, operand, values)
   })
   if (conditions.length === 0) throw new UsageError(`the filter of ${column.property} is empty: say what it must be`)
-  return {
-    shape: conditions.map(({ shape }) => shape).join('&'),
-    sql: () =>
-      joined(
-        conditions.map((condition) => condition.sql as Fragment),
-        sql` and `,
-      ),
-  }
+  return allOf(conditions)
 }
 
 const comparisons: Readonly<Record<string, SQL>> = {
@@ -179,11 +211,14 @@ function operator(column: PlannedColumn, name: string, operand: unknown, values:
       : condition(() => sql`${reference} is not null`, 'notNull')
   }
   if (operand === null) throw new UsageError(`${name} of ${property} cannot be null: use isNull`)
+  refuseMisfit(column, name)
   if (name === 'in' || name === 'notIn') {
-    const elements = values.take(listOf(column, name, operand))
-    return condition(() =>
+    const list = listOf(column, name, operand)
+    const elements = values.take(list)
+    const given = condition(() =>
       name === 'in' ? sql`${reference} = any(${elements()})` : sql`${reference} <> all(${elements()})`,
     )
+    return list.length > 0 ? given : { ...given, truth: name === 'in' ? 'none' : 'all' }
   }
   if (name === 'like' || name === 'ilike') {
     const pattern = values.take(encodeFor(property, encodeText, operand, 'compare'))
@@ -195,6 +230,22 @@ function operator(column: PlannedColumn, name: string, operand: unknown, values:
   if (!symbol) throw new UsageError(`the filter of ${property} has an unknown operator ${JSON.stringify(name)}`)
   const value = values.take(column.encode(operand, 'compare'))
   return condition(() => sql`${reference} ${symbol} ${value()}`)
+}
+
+/** Operators that some types do not have; where the type is not known to us, the server knows. */
+const fitting: Readonly<Record<string, readonly string[]>> = {
+  like: ['PgText', 'PgVarchar', 'PgChar', 'PgCustomColumn'],
+  ilike: ['PgText', 'PgVarchar', 'PgChar', 'PgCustomColumn'],
+  contains: ['PgArray', 'PgJsonb', 'PgCustomColumn'],
+  overlaps: ['PgArray', 'PgCustomColumn'],
+}
+
+function refuseMisfit({ property, column }: PlannedColumn, name: string): void {
+  if (!column) return
+  const types = Object.hasOwn(fitting, name) ? fitting[name] : undefined
+  const isList = name === 'in' || name === 'notIn'
+  if (isList ? column.columnType !== 'PgArray' : (types?.includes(column.columnType) ?? true)) return
+  throw new UsageError(`${property} has no operator ${name}: its type is ${column.getSQLType()}`)
 }
 
 /** The elements for `= any`: an array parameter, so the number of elements does not change the statement. */

@@ -3,8 +3,8 @@
  * statement a table and nothing to work out but the key's parameters.
  */
 import { type SQL, sql } from 'drizzle-orm'
-import { isPlain } from './column-input.ts'
-import { readFilter, readRequiredFilter, Values } from './filter.ts'
+import { isFilter, readFilter, readRequiredFilter, Values } from './filter.ts'
+import { checkOptions } from './options.ts'
 import { readingOf, type ReadOptions } from './reading.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { keyCondition, type ReadRow, type Removed, removedCondition, selectionOf, whereClause } from './selection.ts'
@@ -22,7 +22,7 @@ export function getRow(
     if (row === undefined) throw notFound(plan)
     return row
   }
-  return options ? readByKey(runner, plan, key, options).then(found) : pointRead(runner, plan, key, found)
+  return options === undefined ? pointRead(runner, plan, key, found) : readByKey(runner, plan, key, options).then(found)
 }
 
 /** The row with this key, or the first in key order that a filter is true of. */
@@ -32,7 +32,8 @@ export async function findRow(
   keyOrWhere: unknown,
   options: ReadOptions | undefined,
 ): Promise<ReadRow | undefined> {
-  if (isPlain(keyOrWhere)) return readFirst(runner, plan, keyOrWhere, options ?? {})
+  checkOptions('read', options)
+  if (isFilter(plan, keyOrWhere)) return readFirst(runner, plan, keyOrWhere, options ?? {})
   return options ? readByKey(runner, plan, keyOrWhere, options) : pointRead(runner, plan, keyOrWhere, (row) => row)
 }
 
@@ -74,6 +75,7 @@ async function readByKey(
   key: unknown,
   options: ReadOptions,
 ): Promise<ReadRow | undefined> {
+  checkOptions('read', options)
   const reading = readingOf(plan, options)
   const { selection } = reading
   const statement = plan.statements.of(`point/${selection.shape}/${options.removed ?? ''}`, () => {
@@ -104,14 +106,21 @@ async function readFirst(
   return row
 }
 
+/** The option of reads that need no other. */
+export interface RemovedRows {
+  readonly removed?: Removed
+}
+
 /** Whether a row has this key, or a filter is true of any. */
 export async function rowExists(
   runner: RepositoryRunner,
   plan: TablePlan,
   keyOrWhere: unknown,
-  removed: Removed | undefined,
+  options: RemovedRows,
 ): Promise<boolean> {
-  if (!isPlain(keyOrWhere)) {
+  checkOptions('removed', options)
+  const { removed } = options
+  if (!isFilter(plan, keyOrWhere)) {
     const keyed = plan.statements.of(`exists/${removed ?? ''}`, () => keyedStatement(plan, sql`true`, removed))
     return (await keyed.run(runner, keyParameters(plan, keyOrWhere))).length > 0
   }
@@ -129,8 +138,10 @@ export async function countRows(
   runner: RepositoryRunner,
   plan: TablePlan,
   where: unknown,
-  removed: Removed | undefined,
+  options: RemovedRows,
 ): Promise<number> {
+  checkOptions('removed', options)
+  const { removed } = options
   const values = new Values()
   const condition = readFilter(plan, where, values)
   const statement = plan.statements.of(`count/${condition.shape}/${removed ?? ''}`, () => {

@@ -3,8 +3,10 @@
  * always the same are told apart here; for all others the server says which key a row answers.
  */
 import { sql } from 'drizzle-orm'
+import { UsageError } from '../errors.ts'
 import { textOf } from './column-input.ts'
 import { isWanted, keysParameter, wantedKeys } from './keys.ts'
+import { checkOptions } from './options.ts'
 import { type Reading, readingOf, type ReadOptions } from './reading.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { type ReadRow, removedCondition, whereClause } from './selection.ts'
@@ -15,17 +17,19 @@ import { keyParameters, type PlannedColumn, type TablePlan } from './table-plan.
 export async function getRows(
   runner: RepositoryRunner,
   plan: TablePlan,
-  keys: readonly unknown[],
+  keys: unknown,
   options: ReadOptions = {},
 ): Promise<{ rows: ReadRow[]; missing: unknown[] }> {
+  checkOptions('read', options)
+  if (!Array.isArray(keys)) throw new UsageError(`getMany takes an array of keys of ${plan.name}`)
   const reading = readingOf(plan, options, plan.key)
-  const keyed = keys.map((key) => keyParameters(plan, key))
+  const keyed = Array.from(keys as unknown[], (key) => keyParameters(plan, key))
   const found = await answersOf(runner, plan, reading, keyed, options.removed)
   const rows = await reading.rows(
     runner,
     found.filter((row) => row !== undefined),
   )
-  return { rows, missing: keys.filter((_, index) => found[index] === undefined) }
+  return { rows, missing: (keys as unknown[]).filter((_, index) => found[index] === undefined) }
 }
 
 /** What the connection answered for each key; undefined where no row has it. */

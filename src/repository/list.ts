@@ -7,6 +7,7 @@ import { type SQL, sql } from 'drizzle-orm'
 import { InvalidInput, UsageError } from '../errors.ts'
 import { decodeCursor, encodeCursor, type Place, placeOf } from './cursor.ts'
 import { type Condition, readOptionalFilter, Values } from './filter.ts'
+import { checkOptions } from './options.ts'
 import { type TotalOrder, totalOrder } from './order.ts'
 import { type Reading, readingOf, type ReadOptions } from './reading.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
@@ -56,6 +57,7 @@ export async function listRows(
   plan: TablePlan,
   options: PlainListOptions = {},
 ): Promise<PlainPage> {
+  checkOptions('list', options)
   const { after, before } = options
   const limit = checkedLimit(options.limit)
   const order = totalOrder(plan, options.orderBy)

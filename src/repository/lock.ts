@@ -5,6 +5,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
 import { keyedStatement } from './find.ts'
+import { checkOptions } from './options.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { type ReadRow, selectionOf } from './selection.ts'
 import { keyParameters, notFound, type TablePlan } from './table-plan.ts'
@@ -32,8 +33,10 @@ export async function lockRow(
   plan: TablePlan,
   key: unknown,
   mode: LockMode,
-  { nowait = false, skipLocked = false }: LockWait = {},
+  wait: LockWait = {},
 ): Promise<ReadRow | undefined> {
+  checkOptions('lock', wait)
+  const { nowait = false, skipLocked = false } = wait
   if (!runner.inTransaction) {
     throw new UsageError('lock works in a transaction only: a lock ends with its transaction; use session.transaction')
   }

@@ -6,7 +6,7 @@ import { is, Table } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
 import type { Schema } from '../session/drizzle.ts'
 import type { Source } from './conventions.ts'
-import { countRows, findRow, getRow, rowExists } from './find.ts'
+import { countRows, findRow, getRow, type RemovedRows, rowExists } from './find.ts'
 import { getRows } from './get-many.ts'
 import { insertRow } from './insert.ts'
 import { insertRows } from './insert-many.ts'
@@ -14,20 +14,15 @@ import { listRows, type PlainListOptions } from './list.ts'
 import { loadRow } from './loader.ts'
 import { lockRow, type LockMode, type LockWait } from './lock.ts'
 import type { RepositoryOf } from './operations.ts'
+import { checkOptions } from './options.ts'
 import type { ReadOptions } from './reading.ts'
 import { deleteRow, removeRow, restoreRow } from './remove.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
-import type { Removed } from './selection.ts'
 import { type PlainStreamOptions, streamRows } from './stream.ts'
 import { planOf, type TablePlan } from './table-plan.ts'
 import { updateRow } from './update.ts'
 import { type PlainUpsertOptions, upsertRow } from './upsert.ts'
 import { removeRows, updateRows } from './write-where.ts'
-
-/** The option of reads that need no other. */
-interface RemovedRows {
-  readonly removed?: Removed
-}
 
 /** Operations are getters, so that they can be taken off their repository: `const { get } = session.repository(t)`. */
 class TableRepository {
@@ -48,7 +43,7 @@ class TableRepository {
   }
 
   get getMany() {
-    return (keys: readonly unknown[], options?: ReadOptions) => getRows(this.#runner, this.#plan, keys, options)
+    return (keys: unknown, options?: ReadOptions) => getRows(this.#runner, this.#plan, keys, options)
   }
 
   get load() {
@@ -56,15 +51,14 @@ class TableRepository {
   }
 
   get exists() {
-    return (keyOrWhere: unknown, options: RemovedRows = {}) =>
-      rowExists(this.#runner, this.#plan, keyOrWhere, options.removed)
+    return (keyOrWhere: unknown, options: RemovedRows = {}) => rowExists(this.#runner, this.#plan, keyOrWhere, options)
   }
 
   /** Without an argument all rows; a filter that is undefined by mistake is refused. */
   get count() {
     return (...given: [where?: unknown, options?: RemovedRows]) => {
-      const [where, options] = given
-      return countRows(this.#runner, this.#plan, given.length === 0 ? {} : where, options?.removed)
+      const [where, options = {}] = given
+      return countRows(this.#runner, this.#plan, given.length === 0 ? {} : where, options)
     }
   }
 
@@ -90,8 +84,8 @@ class TableRepository {
   }
 
   get update() {
-    return async (key: unknown, patch: unknown, options: { ifVersion?: unknown } = {}) =>
-      updateRow(this.#runner, this.#written(), key, patch, options.ifVersion)
+    return async (key: unknown, patch: unknown, options?: { ifVersion?: unknown }) =>
+      updateRow(this.#runner, this.#written(), key, patch, ifVersionOf(options))
   }
 
   get updateWhere() {
@@ -103,8 +97,8 @@ class TableRepository {
   }
 
   get remove() {
-    return async (key: unknown, options: { ifVersion?: unknown } = {}) =>
-      removeRow(this.#runner, this.#written(), key, options.ifVersion)
+    return async (key: unknown, options?: { ifVersion?: unknown }) =>
+      removeRow(this.#runner, this.#written(), key, ifVersionOf(options))
   }
 
   get removeWhere() {
@@ -128,6 +122,11 @@ class TableRepository {
       `${plan.name} has no key, so it can only be read: declare one with conventions(table, { key })`,
     )
   }
+}
+
+function ifVersionOf(options: { ifVersion?: unknown } | undefined): unknown {
+  checkOptions('version', options)
+  return options?.ifVersion
 }
 
 /** The repository of a table or view in one session. @throws UsageError for what is neither. */

@@ -2,6 +2,7 @@
 import { sql } from 'drizzle-orm'
 import type { CursorQuery } from '../session/drizzle.ts'
 import { readOptionalFilter, Values } from './filter.ts'
+import { checkOptions } from './options.ts'
 import { givenOrder } from './order.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { type ReadRow, type Removed, removedCondition, selectionOf, whereClause } from './selection.ts'
@@ -23,6 +24,7 @@ export function streamRows(
   plan: TablePlan,
   options: PlainStreamOptions = {},
 ): AsyncGenerator<ReadRow, void, undefined> {
+  checkOptions('stream', options)
   const values = new Values()
   const condition = readOptionalFilter(plan, options, values)
   const order = givenOrder(plan, options.orderBy)

@@ -71,6 +71,12 @@ function createPlan(drizzle: Drizzle, source: Source): TablePlan {
       `${name} has no column ${JSON.stringify(property)}: it has ${[...byProperty.keys()].join(', ')}`,
     )
   }
+  const reserved = ['and', 'or', 'not'].find((word) => byProperty.has(word))
+  if (reserved !== undefined) {
+    throw new UsageError(
+      `the property ${reserved} of ${name} could not be told from ${reserved} in a filter: give the column another name in the schema, such as ${reserved}_: text('${reserved}')`,
+    )
+  }
   const promised = conventionsOf(source) ?? {}
   return {
     source,

@@ -2,12 +2,14 @@
  * Insert or update in one statement, decided by a unique constraint.
  * https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT
  */
-import { type SQL, sql } from 'drizzle-orm'
-import { UniqueViolation, UsageError } from '../errors.ts'
-import { assigned, insertClause, valuesOf } from './insert.ts'
+import { is, type SQL, sql, Table } from 'drizzle-orm'
+import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core'
+import { DatabaseError, UniqueViolation, UsageError } from '../errors.ts'
+import { assigned, insertClause, skipped, valuesOf } from './insert.ts'
+import { checkOptions } from './options.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
-import { type ReadRow, removedCondition, selectionOf, whereClause } from './selection.ts'
-import { list, slot, Statement } from './statement.ts'
+import { type ReadRow, type Removed, removedCondition, selectionOf, whereClause } from './selection.ts'
+import { list, Statement } from './statement.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 import { type Assignment, newRowAssignments, patchAssignments, shapeOf, updateAssignments } from './write-values.ts'
 
@@ -27,6 +29,7 @@ export async function upsertRow(
   row: unknown,
   options: PlainUpsertOptions = {},
 ): Promise<ReadRow> {
+  checkOptions('upsert', options)
   const inserted = newRowAssignments(plan, row)
   const on = conflictColumns(plan, options.on, inserted)
   const updated = updates(plan, row, on, options.update)
@@ -36,17 +39,30 @@ export async function upsertRow(
   const statement = shape.includes(undefined) ? create() : plan.statements.of(`upsert${shape.join('/')}`, create)
   const values = [...valuesOf(inserted), ...valuesOf(updated)]
   for (let attempt = 1; attempt <= attempts; attempt++) {
-    const [answered] = await statement.run(runner, values)
+    const [answered] = await statement.run(runner, values).catch((error: unknown) => refuseNotUnique(plan, on, error))
     if (answered) return selection.read(answered)
-    const present = updated.length === 0 ? await rowInTheWay(runner, plan, on, inserted) : undefined
+    const present = updated.length === 0 ? await rowInTheWay(runner, plan, on, inserted, 'exclude') : undefined
     if (present) return selection.read(present)
+    // Updating a row that nobody can see would be a surprise, and so would bringing it back.
+    if (plan.removedAt && (await rowInTheWay(runner, plan, on, inserted, 'only'))) throw removedInTheWay(plan, on)
   }
-  // Updating a row that nobody can see would be a surprise, and so would bringing it back.
-  const { columns, table } = { columns: on.map(({ name }) => name), table: plan.name }
-  throw new UniqueViolation(`a removed row of ${plan.name} has this key: restore or purge it first`, {
+  throw skipped(plan)
+}
+
+function removedInTheWay(plan: TablePlan, on: readonly PlannedColumn[]): UniqueViolation {
+  return new UniqueViolation(`a removed row of ${plan.name} has this key: restore or purge it first`, {
     sqlState: '23505',
-    table,
-    columns,
+    table: plan.name,
+    columns: on.map(({ name }) => name),
+  })
+}
+
+/** 42P10: there is no unique constraint or index on the columns. */
+function refuseNotUnique(plan: TablePlan, on: readonly PlannedColumn[], error: unknown): never {
+  if (!(error instanceof DatabaseError) || error.sqlState !== '42P10') throw error
+  const names = on.map(({ property }) => property).join(', ')
+  throw new UsageError(`upsert into ${plan.name} cannot decide on (${names}): the columns are not unique together`, {
+    cause: error,
   })
 }
 
@@ -85,8 +101,24 @@ function upsertText(
   const set = list(updated.map(({ column }, index) => sql`${column.bare} = ${values[index]}`))
   const visible = whereClause([removedCondition(plan, undefined)])
   const action = updated.length === 0 ? sql`nothing` : sql`update set ${set}${visible}`
-  const conflict = sql` on conflict (${list(on.map(({ bare }) => bare))}) do ${action}`
+  const conflict = sql` on conflict (${list(on.map(({ bare }) => bare))})${arbiter(plan, on)} do ${action}`
   return sql`${insertClause(plan, inserted)}${conflict} returning ${selectionOf(plan).sql}`
+}
+
+/**
+ * What lets a partial unique index decide; an index of all rows decides as well. Unique among the rows that are not
+ * removed is the partner of soft delete; of other partial indexes the schema tells the predicate.
+ */
+function arbiter(plan: TablePlan, on: readonly PlannedColumn[]): SQL {
+  const names = new Set(on.map(({ column }) => column?.name))
+  const { indexes } = is(plan.source, Table) ? getTableConfig(plan.source as PgTable) : { indexes: [] }
+  const partial = indexes.find(({ config: { unique, where, columns } }) => {
+    const members = new Set(columns.map((column) => (column as { name?: string }).name))
+    return unique && where !== undefined && members.size === names.size && [...members].every((name) => names.has(name))
+  })
+  // Without parameters: of a parameter the server could not prove that it implies the index's predicate.
+  const declared = partial?.config.where && sql`(${partial.config.where})`.inlineParams()
+  return whereClause([removedCondition(plan, undefined), declared])
 }
 
 async function rowInTheWay(
@@ -94,13 +126,17 @@ async function rowInTheWay(
   plan: TablePlan,
   on: readonly PlannedColumn[],
   inserted: readonly Assignment[],
+  removed: Removed,
 ): Promise<readonly unknown[] | undefined> {
-  const statement = plan.statements.of(`conflicting/${on.map(({ property }) => property).join(',')}`, () => {
-    const same = on.map(({ reference }, index) => sql`${reference} = ${slot(index)}`)
-    const where = whereClause([...same, removedCondition(plan, undefined)])
+  const keyed = on.map((column) => inserted.find((assignment) => assignment.column === column) as Assignment)
+  const create = () => {
+    const values = assigned(keyed)
+    const same = on.map(({ reference }, index) => sql`${reference} = ${values[index]}`)
+    const where = whereClause([...same, removedCondition(plan, removed)])
     return new Statement(plan.drizzle, sql`select ${selectionOf(plan).sql} from ${plan.source}${where}`)
-  })
-  const values = on.map((column) => inserted.find((assignment) => assignment.column === column)?.value)
-  const [row] = await statement.run(runner, values)
+  }
+  const shape = shapeOf(keyed)
+  const statement = shape === undefined ? create() : plan.statements.of(`conflicting${shape}/${removed}`, create)
+  const [row] = await statement.run(runner, valuesOf(keyed))
   return row
 }

@@ -1,7 +1,7 @@
 /** Writes to all rows that a filter is true of; the filter must say something, and the number of rows comes back. */
 import { sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
-import { readRequiredFilter, Values } from './filter.ts'
+import { readWriteFilter, Values } from './filter.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { removedCondition, whereClause } from './selection.ts'
 import { Statement } from './statement.ts'
@@ -31,7 +31,7 @@ export async function removeRows(runner: RepositoryRunner, plan: TablePlan, wher
     return writeRows(runner, plan, where, [removal, ...updateAssignments(plan)])
   }
   const values = new Values()
-  const condition = readRequiredFilter(plan, where, values)
+  const condition = readWriteFilter(plan, where, values)
   const statement = plan.statements.of(`deleteWhere/${condition.shape}`, () => {
     return new Statement(plan.drizzle, sql`delete from ${plan.source}${whereClause([condition.sql()])}`)
   })
@@ -46,7 +46,7 @@ async function writeRows(
 ): Promise<number> {
   const values = new Values()
   for (const value of valuesOf(assignments)) values.take(value)
-  const condition = readRequiredFilter(plan, where, values)
+  const condition = readWriteFilter(plan, where, values)
   const create = () => {
     const rows = whereClause([condition.sql(), removedCondition(plan, undefined)])
     return new Statement(plan.drizzle, sql`update ${plan.source} set ${setClause(assignments)}${rows}`)

@@ -11,7 +11,7 @@ import type { Source } from '../../src/repository/conventions.ts'
 import { createRepository } from '../../src/repository/repository.ts'
 import type { RepositoryRunner } from '../../src/repository/repository-runner.ts'
 import { openTestDatabase, type TestDatabase } from '../support/database.ts'
-import { inOrder, type ModelRow, TableModel, type TableRules } from '../support/table-model.ts'
+import { holdsAlways, inOrder, type ModelRow, TableModel, type TableRules } from '../support/table-model.ts'
 import { openToy, type Toy } from '../support/toy.ts'
 import * as toy from '../support/toy-schema.ts'
 
@@ -350,6 +350,10 @@ class Comparison {
     const uniques = new Set(this.#subject.rules.unique.flat())
     if (Object.keys(patch).length === 0 || Object.keys(patch).some((name) => uniques.has(name))) return
     if (isVacuous(where)) return
+    if (holdsAlways(where)) {
+      await expect(this.#repository.updateWhere(where, patch)).rejects.toMatchObject({ code: 'usage' })
+      return
+    }
     expect(await this.#repository.updateWhere(where, patch)).toBe(rows.length)
     for (const row of rows) {
       this.#model.change(row, patch)
@@ -385,6 +389,10 @@ class Comparison {
 
   async #removeWhere(where: ModelRow): Promise<void> {
     if (isVacuous(where)) return
+    if (holdsAlways(where)) {
+      await expect(this.#repository.removeWhere(where)).rejects.toMatchObject({ code: 'usage' })
+      return
+    }
     const rows = this.#model.select(where)
     const { removedAt } = this.#subject.rules
     expect(await this.#repository.removeWhere(where)).toBe(rows.length)

@@ -1,9 +1,21 @@
 /** Repositories on tables that are allowed but odd: triggers that skip rows, domains, keys of several spellings. */
-import { relations, sql } from 'drizzle-orm'
-import { char, customType, integer, numeric, pgTable, primaryKey, serial, text, varchar } from 'drizzle-orm/pg-core'
+import { eq, relations, sql } from 'drizzle-orm'
+import {
+  char,
+  customType,
+  integer,
+  numeric,
+  pgTable,
+  primaryKey,
+  serial,
+  text,
+  timestamp,
+  uniqueIndex,
+  varchar,
+} from 'drizzle-orm/pg-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Engine, openEngine, type Session } from '../../src/engine.ts'
-import { InvalidInput, UsageError } from '../../src/errors.ts'
+import { InvalidInput, UniqueViolation, UsageError } from '../../src/errors.ts'
 import { conventions } from '../../src/repository/conventions.ts'
 import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/database.ts'
 
@@ -16,6 +28,13 @@ create table counted (id integer primary key, parent_id integer references count
 create table guarded (a integer not null, b integer not null, name text not null, note text, primary key (a, b));
 create table papers (id integer primary key, access text, data jsonb);
 create table picky (id integer primary key, word text unique);
+create table drafts (
+  id integer primary key, slug text, kind text, removed_at timestamptz, sku text constraint drafts_sku unique
+);
+create unique index drafts_slug on drafts (slug) where removed_at is null;
+create table rooms (id integer primary key, number integer, state text);
+create unique index rooms_open on rooms (number) where state = 'open';
+create table seats (place jsonb primary key, guest text);
 create function skip() returns trigger language plpgsql as
   $$ begin if new.word = 'skip' then return null; end if; return new; end $$;
 create trigger skipping before insert on picky for each row execute function skip();
@@ -63,6 +82,24 @@ const pairs = conventions(
   { key: ['a', 'b'] },
 )
 const papers = pgTable('papers', { id: integer('id').primaryKey(), access: text('access'), data: anyJson('data') })
+/** Slugs are unique among those that are not removed, which the schema does not say; skus among all. */
+const drafts = conventions(
+  pgTable('drafts', {
+    id: integer('id').primaryKey(),
+    slug: text('slug'),
+    sku: text('sku'),
+    kind: text('kind'),
+    removedAt: timestamp('removed_at', { withTimezone: true }),
+  }),
+  { removedAt: 'removedAt' },
+)
+const rooms = pgTable(
+  'rooms',
+  { id: integer('id').primaryKey(), number: integer('number'), state: text('state') },
+  (table) => [uniqueIndex('rooms_open').on(table.number).where(eq(table.state, 'open'))],
+)
+const place = customType<{ data: { readonly row: number; readonly seat: number } }>({ dataType: () => 'jsonb' })
+const seats = pgTable('seats', { place: place('place').primaryKey(), guest: text('guest') })
 const picky = pgTable('picky', { id: integer('id').primaryKey(), word: text('word').unique() })
 
 const itemsRelations = relations(items, ({ one }) => ({
@@ -73,7 +110,20 @@ const itemsRelations = relations(items, ({ one }) => ({
 }))
 const pricesRelations = relations(prices, ({ many }) => ({ items: many(items, { relationName: 'rate' }) }))
 
-const schema = { tags, items, prices, counted, guarded, papers, picky, itemsRelations, pricesRelations }
+const schema = {
+  tags,
+  items,
+  prices,
+  counted,
+  guarded,
+  papers,
+  picky,
+  drafts,
+  rooms,
+  seats,
+  itemsRelations,
+  pricesRelations,
+}
 
 let database: TestDatabase
 let engine: Engine<typeof schema>
@@ -221,6 +271,142 @@ describe('writes', () => {
         await inserting
         await repo.removeWhere({ id: { gt: 0 } })
       }
+    })
+  })
+})
+
+describe('upsert', () => {
+  test('decides by an index of the rows that are not removed, and by one of all rows', async () => {
+    await undone(async ({ repository }) => {
+      const repo = repository(drafts)
+      await repo.insert({ id: 1, slug: 'a', sku: 's' })
+      expect(await repo.upsert({ id: 2, slug: 'a', kind: 'x' }, { on: 'slug', update: ['kind'] })).toMatchObject({
+        id: 1,
+        kind: 'x',
+      })
+      expect(await repo.upsert({ id: 2, slug: 'a' }, { on: 'slug', update: [] })).toMatchObject({ id: 1 })
+      await repo.remove(1)
+      expect(await repo.upsert({ id: 2, slug: 'a' }, { on: 'slug' })).toMatchObject({ id: 2 })
+      const error = await repo.upsert({ id: 3, sku: 's' }, { on: 'sku' }).catch((reason: unknown) => reason)
+      expect(error).toBeInstanceOf(UniqueViolation)
+      expect(String(error)).toContain('removed')
+    })
+  })
+
+  test('decides by a partial index that the schema declares', async () => {
+    await undone(async ({ repository }) => {
+      const repo = repository(rooms)
+      await repo.insert({ id: 1, number: 7, state: 'open' })
+      expect(await repo.upsert({ id: 2, number: 7, state: 'open' }, { on: 'number', update: ['state'] })).toMatchObject(
+        {
+          id: 1,
+        },
+      )
+      expect(await repo.upsert({ id: 3, number: 7, state: 'shut' }, { on: 'number' })).toMatchObject({ id: 3 })
+    })
+  })
+
+  test('on columns that are not unique is a UsageError', async () => {
+    await undone(async (session) => {
+      const repo = session.repository(rooms)
+      await expect(repo.upsert({ id: 1, state: 'x' }, { on: 'state' })).rejects.toThrow(UsageError)
+    })
+  })
+
+  test('of a row that a trigger skips is an error that says so', async () => {
+    await engine.session(async ({ repository }) => {
+      await expect(repository(picky).upsert({ id: 1, word: 'skip' })).rejects.toThrow('trigger')
+      await expect(repository(picky).upsert({ id: 1, word: 'skip' }, { update: [] })).rejects.toThrow('trigger')
+    })
+  })
+
+  test('takes SQL for its key, also where nothing is updated', async () => {
+    await undone(async ({ repository }) => {
+      const repo = repository(papers)
+      await repo.insert({ id: 1, access: 'a' })
+      const key = sql`${1}::integer` as never
+      expect(await repo.upsert({ id: key, access: 'b' }, { update: [] })).toMatchObject({ id: 1, access: 'a' })
+    })
+  })
+})
+
+describe('what could be taken for something else', () => {
+  test('a key that is a plain object is a key, and a filter stays a filter', async () => {
+    await undone(async ({ repository }) => {
+      const repo = repository(seats)
+      const row = await repo.insert({ place: { row: 1, seat: 2 }, guest: 'Ada' })
+      expect(await repo.find({ row: 1, seat: 2 })).toEqual(row)
+      expect(await repo.exists({ row: 1, seat: 3 })).toBe(false)
+      expect(await repo.find({ guest: 'Ada' })).toEqual(row)
+    })
+  })
+
+  test('a write to all rows needs a filter that is not true of every row', async () => {
+    await undone(async ({ repository }) => {
+      const repo = repository(tags)
+      await repo.insertMany([{ code: 'a' }, { code: 'b' }])
+      for (const where of [
+        { code: { notIn: [] } },
+        { not: { or: [] } },
+        { not: { code: { in: [] } } },
+        { or: [{ code: 'a' }, { code: { notIn: [] } }] },
+        { and: [{ not: { or: [] } }] },
+      ]) {
+        await expect(repo.removeWhere(where)).rejects.toThrow(UsageError)
+        await expect(repo.updateWhere(where, { label: 'x' })).rejects.toThrow(UsageError)
+        expect(await repo.count(where)).toBe(2)
+      }
+      expect(await repo.removeWhere({ code: { in: [] } })).toBe(0)
+      expect(await repo.removeWhere({ code: { notIn: [], eq: 'a' } })).toBe(1)
+    })
+  })
+
+  test('an option that an operation does not have is a UsageError, and so is null', async () => {
+    await engine.session(async ({ repository }) => {
+      const repo = repository(drafts)
+      const wrong = { wher: 1 } as never
+      const none = null as never
+      for (const call of [
+        () => repo.list(wrong),
+        () => repo.list(none),
+        () => repo.get(1, wrong),
+        () => repo.find(1, wrong),
+        () => repo.find({ slug: 'a' }, wrong),
+        () => repo.getMany([1], wrong),
+        () => repo.getMany('x' as never),
+        () => repo.exists(1, wrong),
+        () => repo.count({}, wrong),
+        () => repo.update(1, {}, wrong),
+        () => repo.remove(1, wrong),
+        () => repo.upsert({ id: 1 }, wrong),
+        () => repo.stream(wrong).next(),
+        () => repo.list({ with: { tag: { wher: {} } } } as never),
+      ]) {
+        await expect((async () => call())()).rejects.toThrow(UsageError)
+      }
+    })
+  })
+
+  test('an operator that a type does not have is a UsageError', async () => {
+    await engine.session(async ({ repository }) => {
+      for (const where of [{ id: { like: 'x' } }, { id: { contains: 1 } }, { slug: { overlaps: 'x' } }]) {
+        await expect(repository(drafts).count(where as never)).rejects.toThrow(UsageError)
+      }
+    })
+  })
+
+  test('a property named like a combination of filters is refused before anything is sent', async () => {
+    const table = pgTable('tags', { code: text('code').primaryKey(), or: text('label') })
+    await engine.session(async ({ repository }) => {
+      expect(() => repository(table)).toThrow('another name')
+    })
+  })
+
+  test('a cursor with anything behind it is InvalidInput', async () => {
+    await undone(async ({ repository }) => {
+      await repository(tags).insertMany([{ code: 'a' }, { code: 'b' }])
+      const { next } = await repository(tags).list({ limit: 1 })
+      await expect(repository(tags).list({ after: `${next}!!` })).rejects.toThrow(InvalidInput)
     })
   })
 })

@@ -778,7 +778,7 @@ describe('names', () => {
         await repository(things)
           .upsert({ theName: 'c' }, { on: 'theName' })
           .catch((error) => error.code),
-      ).toBe('database_error')
+      ).toBe('usage')
     })
   })
 

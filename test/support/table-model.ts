@@ -86,15 +86,22 @@ export function inOrder(rows: readonly ModelRow[], orderBy: readonly (readonly [
   })
 }
 
-/** Whether a filter is true of a row: true, false, or undefined for SQL's unknown. */
-function holds(row: ModelRow, where: ModelRow): Truth {
+/** Whether a filter is true of every row there could be, whatever is in it. */
+export function holdsAlways(where: ModelRow): boolean {
+  return holds(undefined, where) === true
+}
+
+/** Whether a filter is true of a row (undefined: any row): true, false, or undefined for SQL's unknown. */
+function holds(row: ModelRow | undefined, where: ModelRow): Truth {
   return allOf(
     Object.entries(where).map(([name, given]) => {
       if (name === 'and') return allOf((given as ModelRow[]).map((part) => holds(row, part)))
       if (name === 'or') return not(allOf((given as ModelRow[]).map((part) => not(holds(row, part)))))
       if (name === 'not') return not(holds(row, given as ModelRow))
       const operators = isOperators(given) ? given : { eq: given }
-      return allOf(Object.entries(operators).map(([operator, operand]) => compareBy(operator, row[name], operand)))
+      return allOf(
+        Object.entries(operators).map(([operator, operand]) => compareBy(operator, row && row[name], operand)),
+      )
     }),
   )
 }
@@ -106,6 +113,7 @@ function isOperators(given: unknown): given is ModelRow {
 }
 
 function compareBy(operator: string, value: unknown, operand: unknown): Truth {
+  if (value === undefined && !(Array.isArray(operand) && operand.length === 0)) return undefined
   if (operator === 'isNull') return (value === null) === operand
   if (operand === null) return operator === 'eq' ? value === null : value !== null
   if (operator === 'in' || operator === 'notIn') {
