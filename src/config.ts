@@ -45,7 +45,10 @@ export interface Config<TSchema extends Record<string, unknown> = Record<string,
 export interface PoolConfig {
   /** The most connections. 1 to 10,000; default 10. */
   readonly max?: number | undefined
-  /** The most calls that wait for a connection; one more is refused with PoolOverloaded. Default 1,000. */
+  /**
+   * The most calls that wait for a connection; one more is refused with PoolOverloaded. Calls for which a connection can
+   * still be opened do not count, except while the server is away. Default 1,000.
+   */
   readonly maxQueue?: number | undefined
   /** Milliseconds a call waits for a connection before PoolTimeout. Default 10,000. */
   readonly acquireTimeoutMs?: number | undefined
