@@ -35,6 +35,8 @@ export async function applySettings(server: Connection, name: string, { settings
   for (const setting of settings) {
     const at = setting.indexOf('=')
     const parameter = setting.slice(0, at)
+    // A live database that is closed for writing may be verified as well; the scratch one has to be filled.
+    if (parameter === 'default_transaction_read_only') continue
     // FROM CURRENT takes lists such as search_path as they are; written out they would have to be quoted anew.
     const change = `alter database ${quoted(name)} set ${parameter.split('.').map(quoted).join('.')} from current`
     try {

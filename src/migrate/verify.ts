@@ -93,6 +93,8 @@ async function withScratch<T>(
     await refusePooler(server)
     const name = `${scratchPrefix}${Date.now()}_${randomBytes(4).toString('hex')}`
     try {
+      // It may be closed for writing; nothing is written there, but CREATE DATABASE would be refused.
+      await server.script('set default_transaction_read_only = off')
       await removeAbandoned(server)
       // template0: nobody can be connected to it, and it holds nothing that this server's template1 may have got.
       await server.script(`create database ${quoted(name)} template template0`)

@@ -1,7 +1,8 @@
 /** The `rivulet` command as a process: exit codes, one JSON object, messages on standard error, interrupts. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -108,7 +109,11 @@ describe('a project from its first migration on', { timeout: 180_000 }, () => {
         /Is name column in people table created or renamed .*\n.*--rename people\.nmae:name for.*--created/,
       ),
     })
+    // What a killed run has left behind goes with the next.
+    const left = await mkdtemp(join(tmpdir(), 'rivulet-verify-'))
+    await utimes(left, 0, 0)
     expect(await project.rivulet('verify', '--code-only')).toMatchObject({ exitCode: 1 })
+    expect(existsSync(left)).toBe(false)
     const generated = await project.rivulet('generate', '--rename', 'people.nmae:name', '--name', 'spelling', '--json')
     expect(JSON.parse(generated.stdout)).toMatchObject({
       command: 'generate',

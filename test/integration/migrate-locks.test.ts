@@ -232,7 +232,7 @@ async function openPooler(url: string): Promise<{ readonly url: string } & Async
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const pooled = `127.0.0.1:${(server.address() as AddressInfo).port}`
   return {
-    url: `postgres://${user}:${encodeURIComponent(password)}@${pooled}/${database}`,
+    url: `postgres://${user}:${encodeURIComponent(password)}@${pooled}/${database}?sslmode=disable`,
     [Symbol.asyncDispose]: async () => {
       server.close()
       await once(server, 'close')

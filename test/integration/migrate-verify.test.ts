@@ -3,6 +3,7 @@ import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { Cancelled, ConfigInvalid, UsageError } from '../../src/errors.ts'
+import { withConnection } from '../../src/migrate/connect.ts'
 import {
   applyMigrations,
   baselineMigrations,
@@ -128,9 +129,13 @@ describe('verifyDatabase', () => {
     await rowsOf(database.url, `alter database ${database.name} set search_path = "app", public`)
     await rowsOf(database.url, 'create extension hstore')
     await applyMigrations(database.url, project)
+    await rowsOf(database.url, `alter database ${database.name} set default_transaction_read_only = on`)
     expect(await rowsOf(database.url, "select to_regclass('app.t') is not null")).toEqual([[true]])
     expect((await verifyDatabase(database.url, project)).differences).toEqual([])
-    await rowsOf(database.url, `alter database ${database.name} reset search_path`)
+    await withConnection(database.url, async (connection) => {
+      await connection.script('set default_transaction_read_only = off')
+      await connection.script(`alter database ${database.name} reset all`)
+    })
   })
 
   test('leaves no scratch database behind, also when a replay fails or is interrupted', async () => {
