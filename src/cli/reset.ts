@@ -27,7 +27,8 @@ Options:
 ${waitHelp}
 ${commonHelp}
 
-Exit codes: 0 done, 1 failed, 3 the migrations folder is broken, 4 another migrator or the service is running, 64 refused or not confirmed
+Exit codes: 0 done, 1 failed, 3 the migrations folder is broken, 4 another migrator or the service is running, 64 refused
+or not confirmed
 
 Examples:
   rivulet reset
