@@ -8,7 +8,7 @@ import { is } from 'drizzle-orm'
 import { type PgColumn, PgArray } from 'drizzle-orm/pg-core'
 import { InvalidInput } from '../errors.ts'
 import { isJsonType } from './column-output.ts'
-import { dateText, temporalComplaint, timestampText } from './temporal.ts'
+import { dateText, fractionComplaint, intervalComplaint, temporalComplaint, timestampText } from './temporal.ts'
 
 /** What a value is for: to be stored in the column, or to be compared with it. */
 export type Purpose = 'store' | 'compare'
@@ -63,11 +63,14 @@ const encoders: Readonly<Record<string, (column: PgColumn) => Encode>> = {
   PgUUID: () => (value) => matching(text(value), uuid, 'must be a UUID'),
   PgEnumColumn: enumEncoder,
   PgEnumObjectColumn: enumEncoder,
-  PgTimestamp: () => (value) => timestampText(date(value)),
-  PgDate: () => (value) => dateText(date(value)),
+  PgTimestamp: instantEncoder,
+  PgDate: () => (value, purpose) => dateText(purpose === 'store' ? wholeDay(date(value)) : date(value)),
   PgTimestampString: (column) => temporalEncoder('timestamp', column),
   PgDateString: (column) => temporalEncoder('date', column),
   PgTime: (column) => temporalEncoder('time', column),
+  PgInterval: intervalEncoder,
+  PgPointTuple: (column) => (value) => mapped(column, coordinates(value, 2)),
+  PgLine: (column) => (value) => mapped(column, coordinates(value, 3)),
   PgJson: () => jsonText,
   PgJsonb: () => jsonText,
 }
@@ -200,13 +203,50 @@ function date(value: unknown): Date {
   return value
 }
 
+/** A `date` has no time of day: one that is given would be dropped. */
+function wholeDay(given: Date): Date {
+  if (given.getTime() % 86_400_000 !== 0) throw new Complaint('has a time of day, which a date cannot store')
+  return given
+}
+
+/** Refuses what would be rounded; digits may be beyond the column where values are only compared. */
+function checkFraction(text: string, column: PgColumn, purpose: Purpose): string {
+  const { precision } = column as unknown as { precision?: number }
+  const complaint = purpose === 'store' ? fractionComplaint(text, precision) : undefined
+  if (complaint !== undefined) throw new Complaint(complaint)
+  return text
+}
+
+function instantEncoder(column: PgColumn): Encode {
+  return (value, purpose) => checkFraction(timestampText(date(value)), column, purpose)
+}
+
+function intervalEncoder(column: PgColumn): Encode {
+  const { fields } = column as unknown as { fields?: string }
+  return (value, purpose) => {
+    const given = checkFraction(text(value), column, purpose)
+    const complaint = purpose === 'store' ? intervalComplaint(given, fields) : undefined
+    if (complaint !== undefined) throw new Complaint(complaint)
+    return given
+  }
+}
+
+/** Numbers of a geometric type: more than it has would be dropped, and NaN is no place. */
+function coordinates(value: unknown, count: number): number[] {
+  if (!Array.isArray(value) || value.length !== count) throw new Complaint(`must be an array of ${count} numbers`)
+  return Array.from(value as unknown[], (number) => {
+    if (Number.isNaN(typed<number>(number, 'number'))) throw new Complaint('must not hold NaN')
+    return number as number
+  })
+}
+
 function temporalEncoder(type: 'date' | 'time' | 'timestamp', column: PgColumn): Encode {
   const { withTimezone = false } = column as unknown as { withTimezone?: boolean }
-  return (value) => {
+  return (value, purpose) => {
     const given = text(value)
     const complaint = temporalComplaint(given, type, withTimezone)
     if (complaint !== undefined) throw new Complaint(complaint)
-    return given
+    return checkFraction(given, column, purpose)
   }
 }
 
@@ -287,7 +327,11 @@ function mapped(column: PgColumn, value: unknown): unknown {
   } catch (cause) {
     throw new Complaint(`is no value of ${column.getSQLType()}`, { cause })
   }
-  if (typeof result === 'string') return storable(result)
+  if (typeof result === 'string') {
+    // Any other text would be taken for bytes, escapes and all.
+    if (isBytes(column) && !hexBytes.test(result)) throw new Complaint('must be a Uint8Array')
+    return storable(result)
+  }
   if (typeof result === 'number' || typeof result === 'bigint') return String(result)
   if (typeof result === 'boolean') return result ? 't' : 'f'
   if (result instanceof Date) return timestampText(date(result))
@@ -295,6 +339,12 @@ function mapped(column: PgColumn, value: unknown): unknown {
   // A JSON type of the user's own may leave the writing to the driver.
   if (isJsonType(column)) return jsonText(result)
   throw new Complaint(`must be a value of ${column.getSQLType()}, not ${nameOf(result)}`)
+}
+
+const hexBytes = /^\\x(?:[\da-f]{2})*$/i
+
+function isBytes(column: PgColumn): boolean {
+  return column.getSQLType().toLowerCase() === 'bytea'
 }
 
 /** An encoded value as the text PostgreSQL reads. */

@@ -4,6 +4,7 @@
  * accidents out, not forgers: a forged cursor can only point at another place of the same list.
  */
 import { createHash } from 'node:crypto'
+import { sql } from 'drizzle-orm'
 import { InvalidInput } from '../errors.ts'
 import { textOf } from './column-input.ts'
 import type { TotalOrder } from './order.ts'
@@ -26,13 +27,40 @@ export function encodeCursor(plan: TablePlan, order: TotalOrder, { values, inclu
 /** The place of a row, by what the connection answered for the order's columns. */
 export function placeOf(order: TotalOrder, raw: (column: PlannedColumn) => unknown): Place {
   const values = order.columns.map((column) => {
-    const value = raw(column)
+    const value = raw(exactColumn(column))
     if (value === null) return null
+    if (isFloat(column)) return floatText(value as Buffer)
     // An array arrives taken apart; as a parameter it is written as one again.
     if (Array.isArray(value)) return textOf(column.encode(column.decode?.(value) ?? value, 'compare'))
     return textOf(value)
   })
   return { values, inclusive: false }
+}
+
+const exactColumns = new WeakMap<PlannedColumn, PlannedColumn>()
+
+/**
+ * What to fetch for the cursor's value of a column. Of floating point numbers it is their bytes: how many digits of them
+ * the server writes is a setting (extra_float_digits), and a page must not begin at a rounded number.
+ */
+export function exactColumn(column: PlannedColumn): PlannedColumn {
+  if (!isFloat(column)) return column
+  let exact = exactColumns.get(column)
+  if (!exact) {
+    const send = column.column?.columnType === 'PgReal' ? sql`float4send` : sql`float8send`
+    const reference = sql`${send}(${column.reference})`
+    exact = { ...column, property: `${column.property}, exact`, reference, column: undefined, decode: undefined }
+    exactColumns.set(column, exact)
+  }
+  return exact
+}
+
+function isFloat({ column }: PlannedColumn): boolean {
+  return column?.columnType === 'PgReal' || column?.columnType === 'PgDoublePrecision'
+}
+
+function floatText(bytes: Buffer): string {
+  return String(bytes.length === 4 ? bytes.readFloatBE() : bytes.readDoubleBE())
 }
 
 /** The place a cursor stands for. @throws InvalidInput when it is malformed, or of another table or order. */

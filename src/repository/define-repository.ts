@@ -20,7 +20,7 @@ export interface DefineOptions<TSchema extends Schema> {
 
 /**
  * Defines a repository of `source` with further methods, which see the table's operations as `base` and their session.
- * A method named like an operation takes its place; `base` keeps the original.
+ * A method named like an operation takes its place; `base` keeps the original. The methods may be those of a class.
  */
 export function defineRepository<TSource extends Source, TExtras extends object, TSchema extends Schema = Schema>(
   source: TSource,
@@ -35,6 +35,24 @@ export function defineRepository<TSource extends Source, TExtras extends object,
     for (const name of Object.keys(own)) {
       Object.defineProperty(domain, name, { value: own[name], enumerable: true, configurable: true, writable: true })
     }
+    defineInherited(domain, own)
     return domain as never
+  }
+}
+
+/** Methods and getters of a class, which belong to its prototypes; `this` is the object that was made of it. */
+function defineInherited(domain: object, own: Record<string, unknown>): void {
+  const taken = new Set(['constructor', ...Object.keys(own)])
+  let from: object | null = Object.getPrototypeOf(own) as object | null
+  for (; from && from !== Object.prototype; from = Object.getPrototypeOf(from) as object | null) {
+    for (const name of Object.getOwnPropertyNames(from)) {
+      if (taken.has(name)) continue
+      taken.add(name)
+      const get = () => {
+        const value = own[name]
+        return typeof value === 'function' ? (value.bind(own) as unknown) : value
+      }
+      Object.defineProperty(domain, name, { get, enumerable: true, configurable: true })
+    }
   }
 }

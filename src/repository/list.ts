@@ -5,7 +5,7 @@
  */
 import { type SQL, sql } from 'drizzle-orm'
 import { InvalidInput, UsageError } from '../errors.ts'
-import { decodeCursor, encodeCursor, type Place, placeOf } from './cursor.ts'
+import { decodeCursor, encodeCursor, exactColumn, type Place, placeOf } from './cursor.ts'
 import { type Condition, readOptionalFilter, Values } from './filter.ts'
 import { checkOptions } from './options.ts'
 import { type TotalOrder, totalOrder } from './order.ts'
@@ -69,7 +69,7 @@ export async function listRows(
   const cursor = backwards ? before : after
   const place = cursor === undefined ? undefined : decodeCursor(plan, order, cursor, backwards ? 'before' : 'after')
   const values = new Values()
-  const reading = readingOf(plan, options, order.total ? order.columns : [])
+  const reading = readingOf(plan, options, order.total ? [...order.columns, ...order.columns.map(exactColumn)] : [])
   const request: PageRequest = {
     plan,
     reading,

@@ -4,9 +4,9 @@
  * read like any others, column by column, so no digit of a bigint or numeric passes through JSON.
  * https://docs.sqlalchemy.org/en/20/orm/queryguide/relationships.html#select-in-loading
  */
-import { type Column, getTableUniqueName, is, Many, normalizeRelation, type Relation, sql } from 'drizzle-orm'
+import { type Column, getTableUniqueName, is, Many, normalizeRelation, One, type Relation, sql } from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'
-import { InvalidInput, UsageError } from '../errors.ts'
+import { InvalidInput, NotFound, UsageError } from '../errors.ts'
 import { isPlain, textOf } from './column-input.ts'
 import { readOptionalFilter, Values } from './filter.ts'
 import { isWanted, keysParameter, wantedKeys } from './keys.ts'
@@ -91,6 +91,8 @@ export class RelationLoad {
   readonly fields: readonly PlannedColumn[]
   readonly #name: string
   readonly #many: boolean
+  /** True where the type promises the row. */
+  readonly #required: boolean
   readonly #target: TablePlan
   readonly #references: readonly PlannedColumn[]
   readonly #reading: Reading
@@ -106,6 +108,9 @@ export class RelationLoad {
     this.fields = fields.map((column) => planned(plan, column))
     this.#references = references.map((column) => planned(this.#target, column))
     this.#options = options
+    // Drizzle's isNullable is true where no column of the key can be null.
+    const always = is(relation, One) && relation.isNullable
+    this.#required = always && options.where === undefined && this.#target.removedAt === undefined
     if (options.limit !== undefined) checkLimit(name, options.limit, this.#many)
     this.#order = totalOrder(this.#target, options.orderBy)
     // Read for its errors alone: they must not depend on whether there are rows to load for.
@@ -130,8 +135,18 @@ export class RelationLoad {
     rows.forEach((row, index) => {
       const key = keys[index]
       const found = (key && related?.get(places.get(key.text) as number)) ?? []
+      if (this.#required && found.length === 0) throw this.#gone()
       row[this.#name] = this.#many ? found : (found[0] ?? null)
     })
+  }
+
+  /** The type says that the row is there; it was, perhaps, when the first statement ran. */
+  #gone(): NotFound {
+    const { name } = this.#target
+    return new NotFound(
+      `no row of ${name} for the relation ${this.#name}: it was removed meanwhile, or never there; a snapshot reads both of one instant`,
+      { table: name },
+    )
   }
 
   /** The related rows by the number of the key they answer: what equals what is for the server to say. */

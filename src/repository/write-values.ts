@@ -4,6 +4,7 @@
  */
 import { Column, is, Name, SQL, sql, StringChunk } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
+import { isPlain } from './column-input.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 
 /** A column and what goes into it: an encoded value, or SQL of the caller's or of ours. */
@@ -54,7 +55,9 @@ function isManaged(plan: TablePlan, column: PlannedColumn): boolean {
 }
 
 function asRecord(plan: TablePlan, row: unknown): Record<string, unknown> {
-  if (typeof row === 'object' && row !== null && !Array.isArray(row)) return row as Record<string, unknown>
+  // A Map, a Promise and their like have no properties to store: they would be rows of defaults.
+  const isRow = isPlain(row) || (typeof row === 'object' && row !== null && Object.keys(row).length > 0)
+  if (isRow && !Array.isArray(row) && !('then' in row)) return row as Record<string, unknown>
   throw new UsageError(`a row of ${plan.name} is an object`)
 }
 

@@ -3,12 +3,18 @@ import { eq, relations, sql } from 'drizzle-orm'
 import {
   char,
   customType,
+  date,
+  doublePrecision,
   integer,
+  interval,
   numeric,
   pgTable,
+  point,
   primaryKey,
+  real,
   serial,
   text,
+  time,
   timestamp,
   uniqueIndex,
   varchar,
@@ -17,6 +23,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Engine, openEngine, type Session } from '../../src/engine.ts'
 import { InvalidInput, UniqueViolation, UsageError } from '../../src/errors.ts'
 import { conventions } from '../../src/repository/conventions.ts'
+import { defineRepository } from '../../src/repository/define-repository.ts'
 import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/database.ts'
 
 const ddl = `
@@ -35,6 +42,12 @@ create unique index drafts_slug on drafts (slug) where removed_at is null;
 create table rooms (id integer primary key, number integer, state text);
 create unique index rooms_open on rooms (number) where state = 'open';
 create table seats (place jsonb primary key, guest text);
+create table moments (
+  id integer primary key, at timestamp(0), at_text timestamp(1), day date, hour time(0), span interval(1),
+  days interval day, place point, bytes bytea
+);
+create table measures (id integer primary key, large double precision, small real);
+create table owned (id integer primary key, owner_id integer not null);
 create function skip() returns trigger language plpgsql as
   $$ begin if new.word = 'skip' then return null; end if; return new; end $$;
 create trigger skipping before insert on picky for each row execute function skip();
@@ -100,6 +113,27 @@ const rooms = pgTable(
 )
 const place = customType<{ data: { readonly row: number; readonly seat: number } }>({ dataType: () => 'jsonb' })
 const seats = pgTable('seats', { place: place('place').primaryKey(), guest: text('guest') })
+const bytes = customType<{ data: Uint8Array }>({ dataType: () => 'bytea' })
+const moments = pgTable('moments', {
+  id: integer('id').primaryKey(),
+  at: timestamp('at', { precision: 0 }),
+  atText: timestamp('at_text', { precision: 1, mode: 'string' }),
+  day: date('day', { mode: 'date' }),
+  hour: time('hour', { precision: 0 }),
+  span: interval('span', { precision: 1 }),
+  days: interval('days', { fields: 'day' }),
+  place: point('place'),
+  bytes: bytes('bytes'),
+})
+const measures = pgTable('measures', {
+  id: integer('id').primaryKey(),
+  large: doublePrecision('large'),
+  small: real('small'),
+})
+const owned = pgTable('owned', { id: integer('id').primaryKey(), ownerId: integer('owner_id').notNull() })
+const ownedRelations = relations(owned, ({ one }) => ({
+  owner: one(counted, { fields: [owned.ownerId], references: [counted.id] }),
+}))
 const picky = pgTable('picky', { id: integer('id').primaryKey(), word: text('word').unique() })
 
 const itemsRelations = relations(items, ({ one }) => ({
@@ -121,6 +155,10 @@ const schema = {
   drafts,
   rooms,
   seats,
+  moments,
+  measures,
+  owned,
+  ownedRelations,
   itemsRelations,
   pricesRelations,
 }
@@ -326,6 +364,103 @@ describe('upsert', () => {
       await repo.insert({ id: 1, access: 'a' })
       const key = sql`${1}::integer` as never
       expect(await repo.upsert({ id: key, access: 'b' }, { update: [] })).toMatchObject({ id: 1, access: 'a' })
+    })
+  })
+})
+
+describe('values that the server would round or drop', () => {
+  test.each([
+    ['at', new Date('2026-01-01T00:00:00.600Z'), new Date('2026-01-01T00:00:01Z')],
+    ['atText', '2026-01-01 00:00:00.66', '2026-01-01 00:00:00.6'],
+    ['day', new Date('2026-01-01T23:59:59Z'), new Date('2026-01-01T00:00:00Z')],
+    ['hour', '12:00:00.7', '12:00:00'],
+    ['span', '1.66 seconds', '1.6 seconds'],
+    ['days', '1 day 5 hours', '2 mons 1 day'],
+    ['days', '1 day 05:00', '1 year'],
+    ['place', [1, 2, 3], [1, 2]],
+    ['place', [Number.NaN, 1], [0.5, -1]],
+    ['bytes', 'abc', new Uint8Array([1, 2])],
+  ])('%s is refused as %j, and stored as %j', async (property, bad, good) => {
+    await undone(async ({ repository }) => {
+      const repo = repository(moments)
+      await expect(repo.insert({ id: 1, [property]: bad } as never)).rejects.toMatchObject({
+        code: 'invalid_input',
+        column: property,
+      })
+      expect(await repo.insert({ id: 1, [property]: good } as never)).toMatchObject({ id: 1 })
+    })
+  })
+
+  test('what is no row is no row of defaults', async () => {
+    await engine.session(async ({ repository }) => {
+      for (const row of [new Map([['id', 1]]), Promise.resolve({ id: 1 }), new Date(), [1]]) {
+        await expect(repository(moments).insert(row as never)).rejects.toThrow(UsageError)
+      }
+    })
+  })
+})
+
+describe('reads', () => {
+  test('pages by floating point numbers are exact, however many digits the server writes', async () => {
+    await undone(async ({ repository, sql }) => {
+      const repo = repository(measures)
+      const large = [0.1 + 0.2, 0.3, 0.300_000_000_000_000_1, Number.NaN, Infinity, -0]
+      await repo.insertMany(large.map((value, id) => ({ id, large: value, small: Math.fround(id / 3) })))
+      await sql`set local extra_float_digits = -3`
+      for (const name of ['large', 'small'] as const) {
+        const seen = new Set<number>()
+        let after: string | undefined
+        for (let page = 0; page < large.length; page++) {
+          const { rows, next } = await repo.list({ orderBy: { [name]: 'asc' }, limit: 1, after, count: page % 2 === 0 })
+          for (const { id } of rows) seen.add(id)
+          after = next
+        }
+        expect([seen.size, after]).toEqual([large.length, undefined])
+      }
+    })
+  })
+
+  test('a related row that the type promises and that is gone is NotFound', async () => {
+    await undone(async ({ repository }) => {
+      await repository(counted).insert({ id: 1 })
+      await repository(owned).insertMany([
+        { id: 1, ownerId: 1 },
+        { id: 2, ownerId: 9 },
+      ])
+      expect((await repository(owned).get(1, { with: { owner: true } })).owner.id).toBe(1)
+      await expect(repository(owned).get(2, { with: { owner: true } })).rejects.toMatchObject({
+        code: 'not_found',
+        table: 'counted',
+      })
+      expect(await repository(owned).get(2, { with: { owner: { where: { id: { gt: 0 } } } } })).toMatchObject({
+        owner: null,
+      })
+    })
+  })
+})
+
+describe('a domain repository', () => {
+  test('may be made of a class, with its methods and getters', async () => {
+    const tagsOf = defineRepository(
+      tags,
+      (base) =>
+        new (class {
+          readonly prefix = 'x'
+          #calls = 0
+          get calls() {
+            return this.#calls
+          }
+          add(code: string) {
+            this.#calls += 1
+            return base.insert({ code: this.prefix + code })
+          }
+        })(),
+    )
+    await undone(async (session) => {
+      const repo = tagsOf(session)
+      const { add } = repo
+      expect(await add('a')).toMatchObject({ code: 'xa' })
+      expect([repo.calls, repo.prefix, await repo.count()]).toEqual([1, 'x', 1])
     })
   })
 })
