@@ -26,7 +26,10 @@ import type {
 export interface ReadOptions<TSchema, TName extends keyof TSchema, TSelect, TWith> {
   /** The columns to read; default: all. */
   readonly select?: readonly TSelect[]
-  /** Relations to load, one statement each; in a transaction with a snapshot, of the same instant as the rows. */
+  /**
+   * Relations to load, one statement each; in a transaction with a snapshot, of the same instant as the rows.
+   * Elsewhere @throws NotFound when a related row that may not be missing was deleted in between.
+   */
   readonly with?: With<TSchema, TName, TWith>
   /** What becomes of removed rows in a table with soft delete; default: `'exclude'`. */
   readonly removed?: RemovedOption<Named<TSchema, TName>> | undefined
@@ -100,7 +103,10 @@ export interface ReadOnlyRepository<TSchema, TName extends keyof TSchema> {
     where?: Where<Named<TSchema, TName>>,
     options?: { readonly removed?: RemovedOption<Named<TSchema, TName>> },
   ): Promise<number>
-  /** All rows that the filter is true of, through a cursor on the server, in memory for one batch. */
+  /**
+   * All rows that the filter is true of, through a cursor on the server, in memory for one batch. Outside a transaction
+   * it opens one, and other statements of the session are refused until it ends.
+   */
   stream<const TSelect extends keyof Row<Named<TSchema, TName>> = keyof Row<Named<TSchema, TName>>>(
     options?: StreamOptions<TSchema, TName, TSelect>,
   ): AsyncGenerator<Selected<TSchema, TName, TSelect, Record<never, never>>, void, undefined>
@@ -133,9 +139,12 @@ export interface KeyedRepository<TSchema, TName extends keyof TSchema> extends R
 
 /** Every operation on a table with a key. */
 export interface Repository<TSchema, TName extends keyof TSchema> extends KeyedRepository<TSchema, TName> {
-  /** Inserts a row and answers it as stored. */
+  /** Inserts a row and answers it as stored. @throws DatabaseError (02000) when a trigger skips it. */
   insert(row: NewRow<Named<TSchema, TName>>): Promise<Row<Named<TSchema, TName>>>
-  /** Inserts any number of rows, all or none, and answers them in the order given. */
+  /**
+   * Inserts any number of rows in the order given, all or none, and answers them in it. Always a transaction of its own
+   * (a savepoint in one): meanwhile the session refuses other statements. @throws DatabaseError (02000) as `insert`.
+   */
   insertMany(rows: readonly NewRow<Named<TSchema, TName>>[]): Promise<Row<Named<TSchema, TName>>[]>
   /** Changes the row with this key and answers it; `undefined` leaves a column. @throws NotFound, VersionConflict */
   update(
@@ -147,6 +156,7 @@ export interface Repository<TSchema, TName extends keyof TSchema> extends KeyedR
   updateWhere(where: Where<Named<TSchema, TName>>, patch: Patch<Named<TSchema, TName>>): Promise<number>
   /**
    * Inserts the row, or updates the one with the same `on` columns (default: the key); answers the row then there.
+   * A unique index decides, also one of the rows that are not removed. @throws UsageError when there is none.
    * `update`: columns to take from the row, or a patch; default: all given columns; `[]` leaves the row as it is.
    */
   upsert(
