@@ -330,6 +330,7 @@ function mapped(column: PgColumn, value: unknown): unknown {
   if (typeof result === 'string') {
     // Any other text would be taken for bytes, escapes and all.
     if (isBytes(column) && !hexBytes.test(result)) throw new Complaint('must be a Uint8Array')
+    if (isJsonType(column)) checkJsonText(result)
     return storable(result)
   }
   if (typeof result === 'number' || typeof result === 'bigint') return String(result)
@@ -339,6 +340,15 @@ function mapped(column: PgColumn, value: unknown): unknown {
   // A JSON type of the user's own may leave the writing to the driver.
   if (isJsonType(column)) return jsonText(result)
   throw new Complaint(`must be a value of ${column.getSQLType()}, not ${nameOf(result)}`)
+}
+
+/** A JSON type of the user's own may write JSON itself; a text that is none is not made one. */
+function checkJsonText(text: string): void {
+  try {
+    JSON.parse(text)
+  } catch {
+    throw new Complaint('must be written as JSON by its type')
+  }
 }
 
 const hexBytes = /^\\x(?:[\da-f]{2})*$/i

@@ -240,8 +240,15 @@ const fitting: Readonly<Record<string, readonly string[]>> = {
   overlaps: ['PgArray', 'PgCustomColumn'],
 }
 
+const uncomparable = new Set(
+  'PgJson PgPointTuple PgPointObject PgLine PgLineABC PgGeometry PgGeometryObject'.split(' '),
+)
+
 function refuseMisfit({ property, column }: PlannedColumn, name: string): void {
   if (!column) return
+  if (uncomparable.has(column.columnType)) {
+    throw new UsageError(`${property} can only be filtered by isNull: its type ${column.getSQLType()} has no equality`)
+  }
   const types = Object.hasOwn(fitting, name) ? fitting[name] : undefined
   const isList = name === 'in' || name === 'notIn'
   if (isList ? column.columnType !== 'PgArray' : (types?.includes(column.columnType) ?? true)) return

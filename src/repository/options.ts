@@ -18,6 +18,10 @@ export function checkOptions(kind: keyof typeof known, options: unknown): void {
   if (options === undefined) return
   const names: readonly string[] = known[kind]
   if (!isPlain(options)) throw new UsageError(`options are an object of ${names.join(', ')}`)
+  const { removed } = options
+  if (removed !== undefined && !['exclude', 'include', 'only'].includes(removed as string)) {
+    throw new UsageError("removed is 'exclude', 'include' or 'only'")
+  }
   const unknown = Object.keys(options).find((name) => !names.includes(name))
   if (unknown === undefined) return
   throw new UsageError(`there is no option ${JSON.stringify(unknown)} here: there are ${names.join(', ')}`)

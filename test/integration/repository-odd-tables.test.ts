@@ -274,8 +274,10 @@ describe('writes', () => {
     const forged = '1,"access":"admin"'
     await engine.session(async ({ repository }) => {
       const repo = repository(papers)
-      await expect(repo.insertMany([{ id: 1, access: 'guest', data: forged }])).rejects.toThrow(InvalidInput)
-      await expect(repo.insert({ id: 1, access: 'guest', data: forged })).rejects.toThrow(InvalidInput)
+      const row = { id: 1, access: 'guest', data: forged }
+      for (const refused of [repo.insertMany([row]), repo.insert(row), repo.upsert(row)]) {
+        await expect(refused).rejects.toMatchObject({ code: 'invalid_input', column: 'data' })
+      }
       expect(await repo.count()).toBe(0)
     })
     await undone(async ({ repository }) => {
@@ -514,6 +516,7 @@ describe('what could be taken for something else', () => {
         () => repo.update(1, {}, wrong),
         () => repo.remove(1, wrong),
         () => repo.upsert({ id: 1 }, wrong),
+        () => repo.find(1, { removed: '' as never }),
         () => repo.stream(wrong).next(),
         () => repo.list({ with: { tag: { wher: {} } } } as never),
       ]) {
@@ -527,6 +530,8 @@ describe('what could be taken for something else', () => {
       for (const where of [{ id: { like: 'x' } }, { id: { contains: 1 } }, { slug: { overlaps: 'x' } }]) {
         await expect(repository(drafts).count(where as never)).rejects.toThrow(UsageError)
       }
+      await expect(repository(moments).count({ place: { eq: [1, 2] } } as never)).rejects.toThrow(UsageError)
+      expect(await repository(moments).count({ place: { isNull: true } })).toBe(0)
     })
   })
 
