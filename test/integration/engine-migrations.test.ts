@@ -45,5 +45,5 @@ test('verify refuses to serve on pending migrations, and apply applies them, onc
 test('an unknown mode is refused before anything is opened', async () => {
   await expect(
     openEngine({ schema, url: 'postgres://nobody@127.0.0.1:1/none', migrations: 'maybe' as 'apply' }),
-  ).rejects.toThrow("config.migrations must be 'verify', 'apply' or 'ignore'")
+  ).rejects.toThrow("config.migrations must be 'verify' or 'apply' or 'ignore'")
 })
