@@ -142,7 +142,8 @@ export interface Repository<TSchema, TName extends keyof TSchema> extends KeyedR
   /** Inserts a row and answers it as stored. @throws DatabaseError (02000) when a trigger skips it. */
   insert(row: NewRow<Named<TSchema, TName>>): Promise<Row<Named<TSchema, TName>>>
   /**
-   * Inserts any number of rows in the order given, all or none, and answers them in it. Always a transaction of its own
+   * Inserts any number of rows in the order given, all or none, and answers them in it. Neighbours that name the same
+   * columns share a statement, so rows of one shape are much the quickest. Always a transaction of its own
    * (a savepoint in one): meanwhile the session refuses other statements. @throws DatabaseError (02000) as `insert`.
    */
   insertMany(rows: readonly NewRow<Named<TSchema, TName>>[]): Promise<Row<Named<TSchema, TName>>[]>
