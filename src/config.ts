@@ -144,9 +144,9 @@ export function parseDatabaseUrl(text: string, applicationName = 'rivulet'): Ser
   const shape = 'expected postgres://user:password@host:port/database'
   if (!/^postgres(?:ql)?:\/\//.test(text))
     throw new ConfigInvalid(`the database URL is not one of PostgreSQL: ${shape}`)
-  // URL refuses `user:password@/database`, which libpq allows with ?host=; a placeholder host keeps the parser happy.
-  const placeholder = 'unset.invalid'
-  const url = parsed(text.replace(/^(postgres(?:ql)?:\/\/(?:[^@/?#]*@)?)(?=[/?]|$)/, `$1${placeholder}`), shape)
+  // URL refuses `user:password@/database`, which libpq allows with ?host=; a host that cannot exist stands in.
+  const noHost = 'unset.invalid'
+  const url = parsed(text.replace(/^(postgres(?:ql)?:\/\/(?:[^@/?#]*@)?)(?=[/?]|$)/, `$1${noHost}`), shape)
   const known: readonly string[] = urlParameters
   for (const name of url.searchParams.keys()) {
     if (!known.includes(name)) {
@@ -156,12 +156,13 @@ export function parseDatabaseUrl(text: string, applicationName = 'rivulet'): Ser
     }
   }
   const parameter = (name: (typeof urlParameters)[number]) => url.searchParams.get(name) ?? undefined
-  const host = parameter('host') ?? (url.hostname === placeholder ? 'localhost' : url.hostname.replace(/^\[|\]$/g, ''))
+  const host =
+    parameter('host') ?? (url.hostname === noHost ? 'localhost' : decoded(url.hostname.replace(/^\[|\]$/g, '')))
   const user = decoded(url.username) || userInfo().username
   const rootFile = parameter('sslrootcert')
   const options = parameter('options')
   return {
-    host: parameter('host') ?? decoded(host),
+    host,
     port: portNumber(parameter('port') ?? url.port),
     user,
     password: decoded(url.password),

@@ -53,7 +53,7 @@ describe('a failed task leaves no statement running', () => {
   test('when it is a transaction: its failure does not wait for what other branches run', async () => {
     const transaction = engine.transaction(async ({ sql }) => {
       void sql`select pg_sleep(60)`
-      await sleep(10)
+      await expect.poll(backends).toMatchObject({ active: 1 })
       throw new RangeError('failed early')
     })
     await expect(transaction).rejects.toThrow('failed early')
@@ -129,6 +129,7 @@ test('a stream read on in a later transaction of its session is refused and harm
 test('work that outlived its session is not bound by its deadline', async () => {
   let later: Promise<unknown> | undefined
   const over = new AbortController()
+  const startedAt = performance.now()
   await engine.session(
     () => {
       later = new Promise((resolve) => over.signal.addEventListener('abort', resolve)).then(() =>
@@ -137,7 +138,7 @@ test('work that outlived its session is not bound by its deadline', async () => 
     },
     { timeoutMs: 50 },
   )
-  await sleep(60)
+  await expect.poll(() => performance.now() - startedAt).toBeGreaterThan(50)
   over.abort()
   expect(await later).toEqual([{ one: 1 }])
 })

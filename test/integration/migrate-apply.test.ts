@@ -4,16 +4,23 @@ import { migrate as drizzleMigrate } from 'drizzle-orm/postgres-js/migrator'
 import postgres from 'postgres'
 import { describe, expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../src/config.ts'
-import { Cancelled, MigrationFailed } from '../../src/errors.ts'
+import { Cancelled } from '../../src/errors.ts'
 import {
   applyMigrations,
   checkMigrations,
   type MigrationProgress,
-  MigrationRefused,
   migrationStatus,
   planMigrations,
 } from '../../src/migrate/index.ts'
-import { firstWhen, ledgerRows, makeFolder, openEmptyDatabase, rowsOf, writeJournal } from '../support/migrations.ts'
+import {
+  firstWhen,
+  ledgerRows,
+  makeFolder,
+  openEmptyDatabase,
+  rowsOf,
+  thrownBy,
+  writeJournal,
+} from '../support/migrations.ts'
 
 const three = {
   '0000_init': 'create table t (id int primary key);--> statement-breakpoint\ncreate table u (id int primary key);',
@@ -29,15 +36,6 @@ async function withDrizzle(url: string, folder: string): Promise<void> {
   } finally {
     await client.end()
   }
-}
-
-async function thrownBy(promise: Promise<unknown>): Promise<MigrationFailed & Partial<MigrationRefused>> {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  )
-  expect(error).toBeInstanceOf(MigrationFailed)
-  return error as MigrationFailed & Partial<MigrationRefused>
 }
 
 describe('the ledger', () => {

@@ -1,22 +1,7 @@
 /** Files without a transaction: how they go on after a failure, and what broken-off statements leave behind. */
 import { describe, expect, test } from 'vitest'
-import { MigrationFailed } from '../../src/errors.ts'
-import {
-  applyMigrations,
-  type MigrationProgress,
-  type MigrationRefused,
-  migrationStatus,
-} from '../../src/migrate/index.ts'
-import { makeFolder, openEmptyDatabase, rowsOf } from '../support/migrations.ts'
-
-async function thrownBy(promise: Promise<unknown>): Promise<MigrationFailed & Partial<MigrationRefused>> {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  )
-  expect(error).toBeInstanceOf(MigrationFailed)
-  return error as MigrationFailed & Partial<MigrationRefused>
-}
+import { applyMigrations, type MigrationProgress, migrationStatus } from '../../src/migrate/index.ts'
+import { makeFolder, openEmptyDatabase, rowsOf, thrownBy } from '../support/migrations.ts'
 
 describe('a file without a transaction', () => {
   const filled = 'create table t (id int, a int); insert into t values (1, 1), (2, 1);'

@@ -4,8 +4,10 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll } from 'vitest'
+import { afterAll, expect } from 'vitest'
+import { MigrationFailed } from '../../src/errors.ts'
 import { withConnection } from '../../src/migrate/connect.ts'
+import type { MigrationRefused } from '../../src/migrate/refusal.ts'
 import { emptyDatabase } from '../../src/migrate/reset.ts'
 import { openTestDatabase, scriptTemplate, type TestDatabase } from './database.ts'
 
@@ -78,4 +80,14 @@ export async function rowsOf(url: string, sql: string): Promise<unknown[][]> {
 /** The ledger's hashes in order, one entry a row. */
 export async function ledgerRows(url: string): Promise<unknown[][]> {
   return rowsOf(url, 'select hash, created_at::text from drizzle.__drizzle_migrations order by id')
+}
+
+/** What `promise` is rejected with, which must be an error of a migration. */
+export async function thrownBy(promise: Promise<unknown>): Promise<MigrationFailed & Partial<MigrationRefused>> {
+  const error: unknown = await promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  expect(error).toBeInstanceOf(MigrationFailed)
+  return error as MigrationFailed & Partial<MigrationRefused>
 }

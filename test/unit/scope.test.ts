@@ -1,5 +1,4 @@
 /** Scopes: cancelled once, for the first reason, from above, by time, by the caller; closing frees everything. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { Cancelled } from '../../src/errors.ts'
 import { Scope } from '../../src/task/scope.ts'
@@ -82,7 +81,8 @@ describe('a scope', () => {
     scope.close()
     expect(listeners()).toBe(0)
     parent.cancel(new Cancelled('x'))
-    await sleep(20)
+    // A timer set later and for longer has fired: the scope's would have.
+    await new Promise((resolve) => new Scope({ timeoutMs: 20 }).onCancel(resolve))
     expect(scope.reason).toBeUndefined()
   })
 })
