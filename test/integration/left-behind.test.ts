@@ -20,11 +20,11 @@ afterAll(async () => {
   await database[Symbol.asyncDispose]()
 })
 
-/** Backends of the watched engine, and how many of them run something. */
+/** Backends of the watched engine, and how many of them run a task's statement: connecting runs one of its own. */
 async function backends() {
   const [row] = await watcher.session(
     ({ sql }) => sql<{ all: number; active: number }>`
-      select count(*)::int as all, (count(*) filter (where state = 'active'))::int as active
+      select count(*)::int as all, (count(*) filter (where state = 'active' and query like '%pg_sleep%'))::int as active
       from pg_stat_activity where application_name = 'watched' and datname = current_database()`,
   )
   return row
