@@ -43,20 +43,38 @@ export type { Observation, Observer, TaskTiming } from './observe/observation.ts
 export type { PoolStats } from './pool/pool.ts'
 export { conventions, type Conventions } from './repository/conventions.ts'
 export { defineRepository } from './repository/define-repository.ts'
-export type { LockMode } from './repository/lock.ts'
+export type { LockMode, NoWait, SkipLocked } from './repository/lock.ts'
 export type {
+  IfVersion,
   KeyedRepository,
   ListOptions,
   Page,
   ReadOnlyRepository,
   ReadOptions,
+  RemovedRows,
   Repository,
   RepositoryOf,
+  Several,
   SoftDeleteRepository,
   StreamOptions,
   UpsertOptions,
 } from './repository/operations.ts'
-export type { Direction, Key, NewRow, Order, Patch, Row, Where } from './repository/row.ts'
+export type {
+  Alone,
+  Direction,
+  Key,
+  KeyIn,
+  NewRow,
+  NewRowIn,
+  Order,
+  OrderIn,
+  Patch,
+  PatchIn,
+  Row,
+  RowIn,
+  Where,
+  WhereIn,
+} from './repository/row.ts'
 export { defineQuery, type DefinedQuery } from './session/define-query.ts'
 export type { Database, Schema } from './session/drizzle.ts'
 export type { GatherOptions } from './session/gather.ts'

@@ -14,11 +14,16 @@ import { keyParameters, notFound, type TablePlan } from './table-plan.ts'
 export type LockMode = 'update' | 'no key update' | 'share'
 
 /** What to do when somebody else holds the lock. */
-export interface LockWait {
-  /** Fail at once with LockTimeout. */
+export type LockWait = NoWait & Partial<SkipLocked>
+
+/** Do not wait for a lock: fail at once with LockTimeout. */
+export interface NoWait {
   readonly nowait?: boolean
-  /** Answer undefined at once, as if the row were not there. */
-  readonly skipLocked?: boolean
+}
+
+/** Do not wait for a lock: answer undefined at once, as if the row were not there. */
+export interface SkipLocked {
+  readonly skipLocked: true
 }
 
 const lockModes: Readonly<Record<LockMode, SQL>> = {

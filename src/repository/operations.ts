@@ -5,20 +5,22 @@
  */
 import type { Schema } from '../session/drizzle.ts'
 import type { Source } from './conventions.ts'
-import type { LockMode } from './lock.ts'
+import type { LockMode, NoWait, SkipLocked } from './lock.ts'
 import type {
-  Key,
+  Alone,
+  Answer,
+  KeyIn,
   Kind,
   Named,
   NameIn,
-  NewRow,
-  Order,
-  Patch,
+  NewRowIn,
+  OrderIn,
+  PatchIn,
   RemovedOption,
-  Row,
+  RowIn,
   Selected,
   Version,
-  Where,
+  WhereIn,
   With,
 } from './row.ts'
 
@@ -37,8 +39,8 @@ export interface ReadOptions<TSchema, TName extends keyof TSchema, TSelect, TWit
 
 /** Which rows `stream` gives, and in what order. */
 export interface StreamOptions<TSchema, TName extends keyof TSchema, TSelect> {
-  readonly where?: Where<Named<TSchema, TName>>
-  readonly orderBy?: Order<Named<TSchema, TName>> | readonly Order<Named<TSchema, TName>>[] | undefined
+  readonly where?: WhereIn<TSchema, TName>
+  readonly orderBy?: OrderIn<TSchema, TName> | readonly OrderIn<TSchema, TName>[] | undefined
   readonly select?: readonly TSelect[]
   readonly removed?: RemovedOption<Named<TSchema, TName>> | undefined
   /** Rows fetched at a time. 1 to 100,000; default 1,000. */
@@ -52,9 +54,9 @@ export interface ListOptions<TSchema, TName extends keyof TSchema, TSelect, TWit
   TSelect,
   TWith
 > {
-  readonly where?: Where<Named<TSchema, TName>>
+  readonly where?: WhereIn<TSchema, TName>
   /** The order, in which the key always comes last; default: the key. */
-  readonly orderBy?: Order<Named<TSchema, TName>> | readonly Order<Named<TSchema, TName>>[] | undefined
+  readonly orderBy?: OrderIn<TSchema, TName> | readonly OrderIn<TSchema, TName>[] | undefined
   /** The most rows of the page. 1 to 10,000; default 100. */
   readonly limit?: number | undefined
   /** `next` of another page in the same order: the page begins behind it. */
@@ -76,129 +78,117 @@ export interface Page<TRow> {
   readonly count?: number
 }
 
+/** The rows of several keys, in their order. */
+export interface Several<TRow, TKey> {
+  rows: TRow[]
+  /** The keys that no row has. */
+  missing: TKey[]
+}
+
+/** Whether removed rows count. */
+export interface RemovedRows<TRemoved> {
+  readonly removed?: TRemoved
+}
+
+/** The version a write expects the row to have. */
+export interface IfVersion<TVersion> {
+  readonly ifVersion?: TVersion
+}
+
 /** Reads of any table or view. */
 export interface ReadOnlyRepository<TSchema, TName extends keyof TSchema> {
   /** The row with this key, or the first in key order that the filter is true of; undefined without one. */
-  find<
-    const TSelect extends keyof Row<Named<TSchema, TName>> = keyof Row<Named<TSchema, TName>>,
-    const TWith = Record<never, never>,
-  >(
-    keyOrWhere: Key<Named<TSchema, TName>> | Where<Named<TSchema, TName>>,
+  find<const TSelect extends keyof RowIn<TSchema, TName> = never, const TWith = unknown>(
+    keyOrWhere: KeyIn<TSchema, TName> | WhereIn<TSchema, TName>,
     options?: ReadOptions<TSchema, TName, TSelect, TWith>,
   ): Promise<Selected<TSchema, TName, TSelect, TWith> | undefined>
   /** A page of the rows that the filter is true of. @throws InvalidInput for a cursor of another table or order. */
-  list<
-    const TSelect extends keyof Row<Named<TSchema, TName>> = keyof Row<Named<TSchema, TName>>,
-    const TWith = Record<never, never>,
-  >(
+  list<const TSelect extends keyof RowIn<TSchema, TName> = never, const TWith = unknown>(
     options?: ListOptions<TSchema, TName, TSelect, TWith>,
   ): Promise<Page<Selected<TSchema, TName, TSelect, TWith>>>
   /** Whether a row has this key, or the filter is true of any. */
   exists(
-    keyOrWhere: Key<Named<TSchema, TName>> | Where<Named<TSchema, TName>>,
-    options?: { readonly removed?: RemovedOption<Named<TSchema, TName>> },
+    keyOrWhere: KeyIn<TSchema, TName> | WhereIn<TSchema, TName>,
+    options?: RemovedRows<RemovedOption<Named<TSchema, TName>>>,
   ): Promise<boolean>
   /** How many rows the filter is true of; without one, how many there are. */
-  count(
-    where?: Where<Named<TSchema, TName>>,
-    options?: { readonly removed?: RemovedOption<Named<TSchema, TName>> },
-  ): Promise<number>
+  count(where?: WhereIn<TSchema, TName>, options?: RemovedRows<RemovedOption<Named<TSchema, TName>>>): Promise<number>
   /**
    * All rows that the filter is true of, through a cursor on the server, in memory for one batch. Outside a transaction
    * it opens one, and other statements of the session are refused until it ends.
    */
-  stream<const TSelect extends keyof Row<Named<TSchema, TName>> = keyof Row<Named<TSchema, TName>>>(
+  stream<const TSelect extends keyof RowIn<TSchema, TName> = never>(
     options?: StreamOptions<TSchema, TName, TSelect>,
-  ): AsyncGenerator<Selected<TSchema, TName, TSelect, Record<never, never>>, void, undefined>
+  ): AsyncGenerator<Selected<TSchema, TName, TSelect, unknown>, void, undefined>
 }
 
 /** Reads of a table or view with a key. */
 export interface KeyedRepository<TSchema, TName extends keyof TSchema> extends ReadOnlyRepository<TSchema, TName> {
   /** The row with this key. @throws NotFound */
-  get<
-    const TSelect extends keyof Row<Named<TSchema, TName>> = keyof Row<Named<TSchema, TName>>,
-    const TWith = Record<never, never>,
-  >(
-    key: Key<Named<TSchema, TName>>,
+  get<const TSelect extends keyof RowIn<TSchema, TName> = never, const TWith = unknown>(
+    key: KeyIn<TSchema, TName>,
     options?: ReadOptions<TSchema, TName, TSelect, TWith>,
   ): Promise<Selected<TSchema, TName, TSelect, TWith>>
   /** The rows with these keys, in their order, and the keys that no row has; one statement. */
-  getMany<
-    const TSelect extends keyof Row<Named<TSchema, TName>> = keyof Row<Named<TSchema, TName>>,
-    const TWith = Record<never, never>,
-  >(
-    keys: readonly Key<Named<TSchema, TName>>[],
+  getMany<const TSelect extends keyof RowIn<TSchema, TName> = never, const TWith = unknown>(
+    keys: readonly KeyIn<TSchema, TName>[],
     options?: ReadOptions<TSchema, TName, TSelect, TWith>,
-  ): Promise<{
-    rows: Selected<TSchema, TName, TSelect, TWith>[]
-    missing: Key<Named<TSchema, TName>>[]
-  }>
+  ): Promise<Several<Selected<TSchema, TName, TSelect, TWith>, KeyIn<TSchema, TName>>>
   /** Like `get`; all loads of one session in one tick are one statement. @throws NotFound */
-  load(key: Key<Named<TSchema, TName>>): Promise<Row<Named<TSchema, TName>>>
+  load(key: KeyIn<TSchema, TName>): Promise<Answer<TSchema, TName>>
 }
 
 /** Every operation on a table with a key. */
 export interface Repository<TSchema, TName extends keyof TSchema> extends KeyedRepository<TSchema, TName> {
   /** Inserts a row and answers it as stored. @throws DatabaseError (02000) when a trigger skips it. */
-  insert(row: NewRow<Named<TSchema, TName>>): Promise<Row<Named<TSchema, TName>>>
+  insert(row: NewRowIn<TSchema, TName>): Promise<Answer<TSchema, TName>>
   /**
    * Inserts any number of rows in the order given, all or none, and answers them in it. Neighbours that name the same
    * columns share a statement, so rows of one shape are much the quickest. Always a transaction of its own
    * (a savepoint in one): meanwhile the session refuses other statements. @throws DatabaseError (02000) as `insert`.
    */
-  insertMany(rows: readonly NewRow<Named<TSchema, TName>>[]): Promise<Row<Named<TSchema, TName>>[]>
+  insertMany(rows: readonly NewRowIn<TSchema, TName>[]): Promise<Answer<TSchema, TName>[]>
   /** Changes the row with this key and answers it; `undefined` leaves a column. @throws NotFound, VersionConflict */
   update(
-    key: Key<Named<TSchema, TName>>,
-    patch: Patch<Named<TSchema, TName>>,
-    options?: { readonly ifVersion?: Version<Named<TSchema, TName>> },
-  ): Promise<Row<Named<TSchema, TName>>>
+    key: KeyIn<TSchema, TName>,
+    patch: PatchIn<TSchema, TName>,
+    options?: IfVersion<Version<Named<TSchema, TName>>>,
+  ): Promise<Answer<TSchema, TName>>
   /** Changes every row that the filter is true of and answers how many. @throws UsageError for an empty filter */
-  updateWhere(where: Where<Named<TSchema, TName>>, patch: Patch<Named<TSchema, TName>>): Promise<number>
+  updateWhere(where: WhereIn<TSchema, TName>, patch: PatchIn<TSchema, TName>): Promise<number>
   /**
    * Inserts the row, or updates the one with the same `on` columns (default: the key); answers the row then there.
    * A unique index decides, also one of the rows that are not removed. @throws UsageError when there is none.
    * `update`: columns to take from the row, or a patch; default: all given columns; `[]` leaves the row as it is.
    */
-  upsert(
-    row: NewRow<Named<TSchema, TName>>,
-    options?: UpsertOptions<TSchema, TName>,
-  ): Promise<Row<Named<TSchema, TName>>>
+  upsert(row: NewRowIn<TSchema, TName>, options?: UpsertOptions<TSchema, TName>): Promise<Answer<TSchema, TName>>
   /** Removes the row with this key (hides it, under soft delete) and answers it. @throws NotFound, VersionConflict */
   remove(
-    key: Key<Named<TSchema, TName>>,
-    options?: { readonly ifVersion?: Version<Named<TSchema, TName>> },
-  ): Promise<Row<Named<TSchema, TName>>>
+    key: KeyIn<TSchema, TName>,
+    options?: IfVersion<Version<Named<TSchema, TName>>>,
+  ): Promise<Answer<TSchema, TName>>
   /** Removes every row that the filter is true of and answers how many. @throws UsageError for an empty filter */
-  removeWhere(where: Where<Named<TSchema, TName>>): Promise<number>
+  removeWhere(where: WhereIn<TSchema, TName>): Promise<number>
   /**
    * Locks the row until the transaction ends, and answers it; with `skipLocked` undefined when it is locked or missing.
    * @throws UsageError outside a transaction, NotFound, LockTimeout with `nowait`
    */
-  lock(
-    key: Key<Named<TSchema, TName>>,
-    mode: LockMode,
-    wait?: { readonly nowait?: boolean },
-  ): Promise<Row<Named<TSchema, TName>>>
-  lock(
-    key: Key<Named<TSchema, TName>>,
-    mode: LockMode,
-    wait: { readonly skipLocked: true },
-  ): Promise<Row<Named<TSchema, TName>> | undefined>
+  lock(key: KeyIn<TSchema, TName>, mode: LockMode, wait?: NoWait): Promise<Answer<TSchema, TName>>
+  lock(key: KeyIn<TSchema, TName>, mode: LockMode, wait: SkipLocked): Promise<Answer<TSchema, TName> | undefined>
 }
 
 /** How `upsert` decides and what it updates. */
 export interface UpsertOptions<TSchema, TName extends keyof TSchema> {
-  readonly on?: keyof NewRow<Named<TSchema, TName>> | readonly (keyof NewRow<Named<TSchema, TName>>)[]
-  readonly update?: readonly (keyof Patch<Named<TSchema, TName>>)[] | Patch<Named<TSchema, TName>>
+  readonly on?: keyof NewRowIn<TSchema, TName> | readonly (keyof NewRowIn<TSchema, TName>)[]
+  readonly update?: readonly (keyof PatchIn<TSchema, TName>)[] | PatchIn<TSchema, TName>
 }
 
 /** Every operation on a table with soft delete. */
 export interface SoftDeleteRepository<TSchema, TName extends keyof TSchema> extends Repository<TSchema, TName> {
   /** Shows a removed row again and answers it. @throws NotFound when no removed row has this key */
-  restore(key: Key<Named<TSchema, TName>>): Promise<Row<Named<TSchema, TName>>>
+  restore(key: KeyIn<TSchema, TName>): Promise<Answer<TSchema, TName>>
   /** Deletes the row for good, removed or not, and answers it. @throws NotFound */
-  purge(key: Key<Named<TSchema, TName>>): Promise<Row<Named<TSchema, TName>>>
+  purge(key: KeyIn<TSchema, TName>): Promise<Answer<TSchema, TName>>
 }
 
 /** The repository of one table or view of a schema, by its name there. */
@@ -211,5 +201,5 @@ type RepositoryNamed<TSchema, TName extends keyof TSchema> = {
 
 /** The repository of a table or view; its type names the table by its name in the schema, so that it stays short. */
 export type RepositoryOf<TSource extends Source, TSchema = Schema> = [NameIn<TSchema, TSource>] extends [never]
-  ? RepositoryNamed<{ readonly table: TSource }, 'table'>
+  ? RepositoryNamed<Alone<TSource>, 'table'>
   : RepositoryNamed<TSchema, NameIn<TSchema, TSource>>

@@ -1,6 +1,11 @@
 /**
  * Every conditional type of the repositories, each with a worked example. They read the table value alone; nobody
  * writes type arguments. Kept shallow, one decision a type, so that a schema of many tables stays cheap to check.
+ *
+ * An editor shows a type by its name and arguments, and a table as an argument takes forty lines. So what repositories
+ * take and answer is named by the schema and the table's name there: `RowIn<typeof schema, "products">`; what is made of
+ * a table alone is named by its columns, as pairs: `Fields<["id", number] | …>`. The first are object types, not
+ * conditional ones, as only those keep their name; the second stand in conditional types, to lose that of the table.
  */
 import type { Many, One, Relations, SQL } from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'
@@ -16,7 +21,28 @@ import type {
 } from './filter.ts'
 
 /** A row as it is read. `Row<typeof products>` is `{ id: number; sku: string; … }`. */
-export type Row<TSource extends Source> = TSource['$inferSelect']
+export type Row<TSource extends Source> = TSource extends unknown ? Fields<Pairs<Plain<TSource>>> : never
+
+/** Drizzle's own type of a row. `Plain<typeof products>` is `{ id: number; sku: string; … }`. */
+type Plain<TSource extends Source> = TSource['$inferSelect']
+
+/** Properties with their types. `Pairs<{ a: 1; b?: 2 }>` is `['a', 1] | ['b', 2 | undefined]`. */
+type Pairs<T> = T extends unknown ? { [K in keyof T]-?: [K, T[K]] }[keyof T] : never
+
+/** The object of such pairs, which hovers as them. `Fields<['a', 1]>` is `{ a: 1 }`. */
+type Fields<TPairs extends readonly [PropertyKey, unknown]> = { [P in TPairs as P[0]]: P[1] }
+
+/** `OptionalFields<['a', 1]>` is `{ a?: 1 }`. */
+type OptionalFields<TPairs extends readonly [PropertyKey, unknown]> = { [P in TPairs as P[0]]?: P[1] }
+
+/** `Row` of a table in a schema; its properties lead an editor to the columns. `RowIn<Schema, 'products'>` is `Row<typeof products>`. */
+export type RowIn<TSchema, TName extends keyof TSchema> = {
+  [K in keyof Columns<Named<TSchema, TName>>]: Plain<Named<TSchema, TName>>[K & keyof Plain<Named<TSchema, TName>>]
+}
+
+/** The row that an operation answers: of a table that no schema names, `Row` itself. `Answer<Schema, 'words'>` is `RowIn<…>`. */
+export type Answer<TSchema, TName extends keyof TSchema> =
+  TSchema extends Alone<Source> ? Row<Named<TSchema, TName>> : RowIn<TSchema, TName>
 
 /** The columns of a table, the fields of a view. `keyof Columns<typeof products>` is `'id' | 'sku' | …`. */
 type Columns<TSource extends Source> = TSource extends PgTable
@@ -34,14 +60,42 @@ type ConventionsOf<TSource> = TSource extends { readonly [declared]: infer TConv
 type Managed<TSource> = ConventionsOf<TSource>[keyof ConventionsOf<TSource> & ('version' | 'updatedAt' | 'removedAt')]
 
 /** What `insert` takes: no generated columns, defaults optional. `NewRow<typeof products>` needs sku, name, price. */
-export type NewRow<TSource extends Source> = TSource extends PgTable
-  ? { [K in keyof TSource['$inferInsert'] as Exclude<K, Managed<TSource>>]: TSource['$inferInsert'][K] }
-  : never
+export type NewRow<TSource extends Source> = TSource extends PgTable ? NewFields<Insertable<TSource>> : never
+
+/** What Drizzle lets one insert, but what the conventions write. `Insertable<typeof notes>` has no version. */
+type Insertable<TSource> = Omit<Inserted<TSource>, Managed<TSource> & PropertyKey>
+
+/** What must and what may be given. `NewFields<{ a: 1; b?: 2 }>` is that, and hovers as its pairs. */
+type NewFields<T> = Flat<Fields<Pairs<Omit<T, OptionalNames<T>>>> & OptionalFields<Pairs<Pick<T, OptionalNames<T>>>>>
+
+/** Properties that may be left out. `OptionalNames<{ a: 1; b?: 2 }>` is `'b'`. */
+type OptionalNames<T> = { [K in keyof T]-?: Record<never, never> extends Pick<T, K> ? K : never }[keyof T]
+
+/** One object of several. `Flat<{ a: 1 } & { b: 2 }>` is `{ a: 1; b: 2 }`. */
+type Flat<T> = { [K in keyof T]: T[K] }
+
+/** `NewRow` of a table in a schema. `NewRowIn<Schema, 'products'>` is `NewRow<typeof products>`. */
+export type NewRowIn<TSchema, TName extends keyof TSchema> = {
+  [K in keyof Inserted<Named<TSchema, TName>> as Exclude<K, Managed<Named<TSchema, TName>>>]: Inserted<
+    Named<TSchema, TName>
+  >[K]
+}
+
+/** What Drizzle lets one insert. `Inserted<typeof products>` is `{ sku: string; stock?: number; … }`. */
+type Inserted<TSource> = TSource extends PgTable ? TSource['$inferInsert'] : never
 
 /** What `update` takes: writable columns, none of them required, also as SQL. `Patch<typeof products>` is `{ stock?: number | SQL; … }`. */
-export type Patch<TSource extends Source> = TSource extends PgTable
-  ? { [K in keyof TSource['$inferInsert'] as Exclude<K, Managed<TSource>>]?: TSource['$inferInsert'][K] | SQL }
-  : never
+export type Patch<TSource extends Source> = TSource extends PgTable ? Changes<Pairs<Insertable<TSource>>> : never
+
+/** `Changes<['a', 1]>` is `{ a?: 1 | SQL }`. */
+type Changes<TPairs extends readonly [PropertyKey, unknown]> = { [P in TPairs as P[0]]?: P[1] | SQL }
+
+/** `Patch` of a table in a schema. `PatchIn<Schema, 'products'>` is `Patch<typeof products>`. */
+export type PatchIn<TSchema, TName extends keyof TSchema> = {
+  [K in keyof Inserted<Named<TSchema, TName>> as Exclude<K, Managed<Named<TSchema, TName>>>]?:
+    | Inserted<Named<TSchema, TName>>[K]
+    | SQL
+}
 
 /** Properties of the key. `KeyNames<typeof products>` is `'id'`; of a declared key `'orderId' | 'productId'`. */
 type KeyNames<TSource extends Source> =
@@ -57,7 +111,7 @@ type PrimaryNames<TColumns> = {
 }[keyof TColumns]
 
 /** What names one row. `Key<typeof products>` is `number`, of a composite key `{ orderId: bigint; productId: number }`. */
-export type Key<TSource extends Source> = KeyOf<Row<TSource>, KeyNames<TSource>>
+export type Key<TSource extends Source> = KeyOf<Plain<TSource>, KeyNames<TSource>>
 
 /** `KeyOf<{ a: 1; b: 2 }, 'a'>` is `1`; `KeyOf<{ a: 1; b: 2 }, 'a' | 'b'>` is `{ readonly a: 1; readonly b: 2 }`. */
 type KeyOf<TRow, TNames> = [TNames] extends [never]
@@ -66,20 +120,48 @@ type KeyOf<TRow, TNames> = [TNames] extends [never]
     ? { readonly [K in TNames & keyof TRow]: TRow[K] }
     : TRow[TNames & keyof TRow]
 
+/** `Key` of a table in a schema. `KeyIn<Schema, 'products'>` is `number`. */
+export type KeyIn<TSchema, TName extends keyof TSchema> =
+  IsUnion<KeyNames<Named<TSchema, TName>>> extends true ? CompositeKey<TSchema, TName> : Key<Named<TSchema, TName>>
+
+/** A key of several columns. `CompositeKey<Schema, 'orderItems'>` is `{ orderId: bigint; productId: number }`. */
+type CompositeKey<TSchema, TName extends keyof TSchema> = {
+  readonly [K in KeyNames<Named<TSchema, TName>> & keyof Plain<Named<TSchema, TName>>]: Plain<Named<TSchema, TName>>[K]
+}
+
 /** `IsUnion<'a' | 'b'>` is `true`, `IsUnion<'a'>` is `false`. */
 type IsUnion<T, TEach = T> = T extends unknown ? ([TEach] extends [T] ? false : true) : never
 
 /** A filter by columns, and their combinations. `{ price: { lt: '10' }, or: [{ stock: 0 }, { available: false }] }`. */
-export type Where<TSource extends Source> = {
-  readonly [K in keyof Columns<TSource>]?: Filter<Columns<TSource>[K], Row<TSource>[K & keyof Row<TSource>]>
-} & Combined<TSource>
+export type Where<TSource extends Source> = TSource extends unknown ? Filters<FilterPairs<TSource>> : never
+
+/** Columns with what they may be compared with. `FilterPairs<…>` is `['id', number | OrderFilter<number>] | …`. */
+type FilterPairs<TSource extends Source> = TSource extends unknown
+  ? {
+      [K in keyof Columns<TSource>]: [K, Filter<Columns<TSource>[K], Plain<TSource>[K & keyof Plain<TSource>]>]
+    }[keyof Columns<TSource>]
+  : never
+
+/** The filter of such pairs, which hovers as them. `Filters<['id', number]>` is `{ id?: number; and?: …; … }`. */
+type Filters<TPairs extends readonly [PropertyKey, unknown]> = ColumnFilters<TPairs> & Combined<Filters<TPairs>>
+
+/** `ColumnFilters<['id', number]>` is `{ readonly id?: number }`. */
+type ColumnFilters<TPairs extends readonly [PropertyKey, unknown]> = { readonly [P in TPairs as P[0]]?: P[1] }
 
 /** `and`, `or` and `not` of filters. */
-interface Combined<TSource extends Source> {
-  readonly and?: readonly Where<TSource>[]
-  readonly or?: readonly Where<TSource>[]
-  readonly not?: Where<TSource>
+interface Combined<TFilter> {
+  readonly and?: readonly TFilter[]
+  readonly or?: readonly TFilter[]
+  readonly not?: TFilter
 }
+
+/** `Where` of a table in a schema. `WhereIn<Schema, 'products'>` is `Where<typeof products>`. */
+export type WhereIn<TSchema, TName extends keyof TSchema> = {
+  readonly [K in keyof Columns<Named<TSchema, TName>>]?: Filter<
+    Columns<Named<TSchema, TName>>[K],
+    Plain<Named<TSchema, TName>>[K & keyof Plain<Named<TSchema, TName>>]
+  >
+} & Combined<WhereIn<TSchema, TName>>
 
 /** What one column may be compared with. `Filter<…text, string>` is `string | TextFilter<string>`. */
 type Filter<TColumn, TValue> = TColumn extends { _: { columnType: infer TType } }
@@ -112,30 +194,58 @@ type Uncomparable =
   | 'PgGeometryObject'
 
 /** Columns that rows can be ordered by. `Order<typeof products>` is `{ readonly name?: Direction; … }`. */
-export type Order<TSource extends Source> = {
-  readonly [
-    K in keyof Columns<TSource> as Columns<TSource>[K] extends { _: { columnType: Uncomparable | 'PgJsonb' } }
-      ? never
-      : K
-  ]?: Direction
+export type Order<TSource extends Source> = TSource extends unknown
+  ? OrderBy<Ordered<Columns<TSource>, keyof Columns<TSource>>>
+  : never
+
+/** An order by these columns, which hovers as them. `OrderBy<'id'>` is `{ readonly id?: Direction }`. */
+type OrderBy<TNames extends PropertyKey> = { readonly [K in TNames]?: Direction }
+
+/** `Order` of a table in a schema. `OrderIn<Schema, 'products'>` is `Order<typeof products>`. */
+export type OrderIn<TSchema, TName extends keyof TSchema> = {
+  readonly [K in keyof Columns<Named<TSchema, TName>> as Ordered<Columns<Named<TSchema, TName>>, K>]?: Direction
 }
+
+/** The property of a column that has an order. `Ordered<{ id: …; data: …json }, 'id' | 'data'>` is `'id'`. */
+type Ordered<TColumns, TName extends keyof TColumns> = TName extends unknown
+  ? TColumns[TName] extends { _: { columnType: Uncomparable | 'PgJsonb' } }
+    ? never
+    : TName
+  : never
 
 /** Which way a column is ordered; nulls come last in `asc` and first in `desc` unless it says otherwise. */
 export type Direction = 'asc' | 'desc' | `${'asc' | 'desc'} nulls ${'first' | 'last'}`
 
-/** What a read gives: the row, the selected part of it, or with related rows. See `Narrowed` and `Loaded`. */
+/** What a read gives: the row, the selected part of it, or with related rows. See `Part` and `Loaded`. */
 export type Selected<TSchema, TName extends keyof TSchema, TSelect, TWith> = [keyof TWith] extends [never]
-  ? Narrowed<Row<Named<TSchema, TName>>, TSelect>
-  : Loaded<TSchema, TName, TSelect, TWith>
+  ? Part<TSchema, TName, TSelect>
+  : Loaded<Part<TSchema, TName, TSelect>, RelatedBy<TSchema, TName, TWith>>
 
-/** `Narrowed<{ a: 1; b: 2 }, 'a'>` is `{ a: 1 }`; with every name the row as it is. */
-type Narrowed<TRow, TSelect> = [keyof TRow] extends [TSelect] ? TRow : { [K in keyof TRow & TSelect]: TRow[K] }
+/** The selected columns; nothing selected is the whole row. `Part<Schema, 'words', 'uses'>` is `{ uses: number }`. */
+type Part<TSchema, TName extends keyof TSchema, TSelect> = [TSelect] extends [never]
+  ? Answer<TSchema, TName>
+  : Pick<Answer<TSchema, TName>, TSelect & keyof Answer<TSchema, TName>>
 
-/** `Loaded<Schema, 'reviews', 'rating', { customer: true }>` is `{ rating: number; customer: Customer }`. */
-type Loaded<TSchema, TName extends keyof TSchema, TSelect, TWith> = {
-  [K in (TSelect & keyof Row<Named<TSchema, TName>>) | keyof TWith]: K extends keyof TWith
-    ? Related<TSchema, RelationsOf<TSchema, TName>[K & keyof RelationsOf<TSchema, TName>], TWith[K]>
-    : Row<Named<TSchema, TName>>[K & keyof Row<Named<TSchema, TName>>]
+/** A row with related rows. `Loaded<{ rating: number }, ['customer', Customer]>` is `{ rating: number; customer: Customer }`. */
+type Loaded<TRow, TRelated extends readonly [PropertyKey, unknown]> = {
+  [K in keyof TRow | TRelated[0]]: K extends TRelated[0]
+    ? Extract<TRelated, readonly [K, unknown]>[1]
+    : TRow[K & keyof TRow]
+}
+
+/** What a `with` loads, a pair a relation. `RelatedBy<Schema, 'reviews', { customer: true }>` is `['customer', Customer]`. */
+type RelatedBy<TSchema, TName extends keyof TSchema, TWith> = [TWith] extends [unknown]
+  ? {
+      [K in keyof TWith]-?: [
+        K,
+        Related<TSchema, RelationsOf<TSchema, TName>[K & keyof RelationsOf<TSchema, TName>], TWith[K]>,
+      ]
+    }[keyof TWith]
+  : never
+
+/** What stands for the schema of a table that is in none, or in an unknown one. */
+export interface Alone<TSource extends Source> {
+  readonly table: TSource
 }
 
 /** The table or view of a schema by its name there. `Named<Schema, 'orderItems'>` is `typeof orderItems`. */
@@ -188,28 +298,26 @@ export type With<TSchema, TName extends keyof TSchema, TGiven> = TGiven & {
 /** One relation of a `with`, checked against its table; what does not belong there must be `never`, an error. */
 type RelationWith<TSchema, TRelation, TGiven> = TGiven extends true
   ? true
-  : RelationOptions<Named<TSchema, Target<TSchema, TRelation>>, TRelation> &
-      Only<TGiven, keyof RelationOptions<Source, TRelation> | 'with'> & {
-        readonly where?: Only<Given<TGiven, 'where'>, keyof Where<Named<TSchema, Target<TSchema, TRelation>>>>
+  : RelationOptions<TSchema, Target<TSchema, TRelation>, TRelation> &
+      Only<TGiven, keyof RelationOptions<TSchema, never, TRelation> | 'with'> & {
+        readonly where?: Only<Given<TGiven, 'where'>, keyof WhereIn<TSchema, Target<TSchema, TRelation>>>
         readonly with?: With<TSchema, Target<TSchema, TRelation>, Given<TGiven, 'with'>>
       }
 
 /** How one relation is loaded. */
-interface RelationOptions<TTarget extends Source, TRelation> {
-  readonly where?: Where<TTarget>
-  readonly orderBy?: Order<TTarget> | readonly Order<TTarget>[]
+interface RelationOptions<TSchema, TName extends keyof TSchema, TRelation> {
+  readonly where?: WhereIn<TSchema, TName>
+  readonly orderBy?: OrderIn<TSchema, TName> | readonly OrderIn<TSchema, TName>[]
   /** Rows for each row of the table, 1 to 10,000; default: all. */
   readonly limit?: TRelation extends Many<string> ? number : never
-  readonly select?: readonly (keyof Row<TTarget>)[]
+  readonly select?: readonly (keyof RowIn<TSchema, TName>)[]
 }
 
 /** Forbids every other property. `Only<{ a: 1; b: 2 }, 'a'>` is `{ b: never }`. */
 type Only<TGiven, TNames> = { readonly [K in Exclude<keyof TGiven, TNames>]: never }
 
-/** One property, if it is there. `Given<{ a: 1 }, 'a'>` is `1`, `Given<{ a: 1 }, 'b'>` is `{}`. */
-type Given<TGiven, TName extends string> = TGiven extends { readonly [K in TName]: infer TValue }
-  ? TValue
-  : Record<never, never>
+/** One property, if it is there. `Given<{ a: 1 }, 'a'>` is `1`, `Given<{ a: 1 }, 'b'>` is `unknown`. */
+type Given<TGiven, TName extends string> = TGiven extends { readonly [K in TName]: infer TValue } ? TValue : unknown
 
 /** A related property: an array for many, a row for one. `Related<S, Many<'reviews'>, true>` is `Review[]`. */
 type Related<TSchema, TRelation, TOptions> =
@@ -236,13 +344,13 @@ type MayBeMissing<TSchema, TRelation, TOptions> =
 type RelatedRow<TSchema, TName extends keyof TSchema, TOptions> = Selected<
   TSchema,
   TName,
-  TOptions extends { select: readonly (infer TColumn)[] } ? TColumn : keyof Row<Named<TSchema, TName>>,
+  TOptions extends { select: readonly (infer TColumn)[] } ? TColumn : never,
   Given<TOptions, 'with'>
 >
 
 /** What `ifVersion` takes. `Version<typeof customers>` is `number`; `never` without a version column. */
 export type Version<TSource extends Source> =
-  ConventionsOf<TSource> extends { version: infer TName } ? Row<TSource>[TName & keyof Row<TSource>] : never
+  ConventionsOf<TSource> extends { version: infer TName } ? Plain<TSource>[TName & keyof Plain<TSource>] : never
 
 /** Whether reads can be asked for removed rows. `RemovedOption<typeof notes>` is `'exclude' | 'include' | 'only'`. */
 export type RemovedOption<TSource> =

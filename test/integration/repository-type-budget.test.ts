@@ -113,40 +113,81 @@ test(`repositories of ${tables} tables type-check within ${budget} instantiation
   expect(cost).toBeLessThan(budget)
 })
 
-/** Names to hover over, in a file on the toy schema. */
-const hovered = {
-  row: `const row = await session.repository(toy.words).get('a')`,
-  page: `const page = await session.repository(toy.exhibits).list({ with: { parts: true } })`,
-  repo: `const repo = session.repository(toy.shelves)`,
-  wordsOf: `const wordsOf = defineRepository(toy.words, (base) => ({ known: (word: string) => base.exists(word) }), { schema: toy })`,
-  key: `declare const key: Key<typeof toy.shelves>`,
-  lines: `const lines = session.repository(toy.lines)`,
-}
+/** What people meet, on the toy schema; hovered over is what stands behind each mark. */
+const hovered = `
+const /*row*/row = await session.repository(toy.words)./*get*/get('a')
+const /*part*/part = await repo./*get part*/get({ room: 'A', position: 1 }, { select: ['room', 'label'] })
+const /*page*/page = await session.repository(toy.exhibits)./*list with*/list({ with: { parts: true } })
+const /*deep*/deep = await session.repository(toy.notes).find('a', {
+  with: { exhibit: { select: ['title'], with: { parts: { where: { rank: 1 } }, shelf: true } } },
+})
+const /*repo*/repo = session.repository(toy.shelves)
+const /*lines*/lines = session.repository(toy.lines)
+const /*several*/several = await repo./*getMany*/getMany([])
+void repo./*insert*/insert({ room: 'A', position: 1 })
+void repo./*insertMany*/insertMany([])
+void repo./*update*/update({ room: 'A', position: 1 }, { label: 'x' })
+void repo./*updateWhere*/updateWhere({ room: 'A' }, { label: 'x' })
+void repo./*upsert*/upsert({ room: 'A', position: 1 })
+void repo./*remove*/remove({ room: 'A', position: 1 })
+void repo./*find*/find({ room: 'A' })
+void repo./*exists*/exists({ room: 'A' })
+void repo./*count*/count()
+void repo./*list*/list()
+void repo./*stream*/stream()
+void repo./*lock*/lock({ room: 'A', position: 1 }, 'share')
+void session.repository(toy.notes)./*restore*/restore('id')
+const /*gathered*/gathered = await engine.gather({
+  word: ({ repository }) => repository(toy.words).get('a'),
+  shelves: ({ repository }) => repository(toy.shelves).list(),
+  notes: ({ repository }) => repository(toy.notes).list({ with: { exhibit: true } }),
+})
+const /*tuple*/tuple = await engine.gather([
+  ({ repository }) => repository(toy.words).get('a'),
+  ({ repository }) => repository(toy.samples).find(1),
+])
+const /*wordsOf*/wordsOf = defineRepository(
+  toy.words,
+  (/*base*/base, /*session*/session) => ({ known: (word: string) => base.exists(word) }),
+  { schema: toy },
+)
+declare const /*key*/key: Key<typeof toy.shelves>
+declare const /*row alone*/exhibit: Row<typeof toy.exhibits>
+declare const /*new row alone*/newExhibit: NewRow<typeof toy.exhibits>
+declare const /*patch alone*/patch: Patch<typeof toy.exhibits>
+declare const /*order alone*/order: Order<typeof toy.exhibits>
+declare const /*where alone*/where: Where<typeof toy.exhibits>
+declare const /*where of a wide table*/wideWhere: Where<typeof toy.samples>
+type /*alias of where*/ExhibitWhere = Where<typeof toy.exhibits>
+declare const /*where by its alias*/byAlias: ExhibitWhere
+`
 
 /** Exported types, hovered over by their names. */
 const exported = ['Direction', 'Key', 'NewRow', 'Order', 'Patch', 'Row', 'Where']
 
+/** Where an editor wraps a line; of six lines that are never wrapped none would be too long. */
+const wrapsAt = 120
+
 test('hovering over what people meet shows six lines at most', { timeout: 60_000 }, async () => {
   const file = join(folder, 'hover.ts')
-  const text = `import type { Session } from '${root}src/engine.ts'
+  const text = `import type { Engine, Session } from '${root}src/engine.ts'
 import { defineRepository } from '${root}src/repository/define-repository.ts'
-import type { ${exported.join(', ')} } from '${root}src/repository/row.ts'
+import type { ${exported.map((name) => `/*${name}*/${name}`).join(', ')} } from '${root}src/repository/row.ts'
 import * as toy from '${root}test/support/toy-schema.ts'
+declare const engine: Engine<typeof toy>
 declare const session: Session<typeof toy>
-${Object.values(hovered).join('\n')}
-export { ${Object.keys(hovered).join(', ')} }
-export type { ${exported.join(', ')} }
-`
+${hovered}`
   writeFileSync(file, text)
-  const shown = await hover(file, text, [...exported, ...Object.keys(hovered)])
-  for (const [name, lines] of Object.entries(shown)) {
-    expect(lines.length, `${name}:\n${lines.join('\n')}`).toBeLessThanOrEqual(6)
+  for (const [name, lines] of Object.entries(await hover(file, text))) {
+    const count = lines.reduce((sum, line) => sum + Math.ceil(line.length / wrapsAt), 0)
+    expect(count, `${name}:\n${lines.join('\n')}`).toBeLessThanOrEqual(6)
+    expect(count, name).toBeGreaterThan(0)
     expect(lines.join(' '), name).not.toMatch(/\bany\b/)
   }
 })
 
-/** Asks the language server what it shows at the first place of each name. */
-async function hover(file: string, text: string, names: readonly string[]): Promise<Record<string, string[]>> {
+/** Asks the language server what it shows behind each mark, but for the comments; lines as it breaks them. */
+async function hover(file: string, text: string): Promise<Record<string, string[]>> {
   const server = spawn(join(root, 'node_modules/.bin/tsc'), ['--lsp', '--stdio'], { stdio: ['pipe', 'pipe', 'ignore'] })
   const waiting = new Map<number, (result: unknown) => void>()
   let buffered = Buffer.alloc(0)
@@ -181,7 +222,7 @@ async function hover(file: string, text: string, names: readonly string[]): Prom
     })
   try {
     const uri = pathToFileURL(file).href
-    const capabilities = { textDocument: { hover: { contentFormat: ['plaintext'] } } }
+    const capabilities = { textDocument: { hover: { contentFormat: ['markdown'] } } }
     await ask('initialize', { processId: process.pid, rootUri: pathToFileURL(folder).href, capabilities })
     send({ method: 'initialized', params: {} })
     send({
@@ -189,13 +230,14 @@ async function hover(file: string, text: string, names: readonly string[]): Prom
       params: { textDocument: { uri, languageId: 'typescript', version: 1, text } },
     })
     const shown: Record<string, string[]> = {}
-    for (const name of names) {
-      const before = text.slice(0, text.search(new RegExp(`(?<=const |[{,] )${name}\\b`)))
+    for (const mark of text.matchAll(/\/\*(.+?)\*\//g)) {
+      const before = text.slice(0, mark.index + mark[0].length)
       const position = { line: before.split('\n').length - 1, character: before.length - before.lastIndexOf('\n') - 1 }
       const result = (await ask('textDocument/hover', { textDocument: { uri }, position })) as {
         contents: { value: string }
       }
-      shown[name] = result.contents.value.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('```'))
+      const code = /```\w*\n(.*?)\n```/s.exec(result.contents.value)?.[1] ?? ''
+      shown[mark[1] as string] = code.split('\n').filter((line) => line.trim() !== '')
     }
     return shown
   } finally {

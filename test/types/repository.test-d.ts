@@ -7,7 +7,7 @@ import { customers, products, reviews } from '../../schema/index.ts'
 import type { Engine, Session } from '../../src/engine.ts'
 import { conventions } from '../../src/repository/conventions.ts'
 import { defineRepository } from '../../src/repository/define-repository.ts'
-import type { Key, NewRow, Patch, Row } from '../../src/repository/row.ts'
+import type { Key, NewRow, Order, Patch, Row, Where } from '../../src/repository/row.ts'
 import * as toy from '../support/toy-schema.ts'
 import { exhibits, heavy, lines, notes, samples, shelves, titles, words } from '../support/toy-schema.ts'
 
@@ -44,6 +44,29 @@ describe('rows, keys and patches follow from the table', () => {
     }>()
     expectTypeOf<keyof NewRow<typeof notes>>().toEqualTypeOf<'id' | 'exhibitId' | 'slug' | 'body'>()
     expectTypeOf<keyof Patch<typeof exhibits>>().not.toEqualTypeOf<'id'>()
+  })
+
+  test('of a table alone fit the operations, and what they answer fits them', async () => {
+    const notesOf = repository(notes)
+    const where: Where<typeof notes> = { slug: { like: 'a%' }, or: [{ body: 'x' }, { not: { exhibitId: null } }] }
+    const order: Order<typeof notes> = { slug: 'desc' }
+    const patch: Patch<typeof notes> = { body: sql`'x'`, slug: 'a' }
+    const given: NewRow<typeof notes> = { slug: 'a' }
+    const row: Row<typeof notes> = await notesOf.insert(given)
+    const key: Key<typeof shelves> = await repository(shelves).get({ room: 'A', position: 1 })
+    void notesOf.list({ where, orderBy: [order] })
+    void notesOf.updateWhere(where, patch)
+    void repository(shelves).remove(key)
+    expectTypeOf(row).toEqualTypeOf<typeof notes.$inferSelect>()
+    // @ts-expect-error a name that is no column
+    const misspelt: Where<typeof notes> = { slog: 'a' }
+    // @ts-expect-error nor in a nested filter
+    const nested: Where<typeof notes> = { or: [{ slog: 'a' }] }
+    // @ts-expect-error json has no order
+    const unordered: Order<typeof samples> = { aJson: 'asc' }
+    // @ts-expect-error the version is kept by the convention
+    const kept: NewRow<typeof notes> = { slug: 'a', version: 2 }
+    void [misspelt, nested, unordered, kept]
   })
 
   test('gather and domain repositories keep the types', () => {
