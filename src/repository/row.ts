@@ -236,10 +236,7 @@ type Loaded<TRow, TRelated extends readonly [PropertyKey, unknown]> = {
 /** What a `with` loads, a pair a relation. `RelatedBy<Schema, 'reviews', { customer: true }>` is `['customer', Customer]`. */
 type RelatedBy<TSchema, TName extends keyof TSchema, TWith> = [TWith] extends [unknown]
   ? {
-      [K in keyof TWith]-?: [
-        K,
-        Related<TSchema, RelationsOf<TSchema, TName>[K & keyof RelationsOf<TSchema, TName>], TWith[K]>,
-      ]
+      [K in keyof TWith]-?: [K, Related<TSchema, RelationNamed<RelationsOf<TSchema, TName>, K>, TWith[K]>]
     }[keyof TWith]
   : never
 
@@ -271,14 +268,28 @@ type Same<TOne, TOther> = [TOne, TOther] extends [TOther, TOne] ? true : false
 /** The PostgreSQL schema of a table. `SchemaOf<typeof products>` is `undefined`. */
 type SchemaOf<TSource> = TSource extends PgTable ? TSource['_']['schema'] : undefined
 
-/** The relations of a table. `RelationsOf<Schema, 'reviews'>` is `{ product: One<…>; customer: One<…> }`. */
+/**
+ * The relations of a table. `RelationsOf<Schema, 'reviews'>` is `{ product: One<…>; customer: One<…> }`. Drizzle's types
+ * know tables by their names alone: of two in different PostgreSQL schemas it is the union of what both have, and
+ * `with` of what only the other one has is refused when it is called.
+ */
 type RelationsOf<TSchema, TName extends keyof TSchema> = {
   [K in keyof TSchema]: TSchema[K] extends Relations<Named<TSchema, TName>['_']['name'], infer TConfig>
     ? TConfig
     : never
 }[keyof TSchema]
 
-/** The table a relation leads to, by its name in the schema. `Target<Schema, One<'order_items'>>` is `'orderItems'`. */
+/** The names in any of them. `NamesOf<{ a: 1 } | { b: 2 }>` is `'a' | 'b'`. */
+type NamesOf<TRelations> = TRelations extends unknown ? keyof TRelations : never
+
+/** What has that name. `RelationNamed<{ a: 1 } | { a: 2 } | { b: 3 }, 'a'>` is `1 | 2`. */
+type RelationNamed<TRelations, TName extends PropertyKey> =
+  TRelations extends Readonly<Record<TName, infer TRelation>> ? TRelation : never
+
+/**
+ * The table a relation leads to, by its name in the schema; all that may be meant, where tables share a name.
+ * `Target<Schema, One<'order_items'>>` is `'orderItems'`.
+ */
 type Target<TSchema, TRelation> = TRelation extends { referencedTableName: infer TTable }
   ? {
       [K in keyof TSchema]: TSchema[K] extends PgTable ? (TSchema[K]['_']['name'] extends TTable ? K : never) : never
@@ -287,12 +298,9 @@ type Target<TSchema, TRelation> = TRelation extends { referencedTableName: infer
 
 /** What `with` takes: `true` or options. `With<Schema, 'reviews', { product: true }>` is `{ product: true }`. */
 export type With<TSchema, TName extends keyof TSchema, TGiven> = TGiven & {
-  // keyof never is every name: a table without relations must not have them all.
-  readonly [K in keyof TGiven]: [RelationsOf<TSchema, TName>] extends [never]
-    ? never
-    : K extends keyof RelationsOf<TSchema, TName>
-      ? RelationWith<TSchema, RelationsOf<TSchema, TName>[K], TGiven[K]>
-      : never
+  readonly [K in keyof TGiven]: K extends NamesOf<RelationsOf<TSchema, TName>>
+    ? RelationWith<TSchema, RelationNamed<RelationsOf<TSchema, TName>, K>, TGiven[K]>
+    : never
 }
 
 /** One relation of a `with`, checked against its table; what does not belong there must be `never`, an error. */
@@ -306,7 +314,9 @@ type RelationWith<TSchema, TRelation, TGiven> = TGiven extends true
 
 /** How one relation is loaded. */
 interface RelationOptions<TSchema, TName extends keyof TSchema, TRelation> {
-  readonly where?: WhereIn<TSchema, TName>
+  readonly where?: IsUnion<SchemaOf<Named<TSchema, TName>>> extends true
+    ? 'no filter here: tables of two PostgreSQL schemas have this name, and which one is meant is not known'
+    : WhereIn<TSchema, TName>
   readonly orderBy?: OrderIn<TSchema, TName> | readonly OrderIn<TSchema, TName>[]
   /** Rows for each row of the table, 1 to 10,000; default: all. */
   readonly limit?: TRelation extends Many<string> ? number : never
@@ -335,18 +345,23 @@ type MayBeMissing<TSchema, TRelation, TOptions> =
   TRelation extends One<string, true>
     ? TOptions extends { where: object }
       ? true
-      : ConventionsOf<Named<TSchema, Target<TSchema, TRelation>>> extends { removedAt: string }
-        ? true
-        : false
+      : [Extract<ConventionsOf<Named<TSchema, Target<TSchema, TRelation>>>, { removedAt: string }>] extends [never]
+        ? false
+        : true
     : true
 
-/** `RelatedRow<Schema, 'users', { select: ['id'] }>` is `{ id: string }`; for `true` the whole row. */
-type RelatedRow<TSchema, TName extends keyof TSchema, TOptions> = Selected<
-  TSchema,
-  TName,
-  TOptions extends { select: readonly (infer TColumn)[] } ? TColumn : never,
-  Given<TOptions, 'with'>
->
+/**
+ * `RelatedRow<Schema, 'users', { select: ['id'] }>` is `{ id: string }`; for `true` the whole row. Where tables share a
+ * name it is a row of one of them.
+ */
+type RelatedRow<TSchema, TName extends keyof TSchema, TOptions> = TName extends unknown
+  ? Selected<
+      TSchema,
+      TName,
+      TOptions extends { select: readonly (infer TColumn)[] } ? TColumn : never,
+      Given<TOptions, 'with'>
+    >
+  : never
 
 /** What `ifVersion` takes. `Version<typeof customers>` is `number`; `never` without a version column. */
 export type Version<TSource extends Source> =

@@ -8,6 +8,7 @@ import type { Engine, Session } from '../../src/engine.ts'
 import { conventions } from '../../src/repository/conventions.ts'
 import { defineRepository } from '../../src/repository/define-repository.ts'
 import type { Key, NewRow, Order, Patch, Row, Where } from '../../src/repository/row.ts'
+import * as sameNames from '../support/same-names.ts'
 import * as toy from '../support/toy-schema.ts'
 import { exhibits, heavy, lines, notes, samples, shelves, titles, words } from '../support/toy-schema.ts'
 
@@ -132,6 +133,38 @@ describe('select and with', () => {
       { schema: shop },
     )
     expectTypeOf(reviewsOf(shopSession).page()).resolves.toHaveProperty('rows').items.toHaveProperty('customer')
+  })
+})
+
+describe('tables of one name in two PostgreSQL schemas', () => {
+  const { repository } = {} as Session<typeof sameNames>
+  const { posts, accounts, authAccounts } = sameNames
+
+  test('a relation to one of them gives a row of either, which may be missing if it may be in one', () => {
+    const loaded = repository(posts).get(1, { with: { account: true } })
+    expectTypeOf(loaded)
+      .resolves.toHaveProperty('account')
+      .toEqualTypeOf<Row<typeof accounts> | Row<typeof authAccounts> | null>()
+    const selected = repository(posts).get(1, { with: { account: { select: ['email'], orderBy: { email: 'asc' } } } })
+    expectTypeOf(selected)
+      .resolves.toHaveProperty('account')
+      .toEqualTypeOf<{ email: number } | { email: string } | null>()
+    // @ts-expect-error a column that only one of them has
+    void repository(posts).get(1, { with: { account: { select: ['nickname'] } } })
+    // @ts-expect-error a filter, which may not fit the other
+    void repository(posts).get(1, { with: { account: { where: { email: 5 } } } })
+  })
+
+  test('each has the rows, filters and keys of its own', () => {
+    expectTypeOf(repository(accounts).get(1)).resolves.toEqualTypeOf<Row<typeof accounts>>()
+    void repository(accounts).find({ nickname: 'a', email: 5 })
+    // @ts-expect-error its namesake's email is no number
+    void repository(authAccounts).find({ email: 5 })
+    expectTypeOf(repository(accounts).get(1, { with: { posts: true } }))
+      .resolves.toHaveProperty('posts')
+      .toEqualTypeOf<Row<typeof posts>[]>()
+    // @ts-expect-error neither has such a relation
+    void repository(accounts).get(1, { with: { orders: true } })
   })
 })
 
