@@ -7,10 +7,11 @@
 import type { Schema } from '../session/drizzle.ts'
 import type { Source } from './conventions.ts'
 import type { RepositoryOf } from './operations.ts'
-import { createRepository } from './repository.ts'
+import { TableRepository } from './repository.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import type { RepositorySession } from './repository-session.ts'
 import type { Extended } from './row.ts'
+import { planOf, type TablePlan } from './table-plan.ts'
 
 /** Options of `defineRepository`. */
 export interface DefineOptions<TSchema extends Schema> {
@@ -27,32 +28,76 @@ export function defineRepository<TSource extends Source, TExtras extends object,
   extras: (base: RepositoryOf<TSource, TSchema>, session: RepositorySession<TSchema>) => TExtras,
   _options?: DefineOptions<TSchema>,
 ): (session: RepositoryRunner) => Extended<RepositoryOf<TSource, TSchema>, TExtras> {
+  let known: DomainClass | undefined
   return (session) => {
-    const base = createRepository<TSource, TSchema>(session, source)
-    const own = extras(base, session as unknown as RepositorySession<TSchema>) as Record<string, unknown>
-    const domain = createRepository<TSource, TSchema>(session, source)
-    // Defined, not assigned: an operation is a getter, which has no place for another method.
-    for (const name of Object.keys(own)) {
-      Object.defineProperty(domain, name, { value: own[name], enumerable: true, configurable: true, writable: true })
-    }
-    defineInherited(domain, own)
-    return domain as never
+    const plan = planOf(session.drizzle, source)
+    const base = new TableRepository(session, plan) as unknown as RepositoryOf<TSource, TSchema>
+    const own = extras(base, session as unknown as RepositorySession<TSchema>) as Methods
+    // Made once: the methods of every session have the same names, if `extras` does not choose between several.
+    if (!known || !isOf(known, own)) known = domainClass(own)
+    return new known.Domain(session, plan, own) as never
   }
 }
 
-/** Methods and getters of a class, which belong to its prototypes; `this` is the object that was made of it. */
-function defineInherited(domain: object, own: Record<string, unknown>): void {
-  const taken = new Set(['constructor', ...Object.keys(own)])
-  let from: object | null = Object.getPrototypeOf(own) as object | null
-  for (; from && from !== Object.prototype; from = Object.getPrototypeOf(from) as object | null) {
+/** What `extras` answered: an object of methods, or of a class with them. */
+type Methods = Readonly<Record<string, unknown>>
+
+class DomainRepository extends TableRepository {
+  readonly #methods: Methods
+
+  constructor(runner: RepositoryRunner, plan: TablePlan, methods: Methods) {
+    super(runner, plan)
+    this.#methods = methods
+  }
+
+  static methodsOf(domain: DomainRepository): Methods {
+    return domain.#methods
+  }
+}
+
+/** A class of repositories whose methods have these names. */
+interface DomainClass {
+  readonly Domain: typeof DomainRepository
+  readonly names: readonly string[]
+  readonly prototype: unknown
+}
+
+function isOf({ names, prototype }: DomainClass, own: Methods): boolean {
+  if (Object.getPrototypeOf(own) !== prototype) return false
+  const given = Object.keys(own)
+  return given.length === names.length && given.every((name, index) => name === names[index])
+}
+
+function domainClass(own: Methods): DomainClass {
+  const Domain = class extends DomainRepository {}
+  const names = Object.keys(own)
+  for (const name of names) define(Domain, name, (methods) => methods[name])
+  const prototype = Object.getPrototypeOf(own) as object | null
+  const taken = new Set(['constructor', ...names])
+  // Methods and getters of a class belong to its prototypes; `this` is the object that was made of it.
+  for (let from = prototype; from && from !== Object.prototype; from = Object.getPrototypeOf(from) as object | null) {
     for (const name of Object.getOwnPropertyNames(from)) {
       if (taken.has(name)) continue
       taken.add(name)
-      const get = () => {
-        const value = own[name]
-        return typeof value === 'function' ? (value.bind(own) as unknown) : value
-      }
-      Object.defineProperty(domain, name, { get, enumerable: true, configurable: true })
+      define(Domain, name, (methods) => {
+        const value = methods[name]
+        return typeof value === 'function' ? (value.bind(methods) as unknown) : value
+      })
     }
   }
+  return { Domain, names, prototype }
+}
+
+/** Defines a getter, as operations are; a test may put another method in its place. */
+function define(Domain: typeof DomainRepository, name: string, read: (methods: Methods) => unknown): void {
+  Object.defineProperty(Domain.prototype, name, {
+    get(this: DomainRepository) {
+      return read(DomainRepository.methodsOf(this))
+    },
+    set(this: DomainRepository, value: unknown) {
+      Object.defineProperty(this, name, { value, enumerable: true, configurable: true, writable: true })
+    },
+    enumerable: true,
+    configurable: true,
+  })
 }

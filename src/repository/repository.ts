@@ -25,7 +25,7 @@ import { type PlainUpsertOptions, upsertRow } from './upsert.ts'
 import { removeRows, updateRows } from './write-where.ts'
 
 /** Operations are getters, so that they can be taken off their repository: `const { get } = session.repository(t)`. */
-class TableRepository {
+export class TableRepository {
   readonly #runner: RepositoryRunner
   readonly #plan: TablePlan
 
