@@ -75,6 +75,7 @@ export type {
   Where,
   WhereIn,
 } from './repository/row.ts'
+export type { Sketch, TableSketch } from './repository/sketch.ts'
 export { defineQuery, type DefinedQuery } from './session/define-query.ts'
 export type { Database, Schema } from './session/drizzle.ts'
 export type { GatherOptions } from './session/gather.ts'

@@ -23,6 +23,7 @@ import type {
   WhereIn,
   With,
 } from './row.ts'
+import type { SketchOf } from './sketch.ts'
 
 /** Which columns and related rows a read gives. */
 export interface ReadOptions<TSchema, TName extends keyof TSchema, TSelect, TWith> {
@@ -201,5 +202,5 @@ type RepositoryNamed<TSchema, TName extends keyof TSchema> = {
 
 /** The repository of a table or view; its type names the table by its name in the schema, so that it stays short. */
 export type RepositoryOf<TSource extends Source, TSchema = Schema> = [NameIn<TSchema, TSource>] extends [never]
-  ? RepositoryNamed<Alone<TSource>, 'table'>
+  ? RepositoryNamed<Alone<SketchOf<TSource>>, 'table'>
   : RepositoryNamed<TSchema, NameIn<TSchema, TSource>>

@@ -24,7 +24,7 @@ import type {
 export type Row<TSource extends Source> = TSource extends unknown ? Fields<Pairs<Plain<TSource>>> : never
 
 /** Drizzle's own type of a row. `Plain<typeof products>` is `{ id: number; sku: string; … }`. */
-type Plain<TSource extends Source> = TSource['$inferSelect']
+export type Plain<TSource extends Readable> = TSource['$inferSelect']
 
 /** Properties with their types. `Pairs<{ a: 1; b?: 2 }>` is `['a', 1] | ['b', 2 | undefined]`. */
 type Pairs<T> = T extends unknown ? { [K in keyof T]-?: [K, T[K]] }[keyof T] : never
@@ -42,22 +42,23 @@ export type RowIn<TSchema, TName extends keyof TSchema> = {
 
 /** The row that an operation answers: of a table that no schema names, `Row` itself. `Answer<Schema, 'words'>` is `RowIn<…>`. */
 export type Answer<TSchema, TName extends keyof TSchema> =
-  TSchema extends Alone<Source> ? Row<Named<TSchema, TName>> : RowIn<TSchema, TName>
+  TSchema extends Alone<Readable> ? Fields<Pairs<Plain<Named<TSchema, TName>>>> : RowIn<TSchema, TName>
 
 /** The columns of a table, the fields of a view. `keyof Columns<typeof products>` is `'id' | 'sku' | …`. */
-type Columns<TSource extends Source> = TSource extends PgTable
+export type Columns<TSource extends Readable> = TSource extends PgTable
   ? TSource['_']['columns']
   : TSource extends { _: { selectedFields: infer TFields } }
     ? TFields
     : never
 
 /** The conventions of a table. `ConventionsOf<typeof customers>` is `{ readonly version: 'version' }`. */
-type ConventionsOf<TSource> = TSource extends { readonly [declared]: infer TConventions extends Conventions }
+export type ConventionsOf<TSource> = TSource extends { readonly [declared]: infer TConventions extends Conventions }
   ? TConventions
   : Record<never, never>
 
 /** Properties the conventions write. `Managed<typeof customers>` is `'version'`; `never` without conventions. */
-type Managed<TSource> = ConventionsOf<TSource>[keyof ConventionsOf<TSource> & ('version' | 'updatedAt' | 'removedAt')]
+export type Managed<TSource> = ConventionsOf<TSource>[keyof ConventionsOf<TSource> &
+  ('version' | 'updatedAt' | 'removedAt')]
 
 /** What `insert` takes: no generated columns, defaults optional. `NewRow<typeof products>` needs sku, name, price. */
 export type NewRow<TSource extends Source> = TSource extends PgTable ? NewFields<Insertable<TSource>> : never
@@ -72,7 +73,7 @@ type NewFields<T> = Flat<Fields<Pairs<Omit<T, OptionalNames<T>>>> & OptionalFiel
 type OptionalNames<T> = { [K in keyof T]-?: Record<never, never> extends Pick<T, K> ? K : never }[keyof T]
 
 /** One object of several. `Flat<{ a: 1 } & { b: 2 }>` is `{ a: 1; b: 2 }`. */
-type Flat<T> = { [K in keyof T]: T[K] }
+export type Flat<T> = { [K in keyof T]: T[K] }
 
 /** `NewRow` of a table in a schema. `NewRowIn<Schema, 'products'>` is `NewRow<typeof products>`. */
 export type NewRowIn<TSchema, TName extends keyof TSchema> = {
@@ -82,7 +83,7 @@ export type NewRowIn<TSchema, TName extends keyof TSchema> = {
 }
 
 /** What Drizzle lets one insert. `Inserted<typeof products>` is `{ sku: string; stock?: number; … }`. */
-type Inserted<TSource> = TSource extends PgTable ? TSource['$inferInsert'] : never
+export type Inserted<TSource> = TSource extends { readonly $inferInsert: infer TInserted } ? TInserted : never
 
 /** What `update` takes: writable columns, none of them required, also as SQL. `Patch<typeof products>` is `{ stock?: number | SQL; … }`. */
 export type Patch<TSource extends Source> = TSource extends PgTable ? Changes<Pairs<Insertable<TSource>>> : never
@@ -98,7 +99,7 @@ export type PatchIn<TSchema, TName extends keyof TSchema> = {
 }
 
 /** Properties of the key. `KeyNames<typeof products>` is `'id'`; of a declared key `'orderId' | 'productId'`. */
-type KeyNames<TSource extends Source> =
+export type KeyNames<TSource extends Readable> =
   ConventionsOf<TSource> extends { readonly key: readonly (infer TName extends string)[] }
     ? TName
     : TSource extends PgTable
@@ -122,7 +123,9 @@ type KeyOf<TRow, TNames> = [TNames] extends [never]
 
 /** `Key` of a table in a schema. `KeyIn<Schema, 'products'>` is `number`. */
 export type KeyIn<TSchema, TName extends keyof TSchema> =
-  IsUnion<KeyNames<Named<TSchema, TName>>> extends true ? CompositeKey<TSchema, TName> : Key<Named<TSchema, TName>>
+  IsUnion<KeyNames<Named<TSchema, TName>>> extends true
+    ? CompositeKey<TSchema, TName>
+    : KeyOf<Plain<Named<TSchema, TName>>, KeyNames<Named<TSchema, TName>>>
 
 /** A key of several columns. `CompositeKey<Schema, 'orderItems'>` is `{ orderId: bigint; productId: number }`. */
 type CompositeKey<TSchema, TName extends keyof TSchema> = {
@@ -136,7 +139,7 @@ type IsUnion<T, TEach = T> = T extends unknown ? ([TEach] extends [T] ? false : 
 export type Where<TSource extends Source> = TSource extends unknown ? Filters<FilterPairs<TSource>> : never
 
 /** Columns with what they may be compared with. `FilterPairs<…>` is `['id', number | OrderFilter<number>] | …`. */
-type FilterPairs<TSource extends Source> = TSource extends unknown
+type FilterPairs<TSource extends Readable> = TSource extends unknown
   ? {
       [K in keyof Columns<TSource>]: [K, Filter<Columns<TSource>[K], Plain<TSource>[K & keyof Plain<TSource>]>]
     }[keyof Columns<TSource>]
@@ -240,13 +243,19 @@ type RelatedBy<TSchema, TName extends keyof TSchema, TWith> = [TWith] extends [u
     }[keyof TWith]
   : never
 
-/** What stands for the schema of a table that is in none, or in an unknown one. */
-export interface Alone<TSource extends Source> {
-  readonly table: TSource
+/** What stands for the schema of a table that is in none, or in an unknown one; see `sketch.ts`. */
+export interface Alone<TSketch extends Readable> {
+  readonly table: TSketch
+}
+
+/** What every table and view has, and a sketch of one. */
+export interface Readable {
+  readonly $inferSelect: object
+  readonly _: { readonly name: string }
 }
 
 /** The table or view of a schema by its name there. `Named<Schema, 'orderItems'>` is `typeof orderItems`. */
-export type Named<TSchema, TName extends keyof TSchema> = Extract<TSchema[TName], Source>
+export type Named<TSchema, TName extends keyof TSchema> = Extract<TSchema[TName], Readable>
 
 /**
  * The name a schema has for a table or view: for this very value, as one table may be there under two names, with its
@@ -364,7 +373,7 @@ type RelatedRow<TSchema, TName extends keyof TSchema, TOptions> = TName extends 
   : never
 
 /** What `ifVersion` takes. `Version<typeof customers>` is `number`; `never` without a version column. */
-export type Version<TSource extends Source> =
+export type Version<TSource extends Readable> =
   ConventionsOf<TSource> extends { version: infer TName } ? Plain<TSource>[TName & keyof Plain<TSource>] : never
 
 /** Whether reads can be asked for removed rows. `RemovedOption<typeof notes>` is `'exclude' | 'include' | 'only'`. */
@@ -372,9 +381,9 @@ export type RemovedOption<TSource> =
   ConventionsOf<TSource> extends { removedAt: string } ? 'exclude' | 'include' | 'only' : never
 
 /** Which repository a table or view has; see the three interfaces. `Kind<typeof products>` is `'table'`. */
-export type Kind<TSource extends Source> = [KeyNames<TSource>] extends [never]
+export type Kind<TSource extends Readable> = [KeyNames<TSource>] extends [never]
   ? 'keyless'
-  : TSource extends PgTable
+  : TSource extends { readonly $inferInsert: unknown }
     ? ConventionsOf<TSource> extends { removedAt: string }
       ? 'soft delete'
       : 'table'

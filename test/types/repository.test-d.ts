@@ -136,6 +136,59 @@ describe('select and with', () => {
   })
 })
 
+describe('a table whose schema is not known', () => {
+  const { repository } = {} as Session
+
+  test('has its rows, keys and operations', async () => {
+    expectTypeOf(repository(notes).get('id')).resolves.toEqualTypeOf<Row<typeof notes>>()
+    expectTypeOf(repository(shelves).get({ room: 'A', position: 1 })).resolves.toEqualTypeOf<Row<typeof shelves>>()
+    expectTypeOf(repository(titles).get(1n)).resolves.toEqualTypeOf<Row<typeof titles>>()
+    expectTypeOf(repository(heavy).list()).resolves.toHaveProperty('rows').toEqualTypeOf<Row<typeof heavy>[]>()
+    expectTypeOf(repository(words).get('a', { select: ['uses'] })).resolves.toEqualTypeOf<{ uses: number }>()
+    expectTypeOf(repository(notes).insert).parameter(0).toEqualTypeOf<NewRow<typeof notes>>()
+    expectTypeOf(repository(samples).insert).parameter(0).toEqualTypeOf<NewRow<typeof samples>>()
+    expectTypeOf(repository(shelves).update).parameter(1).toEqualTypeOf<Patch<typeof shelves>>()
+    const where: Where<typeof samples> = { aText: { ilike: 'a%' }, integers: { overlaps: [1] }, aJsonb: { eq: {} } }
+    void repository(samples).list({ where, orderBy: { aDate: 'asc' } })
+    void repository(notes).update('id', { body: sql`'x'` }, { ifVersion: 1 })
+    void repository(notes).list({ removed: 'include', where: { or: [{ slug: { like: 'a' } }, { exhibitId: null }] } })
+    void repository(notes).restore('id')
+  })
+
+  test('has no others', () => {
+    // @ts-expect-error there is no column nane
+    void repository(words).find({ nane: 'x' })
+    // @ts-expect-error a number has no pattern
+    void repository(words).find({ uses: { like: 'a%' } })
+    // @ts-expect-error json has no equality
+    void repository(samples).find({ aJson: { eq: {} } })
+    // @ts-expect-error json has no order
+    void repository(samples).list({ orderBy: { aJson: 'asc' } })
+    // @ts-expect-error the key has a position too
+    void repository(shelves).get({ room: 'A' })
+    // @ts-expect-error area is generated
+    void repository(shelves).update({ room: 'A', position: 1 }, { area: 1 })
+    // @ts-expect-error an identity that is always generated is not given
+    void repository(exhibits).insert({ id: 1n, title: 'x' })
+    // @ts-expect-error a title must be given
+    void repository(exhibits).insert({ rank: 1 })
+    // @ts-expect-error the version is kept by the convention
+    void repository(notes).update('id', { version: 2 })
+    // @ts-expect-error a view is read-only
+    void repository(titles).insert({ title: 'x' })
+    // @ts-expect-error a view without a key has no get
+    void repository(heavy).get(1n)
+    // @ts-expect-error a table without a key is read-only
+    void repository(lines).insert({ line: 'x' })
+    // @ts-expect-error words have no soft delete
+    void repository(words).list({ removed: 'include' })
+    // @ts-expect-error words have no version
+    void repository(words).update('a', { uses: 1 }, { ifVersion: 1 })
+    // @ts-expect-error its relations are not known
+    void repository(exhibits).list({ with: { parts: true } })
+  })
+})
+
 describe('tables of one name in two PostgreSQL schemas', () => {
   const { repository } = {} as Session<typeof sameNames>
   const { posts, accounts, authAccounts } = sameNames
