@@ -55,37 +55,47 @@ class DomainRepository extends TableRepository {
   }
 }
 
-/** A class of repositories whose methods have these names. */
+/** A class of repositories whose methods have these names: properties, and what comes from the prototypes of a class. */
 interface DomainClass {
   readonly Domain: typeof DomainRepository
   readonly names: readonly string[]
+  readonly inherited: readonly string[]
   readonly prototype: unknown
-}
-
-function isOf({ names, prototype }: DomainClass, own: Methods): boolean {
-  if (Object.getPrototypeOf(own) !== prototype) return false
-  const given = Object.keys(own)
-  return given.length === names.length && given.every((name, index) => name === names[index])
 }
 
 function domainClass(own: Methods): DomainClass {
   const Domain = class extends DomainRepository {}
   const names = Object.keys(own)
+  const inherited = inheritedNames(own)
   for (const name of names) define(Domain, name, (methods) => methods[name])
-  const prototype = Object.getPrototypeOf(own) as object | null
-  const taken = new Set(['constructor', ...names])
-  // Methods and getters of a class belong to its prototypes; `this` is the object that was made of it.
-  for (let from = prototype; from && from !== Object.prototype; from = Object.getPrototypeOf(from) as object | null) {
-    for (const name of Object.getOwnPropertyNames(from)) {
-      if (taken.has(name)) continue
-      taken.add(name)
-      define(Domain, name, (methods) => {
-        const value = methods[name]
-        return typeof value === 'function' ? (value.bind(methods) as unknown) : value
-      })
-    }
+  for (const name of inherited) {
+    define(Domain, name, (methods) => {
+      const value = methods[name]
+      // `this` of a method of a class is the object that was made of it.
+      return typeof value === 'function' ? (value.bind(methods) as unknown) : value
+    })
   }
-  return { Domain, names, prototype }
+  return { Domain, names, inherited, prototype: Object.getPrototypeOf(own) }
+}
+
+function isOf({ names, inherited, prototype }: DomainClass, own: Methods): boolean {
+  if (!equal(names, Object.keys(own))) return false
+  // A class that is written within `extras` is another one each time.
+  return Object.getPrototypeOf(own) === prototype || equal(inherited, inheritedNames(own))
+}
+
+function equal(some: readonly string[], others: readonly string[]): boolean {
+  return some.length === others.length && some.every((name, index) => name === others[index])
+}
+
+/** Methods and getters of a class, which belong to its prototypes. */
+function inheritedNames(own: Methods): string[] {
+  const names = new Set<string>()
+  let from = Object.getPrototypeOf(own) as object | null
+  for (; from && from !== Object.prototype; from = Object.getPrototypeOf(from) as object | null) {
+    for (const name of Object.getOwnPropertyNames(from)) names.add(name)
+  }
+  return [...names].filter((name) => name !== 'constructor' && !Object.hasOwn(own, name))
 }
 
 /** Defines a getter, as operations are; a test may put another method in its place. */

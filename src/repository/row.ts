@@ -1,11 +1,12 @@
 /**
- * Every conditional type of the repositories, each with a worked example. They read the table value alone; nobody
+ * The conditional types of the repositories, each with a worked example. They read the table value alone; nobody
  * writes type arguments. Kept shallow, one decision a type, so that a schema of many tables stays cheap to check.
  *
  * An editor shows a type by its name and arguments, and a table as an argument takes forty lines. So what repositories
- * take and answer is named by the schema and the table's name there: `RowIn<typeof schema, "products">`; what is made of
- * a table alone is named by its columns, as pairs: `Fields<["id", number] | …>`. The first are object types, not
+ * take and answer is named by the schema and the table's name there: `RowIn<typeof schema, "products">`; what is made
+ * of a table alone is named by its columns, as pairs: `Fields<["id", number] | …>`. The first are object types, not
  * conditional ones, as only those keep their name; the second stand in conditional types, to lose that of the table.
+ * `sketch.ts` does the same for repositories whose schema is not known.
  */
 import type { Many, One, Relations, SQL } from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'
@@ -35,12 +36,15 @@ type Fields<TPairs extends readonly [PropertyKey, unknown]> = { [P in TPairs as 
 /** `OptionalFields<['a', 1]>` is `{ a?: 1 }`. */
 type OptionalFields<TPairs extends readonly [PropertyKey, unknown]> = { [P in TPairs as P[0]]?: P[1] }
 
-/** `Row` of a table in a schema; its properties lead an editor to the columns. `RowIn<Schema, 'products'>` is `Row<typeof products>`. */
+/**
+ * `Row` of a table in a schema; its properties lead an editor to the columns.
+ * `RowIn<Schema, 'products'>` is `Row<typeof products>`.
+ */
 export type RowIn<TSchema, TName extends keyof TSchema> = {
   [K in keyof Columns<Named<TSchema, TName>>]: Plain<Named<TSchema, TName>>[K & keyof Plain<Named<TSchema, TName>>]
 }
 
-/** The row that an operation answers: of a table that no schema names, `Row` itself. `Answer<Schema, 'words'>` is `RowIn<…>`. */
+/** The row an operation answers: `Row` itself where no schema names the table. `Answer<Schema, 'words'>` is `RowIn<…>`. */
 export type Answer<TSchema, TName extends keyof TSchema> =
   TSchema extends Alone<Readable> ? Fields<Pairs<Plain<Named<TSchema, TName>>>> : RowIn<TSchema, TName>
 
@@ -229,14 +233,14 @@ type Part<TSchema, TName extends keyof TSchema, TSelect> = [TSelect] extends [ne
   ? Answer<TSchema, TName>
   : Pick<Answer<TSchema, TName>, TSelect & keyof Answer<TSchema, TName>>
 
-/** A row with related rows. `Loaded<{ rating: number }, ['customer', Customer]>` is `{ rating: number; customer: Customer }`. */
+/** A row with related rows. `Loaded<{ rating: 1 }, ['customer', Customer]>` is `{ rating: 1; customer: Customer }`. */
 type Loaded<TRow, TRelated extends readonly [PropertyKey, unknown]> = {
   [K in keyof TRow | TRelated[0]]: K extends TRelated[0]
     ? Extract<TRelated, readonly [K, unknown]>[1]
     : TRow[K & keyof TRow]
 }
 
-/** What a `with` loads, a pair a relation. `RelatedBy<Schema, 'reviews', { customer: true }>` is `['customer', Customer]`. */
+/** What a `with` loads, as pairs. `RelatedBy<Schema, 'reviews', { customer: true }>` is `['customer', Customer]`. */
 type RelatedBy<TSchema, TName extends keyof TSchema, TWith> = [TWith] extends [unknown]
   ? {
       [K in keyof TWith]-?: [K, Related<TSchema, RelationNamed<RelationsOf<TSchema, TName>, K>, TWith[K]>]
