@@ -12,9 +12,11 @@ import { type Config, environment, parseDatabaseUrl, poolSettings, refuseUnknown
 import { ConfigInvalid, PoolClosed, UsageError } from './errors.ts'
 import { createPublish, type Publish } from './observe/observation.ts'
 import { openConnection } from './pool/connection.ts'
-import { Pool, type PoolStats } from './pool/pool.ts'
+import { Pool } from './pool/pool.ts'
+import type { PoolStats } from './pool/pool-stats.ts'
 import { RepositorySession } from './repository/repository-session.ts'
 import type { Channel } from './session/channel.ts'
+import { Channels } from './session/channels.ts'
 import { createDrizzle, type Schema } from './session/drizzle.ts'
 import { gather, type GatherOptions, type TaskCollection } from './session/gather.ts'
 import { type ItemTask, map, type MapOptions } from './session/map.ts'
@@ -22,7 +24,7 @@ import { currentOf, openScope, type Running, runTask, type Runtime, type Task } 
 import type { TransactionOptions } from './session/session.ts'
 import type { GatherTask } from './session/task-spec.ts'
 import { checkIdentity, type Identity, mergeIdentities } from './session/identity.ts'
-import type { TaskOptions } from './task/scope.ts'
+import type { Scope, TaskOptions } from './task/scope.ts'
 
 /** What one task sees of the database, on one connection. */
 export type Session<TSchema extends Schema = Schema> = RepositorySession<TSchema>
@@ -183,20 +185,24 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
   }
 
   /** Runs one task within its scope, which is closed afterwards. */
-  async #run<T>(task: Task<Session<TSchema>, T>, options: TaskOptions, opensTransaction = false): Promise<Awaited<T>> {
-    checkTask(task, 'session')
-    checkOptions('session', options, taskKeys)
-    this.#admit()
+  #run<T>(task: Task<Session<TSchema>, T>, options: TaskOptions, opensTransaction = false): Promise<Awaited<T>> {
     const core = this.#core
-    const scope = openScope(core.runtime, options)
-    core.running += 1
+    let scope: Scope | undefined
     try {
-      const { label } = options
-      return await runTask(core.runtime, task, { scope, label, identity: this.#identity, opensTransaction })
-    } finally {
+      checkTask(task, 'session')
+      checkOptions('session', options, taskKeys)
+      this.#admit()
+      scope = openScope(core.runtime, options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    core.running += 1
+    const ended = () => {
       scope?.close()
       finished(core)
     }
+    const { label } = options
+    return runTask(core.runtime, task, { scope, label, identity: this.#identity, opensTransaction, ended })
   }
 
   async *#trackResults<T>(results: AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
@@ -223,7 +229,7 @@ function createCore<TSchema extends Schema>(
   publish: Publish,
   stopServer: () => Promise<void>,
 ): Core<TSchema> {
-  const channels = new Set<Channel>()
+  const channels = new Channels()
   const drizzle = createDrizzle(config.schema, config.casing)
   const runtime: Runtime<Session<TSchema>> = {
     drizzle: drizzle as never,
@@ -274,7 +280,7 @@ function drainedWithin<TSchema extends Schema>(core: Core<TSchema>, timeoutMs: n
 }
 
 /** Reports sessions that hold a connection without using it; the timer keeps no process alive. */
-function watchIdleSessions(channels: ReadonlySet<Channel>, publish: Publish, idleSessionMs: number): () => void {
+function watchIdleSessions(channels: Channels, publish: Publish, idleSessionMs: number): () => void {
   if (!publish || idleSessionMs === 0) return () => undefined
   const reported = new WeakSet<Channel>()
   const look = () => {

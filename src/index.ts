@@ -40,7 +40,7 @@ export {
   VersionConflict,
 } from './errors.ts'
 export type { Observation, Observer, TaskTiming } from './observe/observation.ts'
-export type { PoolStats } from './pool/pool.ts'
+export type { PoolStats } from './pool/pool-stats.ts'
 export { conventions, type Conventions } from './repository/conventions.ts'
 export { defineRepository } from './repository/define-repository.ts'
 export type { LockMode, NoWait, SkipLocked } from './repository/lock.ts'

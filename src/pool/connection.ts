@@ -25,6 +25,12 @@ export interface Result<TRow = unknown> extends Array<TRow> {
   readonly columns: readonly { readonly name: string; readonly type: number }[]
 }
 
+/** What becomes of an answer, and of a failure, before anybody sees it; a promise fewer than waiting for both. */
+export interface Outcome<T> {
+  readonly answered: (result: Result) => T
+  readonly failed: (error: unknown) => T
+}
+
 /** How a statement is sent. */
 export interface StatementOptions {
   /** Rows as arrays of values in column order instead of objects. */
@@ -111,34 +117,33 @@ export class Connection {
   }
 
   /**
-   * Sends one statement and answers its rows; `codec.ts` says how parameters and values travel.
+   * Sends one statement and answers its rows, or what `outcome` makes of them; `codec.ts` says how parameters and values
+   * travel. Outcomes come in the order in which the statements were sent.
    * @throws ConnectionLost, or the typed error for what the server says (see `sqlstate.ts`).
    */
-  query(text: string, parameters: readonly unknown[], options: StatementOptions = {}): Promise<Result> {
-    if (parameters.length > maxParameters) {
-      return Promise.reject(
-        new UsageError(
-          `a statement takes at most ${maxParameters} parameters, not ${parameters.length}: send it in parts`,
-        ),
-      )
-    }
+  query<T = Result>(
+    text: string,
+    parameters: readonly unknown[],
+    options: StatementOptions = {},
+    outcome?: Outcome<T>,
+  ): Promise<T> {
     // Once full, further texts go unprepared until the connection is replaced: a statement is never freed.
     const prepare =
       options.prepare === true && (this.#prepared.has(text) || this.#prepared.size < this.maxPreparedStatements)
-    const encoded: unknown[] = []
+    let encoded: unknown[]
     try {
-      for (const parameter of parameters) encoded.push(encodeParameter(parameter, encoded.length + 1, this.#typed))
+      encoded = this.#encoded(parameters)
     } catch (error) {
-      return Promise.reject(error)
+      return refused(error, outcome)
     }
     if (prepare) this.#prepared.add(text)
     const pending = this.#client.unsafe(text, encoded as never[], prepare ? preparedStatement : unpreparedStatement)
-    return this.#settle((options.arrays ? pending.values() : pending) as unknown as PromiseLike<Result>)
+    return this.#settle((options.arrays ? pending.values() : pending) as unknown as PromiseLike<Result>, outcome)
   }
 
   /** Sends a script of ours without parameters: several statements, one round trip. */
-  script(text: string): Promise<unknown> {
-    return this.#settle(this.#client.unsafe(text) as never)
+  script<T = Result>(text: string, outcome?: Outcome<T>): Promise<T> {
+    return this.#settle(this.#client.unsafe(text) as never, outcome)
   }
 
   /** Resolves when no statement is in flight. */
@@ -180,29 +185,39 @@ export class Connection {
     clearTimeout(timer)
   }
 
-  #settle(pending: PromiseLike<Result>): Promise<Result> {
-    if (this.lost) {
-      const { lost } = this
-      return Promise.reject(
-        new ConnectionLost('the connection was lost: nothing more can run in this session', { cause: lost }),
+  #encoded(parameters: readonly unknown[]): unknown[] {
+    if (parameters.length > maxParameters) {
+      throw new UsageError(
+        `a statement takes at most ${maxParameters} parameters, not ${parameters.length}: send it in parts`,
       )
     }
+    return parameters.map((parameter, index) => encodeParameter(parameter, index + 1, this.#typed))
+  }
+
+  #settle<T>(pending: PromiseLike<Result>, outcome: Outcome<T> = asItIs as Outcome<T>): Promise<T> {
+    const { lost } = this
+    if (lost) {
+      const error = new ConnectionLost('the connection was lost: nothing more can run in this session', { cause: lost })
+      return refused(error, outcome)
+    }
     this.inFlight += 1
-    return pending.then(this.#answered, this.#failed) as Promise<Result>
+    return pending.then(
+      (result) => {
+        this.#countDown()
+        return Array.isArray(result) ? outcome.answered(result) : outcome.failed(this.#copied(result))
+      },
+      (error: unknown) => {
+        this.#countDown()
+        return outcome.failed(this.#translate(error))
+      },
+    ) as Promise<T>
   }
 
-  readonly #answered = (result: Result): Result => {
-    this.#countDown()
-    if (Array.isArray(result)) return result
-    // A COPY that was not recognised by its text: postgres.js answers with a stream that occupies the connection.
-    ;(result as unknown as Duplex).on('error', () => undefined)
+  /** A COPY that was not recognised by its text: postgres.js answers with a stream that occupies the connection. */
+  #copied(stream: Duplex): UsageError {
+    stream.on('error', () => undefined)
     this.destroy()
-    throw new UsageError('COPY from stdin or to stdout is not for sessions: use insertMany, stream, or psql')
-  }
-
-  readonly #failed = (error: unknown): never => {
-    this.#countDown()
-    throw this.#translate(error)
+    return new UsageError('COPY from stdin or to stdout is not for sessions: use insertMany, stream, or psql')
   }
 
   #countDown(): void {
@@ -224,6 +239,19 @@ export class Connection {
     this.#socket.destroy()
     return lost
   }
+}
+
+const asItIs: Outcome<Result> = {
+  answered: (result) => result,
+  failed: (error) => {
+    throw error
+  },
+}
+
+/** The outcome of a statement that is not sent. */
+function refused<T>(reason: unknown, outcome: Outcome<T> | undefined): Promise<T> {
+  const refusal = Promise.reject(reason)
+  return outcome ? refusal.catch(outcome.failed) : refusal
 }
 
 /** What `openConnection` needs to know. */

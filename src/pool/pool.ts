@@ -13,35 +13,19 @@ import { ConfigInvalid, ConnectionLost, PoolClosed, PoolTimeout, type RivuletErr
 import type { Publish, RetireReason } from '../observe/observation.ts'
 import { ConnectBackoff } from './connect-backoff.ts'
 import type { Connection } from './connection.ts'
+import type { PoolStats } from './pool-stats.ts'
 import { Reserve } from './reserve.ts'
 import { type AcquireRequest, type Holder, WaitQueue } from './wait-queue.ts'
 
-/** Gauges and counters of a pool, since it was opened. */
-export interface PoolStats {
-  readonly max: number
-  /** Connections by state. `open` is idle + leased. */
-  readonly open: number
-  readonly idle: number
-  readonly leased: number
-  readonly opening: number
-  readonly closing: number
-  /** Calls waiting for a connection. */
-  readonly waiting: number
-  /** Counters. */
-  readonly acquired: number
-  readonly opened: number
-  readonly lost: number
-  readonly retired: number
-  readonly connectFailures: number
-  readonly timeouts: number
-  readonly overloads: number
-  readonly deadlocks: number
-  /** Milliseconds spent waiting, of all calls together. */
-  readonly waitedMs: number
-}
-
-interface Lease {
-  readonly since: number
+/** A connection that is idle or leased. */
+interface Slot {
+  readonly connection: Connection
+  /** When it is too old to be used again. */
+  readonly retireAt: number
+  /** While idle: when it has been so for too long. */
+  idleUntil: number
+  /** While leased: since when. */
+  leasedSince: number | undefined
   holder: Holder | undefined
 }
 
@@ -52,13 +36,17 @@ export class Pool {
   readonly #settings: PoolSettings
   readonly #open: (signal: AbortSignal) => Promise<Connection>
   readonly #publish: Publish
-  readonly #idle: { readonly connection: Connection; readonly until: number }[] = []
-  readonly #leases = new Map<Connection, Lease>()
+  /**
+   * Changes only when a connection comes or goes: a Map or Set that every call adds to and deletes from links its dead
+   * tables to the live ones, and what they held outlives the young generation of the heap.
+   */
+  readonly #slots = new Map<Connection, Slot>()
+  readonly #idle: Slot[] = []
+  #leased = 0
   readonly #closing = new Set<Promise<void>>()
   readonly #queue: WaitQueue
   readonly #backoff = new ConnectBackoff()
   readonly #reserve = new Reserve(() => this.#advance())
-  readonly #retireAt = new WeakMap<Connection, number>()
   readonly #openings = new Set<Promise<void>>()
   /** The attempts to connect that are under way; aborted when the pool closes. */
   readonly #attempts = new Set<AbortController>()
@@ -91,9 +79,9 @@ export class Pool {
   /** A free connection, or undefined: the quick way when nobody waits. */
   tryAcquire(): Connection | undefined {
     if (this.#queue.size > 0 || this.#closed || this.#reserve.active) return undefined
-    const connection = this.#takeIdle()
-    if (connection) this.#lease(connection)
-    return connection
+    const slot = this.#takeIdle()
+    if (slot) this.#lease(slot)
+    return slot?.connection
   }
 
   /**
@@ -119,20 +107,22 @@ export class Pool {
 
   /** Names the task that holds `connection`, once it is known. */
   setHolder(connection: Connection, holder: Holder): void {
-    const lease = this.#leases.get(connection)
-    if (lease) lease.holder = holder
+    const slot = this.#slots.get(connection)
+    if (slot) slot.holder = holder
   }
 
   /** Takes a connection back: to the first in the queue, to the idle ones, or, with a reason, to be closed. */
   release(connection: Connection, retire?: RetireReason): void {
-    const lease = this.#leases.get(connection)
-    if (!lease) return
-    this.#leases.delete(connection)
+    const slot = this.#slots.get(connection)
+    if (slot?.leasedSince === undefined) return
     const now = performance.now()
-    this.#queue.held(now - lease.since)
-    const reason = retire ?? this.#outlived(connection, now)
-    if (connection.lost || reason) this.#retire(connection, reason ?? 'unhealthy')
-    else this.#serve(connection)
+    this.#queue.held(now - slot.leasedSince)
+    slot.leasedSince = undefined
+    slot.holder = undefined
+    this.#leased -= 1
+    const reason = retire ?? this.#outlived(slot, now)
+    if (connection.lost || reason) this.#retire(slot, reason ?? 'unhealthy')
+    else this.#serve(slot, now)
   }
 
   /** Why the server cannot be reached, while it cannot: how the last attempt to connect failed; else undefined. */
@@ -143,9 +133,9 @@ export class Pool {
   stats(): PoolStats {
     return {
       max: this.#settings.max,
-      open: this.#idle.length + this.#leases.size,
+      open: this.#idle.length + this.#leased,
       idle: this.#idle.length,
-      leased: this.#leases.size,
+      leased: this.#leased,
       opening: this.#opening,
       closing: this.#closing.size,
       waiting: this.#queue.size,
@@ -165,11 +155,9 @@ export class Pool {
     clearInterval(this.#sweepTimer)
     this.#sweepTimer = undefined
     this.#queue.refuseAll(new PoolClosed('the engine was closed'))
-    for (const { connection } of this.#idle.splice(0)) this.#retire(connection, 'pool closing')
-    for (const connection of this.#leases.keys()) {
-      this.#leases.delete(connection)
-      this.#retire(connection, 'pool closing')
-    }
+    this.#idle.length = 0
+    this.#leased = 0
+    for (const slot of this.#slots.values()) this.#retire(slot, 'pool closing')
     for (const attempt of this.#attempts) attempt.abort(new PoolClosed('the engine was closed'))
     while (this.#closing.size + this.#openings.size > 0) await Promise.all([...this.#closing, ...this.#openings])
   }
@@ -177,40 +165,40 @@ export class Pool {
   #timedOut(): RivuletError {
     const { max, acquireTimeoutMs } = this.#settings
     const cause = this.outage()
-    if (cause !== undefined && this.#leases.size === 0) {
+    if (cause !== undefined && this.#leased === 0) {
       return new ConnectionLost(`no connection within ${acquireTimeoutMs} ms: the server cannot be reached`, { cause })
     }
     return new PoolTimeout(
-      `no connection became free within ${acquireTimeoutMs} ms (pool.acquireTimeoutMs): ${this.#leases.size} of at most ` +
+      `no connection became free within ${acquireTimeoutMs} ms (pool.acquireTimeoutMs): ${this.#leased} of at most ` +
         `${max} are in use; shorten the sessions or raise pool.max`,
     )
   }
 
   /** Gives the connection to the first that may have it; false when it has become idle instead. */
-  #serve(connection: Connection): boolean {
-    const now = performance.now()
+  #serve(slot: Slot, now = performance.now()): boolean {
     const waiter = this.#queue.next(now, this.#mayLease)
     if (waiter) {
-      this.#lease(connection)
-      waiter.resolve(connection)
+      this.#lease(slot)
+      waiter.resolve(slot.connection)
       return true
     }
     const { idleTimeoutMs } = this.#settings
-    const until = idleTimeoutMs === 0 ? Infinity : now + idleTimeoutMs * (0.9 + Math.random() * 0.2)
-    this.#idle.push({ connection, until })
+    slot.idleUntil = idleTimeoutMs === 0 ? Infinity : now + idleTimeoutMs * (0.9 + Math.random() * 0.2)
+    this.#idle.push(slot)
     this.#keepSweeping()
     return false
   }
 
   readonly #mayLease = (level: number): boolean =>
-    this.#reserve.allows(level, this.#leases.size, this.#backoff.limit(this.#settings.max))
+    this.#reserve.allows(level, this.#leased, this.#backoff.limit(this.#settings.max))
 
   /** While all connections are held by tasks that wait for another one, nothing will ever move: refuses the newest. */
   #breakDeadlocks(): void {
     while (this.#queue.nested > 0 && this.#opening === 0 && this.#closing.size === 0) {
       const spare = this.#idle.length > 0 || this.#canGrow()
       if (spare && !this.#reserve.active) return
-      const holders = [...this.#leases.values()].map((lease) => lease.holder)
+      const leased = [...this.#slots.values()].filter(({ leasedSince }) => leasedSince !== undefined)
+      const holders = leased.map(({ holder }) => holder)
       const stuck = this.#queue.stuckHolders()
       if (!holders.every((holder): holder is Holder => holder !== undefined && stuck.has(holder))) return
       if (spare) {
@@ -229,7 +217,7 @@ export class Pool {
   }
 
   #size(): number {
-    return this.#idle.length + this.#leases.size + this.#opening + this.#closing.size
+    return this.#idle.length + this.#leased + this.#opening + this.#closing.size
   }
 
   /**
@@ -238,26 +226,26 @@ export class Pool {
    */
   #room(): number {
     if (this.#backoff.failures > 0) return this.#queue.size === 0 ? 1 : 0
-    return Math.max(0, this.#backoff.limit(this.#settings.max) - this.#leases.size)
+    return Math.max(0, this.#backoff.limit(this.#settings.max) - this.#leased)
   }
 
   #canGrow(): boolean {
     return this.#size() < this.#backoff.limit(this.#settings.max)
   }
 
-  #takeIdle(): Connection | undefined {
+  #takeIdle(): Slot | undefined {
     for (;;) {
       // The last one used is the warmest; the others get their chance to retire.
-      const idle = this.#idle.pop()
-      if (!idle) return undefined
-      if (!idle.connection.lost) return idle.connection
-      this.#retire(idle.connection, 'unhealthy')
+      const slot = this.#idle.pop()
+      if (!slot?.connection.lost) return slot
+      this.#retire(slot, 'unhealthy')
     }
   }
 
-  #lease(connection: Connection): void {
+  #lease(slot: Slot): void {
     this.#counters.acquired += 1
-    this.#leases.set(connection, { since: performance.now(), holder: undefined })
+    this.#leased += 1
+    slot.leasedSince = performance.now()
   }
 
   /** Serves whoever may have what is idle, opens what is wanted, and finds out who can never be served. */
@@ -268,7 +256,7 @@ export class Pool {
       if (!idle || !this.#serve(idle)) break
     }
     // With no connection at all, one attempt at a time finds out whether the server is there.
-    const atOnce = this.#backoff.atOnce(this.#idle.length + this.#leases.size)
+    const atOnce = this.#backoff.atOnce(this.#idle.length + this.#leased)
     while (this.#opening < Math.min(this.#queue.size, atOnce) && this.#canGrow() && !this.#retryTimer) {
       const opening = this.#openOne().finally(() => this.#openings.delete(opening))
       this.#openings.add(opening)
@@ -278,7 +266,7 @@ export class Pool {
 
   async #openOne(): Promise<void> {
     const startedAt = performance.now()
-    const patienceMs = this.#backoff.patienceMs(this.#idle.length + this.#leases.size)
+    const patienceMs = this.#backoff.patienceMs(this.#idle.length + this.#leased)
     this.#opening += 1
     try {
       const connection = await this.#connect(patienceMs)
@@ -316,17 +304,18 @@ export class Pool {
     const { maxLifetimeMs } = this.#settings
     // Up to a tenth less, so that connections opened together do not end together.
     const retireAt = maxLifetimeMs === 0 ? Infinity : connection.openedAt + maxLifetimeMs * (1 - Math.random() * 0.1)
-    this.#retireAt.set(connection, retireAt)
+    const slot: Slot = { connection, retireAt, idleUntil: Infinity, leasedSince: undefined, holder: undefined }
+    this.#slots.set(connection, slot)
     connection.maxPreparedStatements = this.#settings.maxPreparedStatements
-    connection.onClosed = () => this.#closedByServer(connection)
-    if (connection.lost || this.#closed) this.#retire(connection, 'unhealthy')
-    else this.#serve(connection)
+    connection.onClosed = () => this.#closedByServer(slot)
+    if (connection.lost || this.#closed) this.#retire(slot, 'unhealthy')
+    else this.#serve(slot)
   }
 
   #connectFailed(error: unknown, tookMs: number): void {
     if (this.#closed) return
     this.#counters.connectFailures += 1
-    const live = this.#idle.length + this.#leases.size
+    const live = this.#idle.length + this.#leased
     const { retryInMs, shrunk } = this.#backoff.failed(error, live, tookMs)
     this.#publish?.({ type: 'connection failed', error, retryInMs })
     if (shrunk) return this.#regrowIn(retryInMs)
@@ -349,23 +338,29 @@ export class Pool {
     this.#regrowTimer.unref()
   }
 
-  #closedByServer(connection: Connection): void {
-    const index = this.#idle.findIndex((idle) => idle.connection === connection)
-    if (index >= 0) this.#idle.splice(index, 1)
-    if (index < 0 && !this.#leases.has(connection)) return
+  #closedByServer(slot: Slot): void {
+    const { connection } = slot
+    // Retired by us: it was to be closed.
+    if (!this.#slots.has(connection)) return
+    const index = this.#idle.indexOf(slot)
+    if (index >= 0) {
+      this.#idle.splice(index, 1)
+      this.#slots.delete(connection)
+    }
     this.#counters.lost += 1
     this.#publish?.({ type: 'connection lost', backendPid: connection.backendPid, error: connection.lost })
     this.#advance()
   }
 
-  #outlived(connection: Connection, now: number): RetireReason | undefined {
+  #outlived({ connection, retireAt }: Slot, now: number): RetireReason | undefined {
     if (this.#closed) return 'pool closing'
-    if (now >= (this.#retireAt.get(connection) ?? Infinity)) return 'lifetime'
+    if (now >= retireAt) return 'lifetime'
     if (connection.preparedStatements >= this.#settings.maxPreparedStatements) return 'too many prepared statements'
     return undefined
   }
 
-  #retire(connection: Connection, reason: RetireReason): void {
+  #retire({ connection }: Slot, reason: RetireReason): void {
+    this.#slots.delete(connection)
     this.#counters.retired += 1
     this.#publish?.({ type: 'connection retired', backendPid: connection.backendPid, reason })
     const closing = connection.close().finally(() => {
@@ -385,10 +380,10 @@ export class Pool {
 
   #sweep(): void {
     const now = performance.now()
-    for (const idle of this.#idle.splice(0)) {
-      const reason = now >= idle.until ? 'idle' : this.#outlived(idle.connection, now)
-      if (reason) this.#retire(idle.connection, reason)
-      else this.#idle.push(idle)
+    for (const slot of this.#idle.splice(0)) {
+      const reason = now >= slot.idleUntil ? 'idle' : this.#outlived(slot, now)
+      if (reason) this.#retire(slot, reason)
+      else this.#idle.push(slot)
     }
     if (this.#idle.length > 0) return
     clearInterval(this.#sweepTimer)

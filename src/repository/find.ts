@@ -46,8 +46,7 @@ function pointRead<T>(
 ): Promise<T> {
   try {
     const selection = selectionOf(plan)
-    const answered = pointStatement(plan).run(runner, keyParameters(plan, key))
-    return answered.then((rows) => then(rows[0] && selection.read(rows[0])))
+    return pointStatement(plan).read(runner, keyParameters(plan, key), ([row]) => then(row && selection.read(row)))
   } catch (error) {
     return Promise.reject(error)
   }

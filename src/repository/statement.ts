@@ -45,6 +45,11 @@ export class Statement {
     return runner.run(this.text, this.parameters(values), this.#options) as Promise<Result<unknown[]>>
   }
 
+  /** The same, answering what `read` makes of the rows: a promise fewer than waiting for them. */
+  read<T>(runner: StatementRunner, values: readonly unknown[], read: (rows: Result<unknown[]>) => T): Promise<T> {
+    return runner.run(this.text, this.parameters(values), this.#options, read as (rows: Result) => T)
+  }
+
   /** The values in the order of the statement's parameters. */
   parameters(values: readonly unknown[]): readonly unknown[] {
     if (this.#slots === undefined) return values

@@ -13,16 +13,10 @@ import type { Publish, RetireReason } from '../observe/observation.ts'
 import type { Connection, Result, StatementOptions } from '../pool/connection.ts'
 import type { CancelReason, Scope } from '../task/scope.ts'
 import { callSite } from './call-site.ts'
+import { Prelude } from './prelude.ts'
 import { changesSession, refusedStatement, statementTraits } from './session-state.ts'
-import { StatementTimeout as ServerTimeout } from './statement-timeout.ts'
 import { stopOnServer } from './stop-on-server.ts'
 import { TimeSpent } from './time-spent.ts'
-
-/** A statement of ours that waits for the next one of the task; with parameters, a single statement. */
-export interface Deferred {
-  readonly text: string
-  readonly parameters?: readonly unknown[]
-}
 
 export interface ChannelOptions {
   readonly label: string | undefined
@@ -67,13 +61,13 @@ export class Channel {
   readonly #ownsServerSession: boolean
   readonly #time: TimeSpent
   readonly #trace: { readonly stack?: string } | undefined
-  readonly #deferred: Deferred[] = []
+  /** What travels before the next statement of the task. */
+  readonly prelude: Prelude
   readonly #settled: (() => void)[] = []
-  /** Promises that the task was given and that have not settled. */
-  readonly handed = new Set<Promise<unknown>>()
-  readonly #timeout: ServerTimeout
+  /** True once nobody is left to see how the promises of the task end. */
+  #disowned = false
   /** The tasks that run here, one inside the other, with the scopes that bound them. */
-  readonly #races = new Set<Race>()
+  readonly #races: Race[] = []
   /** The scopes that bound the task, outermost first. */
   readonly #watched: Scope[] = []
   #controller: AbortController | undefined
@@ -99,14 +93,7 @@ export class Channel {
     this.#ownsServerSession = options.ownsServerSession
     this.#time = new TimeSpent(options.queueMs)
     this.#trace = options.trace
-    this.#timeout = new ServerTimeout(connection, options.ownsServerSession)
-  }
-
-  /** Puts a statement of ours before the next one, in its round trip; answers what takes it back if unsent. */
-  defer(entry: Deferred): { sent(): boolean; drop(): void } {
-    this.#deferred.push(entry)
-    const sent = () => !this.#deferred.includes(entry)
-    return { sent, drop: () => void (sent() || this.#deferred.splice(this.#deferred.indexOf(entry))) }
+    this.prelude = new Prelude(connection, options.ownsServerSession)
   }
 
   /** Sends one statement of the task and answers what `read` makes of its rows. `scope` is the innermost that bounds it. */
@@ -119,20 +106,17 @@ export class Channel {
   ): Promise<T> {
     const refusal = this.#refusal(text)
     if (refusal) return Promise.reject(refusal)
-    const prelude = this.#sendDeferred(scope)
+    this.#sendPrelude(scope)
     const prepare = this.#ownsServerSession && options.prepare === true
-    const answer = this.connection.query(
-      text,
-      parameters,
-      prepare === (options.prepare ?? false) ? options : { ...options, prepare },
-    )
-    return this.#track(text, prelude ? after(prelude, answer) : answer, read)
+    const sent = prepare === (options.prepare ?? false) ? options : { ...options, prepare }
+    return this.#query(text, parameters, sent, true, read)
   }
 
   /** Sends what is deferred without waiting for the task's first statement; `failure` names what it means if it fails. */
-  flush(scope: Scope | undefined, failure: (cause: unknown) => RivuletError): Promise<unknown> {
-    const { doomed } = this
-    return doomed ? Promise.reject(doomed) : (this.#sendDeferred(scope, failure) ?? Promise.resolve())
+  async flush(scope: Scope | undefined, failure: (cause: unknown) => RivuletError): Promise<void> {
+    if (this.doomed) throw this.doomed
+    await Promise.all(this.#sendPrelude(scope, failure))
+    if (this.doomed) throw this.doomed
   }
 
   /** Sends a statement of ours now, behind what is deferred: SAVEPOINT and its kin, cursors. */
@@ -144,23 +128,21 @@ export class Channel {
   ): Promise<Result> {
     const { doomed } = this
     if (doomed) return Promise.reject(doomed)
-    const prelude = this.#sendDeferred(scope)
-    const answer = this.connection.query(text, parameters, options)
-    return this.#track(undefined, prelude ? after(prelude, answer) : answer)
+    this.#sendPrelude(scope)
+    return this.#query(text, parameters, options, false)
   }
 
   /** Sends a script of ours that ends something; what is deferred stays unsent. */
   script(text: string): Promise<Result> {
     const { doomed } = this
     if (doomed) return Promise.reject(doomed)
-    return this.connection.script(text) as Promise<Result>
+    return this.connection.script(text)
   }
 
   /** The transaction is over: what was local to it is gone. */
   ended(): void {
     this.inTransaction = false
-    this.#deferred.length = 0
-    this.#timeout.ended()
+    this.prelude.ended()
     this.firstError = undefined
     if (this.phase === 'commit') this.phase = 'task'
     this.#time.commitEnded()
@@ -168,7 +150,7 @@ export class Channel {
 
   /** A savepoint was rolled back: settings made since then are gone, and with them what we know of the timeout. */
   rewound(): void {
-    this.#timeout.rewound()
+    this.prelude.rewound()
     this.firstError = undefined
   }
 
@@ -213,22 +195,21 @@ export class Channel {
   race<T>(work: T | PromiseLike<T>, scope: Scope | undefined): Promise<Awaited<T>> {
     return new Promise((resolve, reject) => {
       const race = { scope, abandon: reject }
-      this.#races.add(race)
+      this.#races.push(race)
       const settled = Promise.resolve(work) as Promise<Awaited<T>>
       settled.then(
         (value) => {
-          this.#races.delete(race)
+          this.#races.splice(this.#races.indexOf(race), 1)
           resolve(value)
         },
         (error: unknown) => {
-          this.#races.delete(race)
+          this.#races.splice(this.#races.indexOf(race), 1)
           reject(error)
         },
       )
     })
   }
 
-  /** Why nothing more may be sent; undefined while the task has the connection. */
   /** Aborted when the channel is doomed. Made when first asked for. */
   get signal(): AbortSignal {
     this.#controller ??= new AbortController()
@@ -241,6 +222,7 @@ export class Channel {
     return this.#over
   }
 
+  /** Why nothing more may be sent; undefined while the task has the connection. */
   get doomed(): RivuletError | undefined {
     return this.#doomed ?? (this.#over ? new SessionEnded('the session of this transaction has ended') : undefined)
   }
@@ -279,32 +261,47 @@ export class Channel {
     return refusedStatement(text)
   }
 
-  #track<T = Result>(text: string | undefined, answer: Promise<Result>, read?: (rows: Result) => T): Promise<T> {
-    const startedAt = this.#begin(text !== undefined)
-    const handed: Promise<T> = answer.then(
-      (result) => {
-        this.#end()
-        this.handed.delete(handed)
-        if (text !== undefined) this.#answered(text, result.command, startedAt)
+  #query<T = Result>(
+    text: string,
+    parameters: readonly unknown[],
+    options: StatementOptions,
+    ofTheTask: boolean,
+    read?: (rows: Result) => T,
+  ): Promise<T> {
+    const startedAt = this.#begin(ofTheTask)
+    const handed: Promise<T> = this.connection.query<T>(text, parameters, options, {
+      answered: (result) => {
+        this.#end(handed)
+        if (ofTheTask) this.#answered(text, result.command, startedAt)
         // Stopped too late: it ran, but the task it ran for has been given up.
         if (this.#doomed) throw this.#doomed
         return read ? read(result) : (result as T)
       },
-      (error: unknown) => {
-        this.#end()
-        this.handed.delete(handed)
-        if (text !== undefined) this.#refused(text, startedAt, error)
+      failed: (error) => {
+        this.#end(handed)
+        if (ofTheTask) this.#refused(text, startedAt, error)
         throw this.#failed(error)
       },
-    )
-    this.handed.add(handed)
+    })
     return handed
   }
 
   /** The task is gone, and why has been reported: what it did not wait for must not come up as unhandled rejections. */
   disown(): void {
-    for (const promise of this.handed) promise.catch(() => undefined)
-    this.handed.clear()
+    this.#disowned = true
+  }
+
+  /** A promise the task is given, of work that fails unseen once the task is disowned. */
+  hand<T>(work: Promise<T>): Promise<T> {
+    const handed = work.catch((error: unknown) => {
+      this.#settling(handed)
+      throw error
+    })
+    return handed
+  }
+
+  #settling(handed: Promise<unknown>): void {
+    if (this.#disowned) handed.catch(() => undefined)
   }
 
   #answered(text: string, command: string, startedAt: number): void {
@@ -330,7 +327,8 @@ export class Channel {
     return this.lastUsedAt
   }
 
-  #end(): void {
+  #end(handed: Promise<unknown>): void {
+    this.#settling(handed)
     this.running -= 1
     this.lastUsedAt = performance.now()
     if (this.running > 0) return
@@ -370,29 +368,11 @@ export class Channel {
     })
   }
 
-  #sendDeferred(scope: Scope | undefined, failure = asRivuletError): Promise<unknown> | undefined {
-    const timeout = this.#timeout.setting(scope, this.inTransaction)
-    if (this.#deferred.length === 0 && timeout === undefined) return undefined
-    const deferred: Deferred[] = this.#deferred.splice(0)
-    if (timeout !== undefined) deferred.push({ text: timeout })
-    const prepare = this.#ownsServerSession
-    const sent = Promise.all(
-      deferred.map(({ text, parameters }) =>
-        parameters ? this.connection.query(text, parameters, { prepare }) : this.connection.script(text),
-      ),
-    )
-    // What it guards must not go on without it: the statement that follows reports the failure, and is the last.
-    sent.catch((error: unknown) => {
+  #sendPrelude(scope: Scope | undefined, failure = asRivuletError): readonly Promise<void>[] {
+    return this.prelude.send(scope, this.inTransaction, (error) => {
+      // What it guards must not go on without it: the statement that follows reports the failure, and is the last.
       this.firstError ??= error
       this.doom(failure(error), 'unhealthy')
     })
-    return sent
   }
-}
-
-/** The answer to a statement whose prelude must have worked; a failing prelude is why the statement failed. */
-async function after(prelude: Promise<unknown>, answer: Promise<Result>): Promise<Result> {
-  answer.catch(() => undefined)
-  await prelude
-  return answer
 }

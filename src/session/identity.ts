@@ -5,7 +5,7 @@
  * https://www.postgresql.org/docs/current/ddl-rowsecurity.html
  */
 import { ConfigInvalid } from '../errors.ts'
-import type { Deferred } from './channel.ts'
+import type { Deferred } from './prelude.ts'
 
 /** A role, settings, or both. */
 export interface Identity {

@@ -9,6 +9,7 @@ import type { Connection } from '../pool/connection.ts'
 import type { Pool } from '../pool/pool.ts'
 import { type CancelReason, Scope, type TaskOptions } from '../task/scope.ts'
 import { Channel } from './channel.ts'
+import type { Channels } from './channels.ts'
 import { type SessionEnvironment, stillOpen, stillRunning, type TaskSession } from './session.ts'
 import { type Identity, identityStatement } from './identity.ts'
 import { UnitOfWork } from './unit-of-work.ts'
@@ -28,8 +29,7 @@ export interface Runtime<TSession extends TaskSession = TaskSession> extends Ses
   readonly publish: Publish
   /** The session in whose course the current code runs. */
   readonly current: AsyncLocalStorage<Running>
-  /** Channels in use, for leak reports and for closing. */
-  readonly channels: Set<Channel>
+  readonly channels: Channels
   /** Whether to remember where each session was asked for. */
   readonly traceSessions: boolean
   /** False behind a transaction pooler. */
@@ -52,6 +52,8 @@ export interface Trace {
 export interface RunOptions extends Pick<TaskOptions, 'label'> {
   /** Bounds wait and task; the caller closes it. */
   readonly scope: Scope | undefined
+  /** Called when the task is over, or could not begin; the result waits for what it answers. */
+  readonly ended?: (() => void) | undefined
   readonly identity?: Identity | undefined
   /** True when the task is one transaction, which puts the identity on itself. */
   readonly opensTransaction?: boolean | undefined
@@ -75,24 +77,33 @@ export function openScope(runtime: Runtime, options: TaskOptions): Scope | undef
   return new Scope(options, parent)
 }
 
-/** Acquires a connection, runs the task in a session on it, and gives it back. */
-export async function runTask<TSession extends TaskSession, T>(
+/**
+ * Acquires a connection, runs the task in a session on it, and gives it back. Sparing with promises, here and in
+ * `runOn`: beside the round trip they are the greatest cost of a short task.
+ */
+export function runTask<TSession extends TaskSession, T>(
   runtime: Runtime<TSession>,
   task: Task<TSession, T>,
   options: RunOptions,
 ): Promise<Awaited<T>> {
-  const opening = openChannel(runtime, options)
-  const channel = opening instanceof Channel ? opening : await opening
-  const { timing } = options
-  const startedAt = timing ? performance.now() : 0
-  try {
-    return await runOn(runtime, channel, task, options)
-  } finally {
-    if (timing) timing.runMs = performance.now() - startedAt
-    const stopping = closeChannel(runtime, channel)
-    // A task has ended when its statements have; only a deadline does not wait for that.
-    if (stopping && channel.retire !== 'deadline') await stopping
+  const { timing, ended } = options
+  const run = (channel: Channel) => {
+    const startedAt = timing ? performance.now() : 0
+    return runOn(runtime, channel, task, options, () => {
+      if (timing) timing.runMs = performance.now() - startedAt
+      const stopping = closeChannel(runtime, channel)
+      // A task has ended when its statements have; only a deadline does not wait for that.
+      if (stopping && channel.retire !== 'deadline') return stopping.then(ended)
+      ended?.()
+      return undefined
+    })
   }
+  const opening = openChannel(runtime, options)
+  if (opening instanceof Channel) return run(opening)
+  return opening.then(run, (error: unknown) => {
+    ended?.()
+    throw error
+  })
 }
 
 /** Opens the channel of a task: at once on a free connection, else when its turn has come. */
@@ -134,12 +145,16 @@ function channelOn(
   return channel
 }
 
-/** Runs one task in a session on an open channel; with an identity, in a transaction of its own. */
+/**
+ * Runs one task in a session on an open channel; with an identity, in a transaction of its own. `close` is called when
+ * it is over; the result waits for what it answers.
+ */
 export async function runOn<TSession extends TaskSession, T>(
   runtime: Runtime<TSession>,
   channel: Channel,
   task: Task<TSession, T>,
   { scope, identity, opensTransaction = false }: RunOptions,
+  close?: () => Promise<void> | undefined,
 ): Promise<Awaited<T>> {
   const unit = identity && !opensTransaction ? new UnitOfWork(channel, {}, [identityStatement(identity)]) : undefined
   const session = runtime.create(channel, scope, opensTransaction ? identity : undefined)
@@ -149,14 +164,18 @@ export async function runOn<TSession extends TaskSession, T>(
     const result = await channel.race(work, scope)
     const open = session.end()
     if (open || channel.running > 0) channel.disown()
-    await finish(channel, !channel.inTransaction)
+    const unfinished = unfinishedWork(channel, !channel.inTransaction)
+    if (unfinished) throw await unfinished
     if (open) throw stillOpen()
-    await unit?.commit()
+    if (unit) await unit.commit()
     return result
   } catch (error) {
     session.end()
-    await unit?.rollback()
+    if (unit) await unit.rollback()
     throw error
+  } finally {
+    const closing = close?.()
+    if (closing) await closing
   }
 }
 
@@ -187,22 +206,22 @@ function retirement(channel: Channel): RetireReason | undefined {
   return connection.transactionStatus === undefined ? 'unhealthy' : 'left a transaction open'
 }
 
-/** A task has returned: nothing of it may still run, and no transaction of its own may be open. */
-async function finish(channel: Channel, plain: boolean): Promise<void> {
+/** A task has returned: the error if something of it still runs, or if a transaction of its own is open. */
+function unfinishedWork(channel: Channel, plain: boolean): Promise<UsageError> | UsageError | undefined {
   // Given up in an inner transaction, which the task has caught: what it ran is being stopped.
-  if (channel.doomed) return
+  if (channel.doomed) return undefined
   const { running } = channel
   if (running > 0) {
-    await channel.idle()
-    channel.retire ??= 'statements still running'
-    throw stillRunning(running)
+    return channel.idle().then(() => {
+      channel.retire ??= 'statements still running'
+      return stillRunning(running)
+    })
   }
   const { transactionStatus } = channel.connection
   // Said only when the server said so: its last word may have been about something else, such as its own end.
-  if (plain && channel.statements > 0 && (transactionStatus === 'T' || transactionStatus === 'E')) {
-    channel.retire ??= 'left a transaction open'
-    throw new UsageError('the task left a transaction open, which was rolled back: use session.transaction')
-  }
+  if (!plain || channel.statements === 0 || (transactionStatus !== 'T' && transactionStatus !== 'E')) return undefined
+  channel.retire ??= 'left a transaction open'
+  return new UsageError('the task left a transaction open, which was rolled back: use session.transaction')
 }
 
 function acquireRequest(runtime: Runtime, { label, scope, holder }: RunOptions) {

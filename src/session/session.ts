@@ -94,12 +94,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     unitOfWork: (session: this) => T | PromiseLike<T>,
     options?: TransactionOptions,
   ) => Promise<Awaited<T>> {
-    return (unitOfWork, options) => {
-      const channel = this.#channel
-      const handed = this.#transaction(unitOfWork, options).finally(() => channel.handed.delete(handed))
-      channel.handed.add(handed)
-      return handed
-    }
+    return (unitOfWork, options) => this.#channel.hand(this.#transaction(unitOfWork, options))
   }
 
   /**

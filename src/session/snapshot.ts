@@ -7,11 +7,12 @@
  */
 import { Cancelled, ConnectionLost } from '../errors.ts'
 import { Scope } from '../task/scope.ts'
-import type { Channel, Deferred } from './channel.ts'
+import type { Channel } from './channel.ts'
 import { type Entry, type Gathering, type Queue, tracked } from './gathering.ts'
 import { closeChannel, openChannel, runOn, type Runtime } from './run.ts'
 import type { TaskSession } from './session.ts'
 import { identityStatement, mergeIdentities } from './identity.ts'
+import type { Deferred } from './prelude.ts'
 import { UnitOfWork } from './unit-of-work.ts'
 
 /** Drains `queue` on connections that share one snapshot: the leader's and those of up to `helpers` others. */
@@ -115,7 +116,7 @@ async function runOnLane<TSession extends TaskSession>(
   const unit = new UnitOfWork(channel)
   const unwatch = scope === gathering.scope ? undefined : channel.watch(scope)
   const statement = identity && identityStatement(identity)
-  if (statement) channel.defer(statement)
+  if (statement) channel.prelude.defer(statement)
   try {
     return await runOn(runtime, channel, tracked(entry), { scope, label: entry.label })
   } finally {

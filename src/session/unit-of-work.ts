@@ -7,8 +7,9 @@
  * when the server said COMMIT. https://www.postgresql.org/docs/current/sql-begin.html
  */
 import { UsageError } from '../errors.ts'
-import type { Channel, Deferred } from './channel.ts'
+import type { Channel } from './channel.ts'
 import { commit } from './commit.ts'
+import type { Deferred } from './prelude.ts'
 
 /** How a transaction runs; see SET TRANSACTION in the manual. */
 export interface TransactionSettings {
@@ -48,12 +49,12 @@ export class UnitOfWork {
     if (channel.inTransaction) {
       if (modes !== '') throw new UsageError('isolation, readOnly and deferrable are set by the outermost transaction')
       this.#savepoint = `rivulet_${++channel.counter}`
-      this.#deferred = channel.defer({ text: `savepoint ${this.#savepoint}` })
+      this.#deferred = channel.prelude.defer({ text: `savepoint ${this.#savepoint}` })
       return
     }
     // Set after BEGIN, not in it: should a mode be refused, the transaction is there to take the failure.
-    this.#deferred = channel.defer({ text: modes === '' ? 'begin' : `begin; set transaction ${modes}` })
-    for (const statement of extra) if (statement) channel.defer(statement)
+    this.#deferred = channel.prelude.defer({ text: modes === '' ? 'begin' : `begin; set transaction ${modes}` })
+    for (const statement of extra) if (statement) channel.prelude.defer(statement)
     channel.inTransaction = true
   }
 
