@@ -127,11 +127,11 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     return this.#environment.drizzle
   }
 
-  /** Ends the session: everything taken from it refuses to work from now on. True when a unit of work was open in it. */
+  /** Ends the session: everything taken from it refuses to work from now on. True when something was open in it. */
   end(): boolean {
     this.#ended = true
     this.#unit?.end()
-    return this.#unit !== undefined
+    return this.#busy
   }
 
   async #transaction<T>(
@@ -251,9 +251,10 @@ export function stillRunning(running: number): UsageError {
   )
 }
 
-/** The error for a task that returned before a transaction in it had. */
+/** The error for a task that returned before a transaction or a stream in it had ended. */
 export function stillOpen(): UsageError {
   return new UsageError(
-    'the task returned while a transaction in it was still open, which was undone: await it, or return its promise',
+    'the task returned while a transaction or a stream in it was still open, which was undone: await the transaction, ' +
+      'or return its promise; read the stream to its end, or leave its loop',
   )
 }

@@ -75,9 +75,10 @@ describe('the next session sees nothing of', () => {
 
   test('a transaction left open by a stream that nobody finished', async () => {
     await using engine = await bank.engine({ pool: { max: 1 } })
-    await engine.session(async (session) => {
+    const abandoned = engine.session(async (session) => {
       await session.stream(session.db.select().from(accounts), { batchSize: 2 }).next()
     })
+    await expect(abandoned).rejects.toThrow('a stream in it was still open')
     await engine.session(({ sql }) => sql`insert into entries (nonce, half) values ('after a stream', 1)`)
     expect(await bank.admin.sql`select * from entries where nonce = 'after a stream'`).toHaveLength(1)
     await expectQuiet(engine, bank.admin)
