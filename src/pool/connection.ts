@@ -14,7 +14,9 @@ import { describeAddress, type ServerAddress } from '../config.ts'
 import { ConfigInvalid, ConnectionLost, RivuletError, UsageError } from '../errors.ts'
 import { fromServerError, isServerError } from '../sqlstate.ts'
 import { encodeParameter, installCodecs, type TypedParameter } from './codec.ts'
+import { type Dispatch, dispatchOf, type DriverOptions, DriverStatement } from './driver-statement.ts'
 import { openSocket, sendCancelRequest } from './socket.ts'
+import { StatusTail, type TransactionStatus } from './status-tail.ts'
 
 /** Rows as the driver gives them: objects by column name, or arrays by position. */
 export interface Result<TRow = unknown> extends Array<TRow> {
@@ -39,9 +41,6 @@ export interface StatementOptions {
   readonly prepare?: boolean
 }
 
-/** The transaction status in the server's last ReadyForQuery: idle, in a transaction, in a failed one. */
-export type TransactionStatus = 'I' | 'T' | 'E'
-
 /** A statement takes at most this many parameters (postgres.js refuses 65,534 and would then hang the rest). */
 const maxParameters = 65_533
 
@@ -49,8 +48,9 @@ const maxParameters = 65_533
 const closeGraceMs = 1000
 
 // `simple: false` keeps even a statement without parameters to the extended protocol: one statement, never a script.
-const preparedStatement = { prepare: true, simple: false } as postgres.UnsafeQueryOptions
-const unpreparedStatement = { prepare: false, simple: false } as postgres.UnsafeQueryOptions
+const preparedStatement: DriverOptions = { prepare: true, simple: false }
+const unpreparedStatement: DriverOptions = { prepare: false, simple: false }
+const wholeScript: DriverOptions = { prepare: false, simple: true }
 
 type Client = postgres.Sql<Record<string, never>>
 type Backend = { readonly pid: number; readonly secret: number }
@@ -71,6 +71,7 @@ export class Connection {
   /** Called once, when the socket has closed for whatever reason. */
   onClosed: (() => void) | undefined
   readonly #client: Client
+  readonly #dispatch: Dispatch
   readonly #socket: Socket
   readonly #address: ServerAddress
   readonly #backend: Backend
@@ -84,6 +85,7 @@ export class Connection {
   constructor(client: Client, socket: Socket, address: ServerAddress, backend: Backend, serverTimeoutMs: number) {
     this.serverTimeoutMs = serverTimeoutMs
     this.#client = client
+    this.#dispatch = dispatchOf(client)
     this.#socket = socket
     this.#address = address
     this.#backend = backend
@@ -134,16 +136,21 @@ export class Connection {
     try {
       encoded = this.#encoded(parameters)
     } catch (error) {
-      return refused(error, outcome)
+      return refused(error, outcome?.failed)
     }
     if (prepare) this.#prepared.add(text)
-    const pending = this.#client.unsafe(text, encoded as never[], prepare ? preparedStatement : unpreparedStatement)
-    return this.#settle((options.arrays ? pending.values() : pending) as unknown as PromiseLike<Result>, outcome)
+    return this.#send(
+      text,
+      encoded,
+      prepare ? preparedStatement : unpreparedStatement,
+      options.arrays === true,
+      outcome,
+    )
   }
 
   /** Sends a script of ours without parameters: several statements, one round trip. */
   script<T = Result>(text: string, outcome?: Outcome<T>): Promise<T> {
-    return this.#settle(this.#client.unsafe(text) as never, outcome)
+    return this.#send(text, [], wholeScript, false, outcome)
   }
 
   /** Resolves when no statement is in flight. */
@@ -194,23 +201,45 @@ export class Connection {
     return parameters.map((parameter, index) => encodeParameter(parameter, index + 1, this.#typed))
   }
 
-  #settle<T>(pending: PromiseLike<Result>, outcome: Outcome<T> = asItIs as Outcome<T>): Promise<T> {
+  #send<T>(
+    text: string,
+    parameters: readonly unknown[],
+    options: DriverOptions,
+    arrays: boolean,
+    { answered, failed }: Outcome<T> = asItIs as Outcome<T>,
+  ): Promise<T> {
     const { lost } = this
     if (lost) {
       const error = new ConnectionLost('the connection was lost: nothing more can run in this session', { cause: lost })
-      return refused(error, outcome)
+      return refused(error, failed)
     }
     this.inFlight += 1
-    return pending.then(
-      (result) => {
-        this.#countDown()
-        return Array.isArray(result) ? outcome.answered(result) : outcome.failed(this.#copied(result))
-      },
-      (error: unknown) => {
-        this.#countDown()
-        return outcome.failed(this.#translate(error))
-      },
-    ) as Promise<T>
+    return new Promise((resolve, reject) => {
+      // What throws in here must not reach the driver, which is reading the next answer.
+      const settle = {
+        resolve: (result: unknown) => {
+          this.#countDown()
+          let answer: T
+          try {
+            answer = Array.isArray(result) ? answered(result as Result) : failed(this.#copied(result as Duplex))
+          } catch (error) {
+            return reject(error)
+          }
+          resolve(answer)
+        },
+        reject: (error: unknown) => {
+          this.#countDown()
+          let answer: T
+          try {
+            answer = failed(this.#translate(error))
+          } catch (failure) {
+            return reject(failure)
+          }
+          resolve(answer)
+        },
+      }
+      this.#dispatch(new DriverStatement(text, parameters, options, arrays, settle))
+    })
   }
 
   /** A COPY that was not recognised by its text: postgres.js answers with a stream that occupies the connection. */
@@ -249,9 +278,9 @@ const asItIs: Outcome<Result> = {
 }
 
 /** The outcome of a statement that is not sent. */
-function refused<T>(reason: unknown, outcome: Outcome<T> | undefined): Promise<T> {
+function refused<T>(reason: unknown, failed: Outcome<T>['failed'] | undefined): Promise<T> {
   const refusal = Promise.reject(reason)
-  return outcome ? refusal.catch(outcome.failed) : refusal
+  return failed ? refusal.catch(failed) : refusal
 }
 
 /** What `openConnection` needs to know. */
@@ -358,33 +387,4 @@ function withoutQuery(error: unknown): unknown {
   if (!(error instanceof Error)) return error
   const { code } = error as NodeJS.ErrnoException
   return Object.assign(new Error(error.message), { name: error.name }, code === undefined ? {} : { code })
-}
-
-/**
- * Reads the transaction status off the socket: when nothing is in flight, the last six bytes are, as a rule,
- * ReadyForQuery ('Z', length 5, status). postgres.js drops it, and it is the only certain sign of a transaction left open.
- */
-class StatusTail {
-  /** Undefined when the last thing read was no ReadyForQuery. */
-  status: TransactionStatus | undefined = 'I'
-  /** The end of the last chunk, kept only while chunks are shorter than the message. */
-  #fragment: Uint8Array | undefined
-
-  constructor(socket: Socket) {
-    socket.on('data', (chunk: Buffer) => this.#read(chunk))
-  }
-
-  #read(chunk: Buffer): void {
-    let end = chunk
-    if (chunk.length < 6 && this.#fragment) end = Buffer.concat([this.#fragment, chunk])
-    const start = end.length - 6
-    if (end[start] === 0x5a && end[start + 4] === 5 && end[start + 3] === 0) {
-      this.status = String.fromCharCode(end[start + 5] ?? 0) as TransactionStatus
-      this.#fragment = undefined
-    } else {
-      this.status = undefined
-      // Only the end of a split message is worth keeping; whole answers, the rule, leave nothing behind.
-      this.#fragment = Uint8Array.from(end.subarray(-5))
-    }
-  }
 }

@@ -46,7 +46,9 @@ function pointRead<T>(
 ): Promise<T> {
   try {
     const selection = selectionOf(plan)
-    return pointStatement(plan).read(runner, keyParameters(plan, key), ([row]) => then(row && selection.read(row)))
+    return pointStatement(plan).read(runner, keyParameters(plan, key), (rows) => {
+      return then(rows[0] && selection.read(rows[0]))
+    })
   } catch (error) {
     return Promise.reject(error)
   }

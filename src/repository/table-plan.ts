@@ -218,9 +218,9 @@ const isNullableTimestamp = (column: PgColumn) => isTimestamp(column) && !column
 
 /** The parameters of a key, in the key's order. @throws UsageError for a key of the wrong shape, InvalidInput. */
 export function keyParameters(plan: TablePlan, key: unknown): unknown[] {
-  const [only, ...others] = plan.key
+  const [only] = plan.key
   if (!only) throw new UsageError(`${plan.name} has no key: declare one with conventions(table, { key: [...] })`)
-  if (others.length === 0) return [encodeKey(plan, only, key)]
+  if (plan.key.length === 1) return [encodeKey(plan, only, key)]
   const names = plan.key.map(({ property }) => property)
   if (!isPlain(key) || Object.keys(key).length !== names.length || !names.every((name) => name in key)) {
     throw new UsageError(`a key of ${plan.name} is an object of ${names.join(', ')}`)

@@ -112,11 +112,12 @@ export class Channel {
     return this.#query(text, parameters, sent, true, read)
   }
 
-  /** Sends what is deferred without waiting for the task's first statement; `failure` names what it means if it fails. */
+  /**
+   * Sends what is deferred without waiting for the task's first statement; resolves when it is answered. If it fails,
+   * the channel is doomed with what `failure` makes of that.
+   */
   async flush(scope: Scope | undefined, failure: (cause: unknown) => RivuletError): Promise<void> {
-    if (this.doomed) throw this.doomed
-    await Promise.all(this.#sendPrelude(scope, failure))
-    if (this.doomed) throw this.doomed
+    if (!this.doomed) await Promise.all(this.#sendPrelude(scope, failure))
   }
 
   /** Sends a statement of ours now, behind what is deferred: SAVEPOINT and its kin, cursors. */

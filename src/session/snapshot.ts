@@ -25,7 +25,7 @@ export async function drainOnSnapshot<TSession extends TaskSession>(
   const { scope, label } = gathering
   const leader = await openChannel(runtime, { scope, label, trace: gathering.trace })
   const waiting = new Scope({}, scope)
-  const imports: Promise<unknown>[] = []
+  const imports: Promise<void>[] = []
   let helping: Promise<unknown> = Promise.resolve()
   try {
     const snapshot = await exportSnapshot(leader, scope)
@@ -35,7 +35,7 @@ export async function drainOnSnapshot<TSession extends TaskSession>(
   } finally {
     // No task is left to take, so helpers that still wait for a connection may go.
     waiting.cancel(new Cancelled('no task is left'))
-    await Promise.allSettled(imports)
+    await Promise.all(imports)
     endLane(runtime, leader)
     await helping
     waiting.close()
@@ -50,7 +50,7 @@ interface Help {
   /** Cancelled when there is nothing left to help with. */
   readonly waiting: Scope
   /** What the leader must outlive. */
-  readonly imports: Promise<unknown>[]
+  readonly imports: Promise<void>[]
 }
 
 async function exportSnapshot(channel: Channel, scope: Scope): Promise<string> {
