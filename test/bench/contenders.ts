@@ -55,7 +55,7 @@ const readOrders = (db: Handle, index: number) =>
     .orderBy(desc(orders.placedAt), desc(orders.id))
     .limit(pageLength)
 
-/** The contenders of each scenario; Drizzle first, whom the others are compared with. */
+/** The contenders of each scenario; Drizzle and postgres.js first, whom the others are compared with. */
 export interface Field extends AsyncDisposable {
   readonly pointRead: readonly Contender[]
   readonly productPage: readonly Contender[]

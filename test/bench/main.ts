@@ -13,7 +13,7 @@ import { openTestDatabase, shopTemplate } from '../support/database.ts'
 import { openField } from './contenders.ts'
 import { type Contender, measure, type Measured, type Spread } from './measure.ts'
 
-const options = { rounds: 9, roundMs: 500, concurrency: 10 }
+const options = { rounds: 9, roundMs: 500, concurrency: 10, yardsticks: 2 }
 
 async function main(): Promise<void> {
   const given = environment('DATABASE_URL')
@@ -41,18 +41,22 @@ async function prepare(url: string): Promise<void> {
 async function race(title: string, contenders: readonly Contender[]): Promise<void> {
   const results = await measure(contenders, options)
   console.log(`\n${title}\n`)
-  const rows = [['', 'ops/s', '', 'ratio to Drizzle', '', 'how'], ...results.map(rowOf)]
+  const yardsticks = contenders.slice(0, options.yardsticks).map(({ name }) => `to ${name}`)
+  const rows = [['', 'ops/s', '', ...yardsticks.flatMap((yardstick) => [yardstick, '']), 'how'], ...results.map(rowOf)]
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
   for (const row of rows) {
     const cells = row.map((cell, column) =>
-      column === 1 || column === 3 ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),
+      column % 2 === 1 && column < row.length - 1
+        ? cell.padStart(widths[column] ?? 0)
+        : cell.padEnd(widths[column] ?? 0),
     )
     console.log(`  ${cells.join('  ').trimEnd()}`)
   }
 }
 
-function rowOf({ name, how, perSecond, ratio }: Measured): string[] {
-  return [name, count(perSecond.median), range(perSecond, count), times(ratio.median), range(ratio, times), how]
+function rowOf({ name, how, perSecond, ratios }: Measured): string[] {
+  const compared = ratios.flatMap((ratio) => [times(ratio.median), range(ratio, times)])
+  return [name, count(perSecond.median), range(perSecond, count), ...compared, how]
 }
 
 function count(value: number): string {

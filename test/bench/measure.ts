@@ -18,8 +18,8 @@ export interface Measured {
   readonly how: string
   /** Operations a second: the median of the rounds, the slowest and the quickest. */
   readonly perSecond: Spread
-  /** Throughput over that of the first contender in the same round. */
-  readonly ratio: Spread
+  /** Throughput over that of each of the yardsticks in the same round. */
+  readonly ratios: readonly Spread[]
 }
 
 export interface Spread {
@@ -34,9 +34,11 @@ export interface MeasureOptions {
   readonly roundMs: number
   /** Operations under way at once. */
   readonly concurrency: number
+  /** How many of the contenders, from the first, the others are compared with. */
+  readonly yardsticks: number
 }
 
-/** Measures all contenders; the first is what the others are compared with. */
+/** Measures all contenders. */
 export async function measure(contenders: readonly Contender[], options: MeasureOptions): Promise<readonly Measured[]> {
   const results = contenders.map((): number[] => [])
   for (const contender of contenders) await throughput(contender, options)
@@ -47,11 +49,13 @@ export async function measure(contenders: readonly Contender[], options: Measure
       if (contender) results[index]?.push(await throughput(contender, options))
     }
   }
-  const reference = results[0] ?? []
+  const references = results.slice(0, options.yardsticks)
   return contenders.map(({ name, how }, index) => {
     const own = results[index] ?? []
-    const ratios = own.map((perSecond, round) => perSecond / (reference[round] ?? Number.NaN))
-    return { name, how, perSecond: spread(own), ratio: spread(ratios) }
+    const ratios = references.map((reference) => {
+      return spread(own.map((perSecond, round) => perSecond / (reference[round] ?? Number.NaN)))
+    })
+    return { name, how, perSecond: spread(own), ratios }
   })
 }
 
