@@ -1,7 +1,8 @@
 /**
  * `npm run bench`: what a session per task costs and gains beside bare Drizzle and bare postgres.js, on the reference
  * shop with its sample data; on a throw-away server, or on a new database of DATABASE_URL's server, which it removes.
- * Everything runs on one machine, so the server's work competes with the client's: ratios say more than numbers.
+ * Everything runs on one machine, so the server's work competes with the client's: ratios say more than numbers. It is
+ * compiled first, as users get it: what reads TypeScript on the fly wraps every function, but not those of libraries.
  */
 import { cpus } from 'node:os'
 import * as schema from '../../schema/index.ts'
@@ -9,7 +10,7 @@ import { environment } from '../../src/config.ts'
 import { openEmbeddedServer } from '../../src/embedded/server.ts'
 import { openEngine } from '../../src/engine.ts'
 import { seed } from '../../src/shop/seed.ts'
-import { openTestDatabase, shopTemplate } from '../support/database.ts'
+import { openTestDatabase, scriptTemplate } from '../support/database.ts'
 import { openField } from './contenders.ts'
 import { type Contender, measure, type Measured, type Spread } from './measure.ts'
 
@@ -18,7 +19,7 @@ const options = { rounds: 9, roundMs: 500, concurrency: 10, yardsticks: 2 }
 async function main(): Promise<void> {
   const given = environment('DATABASE_URL')
   await using server = given === undefined ? await openEmbeddedServer({ ephemeral: true }) : undefined
-  await using database = await openTestDatabase(shopTemplate, given ?? server?.url)
+  await using database = await openTestDatabase(scriptTemplate('empty', ''), given ?? server?.url)
   await prepare(database.url)
   await using field = await openField(database.url)
   await race('Point read: one product by its key, 10 at a time', field.pointRead)
@@ -26,7 +27,7 @@ async function main(): Promise<void> {
 }
 
 async function prepare(url: string): Promise<void> {
-  await using engine = await openEngine({ schema, url })
+  await using engine = await openEngine({ schema, url, migrations: 'apply' })
   await seed(engine)
   await engine.session(({ sql }) => sql`analyze`)
   const [row] = await engine.session(
