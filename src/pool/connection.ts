@@ -14,7 +14,7 @@ import { describeAddress, type ServerAddress } from '../config.ts'
 import { ConfigInvalid, ConnectionLost, RivuletError, UsageError } from '../errors.ts'
 import { fromServerError, isServerError } from '../sqlstate.ts'
 import { encodeParameter, installCodecs, type TypedParameter } from './codec.ts'
-import { type Dispatch, dispatchOf, type DriverOptions, DriverStatement } from './driver-statement.ts'
+import { type Dispatch, dispatchOf, type DriverOptions, DriverStatement, type Settle } from './driver-statement.ts'
 import { openSocket, sendCancelRequest } from './socket.ts'
 import { StatusTail, type TransactionStatus } from './status-tail.ts'
 
@@ -198,7 +198,9 @@ export class Connection {
         `a statement takes at most ${maxParameters} parameters, not ${parameters.length}: send it in parts`,
       )
     }
-    return parameters.map((parameter, index) => encodeParameter(parameter, index + 1, this.#typed))
+    const encoded: unknown[] = []
+    for (const parameter of parameters) encoded.push(encodeParameter(parameter, encoded.length + 1, this.#typed))
+    return encoded
   }
 
   #send<T>(
@@ -214,32 +216,20 @@ export class Connection {
       return refused(error, failed)
     }
     this.inFlight += 1
-    return new Promise((resolve, reject) => {
-      // What throws in here must not reach the driver, which is reading the next answer.
-      const settle = {
-        resolve: (result: unknown) => {
-          this.#countDown()
-          let answer: T
-          try {
-            answer = Array.isArray(result) ? answered(result as Result) : failed(this.#copied(result as Duplex))
-          } catch (error) {
-            return reject(error)
-          }
-          resolve(answer)
-        },
-        reject: (error: unknown) => {
-          this.#countDown()
-          let answer: T
-          try {
-            answer = failed(this.#translate(error))
-          } catch (failure) {
-            return reject(failure)
-          }
-          resolve(answer)
-        },
-      }
-      this.#dispatch(new DriverStatement(text, parameters, options, arrays, settle))
+    const answer = new Promise<Result | Duplex>((resolve, reject) => {
+      this.#dispatch(new DriverStatement(text, parameters, options, arrays, resolve as Settle, reject))
     })
+    // Not done while the driver reads the answer: what is thrown here, and whose context it is, are the caller's affair.
+    return answer.then(
+      (result) => {
+        this.#countDown()
+        return Array.isArray(result) ? answered(result) : failed(this.#copied(result as Duplex))
+      },
+      (error: unknown) => {
+        this.#countDown()
+        return failed(this.#translate(error))
+      },
+    )
   }
 
   /** A COPY that was not recognised by its text: postgres.js answers with a stream that occupies the connection. */

@@ -1,16 +1,13 @@
 /**
  * A statement as a postgres.js connection reads it. postgres.js's own `Query` is one too, but also a promise of a class
- * of its own, with three more promises on the way to its answer: together they cost a point read a fifth of its time,
- * and keep every answer from being collected young. This one tells its outcome to whoever sent it, while the driver
- * reads the answer off the socket. The fields are those of postgres.js 3.4, `src/query.js` and `src/connection.js`.
+ * of its own, with more promises on the way to its answer: together they cost a point read a fifth of its time, and keep
+ * every answer from being collected young. The fields are those of postgres.js 3.4, `src/query.js` and
+ * `src/connection.js`.
  */
 import type postgres from 'postgres'
 
-/** What becomes of an answer or a failure. */
-interface Settle {
-  readonly resolve: (result: unknown) => void
-  readonly reject: (error: unknown) => void
-}
+/** Takes the answer, or the failure. */
+export type Settle = (outcome: unknown) => void
 
 /** How postgres.js sends it; `simple` is a script of several statements. */
 export interface DriverOptions {
@@ -41,24 +38,33 @@ export class DriverStatement {
   state: unknown = null
   statement: unknown = null
   string = ''
-  readonly #settle: Settle
+  readonly #answered: Settle
+  readonly #failed: Settle
 
-  constructor(text: string, parameters: readonly unknown[], options: DriverOptions, arrays: boolean, settle: Settle) {
+  constructor(
+    text: string,
+    parameters: readonly unknown[],
+    options: DriverOptions,
+    arrays: boolean,
+    answered: Settle,
+    failed: Settle,
+  ) {
     this.strings = [text]
     this.args = parameters
     this.options = options
     this.isRaw = arrays ? 'values' : undefined
-    this.#settle = settle
+    this.#answered = answered
+    this.#failed = failed
   }
 
   resolve(result: unknown): void {
     this.active = false
-    this.#settle.resolve(result)
+    this.#answered(result)
   }
 
   reject(error: unknown): void {
     this.active = false
-    this.#settle.reject(error)
+    this.#failed(error)
   }
 }
 

@@ -1,4 +1,5 @@
 /** What the system says about itself: one event of each kind, at the right time, without parameters, and harmless. */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Observation } from '../../src/observe/observation.ts'
 import { type Bank, type BankSession, openBank, Recorder } from '../support/bank.ts'
@@ -28,6 +29,18 @@ describe('observations', () => {
     expect(recorder.of('session released')).toMatchObject([
       { label: 'page', statements: 1, heldMs: expect.any(Number) },
     ])
+  })
+
+  test('come in the asynchronous context of whoever made the call', async () => {
+    const request = new AsyncLocalStorage<number>()
+    const seen: string[] = []
+    const observe = ({ type }: Observation) => void seen.push(`${type} of ${request.getStore()}`)
+    await using engine = await bank.engine({ observe, pool: { max: 2 } })
+    await engine.gather([read, read])
+    seen.length = 0
+    await Promise.all([1, 2, 3, 4].map((id) => request.run(id, () => engine.session(read))))
+    const types = ['session acquired', 'statement', 'session released']
+    expect(seen.toSorted()).toEqual([1, 2, 3, 4].flatMap((id) => types.map((type) => `${type} of ${id}`)).toSorted())
   })
 
   test('tell of every task of a gather its wait, its run time, its backend and its outcome', async () => {
