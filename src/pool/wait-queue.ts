@@ -5,7 +5,8 @@
  *   waiting ──▶ served | timed out | cancelled | turned away (overload, deadlock, closing)
  *
  * Under lasting overload (see `overload.ts`) calls that would be served too late for their deadline are turned away, at
- * the door and at the head, so that the others are served in time.
+ * the door and at the head, so that the others are served in time. Only for others: overload ends when nobody waits any
+ * more, however the last one left, and nobody is turned away whom a connection awaits.
  *
  * A task that holds a connection and asks for another one is taken to wait for it. Whether it does cannot be seen: one
  * that lets the call run on its own, or races it against something else, may be refused though it could be served later.
@@ -86,6 +87,7 @@ export class WaitQueue {
     }
     const patienceMs = Math.min(this.#settings.acquireTimeoutMs, scope?.deadline?.remainingMs ?? Infinity)
     const before = holder ? this.nested : waiting
+    if (before < room) return undefined
     if (!this.#overload.inVain(before, connections, patienceMs)) return undefined
     this.overloads += 1
     return new PoolOverloaded(`${before} calls wait for a connection, too many for this deadline: try again later`)
@@ -116,8 +118,10 @@ export class WaitQueue {
   leave(waiter: Waiter, error: RivuletError): void {
     if (!this.#kind(waiter).delete(waiter)) return
     waiter.stopWatching()
-    this.waitedMs += performance.now() - waiter.since
+    const now = performance.now()
+    this.waitedMs += now - waiter.since
     waiter.reject(error)
+    this.#noteIfEmpty(now)
   }
 
   /** Takes everybody out of the queue. */
@@ -133,7 +137,8 @@ export class WaitQueue {
       waiter.stopWatching()
       this.waitedMs += now - waiter.since
       this.#overload.served(now, this.size)
-    } else if (this.size === 0) this.#observe(0, now)
+    }
+    this.#noteIfEmpty(now)
     return waiter
   }
 
@@ -182,11 +187,17 @@ export class WaitQueue {
       // Nested calls overtake the others: how long they wait says nothing about the queue, unless they are all of it.
       if (!waiter.holder || this.#fresh.size === 0) this.#observe(waitMs, now)
       const remainingMs = waiter.scope?.deadline?.remainingMs ?? Infinity
-      if (!this.#overload.tooLate(remainingMs)) return waiter
+      // The last one takes the connection from nobody.
+      if (this.size === 1 || !this.#overload.tooLate(remainingMs)) return waiter
       this.overloads += 1
       this.leave(waiter, new PoolOverloaded(`served after ${Math.round(waitMs)} ms, too late for this deadline`))
     }
     return undefined
+  }
+
+  /** Noted whoever left last and why: perhaps no connection is left that could find out that nobody waits. */
+  #noteIfEmpty(now: number): void {
+    if (this.size === 0) this.#observe(0, now)
   }
 
   #observe(waitMs: number, now: number): void {

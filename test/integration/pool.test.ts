@@ -122,6 +122,27 @@ describe('the queue', () => {
   })
 })
 
+describe('overload', () => {
+  test('is over with the last caller: an engine that lost every connection under it refuses nobody', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ pool: { max: 4 }, observe: recorder.observe })
+    const controller = new AbortController()
+    const { signal } = controller
+    const calls = Array.from({ length: 120 }, () => engine.session(({ sql }) => sql`select pg_sleep(0.1)`, { signal }))
+    const settled = Promise.allSettled(calls)
+    await eventually(() => expect(recorder.of('overload began')).toHaveLength(1))
+    await eventually(() => expect(engine.stats().leased).toBe(4))
+    controller.abort()
+    await settled
+    await eventually(() => expect(engine.stats()).toMatchObject({ open: 0, closing: 0, waiting: 0 }))
+    expect(recorder.of('overload ended')).toHaveLength(1)
+    // Less time than four of these sessions take: a call that overload would have turned away.
+    await engine.session(({ sql }) => sql`select 1`, { timeoutMs: 250 })
+    expect(engine.stats().overloads).toBe(0)
+    await expectQuiet(engine, bank.admin)
+  })
+})
+
 describe('in an outage', () => {
   /** An engine whose server has gone away, and is known to have. */
   async function cutOff(pool: PoolConfig) {
