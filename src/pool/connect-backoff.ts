@@ -28,9 +28,12 @@ export class ConnectBackoff {
     return this.failures > 0 || live === 0 ? 1 : Infinity
   }
 
-  /** Milliseconds the next attempt may take: an attempt that began in an outage must not outlast it for long. */
-  patienceMs(live: number): number {
-    if (this.atOnce(live) > 1 || this.failures % patientEvery === patientEvery - 1) return Infinity
+  /**
+   * Milliseconds the next attempt may take unless connections live meanwhile: one that began in an outage, or just
+   * before it was known as one, must not outlast it for long.
+   */
+  patienceMs(): number {
+    if (this.failures % patientEvery === patientEvery - 1) return Infinity
     return Math.max(patienceMs, this.#lastConnectMs * slowness)
   }
 

@@ -266,7 +266,7 @@ export class Pool {
 
   async #openOne(): Promise<void> {
     const startedAt = performance.now()
-    const patienceMs = this.#backoff.patienceMs(this.#idle.length + this.#leased)
+    const patienceMs = this.#backoff.patienceMs()
     this.#opening += 1
     try {
       const connection = await this.#connect(patienceMs)
@@ -279,13 +279,17 @@ export class Pool {
     this.#advance()
   }
 
-  /** Makes one attempt, given up after `patienceMs`. */
+  /** Makes one attempt, given up after `patienceMs` when the server may be away. */
   async #connect(patienceMs: number): Promise<Connection> {
     const startedAt = performance.now()
     const attempt = new AbortController()
     this.#attempts.add(attempt)
-    const expired = () =>
-      attempt.abort(new ConnectionLost(`the server did not answer within ${Math.round(patienceMs)} ms`))
+    const expired = () => {
+      const live = [...this.#slots.keys()].filter(({ lost }) => !lost).length
+      // While others live the server is there, and slow; they may be gone the next time.
+      if (this.#backoff.atOnce(live) > 1) timer?.refresh()
+      else attempt.abort(new ConnectionLost(`the server did not answer within ${Math.round(patienceMs)} ms`))
+    }
     const timer = patienceMs === Infinity ? undefined : setTimeout(expired, patienceMs)
     try {
       const connection = await this.#open(attempt.signal)

@@ -190,6 +190,39 @@ describe('in an outage', () => {
     await expectQuiet(engine, bank.admin)
   })
 
+  test('so is one that was swallowed while another connection still lived, if only a task that holds it dead', async () => {
+    const proxy = await bank.proxy()
+    await using engine = await bank.engine({ proxy, pool: { connectTimeoutMs: 20_000 } })
+    const { opened, open } = gate()
+    const holder = engine.session(() => opened)
+    proxy.opening = 'silence'
+    const second = engine.session(pidOf)
+    await eventually(() => expect(proxy.connections).toBe(2))
+    proxy.links[0]?.reset()
+    await eventually(() => expect(engine.stats().lost).toBe(1))
+    proxy.opening = 'pass'
+    const startedAt = performance.now()
+    await second
+    expect(performance.now() - startedAt).toBeLessThan(2000)
+    open()
+    await holder
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('an attempt has its whole time while another connection lives: the server is there, and slow', async () => {
+    const proxy = await bank.proxy()
+    await using engine = await bank.engine({ proxy, pool: { connectTimeoutMs: 20_000 } })
+    const { opened, open } = gate()
+    const holder = engine.session(() => opened)
+    proxy.onLink = (link) => void (link.delayMs = 300)
+    const startedAt = performance.now()
+    await engine.session(pidOf)
+    expect(performance.now() - startedAt).toBeGreaterThan(1500)
+    expect(engine.stats()).toMatchObject({ connectFailures: 0, opened: 2 })
+    open()
+    await holder
+  })
+
   test('the pool says how the last attempt failed, and nothing once the server is back', async () => {
     const proxy = await bank.proxy()
     const settings = poolSettings({})
