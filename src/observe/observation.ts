@@ -58,7 +58,6 @@ export type RetireReason =
   | 'left a transaction open'
   | 'statements still running'
   | 'too many prepared statements'
-  | 'too many connections'
   | 'unhealthy'
   | 'pool closing'
 
