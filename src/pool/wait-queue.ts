@@ -81,9 +81,12 @@ export class WaitQueue {
    */
   refusal({ scope, holder }: AcquireRequest, connections: number, room: number): PoolOverloaded | undefined {
     const waiting = this.size
-    if (waiting - room >= this.#settings.maxQueue) {
+    const { maxQueue } = this.#settings
+    if (waiting - room >= maxQueue) {
       this.overloads += 1
-      return new PoolOverloaded(`${waiting} calls already wait for a connection (pool.maxQueue): try again later`)
+      return new PoolOverloaded(
+        `no connection is free, and no more than ${maxQueue} calls may wait for one (pool.maxQueue): try again later`,
+      )
     }
     const patienceMs = Math.min(this.#settings.acquireTimeoutMs, scope?.deadline?.remainingMs ?? Infinity)
     const before = holder ? this.nested : waiting
