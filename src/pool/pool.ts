@@ -85,15 +85,13 @@ export class Pool {
   }
 
   /**
-   * Waits for a connection, first come, first served.
+   * Waits for a connection, first come, first served: the way for those to whom `tryAcquire` gives none.
    * @throws PoolTimeout, PoolOverloaded, PoolDeadlock, PoolClosed, ConnectionLost (the server cannot be reached),
    * ConfigInvalid (the server refuses us), or what `request.cancelled` makes.
    */
   acquire(request: AcquireRequest): Promise<Connection> {
     const reason = request.scope?.reason
     if (reason) return Promise.reject(request.cancelled(reason, 0))
-    const free = this.tryAcquire()
-    if (free) return Promise.resolve(free)
     if (this.#closed) return Promise.reject(new PoolClosed('the engine is closed: open a new one'))
     if (request.holder) this.#reserve.nested()
     const refusal = this.#queue.refusal(request, this.#size(), this.#room())
@@ -156,6 +154,7 @@ export class Pool {
     this.#sweepTimer = undefined
     this.#queue.refuseAll(new PoolClosed('the engine was closed'))
     this.#idle.length = 0
+    // What is still leased is closed under its holder: from here on it counts as closing, and its release as nothing.
     this.#leased = 0
     for (const slot of this.#slots.values()) this.#retire(slot, 'pool closing')
     for (const attempt of this.#attempts) attempt.abort(new PoolClosed('the engine was closed'))

@@ -293,6 +293,21 @@ describe('a server that takes no more connections', () => {
   })
 })
 
+test('closing closes what is still leased, which counts as closing until its socket has', async () => {
+  const settings = poolSettings({})
+  const { connectTimeoutMs } = settings
+  const address = parseDatabaseUrl(bank.url)
+  const pool = new Pool(settings, (signal) => openConnection({ address, connectTimeoutMs, signal }), undefined)
+  const connection = await pool.acquire({ cancelled: () => new ConnectionLost('unused') })
+  expect(pool.stats()).toMatchObject({ open: 1, leased: 1, closing: 0 })
+  const closed = pool.close()
+  expect(pool.stats()).toMatchObject({ open: 0, leased: 0, closing: 1 })
+  pool.release(connection)
+  expect(pool.stats()).toMatchObject({ open: 0, leased: 0, closing: 1 })
+  await closed
+  expect(pool.stats()).toMatchObject({ open: 0, leased: 0, closing: 0 })
+})
+
 describe('retirement', () => {
   test('closes connections nobody used for idleTimeoutMs, down to none', async () => {
     const recorder = new Recorder()
