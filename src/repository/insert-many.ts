@@ -61,7 +61,7 @@ function chunked(plan: TablePlan, rows: readonly unknown[]): Chunk[] {
     // The order in which a row names its columns does not matter.
     assignments.sort((a, b) => (a.column.property < b.column.property ? -1 : 1))
     const alone = assignments.every(({ expression }) => expression !== undefined)
-    const shape = alone ? undefined : shapeOf(assignments)
+    const shape = alone ? undefined : shapeOf(plan, assignments)
     const full = open && (open.objects.length >= chunk.rows || open.characters >= chunk.characters)
     if (!open || full || shape === undefined || open.shape !== shape) {
       open = { assignments, shape, objects: [], characters: 0 }

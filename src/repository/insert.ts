@@ -25,7 +25,7 @@ export async function insertAssigned(
   const create = () => {
     return new Statement(plan.drizzle, sql`${insertClause(plan, assignments)} returning ${selection.sql}`)
   }
-  const shape = shapeOf(assignments)
+  const shape = shapeOf(plan, assignments)
   const statement = shape === undefined ? create() : plan.statements.of(`insert${shape}`, create)
   const [inserted] = await statement.run(runner, valuesOf(assignments))
   if (!inserted) throw skipped(plan)

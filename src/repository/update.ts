@@ -52,7 +52,7 @@ export async function writeRow(runner: RepositoryRunner, plan: TablePlan, write:
     const where = whereClause(conditions)
     return new Statement(plan.drizzle, sql`update ${plan.source} set ${set}${where} returning ${selection.sql}`)
   }
-  const shape = shapeOf(assignments)
+  const shape = shapeOf(plan, assignments)
   const name = `update${shape}/${version.length}${removed}`
   const [row] = await (shape === undefined ? create() : plan.statements.of(name, create)).run(runner, values)
   if (row) return selection.read(row)

@@ -34,7 +34,7 @@ export async function upsertRow(
   const on = conflictColumns(plan, options.on, inserted)
   const updated = updates(plan, row, on, options.update)
   const selection = selectionOf(plan)
-  const shape = [shapeOf(inserted), on.map(({ property }) => property).join(','), shapeOf(updated)]
+  const shape = [shapeOf(plan, inserted), on.map(({ property }) => property).join(','), shapeOf(plan, updated)]
   const create = () => new Statement(plan.drizzle, upsertText(plan, inserted, on, updated))
   const statement = shape.includes(undefined) ? create() : plan.statements.of(`upsert${shape.join('/')}`, create)
   const values = [...valuesOf(inserted), ...valuesOf(updated)]
@@ -135,7 +135,7 @@ async function rowInTheWay(
     const where = whereClause([...same, removedCondition(plan, removed)])
     return new Statement(plan.drizzle, sql`select ${selectionOf(plan).sql} from ${plan.source}${where}`)
   }
-  const shape = shapeOf(keyed)
+  const shape = shapeOf(plan, keyed)
   const statement = shape === undefined ? create() : plan.statements.of(`conflicting${shape}/${removed}`, create)
   const [row] = await statement.run(runner, valuesOf(keyed))
   return row

@@ -2,7 +2,7 @@
  * What is written besides what the caller gives: values that Drizzle's schema makes up (`$defaultFn`, `$onUpdate`) and
  * the columns of the conventions. And the check that every given property is a column that may be written.
  */
-import { Column, is, Name, SQL, sql, StringChunk } from 'drizzle-orm'
+import { is, SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
 import { isPlain } from './column-input.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
@@ -89,28 +89,18 @@ function assign(column: PlannedColumn, value: unknown): Assignment {
   return { column, value: value === null ? null : column.encode(value, 'store'), expression: undefined }
 }
 
-/** Names assignments in the shape of a statement; undefined when one has SQL whose text or parameters may vary. */
-export function shapeOf(assignments: readonly Assignment[]): string | undefined {
+/**
+ * Names assignments in the shape of a statement; undefined when one has SQL with parameters. All of its text counts: SQL
+ * of the caller's may differ in anything, a column's table included.
+ */
+export function shapeOf(plan: TablePlan, assignments: readonly Assignment[]): string | undefined {
   let shape = ''
   for (const { column, expression } of assignments) {
-    if (expression && !isConstant(expression)) return undefined
-    shape += expression ? `,${column.property}=${constantText(expression)}` : `,${column.property}`
+    shape += `,${column.property}`
+    if (!expression) continue
+    const { text, parameters } = plan.drizzle.render(expression)
+    if (parameters.length > 0) return undefined
+    shape += `=${JSON.stringify(text)}`
   }
   return shape
-}
-
-/** SQL made of literal text and columns only, such as now() and version + 1, is the same in every call. */
-function isConstant(expression: SQL): boolean {
-  return expression.queryChunks.every((chunk) => chunkText(chunk) !== undefined)
-}
-
-function constantText(expression: SQL): string {
-  return expression.queryChunks.map(chunkText).join('')
-}
-
-function chunkText(chunk: unknown): string | undefined {
-  if (is(chunk, SQL)) return isConstant(chunk) ? constantText(chunk) : undefined
-  if (is(chunk, StringChunk)) return chunk.value.join('')
-  if (is(chunk, Name)) return `"${chunk.value}"`
-  return is(chunk, Column) ? `"${chunk.name}"` : undefined
 }

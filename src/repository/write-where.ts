@@ -51,7 +51,7 @@ async function writeRows(
     const rows = whereClause([condition.sql(), removedCondition(plan, undefined)])
     return new Statement(plan.drizzle, sql`update ${plan.source} set ${setClause(assignments)}${rows}`)
   }
-  const shape = shapeOf(assignments)
+  const shape = shapeOf(plan, assignments)
   const statement =
     shape === undefined ? create() : plan.statements.of(`updateWhere${shape}/${condition.shape}`, create)
   return (await statement.run(runner, values.all)).count ?? 0
