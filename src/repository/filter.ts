@@ -62,7 +62,7 @@ export interface CustomFilter<TValue> extends TextFilter<TValue> {
 export interface Condition {
   /** Equal for filters that differ in their values only. */
   readonly shape: string
-  /** What is known without looking at a row: `notIn: []` is true of all rows, `in: []` of none. */
+  /** What is known without looking at a row: `notIn: []` is true of all rows (or of all but NULLs), `in: []` of none. */
   readonly truth?: 'all' | 'none' | undefined
   /** The condition; undefined when the filter is true of all rows. */
   readonly sql: () => SQL | undefined
@@ -229,7 +229,14 @@ function operator(column: PlannedColumn, name: string, operand: unknown, values:
   const symbol = Object.hasOwn(comparisons, name) ? comparisons[name] : undefined
   if (!symbol) throw new UsageError(`the filter of ${property} has an unknown operator ${JSON.stringify(name)}`)
   const value = values.take(column.encode(operand, 'compare'))
-  return condition(() => sql`${reference} ${symbol} ${value()}`)
+  return { ...condition(() => sql`${reference} ${symbol} ${value()}`), truth: truthOf(name, operand) }
+}
+
+/** All arrays contain the empty one and none overlaps it; so do all JSON arrays and objects. NULL is not counted here. */
+function truthOf(name: string, operand: unknown): Condition['truth'] {
+  if (name !== 'contains' && name !== 'overlaps') return undefined
+  const elements = Array.isArray(operand) ? operand : isPlain(operand) ? Object.keys(operand) : undefined
+  return elements?.length === 0 ? (name === 'contains' ? 'all' : 'none') : undefined
 }
 
 /** Operators that some types do not have; where the type is not known to us, the server knows. */

@@ -124,8 +124,12 @@ export class TableRepository {
   }
 }
 
+/** @throws UsageError for an ifVersion that is undefined: left unsaid by mistake, it would check nothing. */
 function ifVersionOf(options: { ifVersion?: unknown } | undefined): unknown {
   checkOptions('version', options)
+  if (options && 'ifVersion' in options && options.ifVersion === undefined) {
+    throw new UsageError('ifVersion is undefined; leave it out to change the row whatever its version')
+  }
   return options?.ifVersion
 }
 

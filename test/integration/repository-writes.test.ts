@@ -1,19 +1,32 @@
 /** What writes say is what happened: which statement ran, which row was in the way, why none was changed. */
 import { sql } from 'drizzle-orm'
-import { integer, pgTable } from 'drizzle-orm/pg-core'
+import { integer, jsonb, pgTable, text } from 'drizzle-orm/pg-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Engine, openEngine, type Session } from '../../src/engine.ts'
+import { InvalidInput, UsageError } from '../../src/errors.ts'
+import { conventions } from '../../src/repository/conventions.ts'
 import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/database.ts'
 
 const ddl = `
 create table sums (id integer primary key, v integer, n integer);
 create table others (id integer primary key, v integer);
+create table sheets (id integer primary key, version integer not null, tags text[], data jsonb);
 `
 
 const sums = pgTable('sums', { id: integer().primaryKey(), v: integer(), n: integer() })
 const others = pgTable('others', { id: integer().primaryKey(), v: integer() })
+/** Its version has a default neither in the database nor in the schema. */
+const sheets = conventions(
+  pgTable('sheets', {
+    id: integer().primaryKey(),
+    version: integer().notNull(),
+    tags: text().array(),
+    data: jsonb(),
+  }),
+  { version: 'version' },
+)
 
-const schema = { sums, others }
+const schema = { sums, others, sheets }
 
 let database: TestDatabase
 let engine: Engine<typeof schema>
@@ -65,6 +78,40 @@ describe('SQL of the caller', () => {
       await repo.insert({ id: 1 })
       await repo.update(1, { v: sql`1`, n: 2 })
       await expect(repo.update(1, { v: sql`1,n` })).rejects.toThrow('syntax')
+    })
+  })
+})
+
+describe('what would check nothing or hit everything', () => {
+  test('an ifVersion that is undefined is a UsageError, and null is InvalidInput', async () => {
+    await engine.session(async ({ repository }) => {
+      const repo = repository(sheets)
+      const none = { ifVersion: undefined } as never
+      await expect(repo.update(1, { tags: [] }, none)).rejects.toThrow(UsageError)
+      await expect(repo.update(1, {}, none)).rejects.toThrow(UsageError)
+      await expect(repo.remove(1, none)).rejects.toThrow(UsageError)
+      await expect(repo.update(1, {}, { ifVersion: null as never })).rejects.toThrow(InvalidInput)
+    })
+  })
+
+  test('a filter that every array or object of JSON passes is refused, and one that none passes is not', async () => {
+    await undone(async ({ repository, sql }) => {
+      const repo = repository(sheets)
+      await sql`insert into sheets values (1, 1, '{a}', '{"a": 1}')`
+      for (const where of [
+        { tags: { contains: [] } },
+        { data: { contains: {} } },
+        { data: { contains: [] } },
+        { not: { tags: { overlaps: [] } } },
+        { or: [{ id: 7 }, { tags: { contains: [] } }] },
+      ]) {
+        await expect(repo.removeWhere(where)).rejects.toThrow(UsageError)
+        await expect(repo.updateWhere(where, { tags: [] })).rejects.toThrow(UsageError)
+        await repo.count(where)
+      }
+      expect(await repo.removeWhere({ not: { tags: { contains: [] } } })).toBe(0)
+      expect(await repo.removeWhere({ tags: { contains: [] }, id: 7 })).toBe(0)
+      expect(await repo.removeWhere({ tags: { contains: ['a'] }, data: { contains: { a: 1 } } })).toBe(1)
     })
   })
 })
