@@ -55,8 +55,9 @@ function pointRead<T>(
 }
 
 /** The statement of a read of a whole row by its key. */
-export function pointStatement(plan: TablePlan): Statement {
-  return plan.statements.of('point', () => keyedStatement(plan, selectionOf(plan).sql, undefined))
+export function pointStatement(plan: TablePlan, removed: Removed = 'exclude'): Statement {
+  const name = removed === 'exclude' ? 'point' : `point/${removed}`
+  return plan.statements.of(name, () => keyedStatement(plan, selectionOf(plan).sql, removed))
 }
 
 /** `select … where key = …`, and what comes behind it. */

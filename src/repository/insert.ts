@@ -32,9 +32,12 @@ export async function insertAssigned(
   return selection.read(inserted)
 }
 
-/** The error for a row that the server neither stored nor refused; `no_data` is what SQL calls it. */
+/** The error for a row that the server neither wrote nor refused to; `no_data` is what SQL calls it. */
 export function skipped(plan: TablePlan): DatabaseError {
-  return new DatabaseError(`a trigger or rule of ${plan.name} skipped the row`, { sqlState: '02000', table: plan.name })
+  return new DatabaseError(`a trigger, rule or policy of ${plan.name} skipped the row`, {
+    sqlState: '02000',
+    table: plan.name,
+  })
 }
 
 /** `insert into … (…) values (…)`, values in the order of the assignments. */

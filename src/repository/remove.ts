@@ -50,5 +50,5 @@ export async function deleteRow(
   })
   const [row] = await statement.run(runner, [...keyed, ...version])
   if (row) return selection.read(row)
-  throw await missing(runner, plan, keyed, version.length > 0)
+  throw await missing(runner, plan, { keyed, version, removed: plan.removedAt ? 'include' : 'exclude' })
 }

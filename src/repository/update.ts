@@ -5,11 +5,11 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { UsageError, VersionConflict } from '../errors.ts'
 import { pointStatement } from './find.ts'
-import { assigned, valuesOf } from './insert.ts'
+import { assigned, skipped, valuesOf } from './insert.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
-import { keyCondition, type ReadRow, removedCondition, selectionOf, whereClause } from './selection.ts'
+import { keyCondition, type ReadRow, type Removed, removedCondition, selectionOf, whereClause } from './selection.ts'
 import { list, slot, Statement } from './statement.ts'
-import { keyParameters, notFound, type TablePlan } from './table-plan.ts'
+import { keyParameters, notFound, type PlannedColumn, type TablePlan } from './table-plan.ts'
 import { type Assignment, patchAssignments, shapeOf } from './write-values.ts'
 
 /** Updates the row with this key and answers it. @throws NotFound, VersionConflict. */
@@ -56,7 +56,7 @@ export async function writeRow(runner: RepositoryRunner, plan: TablePlan, write:
   const name = `update${shape}/${version.length}${removed}`
   const [row] = await (shape === undefined ? create() : plan.statements.of(name, create)).run(runner, values)
   if (row) return selection.read(row)
-  throw await missing(runner, plan, keyed, version.length > 0)
+  throw await missing(runner, plan, { keyed, version, removed })
 }
 
 /** `a = …, b = …`. */
@@ -72,15 +72,32 @@ export function versionParameter(plan: TablePlan, ifVersion: unknown): unknown[]
   throw new UsageError(`${plan.name} has no version: declare one with conventions(table, { version: '…' })`)
 }
 
-/** Why a write by key hit no row. */
-export async function missing(
-  runner: RepositoryRunner,
-  plan: TablePlan,
-  keyed: readonly unknown[],
-  versioned: boolean,
-): Promise<Error> {
-  if (!versioned || !(await visibleRow(runner, plan, keyed))) return notFound(plan)
+/** A write by key that hit no row. */
+interface Missed {
+  readonly keyed: readonly unknown[]
+  /** As `versionParameter` gives it. */
+  readonly version: readonly unknown[]
+  /** Which rows it was for. */
+  readonly removed: Removed
+}
+
+/**
+ * Why a write by key hit no row. One that is there was skipped, or came in between: the write is not tried again, because
+ * what a trigger does before it skips a row would be done twice.
+ */
+export async function missing(runner: RepositoryRunner, plan: TablePlan, missed: Missed): Promise<Error> {
+  const values = await presentRow(runner, plan, missed.keyed, missed.removed)
+  if (!values) return notFound(plan)
+  return isAtVersion(plan, values, missed.version) ? skipped(plan) : versionConflict(plan)
+}
+
+function versionConflict(plan: TablePlan): VersionConflict {
   return new VersionConflict(`the row of ${plan.name} was changed since it was read`, { table: plan.name })
+}
+
+function isAtVersion(plan: TablePlan, values: readonly unknown[], version: readonly unknown[]): boolean {
+  if (version.length === 0) return true
+  return String(selectionOf(plan).raw(values, plan.version as PlannedColumn)) === String(version[0])
 }
 
 /** An empty patch writes nothing, but the row must be there and at the version. */
@@ -91,17 +108,13 @@ async function unchanged(
   ifVersion: unknown,
 ): Promise<ReadRow> {
   const version = versionParameter(plan, ifVersion)
-  const row = await visibleRow(runner, plan, keyed)
-  if (!row) throw notFound(plan)
-  const { selection, values } = row
-  if (version.length > 0 && String(selection.raw(values, plan.version as never)) !== String(version[0])) {
-    throw await missing(runner, plan, keyed, true)
-  }
-  return selection.read(values)
+  const values = await presentRow(runner, plan, keyed, 'exclude')
+  if (!values) throw notFound(plan)
+  if (!isAtVersion(plan, values, version)) throw versionConflict(plan)
+  return selectionOf(plan).read(values)
 }
 
-async function visibleRow(runner: RepositoryRunner, plan: TablePlan, keyed: readonly unknown[]) {
-  const selection = selectionOf(plan)
-  const [values] = await pointStatement(plan).run(runner, keyed)
-  return values && { selection, values }
+async function presentRow(runner: RepositoryRunner, plan: TablePlan, keyed: readonly unknown[], removed: Removed) {
+  const [values] = await pointStatement(plan, removed).run(runner, keyed)
+  return values
 }

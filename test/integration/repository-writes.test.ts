@@ -1,9 +1,9 @@
 /** What writes say is what happened: which statement ran, which row was in the way, why none was changed. */
 import { sql } from 'drizzle-orm'
-import { integer, jsonb, pgTable, text } from 'drizzle-orm/pg-core'
+import { integer, jsonb, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Engine, openEngine, type Session } from '../../src/engine.ts'
-import { InvalidInput, UsageError } from '../../src/errors.ts'
+import { InvalidInput, NotFound, UsageError, VersionConflict } from '../../src/errors.ts'
 import { conventions } from '../../src/repository/conventions.ts'
 import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/database.ts'
 
@@ -11,6 +11,9 @@ const ddl = `
 create table sums (id integer primary key, v integer, n integer);
 create table others (id integer primary key, v integer);
 create table sheets (id integer primary key, version integer not null, tags text[], data jsonb);
+create table frozen (id integer primary key, version integer not null default 1, note text, removed_at timestamptz);
+create function skip() returns trigger language plpgsql as $$ begin return null; end $$;
+create trigger skipping before update or delete on frozen for each row execute function skip();
 `
 
 const sums = pgTable('sums', { id: integer().primaryKey(), v: integer(), n: integer() })
@@ -25,8 +28,18 @@ const sheets = conventions(
   }),
   { version: 'version' },
 )
+/** A trigger skips whatever is done to its rows, once they are there. */
+const frozen = conventions(
+  pgTable('frozen', { id: integer().primaryKey(), version: integer().notNull().default(1), note: text() }),
+  { version: 'version' },
+)
+/** The same table with soft delete. */
+const hidden = conventions(
+  pgTable('frozen', { id: integer().primaryKey(), removedAt: timestamp('removed_at', { withTimezone: true }) }),
+  { removedAt: 'removedAt' },
+)
 
-const schema = { sums, others, sheets }
+const schema = { sums, others, sheets, frozen }
 
 let database: TestDatabase
 let engine: Engine<typeof schema>
@@ -112,6 +125,39 @@ describe('what would check nothing or hit everything', () => {
       expect(await repo.removeWhere({ not: { tags: { contains: [] } } })).toBe(0)
       expect(await repo.removeWhere({ tags: { contains: [] }, id: 7 })).toBe(0)
       expect(await repo.removeWhere({ tags: { contains: ['a'] }, data: { contains: { a: 1 } } })).toBe(1)
+    })
+  })
+})
+
+describe('a write by key that hit no row', () => {
+  test('is told from a missing row and a moved version when a trigger skips it', async () => {
+    await undone(async ({ repository }) => {
+      const repo = repository(frozen)
+      await repo.insert({ id: 1 })
+      const skipped = { code: 'database_error', sqlState: '02000', table: 'frozen' }
+      await expect(repo.update(1, { note: 'x' })).rejects.toMatchObject(skipped)
+      await expect(repo.update(1, { note: 'x' }, { ifVersion: 1 })).rejects.toMatchObject(skipped)
+      await expect(repo.update(1, { note: 'x' }, { ifVersion: 2 })).rejects.toThrow(VersionConflict)
+      await expect(repo.update(2, { note: 'x' }, { ifVersion: 1 })).rejects.toThrow(NotFound)
+      await expect(repo.remove(1)).rejects.toMatchObject(skipped)
+      await expect(repo.remove(1, { ifVersion: 1 })).rejects.toMatchObject(skipped)
+      await expect(repo.remove(1, { ifVersion: 2 })).rejects.toThrow(VersionConflict)
+      await expect(repo.remove(2)).rejects.toThrow(NotFound)
+    })
+  })
+
+  test('looks for the rows that the operation is for, removed or not', async () => {
+    await undone(async ({ repository, sql }) => {
+      const repo = repository(hidden)
+      await sql`insert into frozen (id, removed_at) values (1, null), (2, now())`
+      const skipped = { sqlState: '02000' }
+      await expect(repo.remove(1)).rejects.toMatchObject(skipped)
+      await expect(repo.remove(2)).rejects.toThrow(NotFound)
+      await expect(repo.restore(1)).rejects.toThrow(NotFound)
+      await expect(repo.restore(2)).rejects.toMatchObject(skipped)
+      await expect(repo.purge(1)).rejects.toMatchObject(skipped)
+      await expect(repo.purge(2)).rejects.toMatchObject(skipped)
+      await expect(repo.purge(3)).rejects.toThrow(NotFound)
     })
   })
 })
