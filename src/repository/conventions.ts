@@ -15,7 +15,7 @@ export type Source = PgTable | PgView | PgMaterializedView
 export interface Conventions {
   /** The properties of the primary key or of a unique constraint; needed for composite keys and for views. */
   readonly key?: readonly string[]
-  /** An integer column, one higher after every update; `ifVersion` compares with it. */
+  /** An integer column, one higher after every update; `ifVersion` compares with it. Without a default it begins at 1. */
   readonly version?: string
   /** A timestamp column, set to the transaction's time by every write. */
   readonly updatedAt?: string

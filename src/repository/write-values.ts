@@ -23,7 +23,10 @@ export function newRowAssignments(plan: TablePlan, row: unknown): Assignment[] {
     const { property, column } = planned
     if (given[property] !== undefined || !column) continue
     const make = column.defaultFn ?? (column.default === undefined ? column.onUpdateFn : undefined)
-    if (planned === plan.updatedAt) assignments.push(assign(planned, sql`now()`))
+    if (planned === plan.version) {
+      const first = column.defaultFn ?? (column.hasDefault ? undefined : () => sql`1`)
+      if (first) assignments.push(assign(planned, first()))
+    } else if (planned === plan.updatedAt) assignments.push(assign(planned, sql`now()`))
     else if (make && !isManaged(plan, planned)) assignments.push(assign(planned, make()))
   }
   return assignments

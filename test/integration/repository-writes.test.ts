@@ -28,6 +28,16 @@ const sheets = conventions(
   }),
   { version: 'version' },
 )
+/** The same table with versions of its own. */
+const fromTen = conventions(
+  pgTable('sheets', {
+    id: integer().primaryKey(),
+    version: integer()
+      .notNull()
+      .$defaultFn(() => 10),
+  }),
+  { version: 'version' },
+)
 /** A trigger skips whatever is done to its rows, once they are there. */
 const frozen = conventions(
   pgTable('frozen', { id: integer().primaryKey(), version: integer().notNull().default(1), note: text() }),
@@ -76,8 +86,8 @@ describe('SQL of the caller', () => {
       const greatest = [others, sums].map((table) => sql`(select max(${table.v}) from sums, others)`)
       for (const [index, n] of greatest.entries()) {
         expect(await repo.update(1, { n })).toMatchObject({ n: 2 - index })
-        expect(await repo.insert({ id: 10 + index, n })).toMatchObject({ n: 2 - index })
-        expect(await repo.insertMany([{ id: 20 + index, n }])).toMatchObject([{ n: 2 - index }])
+        expect(await repo.insert({ id: 10 + index, n: n as never })).toMatchObject({ n: 2 - index })
+        expect(await repo.insertMany([{ id: 20 + index, n: n as never }])).toMatchObject([{ n: 2 - index }])
         expect(await repo.upsert({ id: 1 }, { update: { n } })).toMatchObject({ n: 2 - index })
         expect(await repo.updateWhere({ id: 20 }, { n })).toBe(1)
         expect(await repo.get(20)).toMatchObject({ n: 2 - index })
@@ -159,5 +169,17 @@ describe('a write by key that hit no row', () => {
       await expect(repo.purge(2)).rejects.toMatchObject(skipped)
       await expect(repo.purge(3)).rejects.toThrow(NotFound)
     })
+  })
+})
+
+test('a version begins at 1 where neither database nor schema say at what', async () => {
+  await undone(async ({ repository }) => {
+    const repo = repository(sheets)
+    expect(await repo.insert({ id: 1 })).toMatchObject({ version: 1 })
+    expect(await repo.insertMany([{ id: 2 }, { id: 3 }])).toMatchObject([{ version: 1 }, { version: 1 }])
+    expect(await repo.upsert({ id: 4, tags: [] })).toMatchObject({ version: 1 })
+    expect(await repo.upsert({ id: 4, tags: ['a'] })).toMatchObject({ version: 2 })
+    expect(await repository(fromTen).insert({ id: 5 })).toMatchObject({ version: 10 })
+    expect(await repository(frozen).insert({ id: 6 })).toMatchObject({ version: 1 })
   })
 })
