@@ -5,7 +5,7 @@
 import { sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
 import { textOf } from './column-input.ts'
-import { isWanted, keysParameter, wantedKeys } from './keys.ts'
+import { isWanted, keysParameter, wantedKeys, wantedNumber } from './keys.ts'
 import { checkOptions } from './options.ts'
 import { type Reading, readingOf, type ReadOptions } from './reading.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
@@ -89,7 +89,7 @@ async function byNumber(
     const where = whereClause([removedCondition(plan, removed)])
     return new Statement(
       plan.drizzle,
-      sql`select ${selection.sql}, wanted.n from ${wanted} join ${plan.source} on ${isWanted(plan.key, plan.key)}${where}`,
+      sql`select ${selection.sql}, ${wantedNumber} from ${wanted} join ${plan.source} on ${isWanted(plan.key, plan.key)}${where}`,
     )
   })
   const answered = await statement.run(runner, [keysParameter(keyed)])

@@ -9,7 +9,7 @@ import type { PgTable } from 'drizzle-orm/pg-core'
 import { InvalidInput, NotFound, UsageError } from '../errors.ts'
 import { isPlain, textOf } from './column-input.ts'
 import { readOptionalFilter, Values } from './filter.ts'
-import { isWanted, keysParameter, wantedKeys } from './keys.ts'
+import { isWanted, keysParameter, wantedKeys, wantedNumber } from './keys.ts'
 import { type TotalOrder, totalOrder } from './order.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { type ReadRow, type Removed, removedCondition, type Selection, selectionOf, whereClause } from './selection.ts'
@@ -183,13 +183,13 @@ export class RelationLoad {
       if (!limit) {
         return new Statement(
           target.drizzle,
-          sql`select ${selection.sql}, wanted.n from ${from}${where}${order.clause()}`,
+          sql`select ${selection.sql}, ${wantedNumber} from ${from}${where}${order.clause()}`,
         )
       }
       const names = selection.columns.map((_, index) => sql.identifier(`c${index}`))
       const columns = list(selection.columns.map(({ reference }, index) => sql`${reference} as ${names[index]}`))
-      const rank = sql`row_number() over (partition by wanted.n${order.clause()}) as place`
-      const ranked = sql`select ${columns}, wanted.n, ${rank} from ${from}${where}`
+      const rank = sql`row_number() over (partition by ${wantedNumber}${order.clause()}) as place`
+      const ranked = sql`select ${columns}, ${wantedNumber}, ${rank} from ${from}${where}`
       const outer = list(names.map((name) => sql`ranked.${name}`))
       return new Statement(
         target.drizzle,
