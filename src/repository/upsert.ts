@@ -121,6 +121,20 @@ function arbiter(plan: TablePlan, on: readonly PlannedColumn[]): SQL {
   return whereClause([removedCondition(plan, undefined), declared])
 }
 
+/** Whether a unique constraint on these columns takes NULLs for equal, as the schema declares it. */
+function nullsAreEqual({ source }: TablePlan, on: readonly PlannedColumn[]): boolean {
+  const [only, second] = on
+  if (only && !second && only.column?.uniqueType === 'not distinct') return true
+  const names = new Set(on.map(({ column }) => column?.name))
+  return getTableConfig(source as PgTable).uniqueConstraints.some(({ columns, nullsNotDistinct }) => {
+    return nullsNotDistinct && columns.length === names.size && columns.every(({ name }) => names.has(name))
+  })
+}
+
+function isNull({ value, expression }: Assignment): boolean {
+  return value === null && expression === undefined
+}
+
 async function rowInTheWay(
   runner: RepositoryRunner,
   plan: TablePlan,
@@ -128,15 +142,24 @@ async function rowInTheWay(
   inserted: readonly Assignment[],
   removed: Removed,
 ): Promise<readonly unknown[] | undefined> {
-  const keyed = on.map((column) => inserted.find((assignment) => assignment.column === column) as Assignment)
+  const given = on.map((column) => inserted.find((assignment) => assignment.column === column) as Assignment)
+  // Without such a constraint a NULL is in nobody's way, and no row may be taken for one that is.
+  if (given.some(isNull) && !nullsAreEqual(plan, on)) return undefined
+  const [nulls, keyed] = [given.filter(isNull), given.filter((assignment) => !isNull(assignment))]
   const create = () => {
     const values = assigned(keyed)
-    const same = on.map(({ reference }, index) => sql`${reference} = ${values[index]}`)
-    const where = whereClause([...same, removedCondition(plan, removed)])
+    const same = keyed.map(({ column }, index) => sql`${column.reference} = ${values[index]}`)
+    const where = whereClause([
+      ...nulls.map(({ column }) => sql`${column.reference} is null`),
+      ...same,
+      removedCondition(plan, removed),
+    ])
     return new Statement(plan.drizzle, sql`select ${selectionOf(plan).sql} from ${plan.source}${where}`)
   }
   const shape = shapeOf(plan, keyed)
-  const statement = shape === undefined ? create() : plan.statements.of(`conflicting${shape}/${removed}`, create)
+  const absent = nulls.map(({ column }) => column.property).join(',')
+  const statement =
+    shape === undefined ? create() : plan.statements.of(`conflicting${shape}/${absent}/${removed}`, create)
   const [row] = await statement.run(runner, valuesOf(keyed))
   return row
 }

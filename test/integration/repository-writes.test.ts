@@ -1,6 +1,6 @@
 /** What writes say is what happened: which statement ran, which row was in the way, why none was changed. */
 import { sql } from 'drizzle-orm'
-import { integer, jsonb, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
+import { integer, jsonb, pgTable, text, timestamp, unique } from 'drizzle-orm/pg-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Engine, openEngine, type Session } from '../../src/engine.ts'
 import { InvalidInput, NotFound, UsageError, VersionConflict } from '../../src/errors.ts'
@@ -11,8 +11,13 @@ const ddl = `
 create table sums (id integer primary key, v integer, n integer);
 create table others (id integer primary key, v integer);
 create table sheets (id integer primary key, version integer not null, tags text[], data jsonb);
+create table slots (
+  id integer primary key, k integer unique nulls not distinct, a integer, b integer, free integer unique,
+  unique nulls not distinct (a, b)
+);
 create table frozen (id integer primary key, version integer not null default 1, note text, removed_at timestamptz);
 create function skip() returns trigger language plpgsql as $$ begin return null; end $$;
+create trigger skipping before insert on slots for each row when (new.id < 0) execute function skip();
 create trigger skipping before update or delete on frozen for each row execute function skip();
 `
 
@@ -47,6 +52,17 @@ const frozen = conventions(
 const hidden = conventions(
   pgTable('frozen', { id: integer().primaryKey(), removedAt: timestamp('removed_at', { withTimezone: true }) }),
   { removedAt: 'removedAt' },
+)
+const slots = pgTable(
+  'slots',
+  {
+    id: integer().primaryKey(),
+    k: integer().unique('slots_k', { nulls: 'not distinct' }),
+    a: integer(),
+    b: integer(),
+    free: integer().unique(),
+  },
+  (table) => [unique().on(table.a, table.b).nullsNotDistinct()],
 )
 
 const schema = { sums, others, sheets, frozen }
@@ -181,5 +197,27 @@ test('a version begins at 1 where neither database nor schema say at what', asyn
     expect(await repo.upsert({ id: 4, tags: ['a'] })).toMatchObject({ version: 2 })
     expect(await repository(fromTen).insert({ id: 5 })).toMatchObject({ version: 10 })
     expect(await repository(frozen).insert({ id: 6 })).toMatchObject({ version: 1 })
+  })
+})
+
+describe('upsert on columns that are NULL', () => {
+  test('finds the row in the way where NULLs are equal', async () => {
+    await undone(async ({ repository }) => {
+      const repo = repository(slots)
+      const row = await repo.insert({ id: 1, a: 5, b: null, k: null })
+      expect(await repo.upsert({ id: 2, k: null }, { on: 'k', update: [] })).toEqual(row)
+      expect(await repo.upsert({ id: 2, a: 5, b: null }, { on: ['b', 'a'], update: [] })).toEqual(row)
+      expect(await repo.upsert({ id: 2, k: null, free: 1 }, { on: 'k', update: ['free'] })).toEqual({ ...row, free: 1 })
+    })
+  })
+
+  test('inserts where they are not, and takes no other row for its own when a trigger skips it', async () => {
+    await undone(async ({ repository }) => {
+      const repo = repository(slots)
+      await repo.insert({ id: 1, k: 1, a: 1, free: null })
+      expect(await repo.upsert({ id: 2, k: 2, a: 2, free: null }, { on: 'free', update: [] })).toMatchObject({ id: 2 })
+      const skipped = repo.upsert({ id: -1, k: 3, a: 3, free: null }, { on: 'free', update: [] })
+      await expect(skipped).rejects.toMatchObject({ sqlState: '02000' })
+    })
   })
 })
