@@ -162,7 +162,10 @@ export interface DatabaseErrorInfo {
   readonly sqlState: string
   readonly schema?: string | undefined
   readonly table?: string | undefined
-  /** The columns concerned, in the constraint's order. */
+  /**
+   * The columns of `table` concerned, in the constraint's order. Empty where the server names none: of a check, or of a
+   * unique index on an expression; the constraint's name tells.
+   */
   readonly columns?: readonly string[] | undefined
   readonly constraint?: string | undefined
 }
@@ -191,7 +194,10 @@ export class UniqueViolation extends DatabaseError {
   override readonly code = 'unique_violation'
 }
 
-/** A referenced row is missing, or a row is still referenced (23503). */
+/**
+ * A referenced row is missing, or a row is still referenced (23503, 23001). `table` is the one written to: the row's that
+ * refers to a missing one, or the row's that is referred to; `constraint` is the foreign key's.
+ */
 export class ForeignKeyViolation extends DatabaseError {
   override readonly code = 'foreign_key_violation'
 }

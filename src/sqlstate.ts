@@ -43,6 +43,7 @@ type Constructor = new (message: string, options: ErrorOptions & DatabaseErrorIn
 
 const classBySqlState: Readonly<Record<string, Constructor>> = {
   '23502': NotNullViolation,
+  '23001': ForeignKeyViolation,
   '23503': ForeignKeyViolation,
   '23505': UniqueViolation,
   '23P01': UniqueViolation,
@@ -55,6 +56,7 @@ const classBySqlState: Readonly<Record<string, Constructor>> = {
 
 const violationText: Readonly<Record<string, string>> = {
   '23502': 'a required column has no value',
+  '23001': 'the row is still referenced',
   '23503': 'a foreign key is violated',
   '23505': 'a row with this key already exists',
   '23P01': 'a row conflicts with another one',
@@ -86,13 +88,7 @@ export function fromServerError(error: ServerError): RivuletError {
   const cause = withoutValues(error)
   if (endsConnection(error)) return new ConnectionLost(`the server ended the connection: ${cause.message}`, { cause })
   if (refused.test(sqlState)) return new ConfigInvalid(`the server refused the connection: ${cause.message}`, { cause })
-  const info: DatabaseErrorInfo = {
-    sqlState,
-    schema: error.schema_name,
-    table: error.table_name,
-    columns: error.column_name === undefined ? columnsInDetail(error.detail) : [error.column_name],
-    constraint: error.constraint_name,
-  }
+  const info: DatabaseErrorInfo = { sqlState, ...placeOf(error), constraint: error.constraint_name }
   if (unusableValue.test(sqlState)) {
     return new InvalidInput(cause.message, { cause, column: error.column_name })
   }
@@ -123,7 +119,8 @@ function safeMessage(error: ServerError): string {
     error.column_name && `column ${error.column_name}`,
     error.constraint_name && `constraint ${error.constraint_name}`,
   ].filter(Boolean)
-  return `${violationText[error.code] ?? 'a constraint is violated'}${where.length > 0 ? ` (${where.join(', ')})` : ''}`
+  const text = referencedTable(error) === undefined ? violationText[error.code] : violationText['23001']
+  return `${text ?? 'a constraint is violated'}${where.length > 0 ? ` (${where.join(', ')})` : ''}`
 }
 
 /** From the first quotation mark of any language to the last. */
@@ -140,8 +137,28 @@ function withoutQuoted({ code, query }: ServerError, message: string): string {
   return isKnown ? message : message.replaceAll(quoted, '"…"')
 }
 
+/** The table an error is about, and which of its columns. */
+function placeOf(error: ServerError): Pick<DatabaseErrorInfo, 'schema' | 'table' | 'columns'> {
+  const columns = error.column_name === undefined ? columnsInDetail(error.detail) : [error.column_name]
+  const referenced = referencedTable(error)
+  // Its columns are those of the detail; the table in the fields is the referencing one, and its schema as well.
+  if (referenced !== undefined) return { table: referenced, columns }
+  return { schema: error.schema_name, table: error.table_name, columns }
+}
+
+/** The table of a row that cannot go because it is referenced; only the message names it. */
+function referencedTable({ code, message }: ServerError): string | undefined {
+  if (code !== '23503' && code !== '23001') return undefined
+  return /^update or delete on table "(.+?)" violates /.exec(message)?.[1]
+}
+
+/** Names between parentheses: as they are, or quoted. An expression of an index has parentheses of its own. */
+const keyColumns = /^Key \(((?:"(?:[^"]|"")*"|[^"()])*)\)=\(/
+
 /** Unique and foreign key violations name their columns only in the detail: `Key (a, b)=(…) already exists.` */
 function columnsInDetail(detail: string | undefined): readonly string[] {
-  const names = /^Key \(([^=]*?)\)=/.exec(detail ?? '')?.[1]
-  return names === undefined ? [] : names.split(', ').map((name) => name.replaceAll('"', ''))
+  const names = keyColumns.exec(detail ?? '')?.[1]
+  // Quoted names go whole, whatever is in them.
+  const columns = names?.match(/"(?:[^"]|"")*"|[^", ][^",]*/g) ?? []
+  return columns.map((name) => (name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name))
 }

@@ -3,7 +3,7 @@ import { sql } from 'drizzle-orm'
 import { integer, jsonb, pgTable, text, timestamp, unique } from 'drizzle-orm/pg-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Engine, openEngine, type Session } from '../../src/engine.ts'
-import { InvalidInput, NotFound, UsageError, VersionConflict } from '../../src/errors.ts'
+import { ForeignKeyViolation, InvalidInput, NotFound, UsageError, VersionConflict } from '../../src/errors.ts'
 import { conventions } from '../../src/repository/conventions.ts'
 import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/database.ts'
 
@@ -15,6 +15,12 @@ create table slots (
   id integer primary key, k integer unique nulls not distinct, a integer, b integer, free integer unique,
   unique nulls not distinct (a, b)
 );
+create table bosses (id integer primary key);
+create table employees (
+  number integer primary key, email text,
+  boss_id integer references bosses, mentor_id integer references bosses on delete restrict
+);
+create unique index employees_email on employees (coalesce(email, 'a, b=('));
 create table frozen (id integer primary key, version integer not null default 1, note text, removed_at timestamptz);
 create function skip() returns trigger language plpgsql as $$ begin return null; end $$;
 create trigger skipping before insert on slots for each row when (new.id < 0) execute function skip();
@@ -64,6 +70,13 @@ const slots = pgTable(
   },
   (table) => [unique().on(table.a, table.b).nullsNotDistinct()],
 )
+const bosses = pgTable('bosses', { id: integer().primaryKey() })
+const employees = pgTable('employees', {
+  number: integer().primaryKey(),
+  email: text(),
+  bossId: integer('boss_id'),
+  mentorId: integer('mentor_id'),
+})
 
 const schema = { sums, others, sheets, frozen }
 
@@ -219,5 +232,32 @@ describe('upsert on columns that are NULL', () => {
       const skipped = repo.upsert({ id: -1, k: 3, a: 3, free: null }, { on: 'free', update: [] })
       await expect(skipped).rejects.toMatchObject({ sqlState: '02000' })
     })
+  })
+})
+
+describe('a violation', () => {
+  const write = (task: (session: Session<typeof schema>) => Promise<unknown>) =>
+    engine.transaction(async (session) => {
+      await session.repository(bosses).insertMany([{ id: 1 }, { id: 2 }])
+      await session.repository(employees).insert({ number: 7, email: 'x', bossId: 1, mentorId: 2 })
+      await task(session)
+    })
+
+  test('of a foreign key names the table written to, with its columns', async () => {
+    const missing = write(({ repository }) => repository(employees).insert({ number: 8, bossId: 9 }))
+    await expect(missing).rejects.toMatchObject({ table: 'employees', columns: ['boss_id'] })
+    for (const [id, constraint] of [
+      [1, 'employees_boss_id_fkey'],
+      [2, 'employees_mentor_id_fkey'],
+    ] as const) {
+      const referenced = write(({ repository }) => repository(bosses).remove(id))
+      await expect(referenced).rejects.toMatchObject({ table: 'bosses', columns: ['id'], constraint })
+      await expect(referenced).rejects.toThrow(ForeignKeyViolation)
+    }
+  })
+
+  test('of an index on an expression names no columns', async () => {
+    const twice = write(({ repository }) => repository(employees).insert({ number: 8, email: 'x' }))
+    await expect(twice).rejects.toMatchObject({ constraint: 'employees_email', columns: [] })
   })
 })

@@ -12,6 +12,7 @@ describe('a SQLSTATE', () => {
     ['23505', 'unique_violation', false],
     ['23P01', 'unique_violation', false],
     ['23503', 'foreign_key_violation', false],
+    ['23001', 'foreign_key_violation', false],
     ['23502', 'not_null_violation', false],
     ['23514', 'check_violation', false],
     ['40001', 'serialization_failure', true],
@@ -55,6 +56,32 @@ describe('what is kept', () => {
       constraint: 'users_email_key',
     })
     expect(error('23502', { column_name: 'name' })).toMatchObject({ columns: ['name'] })
+  })
+
+  test.each([
+    ['Key (a, b)=(1, 2) already exists.', ['a', 'b']],
+    ['Key ("A ""b"", c", d)=(1, 2) already exists.', ['A "b", c', 'd']],
+    ['Key ("a(b)=(c")=(1) already exists.', ['a(b)=(c']],
+    ['Key (boss id)=(1) is not present in table "boss".', ['boss id']],
+    ['Key (lower(email))=(x) already exists.', []],
+    [`Key (COALESCE(email, 'a=b'::text), id)=(x, 1) already exists.`, []],
+    [`Key (a, (b || ')=('::text))=(1, x) already exists.`, []],
+  ])('is which columns: %s', (detail, columns) => {
+    expect(error('23505', { detail })).toMatchObject({ columns })
+  })
+
+  test('is which row is still referenced, and by which constraint', () => {
+    const names = { schema_name: 'public', table_name: 'emp', constraint_name: 'emp_boss' }
+    const detail = 'Key (id)=(7) is still referenced from table "emp".'
+    for (const [code, kind] of [
+      ['23503', 'foreign key'],
+      ['23001', 'RESTRICT setting of foreign key'],
+    ] as const) {
+      const message = `update or delete on table "boss" violates ${kind} constraint "emp_boss" on table "emp"`
+      const referenced = error(code, { ...names, message, detail })
+      expect(referenced).toMatchObject({ table: 'boss', schema: undefined, columns: ['id'], constraint: 'emp_boss' })
+      expect(referenced.message).toBe('the row is still referenced (table emp, constraint emp_boss)')
+    }
   })
 
   test('is a cause with SQLSTATE, severity, hint and names', () => {
