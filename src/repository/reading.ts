@@ -90,6 +90,8 @@ export class RelationLoad {
   /** Columns of the table itself whose values name the related rows. */
   readonly fields: readonly PlannedColumn[]
   readonly #name: string
+  /** The name of the table that has the relation. */
+  readonly #source: string
   readonly #many: boolean
   /** True where the type promises the row. */
   readonly #required: boolean
@@ -103,6 +105,7 @@ export class RelationLoad {
     const { drizzle } = plan
     const { fields, references } = normalizeRelation(drizzle.tables, { ...drizzle.tableKeys }, relation)
     this.#name = name
+    this.#source = plan.name
     this.#many = is(relation, Many)
     this.#target = planOf(drizzle, relation.referencedTable as PgTable)
     this.fields = fields.map((column) => planned(plan, column))
@@ -144,7 +147,7 @@ export class RelationLoad {
   #gone(): NotFound {
     const { name } = this.#target
     return new NotFound(
-      `no row of ${name} for the relation ${this.#name}: it was removed meanwhile, or never there; a snapshot reads both of one instant`,
+      `no row of ${name} for the relation ${this.#source}.${this.#name}, whose type promises one: it was removed meanwhile, is hidden or was never there; read in a snapshot, or allow null with { ${this.#name}: { where: {} } }`,
       { table: name },
     )
   }
@@ -206,7 +209,11 @@ export class RelationLoad {
 }
 
 function planned(plan: TablePlan, column: Column): PlannedColumn {
-  const found = plan.columns.find((candidate) => candidate.column === column)
+  // The schema may have the table twice, such as plain and with conventions: then Drizzle knows the relations of one.
+  const isTwin = getTableUniqueName(column.table as PgTable) === getTableUniqueName(plan.source as PgTable)
+  const found = plan.columns.find((candidate) => {
+    return candidate.column === column || (isTwin && candidate.name === plan.drizzle.columnName(column))
+  })
   if (found) return found
   throw new UsageError(`a relation of the schema names a column that ${plan.name} does not have`)
 }

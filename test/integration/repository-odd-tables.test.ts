@@ -434,9 +434,12 @@ describe('reads', () => {
         code: 'not_found',
         table: 'counted',
       })
+      await expect(repository(owned).list({ with: { owner: true } })).rejects.toThrow('relation owned.owner')
       expect(await repository(owned).get(2, { with: { owner: { where: { id: { gt: 0 } } } } })).toMatchObject({
         owner: null,
       })
+      const { rows } = await repository(owned).list({ with: { owner: { where: {} } } })
+      expect(rows.map(({ owner }) => owner?.id)).toEqual([1, undefined])
     })
   })
 })

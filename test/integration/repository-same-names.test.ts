@@ -1,7 +1,10 @@
 /** Tables that share their name: what `with` gives is what its type says, of whichever it is. */
+import { relations } from 'drizzle-orm'
+import { integer, pgTable } from 'drizzle-orm/pg-core'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type Engine, openEngine } from '../../src/engine.ts'
 import { UsageError } from '../../src/errors.ts'
+import { conventions } from '../../src/repository/conventions.ts'
 import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/database.ts'
 import * as schema from '../support/same-names.ts'
 import { accounts, authAccounts, logins, posts, sameNamesDdl } from '../support/same-names.ts'
@@ -54,5 +57,27 @@ test('each of them has its own relations, and is refused those of the other', as
     const refused = repository(accounts).get(1, { with: { logins: true } })
     await expect(refused).rejects.toThrow(UsageError)
     await expect(refused).rejects.toThrow('has no relation "logins"')
+  })
+})
+
+test('a table that the schema has twice, plain and with conventions, has its relations in both', async () => {
+  const plain = pgTable('posts', { id: integer().primaryKey(), authorId: integer('account_id').notNull() })
+  const declared = conventions(pgTable('posts', { id: integer().primaryKey(), accountId: integer('account_id') }), {
+    key: ['id'],
+  })
+  const twice = {
+    plain,
+    declared,
+    accounts,
+    postsRelations: relations(plain, ({ one }) => ({
+      account: one(accounts, { fields: [plain.authorId], references: [accounts.id] }),
+    })),
+  }
+  await using twin = await openEngine({ schema: twice, url: database.url, pool: { max: 1 } })
+  await twin.session(async ({ repository }) => {
+    for (const table of [plain, declared]) {
+      const { rows } = await repository(table).list({ with: { account: true } } as object)
+      expect(rows).toMatchObject([{ id: 8, account: { nickname: 'a' } }])
+    }
   })
 })
