@@ -284,7 +284,10 @@ function jsonNameOf(value: unknown): string {
 export function isPlain(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null) return false
   const prototype: unknown = Object.getPrototypeOf(value)
-  return (prototype === Object.prototype || prototype === null) && !('toJSON' in value)
+  return (
+    (prototype === Object.prototype || prototype === null) &&
+    typeof (value as { toJSON?: unknown }).toJSON !== 'function'
+  )
 }
 
 /** Arrays travel as PostgreSQL's array literal. https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO */
