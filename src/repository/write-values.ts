@@ -60,7 +60,8 @@ function isManaged(plan: TablePlan, column: PlannedColumn): boolean {
 function asRecord(plan: TablePlan, row: unknown): Record<string, unknown> {
   // A Map, a Promise and their like have no properties to store: they would be rows of defaults.
   const isRow = isPlain(row) || (typeof row === 'object' && row !== null && Object.keys(row).length > 0)
-  if (isRow && !Array.isArray(row) && !('then' in row)) return row as Record<string, unknown>
+  const isQuery = isRow && typeof (row as { then?: unknown }).then === 'function'
+  if (isRow && !Array.isArray(row) && !isQuery) return row as Record<string, unknown>
   throw new UsageError(`a row of ${plan.name} is an object`)
 }
 
