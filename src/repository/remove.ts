@@ -33,8 +33,13 @@ export async function restoreRow(runner: RepositoryRunner, plan: TablePlan, key:
   return writeRow(runner, plan, { keyed: keyParameters(plan, key), assignments, removed: 'only' })
 }
 
-/** Deletes the row with this key, removed or not, and answers it. @throws NotFound, VersionConflict. */
-export async function deleteRow(
+/** Deletes the row with this key for good, removed or not, and answers it. @throws NotFound. */
+export async function purgeRow(runner: RepositoryRunner, plan: TablePlan, key: unknown): Promise<ReadRow> {
+  if (!plan.removedAt) throw withoutSoftDelete(plan, 'purge')
+  return deleteRow(runner, plan, key, undefined)
+}
+
+async function deleteRow(
   runner: RepositoryRunner,
   plan: TablePlan,
   key: unknown,

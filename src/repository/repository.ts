@@ -16,7 +16,7 @@ import { lockRow, type LockMode, type LockWait } from './lock.ts'
 import type { RepositoryOf } from './operations.ts'
 import { checkOptions } from './options.ts'
 import type { ReadOptions } from './reading.ts'
-import { deleteRow, removeRow, restoreRow } from './remove.ts'
+import { purgeRow, removeRow, restoreRow } from './remove.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { type PlainStreamOptions, streamRows } from './stream.ts'
 import { planOf, type TablePlan } from './table-plan.ts'
@@ -110,7 +110,7 @@ export class TableRepository {
   }
 
   get purge() {
-    return async (key: unknown) => deleteRow(this.#runner, this.#written(), key, undefined)
+    return async (key: unknown) => purgeRow(this.#runner, this.#written(), key)
   }
 
   /** The plan, for a write. The types say the same; a program without types is told here. */

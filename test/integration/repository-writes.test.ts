@@ -1,4 +1,5 @@
 /** What writes say is what happened: which statement ran, which row was in the way, why none was changed. */
+// oxlint-disable unicorn/no-thenable -- one table has a column of this name
 import { sql } from 'drizzle-orm'
 import { integer, jsonb, pgTable, text, timestamp, unique } from 'drizzle-orm/pg-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -21,6 +22,7 @@ create table employees (
   boss_id integer references bosses, mentor_id integer references bosses on delete restrict
 );
 create unique index employees_email on employees (coalesce(email, 'a, b=('));
+create table oddly (id integer primary key, "then" text, "toJSON" text);
 create table frozen (id integer primary key, version integer not null default 1, note text, removed_at timestamptz);
 create function skip() returns trigger language plpgsql as $$ begin return null; end $$;
 create trigger skipping before insert on slots for each row when (new.id < 0) execute function skip();
@@ -77,6 +79,7 @@ const employees = pgTable('employees', {
   bossId: integer('boss_id'),
   mentorId: integer('mentor_id'),
 })
+const oddly = pgTable('oddly', { id: integer().primaryKey(), then: text(), toJSON: text() })
 
 const schema = { sums, others, sheets, frozen }
 
@@ -232,6 +235,28 @@ describe('upsert on columns that are NULL', () => {
       const skipped = repo.upsert({ id: -1, k: 3, a: 3, free: null }, { on: 'free', update: [] })
       await expect(skipped).rejects.toMatchObject({ sqlState: '02000' })
     })
+  })
+})
+
+test('columns may be called like a method that others look for', async () => {
+  await undone(async ({ repository }) => {
+    const repo = repository(oddly)
+    const row = { id: 1, then: 'x', toJSON: 'y' }
+    expect(await repo.insert(row)).toEqual(row)
+    expect(await repo.find({ toJSON: 'y' })).toEqual(row)
+    expect(await repo.update(1, { then: 'z' })).toEqual({ ...row, then: 'z' })
+    const query = { ...row, then: () => undefined } as never
+    await expect(repo.insert(query)).rejects.toThrow(UsageError)
+  })
+})
+
+test('purge is refused without soft delete, as restore is, and deletes nothing', async () => {
+  await undone(async ({ repository }) => {
+    const repo = repository(oddly) as unknown as Record<'purge' | 'restore', (key: number) => Promise<unknown>>
+    await repository(oddly).insert({ id: 1 })
+    await expect(repo.purge(1)).rejects.toThrow('removedAt')
+    await expect(repo.restore(1)).rejects.toThrow(UsageError)
+    expect(await repository(oddly).exists(1)).toBe(true)
   })
 })
 
