@@ -51,7 +51,7 @@ export async function placeOrder(
   try {
     return await engine.transaction(async (session) => {
       const { db, sql } = session
-      const stock = await productRepository(session).lock(request.items.map(({ productId }) => productId))
+      const stock = await productRepository(session).lockAll(request.items.map(({ productId }) => productId))
       const lines = matchLines(request, new Map(stock.map((product) => [product.id, product])))
       const order = await orderRepository(session).insert({ customerId: request.customerId, total: totalOf(lines) })
       const items = await db

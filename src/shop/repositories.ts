@@ -22,7 +22,7 @@ export const productRepository = defineRepository(
      * The products with these keys, locked until the transaction ends, in the order of their keys: whoever locks
      * several does it in the same order, and so nobody waits for each other in a circle.
      */
-    lock: (ids: readonly number[]) =>
+    lockAll: (ids: readonly number[]) =>
       session.db
         .select()
         .from(products)
