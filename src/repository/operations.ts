@@ -112,8 +112,10 @@ export interface ReadOnlyRepository<TSchema, TName extends keyof TSchema> {
     keyOrWhere: KeyIn<TSchema, TName> | WhereIn<TSchema, TName>,
     options?: RemovedRows<RemovedOption<Named<TSchema, TName>>>,
   ): Promise<boolean>
-  /** How many rows the filter is true of; without one, how many there are. */
-  count(where?: WhereIn<TSchema, TName>, options?: RemovedRows<RemovedOption<Named<TSchema, TName>>>): Promise<number>
+  /** How many rows there are. */
+  count(): Promise<number>
+  /** How many rows the filter is true of; all for `{}`. @throws UsageError for undefined */
+  count(where: WhereIn<TSchema, TName>, options?: RemovedRows<RemovedOption<Named<TSchema, TName>>>): Promise<number>
   /**
    * All rows that the filter is true of, through a cursor on the server, in memory for one batch. Outside a transaction
    * it opens one, and other statements of the session are refused until it ends.

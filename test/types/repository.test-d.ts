@@ -153,6 +153,8 @@ describe('a table whose schema is not known', () => {
     void repository(notes).update('id', { body: sql`'x'` }, { ifVersion: 1 })
     void repository(notes).list({ removed: 'include', where: { or: [{ slug: { like: 'a' } }, { exhibitId: null }] } })
     void repository(notes).restore('id')
+    expectTypeOf(repository(notes).count()).resolves.toEqualTypeOf<number>()
+    void repository(notes).count({}, { removed: 'include' })
   })
 
   test('has no others', () => {
@@ -160,6 +162,8 @@ describe('a table whose schema is not known', () => {
     void repository(words).find({ nane: 'x' })
     // @ts-expect-error a number has no pattern
     void repository(words).find({ uses: { like: 'a%' } })
+    // @ts-expect-error a filter that is undefined by mistake would count all
+    void repository(words).count(undefined)
     // @ts-expect-error json has no equality
     void repository(samples).find({ aJson: { eq: {} } })
     // @ts-expect-error json has no order
