@@ -91,7 +91,7 @@ export interface RemovedRows<TRemoved> {
   readonly removed?: TRemoved
 }
 
-/** The version a write expects the row to have. */
+/** The version a write expects the row to have; left out, whatever it has. @throws UsageError for undefined */
 export interface IfVersion<TVersion> {
   readonly ifVersion?: TVersion
 }
@@ -151,13 +151,16 @@ export interface Repository<TSchema, TName extends keyof TSchema> extends KeyedR
    * (a savepoint in one): meanwhile the session refuses other statements. @throws DatabaseError (02000) as `insert`.
    */
   insertMany(rows: readonly NewRowIn<TSchema, TName>[]): Promise<Answer<TSchema, TName>[]>
-  /** Changes the row with this key and answers it; `undefined` leaves a column. @throws NotFound, VersionConflict */
+  /**
+   * Changes the row with this key and answers it; `undefined` leaves a column.
+   * @throws NotFound, VersionConflict, DatabaseError (02000) when a trigger or a policy skips it
+   */
   update(
     key: KeyIn<TSchema, TName>,
     patch: PatchIn<TSchema, TName>,
     options?: IfVersion<Version<Named<TSchema, TName>>>,
   ): Promise<Answer<TSchema, TName>>
-  /** Changes every row that the filter is true of and answers how many. @throws UsageError for an empty filter */
+  /** Changes every row that the filter is true of and answers how many. @throws UsageError for one of all rows */
   updateWhere(where: WhereIn<TSchema, TName>, patch: PatchIn<TSchema, TName>): Promise<number>
   /**
    * Inserts the row, or updates the one with the same `on` columns (default: the key); answers the row then there.
@@ -165,12 +168,12 @@ export interface Repository<TSchema, TName extends keyof TSchema> extends KeyedR
    * `update`: columns to take from the row, or a patch; default: all given columns; `[]` leaves the row as it is.
    */
   upsert(row: NewRowIn<TSchema, TName>, options?: UpsertOptions<TSchema, TName>): Promise<Answer<TSchema, TName>>
-  /** Removes the row with this key (hides it, under soft delete) and answers it. @throws NotFound, VersionConflict */
+  /** Removes the row with this key (hides it, under soft delete) and answers it. @throws as `update` */
   remove(
     key: KeyIn<TSchema, TName>,
     options?: IfVersion<Version<Named<TSchema, TName>>>,
   ): Promise<Answer<TSchema, TName>>
-  /** Removes every row that the filter is true of and answers how many. @throws UsageError for an empty filter */
+  /** Removes every row that the filter is true of and answers how many. @throws UsageError for one of all rows */
   removeWhere(where: WhereIn<TSchema, TName>): Promise<number>
   /**
    * Locks the row until the transaction ends, and answers it; with `skipLocked` undefined when it is locked or missing.

@@ -22,6 +22,12 @@ create table employees (
   boss_id integer references bosses, mentor_id integer references bosses on delete restrict
 );
 create unique index employees_email on employees (coalesce(email, 'a, b=('));
+create table watched (id integer primary key, note text);
+alter table watched enable row level security;
+create policy everybody on watched for select using (true);
+create policy nobody on watched for update using (false);
+insert into watched values (1, 'a');
+grant select, update on watched to pg_monitor;
 create table oddly (id integer primary key, "then" text, "toJSON" text);
 create table frozen (id integer primary key, version integer not null default 1, note text, removed_at timestamptz);
 create function skip() returns trigger language plpgsql as $$ begin return null; end $$;
@@ -80,6 +86,8 @@ const employees = pgTable('employees', {
   mentorId: integer('mentor_id'),
 })
 const oddly = pgTable('oddly', { id: integer().primaryKey(), then: text(), toJSON: text() })
+/** Whoever may see its rows may not change them. */
+const watched = pgTable('watched', { id: integer().primaryKey(), note: text() })
 
 const schema = { sums, others, sheets, frozen }
 
@@ -185,6 +193,14 @@ describe('a write by key that hit no row', () => {
       await expect(repo.remove(1, { ifVersion: 1 })).rejects.toMatchObject(skipped)
       await expect(repo.remove(1, { ifVersion: 2 })).rejects.toThrow(VersionConflict)
       await expect(repo.remove(2)).rejects.toThrow(NotFound)
+    })
+  })
+
+  test('is told from a missing row when a policy keeps it from being written', async () => {
+    await undone(async ({ repository, sql }) => {
+      await sql`set local role pg_monitor`
+      await expect(repository(watched).update(1, { note: 'b' })).rejects.toThrow('policy of watched skipped')
+      await expect(repository(watched).update(2, { note: 'b' })).rejects.toThrow(NotFound)
     })
   })
 
