@@ -20,6 +20,7 @@ import { Channels } from './session/channels.ts'
 import { createDrizzle, type Schema } from './session/drizzle.ts'
 import { gather, type GatherOptions, type TaskCollection } from './session/gather.ts'
 import { type ItemTask, map, type MapOptions } from './session/map.ts'
+import { checkOptions, checkTask } from './session/options.ts'
 import { currentOf, openScope, type Running, runTask, type Runtime, type Task } from './session/run.ts'
 import type { TransactionOptions } from './session/session.ts'
 import type { GatherTask } from './session/task-spec.ts'
@@ -129,8 +130,8 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
   }
 
   async transaction<T>(unitOfWork: Task<Session<TSchema>, T>, options: TransactionOptions = {}): Promise<Awaited<T>> {
-    checkTask(unitOfWork, 'transaction')
-    checkOptions('transaction', options, transactionKeys)
+    checkTask('transaction', unitOfWork)
+    checkOptions('transaction', options)
     // The call's own scope bounds the transaction as well: it must not be bounded twice.
     const { signal, timeoutMs, ...rest } = options
     const task = (session: Session<TSchema>) => session.transaction(unitOfWork as never, rest) as Promise<Awaited<T>>
@@ -151,7 +152,7 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
     options: MapOptions = {},
   ): AsyncGenerator<Awaited<T>, void, undefined> {
     this.#admit()
-    checkOptions('map', options, mapKeys)
+    checkOptions('map', options)
     return this.#trackResults(map(this.#core.runtime, items, task, options, this.#identity))
   }
 
@@ -177,7 +178,7 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
 
   async #gather(tasks: unknown, options: GatherOptions, settle: boolean): Promise<unknown> {
     this.#admit()
-    checkOptions('gather', options, gatherKeys)
+    checkOptions('gather', options)
     const collection = tasks as TaskCollection<Session<TSchema>>
     const mode = { settle, identity: this.#identity }
     this.#core.running += 1
@@ -189,8 +190,8 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
     const core = this.#core
     let scope: Scope | undefined
     try {
-      checkTask(task, 'session')
-      checkOptions('session', options, taskKeys)
+      checkTask('session', task)
+      checkOptions('session', options)
       this.#admit()
       scope = openScope(core.runtime, options)
     } catch (error) {
@@ -367,23 +368,4 @@ function must(name: string, holds: boolean, what: string): void {
 
 function mustBeOneOf(name: string, value: string | undefined, allowed: readonly string[]): void {
   must(name, value === undefined || allowed.includes(value), allowed.map((each) => `'${each}'`).join(' or '))
-}
-
-const taskKeys = ['signal', 'timeoutMs', 'label']
-const transactionKeys = [...taskKeys, 'isolation', 'readOnly', 'deferrable', 'retries']
-const gatherKeys = [...taskKeys, 'concurrency', 'snapshot', 'onTimings']
-const mapKeys = [...taskKeys, 'concurrency', 'ordered']
-
-/** A misspelt option must not be ignored: `readonly` would write. */
-function checkOptions(call: string, options: object, known: readonly string[]): void {
-  for (const key in options) {
-    if (!known.includes(key)) throw new UsageError(`${call} has no option ${key}; it takes ${known.join(', ')}`)
-  }
-  const { signal } = options as TaskOptions
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw new UsageError('signal must be an AbortSignal')
-}
-
-function checkTask(task: unknown, name: string): void {
-  if (typeof task !== 'function')
-    throw new UsageError(`${name} takes a function of the session, such as ({ db }) => db.select()…`)
 }

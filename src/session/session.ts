@@ -16,6 +16,7 @@ import { createBackoff, type RetryOptions, retriesFrom } from '../task/retry.ts'
 import { Scope, type TaskOptions } from '../task/scope.ts'
 import type { Channel } from './channel.ts'
 import type { Database, Drizzle, Schema, StatementRunner, Streamable } from './drizzle.ts'
+import { checkOptions, checkTask } from './options.ts'
 import { createSqlTag, type SqlTag } from './sql.ts'
 import { streamRows, type StreamOptions } from './stream.ts'
 import { type Identity, identityStatement } from './identity.ts'
@@ -138,6 +139,8 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     unitOfWork: (session: this) => T | PromiseLike<T>,
     options: TransactionOptions = {},
   ): Promise<Awaited<T>> {
+    checkTask('transaction', unitOfWork)
+    checkOptions('transaction', options)
     const refusal = this.#refusal()
     if (refusal) throw refusal
     const outermost = !this.#channel.inTransaction

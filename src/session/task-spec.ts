@@ -3,6 +3,7 @@
  * may be nested; both answer a plain description that `gather` reads.
  */
 import { UsageError } from '../errors.ts'
+import { checkOptions } from './options.ts'
 import type { Task } from './run.ts'
 import { checkIdentity, type Identity } from './identity.ts'
 
@@ -22,13 +23,14 @@ export type GatherTask<TSession, T> = Task<TSession, T> | TaskSpec<TSession, T>
 
 /**
  * Marks a task of a gather that may fail or be late: its result is then `fallback`, and the others go on.
- * `timeoutMs` gives it less time than the gather has.
+ * `timeoutMs` gives it less time than the gather has. @throws UsageError for an option it does not have.
  */
 export function optional<TSession, T, TFallback>(
   task: GatherTask<TSession, T>,
   fallback: TFallback,
   options: { readonly timeoutMs?: number | undefined } = {},
 ): TaskSpec<TSession, Awaited<T> | TFallback> {
+  checkOptions('optional', options)
   const described = describe(task as GatherTask<TSession, unknown>)
   return {
     ...described,

@@ -1,7 +1,7 @@
 /** Bugs of a task that must stay its own: one typed error, nothing lost, nobody else harmed, the process alive. */
 import { sql as fragment } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type Engine, openEngine, UsageError } from '../../src/index.ts'
+import { type Engine, openEngine, optional, type Session, UsageError } from '../../src/index.ts'
 import * as schema from '../../schema/index.ts'
 import { openTestDatabase, type TestDatabase } from '../support/database.ts'
 
@@ -154,4 +154,28 @@ test('misspelt options, and what is no option at all, are refused', async () => 
   ]) {
     await expect(openEngine({ schema, url: database.url, ...config } as never)).rejects.toThrow(/^config\./)
   }
+})
+
+test('a transaction in a session refuses them as well, before anything is written', async () => {
+  const write = ({ sql }: Session) => sql`insert into customers (name) values ('misspelt')`
+  await engine.session(async ({ transaction, sql }) => {
+    for (const [unitOfWork, options, message] of [
+      [write, { readonly: true }, 'transaction has no option readonly'],
+      [write, { timeoutMS: 50 }, 'transaction has no option timeoutMS'],
+      [write, { signal: {} }, 'signal must be an AbortSignal'],
+      [write, 50, 'the options of transaction are an object'],
+      ['insert', {}, 'transaction takes a function'],
+    ] as const) {
+      const refused = transaction(unitOfWork as never, options as never)
+      await expect(refused).rejects.toThrow(UsageError)
+      await expect(refused).rejects.toThrow(message)
+    }
+    expect(await sql`select from customers where name = 'misspelt'`).toHaveLength(0)
+    // Nothing of the refused ones is left in the way.
+    expect(await transaction(() => 1, { readOnly: true })).toBe(1)
+  })
+})
+
+test('optional refuses a misspelt option: its task would not be bounded', () => {
+  expect(() => optional(() => 1, 2, { timeoutMS: 50 } as never)).toThrow('optional has no option timeoutMS')
 })
