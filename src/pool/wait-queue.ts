@@ -12,7 +12,7 @@
  * that lets the call run on its own, or races it against something else, may be refused though it could be served later.
  */
 import type { PoolSettings } from '../config.ts'
-import { PoolDeadlock, PoolOverloaded, type RivuletError } from '../errors.ts'
+import { ConfigInvalid, PoolClosed, PoolDeadlock, PoolOverloaded, type RivuletError } from '../errors.ts'
 import type { Publish } from '../observe/observation.ts'
 import type { CancelReason, Scope } from '../task/scope.ts'
 import type { Connection } from './connection.ts'
@@ -127,9 +127,13 @@ export class WaitQueue {
     this.#noteIfEmpty(now)
   }
 
-  /** Takes everybody out of the queue. */
-  refuseAll(error: RivuletError): void {
-    for (const waiters of [this.#nested, this.#fresh]) for (const waiter of waiters) this.leave(waiter, error)
+  /** Takes everybody out of the queue, each with an error of its own: a gather writes on the one it throws. */
+  refuseAll(error: PoolClosed | ConfigInvalid): void {
+    const Refusal = error instanceof PoolClosed ? PoolClosed : ConfigInvalid
+    const { message, cause } = error
+    for (const waiters of [this.#nested, this.#fresh]) {
+      for (const waiter of waiters) this.leave(waiter, new Refusal(message, cause === undefined ? {} : { cause }))
+    }
   }
 
   /** Takes the first call that can still be served in time and whose level may be served; undefined without one. */

@@ -1,7 +1,7 @@
-/** The queue: whom overload turns away, whom it never does, and when it is over, as far as no connection is needed. */
+/** The queue: whom overload turns away, whom it never does, when it is over, and what all are told at the end. */
 import { describe, expect, test } from 'vitest'
 import { poolSettings } from '../../src/config.ts'
-import { PoolClosed, PoolOverloaded, PoolTimeout, RivuletError } from '../../src/errors.ts'
+import { ConfigInvalid, PoolClosed, PoolOverloaded, PoolTimeout, RivuletError } from '../../src/errors.ts'
 import type { Observation } from '../../src/observe/observation.ts'
 import { type AcquireRequest, WaitQueue } from '../../src/pool/wait-queue.ts'
 import { Scope } from '../../src/task/scope.ts'
@@ -75,3 +75,18 @@ describe('under overload', () => {
     expect([served === undefined, queue.size]).toEqual([false, 0])
   })
 })
+
+test.each([new PoolClosed('closed'), new ConfigInvalid('refused', { cause: new Error('wrong password') })])(
+  'everybody is turned away with an error of their own: %s',
+  async (refusal) => {
+    const queue = new WaitQueue(poolSettings({}), undefined)
+    const never = (): RivuletError => new PoolClosed('not asked for')
+    const join = () => queue.join({ cancelled: never }, never, () => undefined)
+    const waiting = Promise.allSettled([join(), join()])
+    queue.refuseAll(refusal)
+    const reasons = (await waiting).map((settled) => settled.status === 'rejected' && settled.reason)
+    expect(reasons).toEqual([refusal, refusal])
+    expect(new Set([refusal, ...reasons]).size).toBe(3)
+    expect(queue.size).toBe(0)
+  },
+)
