@@ -8,7 +8,8 @@ import { Cancelled, UsageError } from '../errors.ts'
 import type { TaskTiming } from '../observe/observation.ts'
 import { Scope, type TaskOptions } from '../task/scope.ts'
 import { type Entry, Gathering, Queue } from './gathering.ts'
-import { captureTrace, currentOf, type Runtime } from './run.ts'
+import type { Channel } from './channel.ts'
+import { captureTrace, currentOf, type Running, type Runtime } from './run.ts'
 import type { TaskSession } from './session.ts'
 import { drainOnSnapshot } from './snapshot.ts'
 import { describe, type GatherTask } from './task-spec.ts'
@@ -43,10 +44,11 @@ export async function gather<TSession extends TaskSession>(
   { settle, identity }: GatherMode,
 ): Promise<unknown> {
   const { label = 'gather', onTimings } = options
-  const entries = createEntries(tasks, label)
+  const caller = currentOf(runtime)
+  const entries = createEntries(runtime, tasks, label)
   // More lanes than connections would only fill the pool's queue.
   const concurrency = Math.min(checkedConcurrency(options.concurrency, entries.length), runtime.pool.max)
-  const scope = new Scope(options, currentOf(runtime)?.scope)
+  const scope = new Scope(options, caller?.scope)
   const gathering = new Gathering(runtime, { scope, label, settle, identity, trace: captureTrace(runtime, gather) })
   // A late task costs its connection: on a shared snapshot, whatever may be late comes last.
   const late = ({ spec }: Entry<TSession>) => Number(options.snapshot === true && spec.timeoutMs !== undefined)
@@ -59,7 +61,7 @@ export async function gather<TSession extends TaskSession>(
     scope.close()
     if (runtime.publish || onTimings) report(gathering, entries, onTimings)
   }
-  if (!settle) throwFirst(gathering, entries)
+  if (!settle) throwFirst(gathering, entries, caller)
   const results = entries.map(({ key, result }) => {
     return [key, settle ? result : result.status === 'fulfilled' ? result.value : undefined] as const
   })
@@ -75,20 +77,35 @@ function checkedConcurrency(concurrency: number | undefined, tasks: number): num
   return Math.min(concurrency, tasks)
 }
 
+interface GatherEntry<TSession extends TaskSession> extends Entry<TSession> {
+  /** What its task runs on, once it does. */
+  channel: Channel | undefined
+}
+
 function createEntries<TSession extends TaskSession>(
+  runtime: Runtime<TSession>,
   tasks: TaskCollection<TSession>,
   label: string,
-): Entry<TSession>[] {
-  return entriesOf(tasks).map(([key, task]) => ({
-    key,
-    spec: describe(task as GatherTask<TSession, unknown>, key),
-    label: `${label}.${key}`,
-    timing: { waitMs: 0, runMs: 0, backendPid: undefined },
-    outcome: 'cancelled',
-    result: { status: 'rejected', reason: notRun },
-    error: undefined,
-    ended: Promise.resolve(),
-  }))
+): GatherEntry<TSession>[] {
+  return entriesOf(tasks).map(([key, given]) => {
+    const described = describe(given as GatherTask<TSession, unknown>, key)
+    const task = (session: TSession) => {
+      entry.channel = currentOf(runtime)?.channel
+      return described.task(session)
+    }
+    const entry: GatherEntry<TSession> = {
+      key,
+      spec: { ...described, task },
+      label: `${label}.${key}`,
+      timing: { waitMs: 0, runMs: 0, backendPid: undefined },
+      outcome: 'cancelled',
+      result: { status: 'rejected', reason: notRun },
+      error: undefined,
+      ended: Promise.resolve(),
+      channel: undefined,
+    }
+    return entry
+  })
 }
 
 function entriesOf<TSession>(tasks: TaskCollection<TSession>): [string, unknown][] {
@@ -103,26 +120,54 @@ function entriesOf<TSession>(tasks: TaskCollection<TSession>): [string, unknown]
 
 const notRun = new Cancelled('the task was not started, because its gather ended before')
 
+/** What a gather has told of an error it threw: the way to the task that failed, and what failed after it. */
+interface Told {
+  readonly task: string
+  readonly related: readonly unknown[]
+}
+
+/**
+ * What was told of an error in the course of a session. One error object may be thrown by many gathers: those that ran
+ * in the course of a task say how it failed, the others have nothing to do with it.
+ */
+const told = new WeakMap<object, WeakMap<Channel, Told>>()
+
 /** Throws the first failure with its task's key in `task`, and what failed after it in `related`. */
 function throwFirst<TSession extends TaskSession>(
-  { failed }: Gathering<TSession>,
-  entries: readonly Entry<TSession>[],
+  { failed, scope }: Gathering<TSession>,
+  entries: readonly GatherEntry<TSession>[],
+  caller: Running | undefined,
 ): void {
-  const [first] = failed
+  const first = entries.find((entry) => entry === failed[0])
   if (!first) return
-  const { error } = first
+  const error = ownReason(first.error, scope, caller)
   if (typeof error === 'object' && error !== null && takesProperties(error)) {
     const later = entries.filter(
-      (entry) => entry !== first && entry.outcome !== 'fallback' && isOwnFailure(entry.error),
+      (entry) => entry.error !== first.error && entry.outcome !== 'fallback' && isOwnFailure(entry.error),
     )
-    const inner = error as { task?: unknown; related?: readonly unknown[] }
+    const inner = first.channel && told.get(error)?.get(first.channel)
     // Of a gather in a gather, the way to the task: `outer.inner`.
-    const task = typeof inner.task === 'string' ? `${first.key}.${inner.task}` : first.key
-    const related = [...(inner.related ?? []), ...later.map((entry) => entry.error)]
+    const task = inner ? `${first.key}.${inner.task}` : first.key
+    const related = [...(inner?.related ?? []), ...later.map((entry) => entry.error)]
     Object.defineProperty(error, 'task', { value: task, configurable: true, enumerable: true, writable: true })
     Object.defineProperty(error, 'related', { value: related, configurable: true, enumerable: false, writable: true })
+    remember(error, { task, related }, caller?.channel)
   }
   throw error
+}
+
+/** Remembers what was told of an error in the course of `channel` and of those in whose course that one runs. */
+function remember(error: object, what: Told, channel: Channel | undefined): void {
+  const byChannel = told.get(error) ?? new WeakMap<Channel, Told>()
+  told.set(error, byChannel)
+  for (let each = channel; each; each = each.parent) byChannel.set(each, what)
+}
+
+/** A cancellation from above is one error for everything it ends: each gather throws one of its own instead. */
+function ownReason(error: unknown, { reason }: Scope, caller: Running | undefined): unknown {
+  const fromAbove = reason?.kind === 'cancelled' && reason === caller?.scope?.reason
+  if (!fromAbove || error !== reason.error) return error
+  return new Cancelled(reason.error.message, { cause: reason.error.cause })
 }
 
 function takesProperties(error: object): boolean {

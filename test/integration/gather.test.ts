@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Cancelled, ConnectionLost, DeadlineExceeded, UsageError } from '../../src/errors.ts'
 import type { TaskTiming } from '../../src/observe/observation.ts'
 import { optional } from '../../src/session/task-spec.ts'
-import { accounts, type Bank, type BankSession, openBank, Recorder } from '../support/bank.ts'
+import { accounts, type Bank, type BankSession, gate, openBank, Recorder } from '../support/bank.ts'
 import { eventually, expectQuiet } from '../support/invariants.ts'
 
 let bank: Bank
@@ -198,6 +198,58 @@ describe('failure', () => {
     })
     expect(settled.other.status).toBe('fulfilled')
     expect(settled.killed).toMatchObject({ status: 'rejected', reason: expect.any(ConnectionLost) })
+  })
+})
+
+describe('the key of the failed task', () => {
+  test('does not grow when gathers throw the same error one after another, nor do the failures beside it', async () => {
+    await using engine = await bank.engine()
+    const shared = new Error('shared')
+    for (let round = 0; round < 3; round++) {
+      const failing = engine.gather({ a: () => Promise.reject(shared), b: () => Promise.reject(shared) })
+      await expect(failing).rejects.toMatchObject({ message: 'shared', task: 'a', related: [] })
+    }
+  })
+
+  test('names the gathers that ran in its course, not those beside it that threw the same error', async () => {
+    await using engine = await bank.engine()
+    const shared = new Error('shared')
+    const fails = () => Promise.reject(shared)
+    const outer = (inner: () => Promise<unknown>) => {
+      const { opened, open } = gate()
+      return engine.gather({
+        caught: () => engine.gather({ beside: fails }).catch(open),
+        fails: () => opened.then(inner),
+      })
+    }
+    await expect(outer(fails)).rejects.toMatchObject({ message: 'shared', task: 'fails' })
+    await expect(outer(() => engine.gather({ inner: fails }))).rejects.toMatchObject({ task: 'fails.inner' })
+    // Also from within a session and a transaction of its own.
+    const deep = () => engine.transaction(() => engine.gather({ inner: () => engine.gather({ most: fails }) }))
+    await expect(outer(deep)).rejects.toMatchObject({ task: 'fails.inner.most' })
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('is its own for each gather that one cancellation ends', async () => {
+    await using engine = await bank.engine()
+    const controller = new AbortController()
+    let both: PromiseSettledResult<unknown>[] = []
+    const session = engine.session(
+      async () => {
+        both = await Promise.allSettled([engine.gather({ x: pause(20) }), engine.gather({ y: pause(20) })])
+      },
+      { signal: controller.signal },
+    )
+    await eventually(async () => expect(await asleep()).toHaveLength(2))
+    controller.abort(new Error('enough'))
+    await expect(session).rejects.toMatchObject({ code: 'cancelled' })
+    await eventually(() => {
+      expect(both).toMatchObject([
+        { reason: { code: 'cancelled', task: 'x', cause: { message: 'enough' } } },
+        { reason: { code: 'cancelled', task: 'y', cause: { message: 'enough' } } },
+      ])
+    })
+    await expectQuiet(engine, bank.admin)
   })
 })
 
