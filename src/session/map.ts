@@ -2,10 +2,10 @@
  * Map: one task an item, a bounded number at a time, results as an async iterable.
  *
  * At most `concurrency` items are taken from the input and not yet handed to the consumer, running or finished: the
- * input is read no faster than the consumer reads results, so any number of items takes the memory of a few. Leaving
- * the loop early, or a failure, cancels what runs and lets go of the input.
+ * input is read no faster than the consumer reads results, so any number of items takes the memory of a few. No more of
+ * them run at once than the pool has connections, so a map never fails by its own queueing. Leaving the loop early, or a failure, cancels what runs and lets go of the input.
  */
-import { Cancelled, DeadlineExceeded, UsageError } from '../errors.ts'
+import { Cancelled, DeadlineExceeded, PoolDeadlock, PoolOverloaded, PoolTimeout, UsageError } from '../errors.ts'
 import { type CancelReason, Scope, type TaskOptions } from '../task/scope.ts'
 import { captureTrace, currentOf, runTask, type Running, type Runtime, type Trace } from './run.ts'
 import type { TaskSession } from './session.ts'
@@ -13,7 +13,7 @@ import type { Identity } from './identity.ts'
 
 /** Options of map. */
 export interface MapOptions extends TaskOptions {
-  /** The most items under way at once. At least 1; default 8. */
+  /** The most items under way at once; no more of them run than `pool.max`. At least 1; default 8. */
   readonly concurrency?: number | undefined
   /** True: results in the order of the input. False: as they come. Default true. */
   readonly ordered?: boolean | undefined
@@ -64,11 +64,15 @@ class Mapping<TSession extends TaskSession, TItem, T> {
   readonly #items: Iterator<TItem> | AsyncIterator<TItem>
   readonly #task: ItemTask<TSession, TItem, T>
   readonly #options: MappingOptions
+  /** The most tasks at once. */
+  readonly #lanes: number
   /** Finished items the consumer has not taken, by their place in the output. */
   readonly #finished = new Map<number, Outcome<Awaited<T>>>()
   #started = 0
   #done = 0
   #taken = 0
+  /** Tasks that run or wait in the pool's queue. */
+  #active = 0
   #exhausted = false
   /** True while the input is asked for its next item. */
   #reading = false
@@ -85,6 +89,8 @@ class Mapping<TSession extends TaskSession, TItem, T> {
     this.#items = items
     this.#task = task
     this.#options = options
+    // More tasks than connections would only fill the pool's queue.
+    this.#lanes = Math.min(options.concurrency, runtime.pool.max)
   }
 
   async *results(): AsyncGenerator<Awaited<T>, void, undefined> {
@@ -124,7 +130,8 @@ class Mapping<TSession extends TaskSession, TItem, T> {
   async #pump(scope: Scope, running: Set<Promise<void>>): Promise<void> {
     try {
       while (!this.#exhausted) {
-        if (this.#started - this.#taken >= this.#options.concurrency) {
+        const ahead = this.#started - this.#taken
+        if (ahead >= this.#options.concurrency || this.#started - this.#done >= this.#lanes) {
           await this.#change()
           continue
         }
@@ -150,19 +157,42 @@ class Mapping<TSession extends TaskSession, TItem, T> {
   }
 
   async #run(item: TItem, index: number, scope: Scope): Promise<void> {
-    const { options, ordered, identity, parent } = this.#options
     let outcome: Outcome<Awaited<T>>
     try {
-      const task = (session: TSession) => this.#task(session, item, index)
-      const label = options.label ?? 'map'
-      outcome = { value: await runTask(this.#runtime, task, { scope, label, identity, holder: parent?.channel }) }
+      outcome = { value: await this.#resultOf(item, index, scope) }
     } catch (error) {
       outcome = { error }
     }
     // As they come: the next free place. In order: the item's own.
-    this.#finished.set(ordered ? index : this.#done, outcome)
+    this.#finished.set(this.#options.ordered ? index : this.#done, outcome)
     this.#done += 1
     this.#changed()
+  }
+
+  /**
+   * Runs the task of one item. If the pool has no connection for it while others of this map have theirs, it asks again
+   * when one of them has ended: a map must not fail by tasks of its own. The last one has to.
+   */
+  async #resultOf(item: TItem, index: number, scope: Scope): Promise<Awaited<T>> {
+    const { options, identity, parent } = this.#options
+    const { label = 'map' } = options
+    let begun = false
+    const task = (session: TSession) => {
+      begun = true
+      return this.#task(session, item, index)
+    }
+    for (;;) {
+      const before = this.#done
+      this.#active += 1
+      try {
+        return await runTask(this.#runtime, task, { scope, label, identity, holder: parent?.channel })
+      } catch (error) {
+        if (begun || !isRefusal(error) || this.#active === 1) throw error
+      } finally {
+        this.#active -= 1
+      }
+      while (this.#done === before && !scope.reason) await this.#change()
+    }
   }
 
   #changed(): void {
@@ -173,6 +203,11 @@ class Mapping<TSession extends TaskSession, TItem, T> {
   #change(): Promise<void> {
     return new Promise((resolve) => this.#waiting.push(resolve))
   }
+}
+
+/** True for what the pool says to a call that it gives no connection. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof PoolTimeout || error instanceof PoolOverloaded || error instanceof PoolDeadlock
 }
 
 /** The error when time is up, or the caller cancels, while no task runs: the input has not answered. */

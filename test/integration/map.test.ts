@@ -1,7 +1,7 @@
 /** Map: bounded concurrency, backpressure on both sides, leaving early, and flat memory however many items there are. */
 import { keptBytes } from '../support/memory.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { DeadlineExceeded, PoolClosed, UsageError } from '../../src/errors.ts'
+import { DeadlineExceeded, PoolClosed, PoolTimeout, UsageError } from '../../src/errors.ts'
 import { type Bank, type BankSession, gate, openBank } from '../support/bank.ts'
 import { eventually, expectQuiet } from '../support/invariants.ts'
 import { long } from '../support/random.ts'
@@ -70,6 +70,50 @@ describe('map', () => {
     expect(taken).toBe(200)
     expect(most.running).toBeLessThanOrEqual(3)
     expect(most.ahead).toBeLessThanOrEqual(4)
+  })
+
+  test.each([
+    { max: 1, acquireTimeoutMs: 300 },
+    { max: 2, maxQueue: 3, acquireTimeoutMs: 300 },
+    { max: 2, maxQueue: 0, acquireTimeoutMs: 300 },
+  ])(
+    'alone on a pool of %o runs as many tasks as that has connections, and never fails by its own queueing',
+    async (pool) => {
+      await using engine = await bank.engine({ pool })
+      const items = Array.from({ length: 10 }, (_, index) => index)
+      const running = new Set<number>()
+      let most = 0
+      const task = async ({ sql }: BankSession, n: number) => {
+        most = Math.max(most, running.add(n).size)
+        await sql`select pg_sleep(0.06)`
+        running.delete(n)
+        return n
+      }
+      expect(await collect(engine.map(items, task))).toEqual(items)
+      expect(most).toBe(pool.max)
+      expect(engine.stats()).toMatchObject({ timeouts: 0, overloads: 0 })
+      await expectQuiet(engine, bank.admin)
+    },
+  )
+
+  test('with fewer connections left than it may use waits for its own tasks, however long they take', async () => {
+    await using engine = await bank.engine({ pool: { max: 2, acquireTimeoutMs: 50 } })
+    const task = ({ sql }: BankSession, n: number) => sql`select pg_sleep(0.1)`.then(() => n)
+    // The session holds the other connection all along.
+    const inside = () => collect(engine.map([1, 2, 3, 4], task))
+    expect(await engine.session(inside)).toEqual([1, 2, 3, 4])
+    expect(engine.stats().timeouts).toBeGreaterThan(0)
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('fails with PoolTimeout when no task of its own has a connection either', async () => {
+    await using engine = await bank.engine({ pool: { max: 1, acquireTimeoutMs: 50 } })
+    const { opened, open } = gate()
+    const holding = engine.session(() => opened)
+    await expect(collect(engine.map([1, 2, 3], double))).rejects.toThrow(PoolTimeout)
+    open()
+    await holding
+    await expectQuiet(engine, bank.admin)
   })
 
   test('left early cancels what runs on the server and closes the input', async () => {
