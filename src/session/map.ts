@@ -3,7 +3,8 @@
  *
  * At most `concurrency` items are taken from the input and not yet handed to the consumer, running or finished: the
  * input is read no faster than the consumer reads results, so any number of items takes the memory of a few. No more of
- * them run at once than the pool has connections, so a map never fails by its own queueing. Leaving the loop early, or a failure, cancels what runs and lets go of the input.
+ * them run at once than the pool has connections, so a map never fails by its own queueing. Leaving the loop early, or
+ * a failure, cancels what runs and lets go of the input, without waiting for it.
  */
 import { Cancelled, DeadlineExceeded, PoolDeadlock, PoolOverloaded, PoolTimeout, UsageError } from '../errors.ts'
 import { type CancelReason, Scope, type TaskOptions } from '../task/scope.ts'
@@ -73,9 +74,8 @@ class Mapping<TSession extends TaskSession, TItem, T> {
   #taken = 0
   /** Tasks that run or wait in the pool's queue. */
   #active = 0
+  /** True once the input has ended, has failed, or has been let go. */
   #exhausted = false
-  /** True while the input is asked for its next item. */
-  #reading = false
   #failure: { readonly error: unknown } | undefined
   readonly #waiting: (() => void)[] = []
 
@@ -98,7 +98,7 @@ class Mapping<TSession extends TaskSession, TItem, T> {
     const scope = new Scope(options, parent?.scope)
     const running = new Set<Promise<void>>()
     const unwatch = scope.onCancel(() => this.#changed())
-    const pump = this.#pump(scope, running)
+    void this.#pump(scope, running)
     try {
       for (;;) {
         const outcome = this.#finished.get(this.#taken)
@@ -115,12 +115,10 @@ class Mapping<TSession extends TaskSession, TItem, T> {
         else await this.#change()
       }
     } finally {
-      this.#exhausted = true
       unwatch()
       scope.cancel(new Cancelled('the results of map are no longer wanted'))
+      if (!this.#exhausted) void this.#letGo()
       this.#changed()
-      // An input that never answers must not hold up whoever stopped listening; the pump ends when it does answer.
-      if (!this.#reading) await pump
       await Promise.all(running)
       scope.close()
     }
@@ -135,24 +133,33 @@ class Mapping<TSession extends TaskSession, TItem, T> {
           await this.#change()
           continue
         }
-        this.#reading = true
         const next = await this.#items.next()
-        this.#reading = false
+        if (this.#exhausted) return
         if (next.done === true) {
           this.#exhausted = true
           this.#changed()
           return
         }
-        if (this.#exhausted) break
         const work = this.#run(next.value, this.#started++, scope).finally(() => running.delete(work))
         running.add(work)
       }
-      await this.#items.return?.()
     } catch (error) {
-      this.#reading = false
       this.#failure ??= { error }
       this.#exhausted = true
       this.#changed()
+    }
+  }
+
+  /**
+   * Tells the input that nothing more is read, also while it is asked for its next item, and does not wait: an input
+   * that never answers must not hold up whoever stopped listening, who is not to hear of its failures either.
+   */
+  async #letGo(): Promise<void> {
+    this.#exhausted = true
+    try {
+      await this.#items.return?.()
+    } catch {
+      // Nobody listens.
     }
   }
 

@@ -1,4 +1,5 @@
 /** Map: bounded concurrency, backpressure on both sides, leaving early, and flat memory however many items there are. */
+import { EventEmitter, on } from 'node:events'
 import { keptBytes } from '../support/memory.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { DeadlineExceeded, PoolClosed, PoolTimeout, UsageError } from '../../src/errors.ts'
@@ -133,6 +134,67 @@ describe('map', () => {
       expect((await bank.admin.backends()).filter(({ waiting }) => waiting === 'PgSleep')).toEqual([])
     }, 1000)
     await expectQuiet(engine, bank.admin)
+  })
+
+  test('left while its input is asked for the next item lets go of it', async () => {
+    await using engine = await bank.engine()
+    const emitter = new EventEmitter()
+    const events = on(emitter, 'item') as AsyncIterableIterator<number[]>
+    emitter.emit('item', 1)
+    for await (const n of engine.map(events, (session, [item = 0]) => double(session, item))) {
+      expect(n).toBe(2)
+      break
+    }
+    expect(emitter.listenerCount('item')).toBe(0)
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test.each(['next', 'return'] as const)('left is over also when %s of the input never answers', async (silent) => {
+    await using engine = await bank.engine()
+    const asked: string[] = []
+    const answer = (call: string, value: number, last = false): Promise<IteratorResult<number>> => {
+      asked.push(call)
+      return silent === call && asked.length > 1 ? new Promise(() => undefined) : Promise.resolve({ value, done: last })
+    }
+    const input = { next: () => answer('next', 1), return: () => answer('return', 0, true) }
+    const results = engine.map({ [Symbol.asyncIterator]: () => input }, double, { concurrency: 2 })
+    for await (const _ of results) break
+    expect(asked.at(-1)).toBe('return')
+    expect(asked.filter((call) => call === 'return')).toHaveLength(1)
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('left does not hear of an input that fails while it is let go', async () => {
+    await using engine = await bank.engine()
+    const fails = () => Promise.reject(new Error('the input broke'))
+    const input = { next: () => Promise.resolve({ value: 1, done: false }), return: fails }
+    for await (const n of engine.map({ [Symbol.asyncIterator]: () => input }, double)) {
+      expect(n).toBe(2)
+      break
+    }
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('is not let go twice: an input that has ended or failed is over', async () => {
+    await using engine = await bank.engine()
+    let returned = 0
+    const input = (next: () => Promise<IteratorResult<number>>) => ({
+      [Symbol.asyncIterator]: () => ({ next, return: () => Promise.resolve({ value: ++returned, done: true }) }),
+    })
+    expect(
+      await collect(
+        engine.map(
+          input(() => Promise.resolve({ value: 0, done: true })),
+          double,
+        ),
+      ),
+    ).toEqual([])
+    const broken = engine.map(
+      input(() => Promise.reject(new Error('broke'))),
+      double,
+    )
+    await expect(collect(broken)).rejects.toThrow('broke')
+    expect(returned).toBe(0)
   })
 
   test('throws the failure of a task, or of the input, and cancels the rest', async () => {
