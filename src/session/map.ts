@@ -181,7 +181,7 @@ class Mapping<TSession extends TaskSession, TItem, T> {
    * when one of them has ended: a map must not fail by tasks of its own. The last one has to.
    */
   async #resultOf(item: TItem, index: number, scope: Scope): Promise<Awaited<T>> {
-    const { options, identity, parent } = this.#options
+    const { options, identity, parent, trace } = this.#options
     const { label = 'map' } = options
     let begun = false
     const task = (session: TSession) => {
@@ -192,7 +192,7 @@ class Mapping<TSession extends TaskSession, TItem, T> {
       const before = this.#done
       this.#active += 1
       try {
-        return await runTask(this.#runtime, task, { scope, label, identity, holder: parent?.channel })
+        return await runTask(this.#runtime, task, { scope, label, identity, trace, holder: parent?.channel })
       } catch (error) {
         if (begun || !isRefusal(error) || this.#active === 1) throw error
       } finally {

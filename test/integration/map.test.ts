@@ -3,7 +3,7 @@ import { EventEmitter, on } from 'node:events'
 import { keptBytes } from '../support/memory.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { DeadlineExceeded, PoolClosed, PoolTimeout, UsageError } from '../../src/errors.ts'
-import { type Bank, type BankSession, gate, openBank } from '../support/bank.ts'
+import { type Bank, type BankSession, gate, openBank, Recorder } from '../support/bank.ts'
 import { eventually, expectQuiet } from '../support/invariants.ts'
 import { long } from '../support/random.ts'
 
@@ -242,6 +242,14 @@ describe('map', () => {
     expect(await collect(results)).toEqual([4, 6])
     await closing
     expect(() => engine.map([1], double)).toThrow(PoolClosed)
+  })
+
+  test('names the place that asked for it where a session of its own is reported', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ observe: recorder.observe, idleSessionMs: 20 })
+    const held = () => eventually(() => expect(recorder.of('session held idle')).toHaveLength(1))
+    await collect(engine.map([1], held))
+    expect(recorder.of('session held idle')[0]?.acquiredAt).toContain('map.test.ts')
   })
 
   test('takes the memory of a few items, however many there are', async () => {
