@@ -58,6 +58,7 @@ export type RetireReason =
   | 'left a transaction open'
   | 'statements still running'
   | 'too many prepared statements'
+  | 'prepared statements outdated'
   | 'unhealthy'
   | 'pool closing'
 

@@ -30,7 +30,7 @@ export interface Result<TRow = unknown> extends Array<TRow> {
 /** What becomes of an answer, and of a failure, before anybody sees it; a promise fewer than waiting for both. */
 export interface Outcome<T> {
   readonly answered: (result: Result) => T
-  readonly failed: (error: unknown) => T
+  readonly failed: (error: unknown) => T | Promise<T>
 }
 
 /** How a statement is sent. */

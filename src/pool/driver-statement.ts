@@ -57,6 +57,15 @@ export class DriverStatement {
     this.#failed = failed
   }
 
+  /**
+   * Read when the statement has failed, before the driver would send it again because its plan is outdated. It must
+   * not: two at once would wait for ever. Whoever sent it knows better.
+   */
+  get retried(): undefined {
+    this.prepared = false
+    return undefined
+  }
+
   resolve(result: unknown): void {
     this.active = false
     this.#answered(result)

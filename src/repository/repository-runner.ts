@@ -5,5 +5,7 @@ import type { StreamOptions } from '../session/stream.ts'
 export interface RepositoryRunner extends StatementRunner {
   readonly drizzle: Drizzle
   readonly inTransaction: boolean
+  /** A promise for the task, of work on this session: it fails unseen once the task is gone. */
+  hand<T>(work: Promise<T>): Promise<T>
   readonly stream: <TRow>(query: Streamable<TRow>, options?: StreamOptions) => AsyncGenerator<TRow, void, undefined>
 }

@@ -35,35 +35,41 @@ export class TableRepository {
   }
 
   get get() {
-    return (key: unknown, options?: ReadOptions) => getRow(this.#runner, this.#plan, key, options)
+    return (key: unknown, options?: ReadOptions) => {
+      const answer = getRow(this.#runner, this.#plan, key, options)
+      // A plain read is the statement's own promise, which the session has handed out already.
+      return options === undefined ? answer : this.#runner.hand(answer)
+    }
   }
 
   get find() {
-    return (keyOrWhere: unknown, options?: ReadOptions) => findRow(this.#runner, this.#plan, keyOrWhere, options)
+    return (keyOrWhere: unknown, options?: ReadOptions) =>
+      this.#runner.hand(findRow(this.#runner, this.#plan, keyOrWhere, options))
   }
 
   get getMany() {
-    return (keys: unknown, options?: ReadOptions) => getRows(this.#runner, this.#plan, keys, options)
+    return (keys: unknown, options?: ReadOptions) => this.#runner.hand(getRows(this.#runner, this.#plan, keys, options))
   }
 
   get load() {
-    return (key: unknown) => loadRow(this.#runner, this.#plan, key)
+    return (key: unknown) => this.#runner.hand(loadRow(this.#runner, this.#plan, key))
   }
 
   get exists() {
-    return (keyOrWhere: unknown, options: RemovedRows = {}) => rowExists(this.#runner, this.#plan, keyOrWhere, options)
+    return (keyOrWhere: unknown, options: RemovedRows = {}) =>
+      this.#runner.hand(rowExists(this.#runner, this.#plan, keyOrWhere, options))
   }
 
   /** Without an argument all rows; a filter that is undefined by mistake is refused. */
   get count() {
     return (...given: [where?: unknown, options?: RemovedRows]) => {
       const [where, options = {}] = given
-      return countRows(this.#runner, this.#plan, given.length === 0 ? {} : where, options)
+      return this.#runner.hand(countRows(this.#runner, this.#plan, given.length === 0 ? {} : where, options))
     }
   }
 
   get list() {
-    return (options?: PlainListOptions) => listRows(this.#runner, this.#plan, options)
+    return (options?: PlainListOptions) => this.#runner.hand(listRows(this.#runner, this.#plan, options))
   }
 
   get stream() {
@@ -71,46 +77,51 @@ export class TableRepository {
   }
 
   get lock() {
-    return async (key: unknown, mode: LockMode, wait?: LockWait) =>
-      lockRow(this.#runner, this.#written(), key, mode, wait)
+    return (key: unknown, mode: LockMode, wait?: LockWait) =>
+      this.#write((plan) => lockRow(this.#runner, plan, key, mode, wait))
   }
 
   get insert() {
-    return async (row: unknown) => insertRow(this.#runner, this.#written(), row)
+    return (row: unknown) => this.#write((plan) => insertRow(this.#runner, plan, row))
   }
 
   get insertMany() {
-    return async (rows: unknown) => insertRows(this.#runner, this.#written(), rows)
+    return (rows: unknown) => this.#write((plan) => insertRows(this.#runner, plan, rows))
   }
 
   get update() {
-    return async (key: unknown, patch: unknown, options?: { ifVersion?: unknown }) =>
-      updateRow(this.#runner, this.#written(), key, patch, ifVersionOf(options))
+    return (key: unknown, patch: unknown, options?: { ifVersion?: unknown }) =>
+      this.#write((plan) => updateRow(this.#runner, plan, key, patch, ifVersionOf(options)))
   }
 
   get updateWhere() {
-    return async (where: unknown, patch: unknown) => updateRows(this.#runner, this.#written(), where, patch)
+    return (where: unknown, patch: unknown) => this.#write((plan) => updateRows(this.#runner, plan, where, patch))
   }
 
   get upsert() {
-    return async (row: unknown, options?: PlainUpsertOptions) => upsertRow(this.#runner, this.#written(), row, options)
+    return (row: unknown, options?: PlainUpsertOptions) =>
+      this.#write((plan) => upsertRow(this.#runner, plan, row, options))
   }
 
   get remove() {
-    return async (key: unknown, options?: { ifVersion?: unknown }) =>
-      removeRow(this.#runner, this.#written(), key, ifVersionOf(options))
+    return (key: unknown, options?: { ifVersion?: unknown }) =>
+      this.#write((plan) => removeRow(this.#runner, plan, key, ifVersionOf(options)))
   }
 
   get removeWhere() {
-    return async (where: unknown) => removeRows(this.#runner, this.#written(), where)
+    return (where: unknown) => this.#write((plan) => removeRows(this.#runner, plan, where))
   }
 
   get restore() {
-    return async (key: unknown) => restoreRow(this.#runner, this.#written(), key)
+    return (key: unknown) => this.#write((plan) => restoreRow(this.#runner, plan, key))
   }
 
   get purge() {
-    return async (key: unknown) => purgeRow(this.#runner, this.#written(), key)
+    return (key: unknown) => this.#write((plan) => purgeRow(this.#runner, plan, key))
+  }
+
+  #write<T>(write: (plan: TablePlan) => Promise<T>): Promise<T> {
+    return this.#runner.hand((async () => write(this.#written()))())
   }
 
   /** The plan, for a write. The types say the same; a program without types is told here. */

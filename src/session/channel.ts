@@ -10,11 +10,13 @@
  */
 import { asRivuletError, type Phase, RivuletError, SessionEnded, StatementTimeout, UsageError } from '../errors.ts'
 import type { Publish, RetireReason } from '../observe/observation.ts'
-import type { Connection, Result, StatementOptions } from '../pool/connection.ts'
+import type { Connection, Outcome, Result, StatementOptions } from '../pool/connection.ts'
+import { isAborted, isAnswer, isOutdatedPlan } from '../sqlstate.ts'
 import type { CancelReason, Scope } from '../task/scope.ts'
 import { callSite } from './call-site.ts'
 import { Prelude } from './prelude.ts'
 import { changesSession, refusedStatement, statementTraits } from './session-state.ts'
+import type { SessionWork } from './session-work.ts'
 import { stopOnServer } from './stop-on-server.ts'
 import { TimeSpent } from './time-spent.ts'
 
@@ -64,8 +66,10 @@ export class Channel {
   /** What travels before the next statement of the task. */
   readonly prelude: Prelude
   readonly #settled: (() => void)[] = []
-  /** True once nobody is left to see how the promises of the task end. */
-  #disowned = false
+  /** Why the server refused a prelude in the running transaction, and so refuses all that follows. */
+  #refusedPrelude: unknown
+  /** True once a prepared statement no longer fitted the schema: the others may not fit either. */
+  #outdated = false
   /** The tasks that run here, one inside the other, with the scopes that bound them. */
   readonly #races: Race[] = []
   /** The scopes that bound the task, outermost first. */
@@ -102,14 +106,16 @@ export class Channel {
     parameters: readonly unknown[],
     options: StatementOptions,
     scope: Scope | undefined,
+    work: SessionWork,
     read?: (rows: Result) => T,
   ): Promise<T> {
-    const refusal = this.#refusal(text)
+    const refusal = this.doomed ?? refusedStatement(text)
     if (refusal) return Promise.reject(refusal)
     this.#sendPrelude(scope)
-    const prepare = this.#ownsServerSession && options.prepare === true
+    if (statementTraits(text).limitsStatements) this.prelude.leaveTimeout()
+    const prepare = this.#ownsServerSession && options.prepare === true && !this.#outdated
     const sent = prepare === (options.prepare ?? false) ? options : { ...options, prepare }
-    return this.#query(text, parameters, sent, true, read)
+    return this.#query(text, parameters, sent, work, true, read)
   }
 
   /**
@@ -126,11 +132,18 @@ export class Channel {
     parameters: readonly unknown[],
     options: StatementOptions,
     scope: Scope | undefined,
+    work: SessionWork,
   ): Promise<Result> {
     const { doomed } = this
     if (doomed) return Promise.reject(doomed)
     this.#sendPrelude(scope)
-    return this.#query(text, parameters, options, false)
+    return this.#query(text, parameters, options, work, false)
+  }
+
+  /** A query that runs in a statement of ours may change the server session, as any other. */
+  noticeState(query: string, command = 'SELECT'): void {
+    if (this.retire === undefined && changesSession(command, statementTraits(query)))
+      this.retire = 'session state changed'
   }
 
   /** Sends a script of ours that ends something; what is deferred stays unsent. */
@@ -144,7 +157,7 @@ export class Channel {
   ended(): void {
     this.inTransaction = false
     this.prelude.ended()
-    this.firstError = undefined
+    this.#refusedPrelude = this.firstError = undefined
     if (this.phase === 'commit') this.phase = 'task'
     this.#time.commitEnded()
   }
@@ -152,7 +165,7 @@ export class Channel {
   /** A savepoint was rolled back: settings made since then are gone, and with them what we know of the timeout. */
   rewound(): void {
     this.prelude.rewound()
-    this.firstError = undefined
+    this.#refusedPrelude = this.firstError = undefined
   }
 
   /** Dooms the channel when `scope` is cancelled; answers what ends the watch. */
@@ -184,7 +197,6 @@ export class Channel {
   }
 
   #stop(error: RivuletError, retire: RetireReason, timeoutMs = Infinity): void {
-    this.disown()
     if (this.#doomed) return
     this.#doomed = error
     this.retire = retire
@@ -256,71 +268,57 @@ export class Channel {
     this.#time.commitBegan()
   }
 
-  #refusal(text: string): RivuletError | undefined {
-    const { doomed } = this
-    if (doomed) return doomed
-    return refusedStatement(text)
-  }
-
   #query<T = Result>(
     text: string,
     parameters: readonly unknown[],
     options: StatementOptions,
+    work: SessionWork,
     ofTheTask: boolean,
     read?: (rows: Result) => T,
   ): Promise<T> {
-    const startedAt = this.#begin(ofTheTask)
-    const handed: Promise<T> = this.connection.query<T>(text, parameters, options, {
+    const startedAt = this.#begin(work, ofTheTask)
+    const alone = !this.inTransaction
+    let prepared = options.prepare === true
+    const outcome: Outcome<T> = {
       answered: (result) => {
-        this.#end(handed)
-        if (ofTheTask) this.#answered(text, result.command, startedAt)
-        // Stopped too late: it ran, but the task it ran for has been given up.
-        if (this.#doomed) throw this.#doomed
-        return read ? read(result) : (result as T)
+        this.#end(work)
+        if (ofTheTask) this.noticeState(text, result.command)
+        if (ofTheTask && this.#publish) this.#publishStatement(text, startedAt, undefined)
+        try {
+          // Stopped too late: it ran, but the task it ran for has been given up.
+          if (this.#doomed) throw this.#doomed
+          return read ? read(result) : (result as T)
+        } catch (error) {
+          work.failing(handed)
+          throw error
+        }
       },
       failed: (error) => {
-        this.#end(handed)
-        if (ofTheTask) this.#refused(text, startedAt, error)
+        if (prepared && isOutdatedPlan(error)) {
+          prepared = false
+          this.#outdated = true
+          this.retire ??= 'prepared statements outdated'
+          // Nothing was done, and it was to be done by itself: it is parsed anew.
+          if (alone && !this.doomed) {
+            return this.connection.query(text, parameters, { ...options, prepare: false }, outcome)
+          }
+        }
+        this.#end(work)
+        work.failing(handed)
+        // Not all that a failing statement did is undone: an advisory lock of the session stays.
+        if (ofTheTask) this.noticeState(text)
+        if (ofTheTask && this.#publish) this.#publishStatement(text, startedAt, error)
         throw this.#failed(error)
       },
-    })
+    }
+    const handed: Promise<T> = this.connection.query(text, parameters, options, outcome)
     return handed
   }
 
-  /** The task is gone, and why has been reported: what it did not wait for must not come up as unhandled rejections. */
-  disown(): void {
-    this.#disowned = true
-  }
-
-  /** A promise the task is given, of work that fails unseen once the task is disowned. */
-  hand<T>(work: Promise<T>): Promise<T> {
-    const handed = work.catch((error: unknown) => {
-      this.#settling(handed)
-      throw error
-    })
-    return handed
-  }
-
-  #settling(handed: Promise<unknown>): void {
-    if (this.#disowned) handed.catch(() => undefined)
-  }
-
-  #answered(text: string, command: string, startedAt: number): void {
-    if (this.retire === undefined && changesSession(command, statementTraits(text)))
-      this.retire = 'session state changed'
-    if (this.#publish) this.#publishStatement(text, startedAt, undefined)
-  }
-
-  #refused(text: string, startedAt: number, error: unknown): void {
-    // Not all that a failing statement did is undone: an advisory lock of the session stays.
-    if (this.retire === undefined && changesSession('SELECT', statementTraits(text)))
-      this.retire = 'session state changed'
-    if (this.#publish) this.#publishStatement(text, startedAt, error)
-  }
-
-  #begin(ofTheTask: boolean): number {
+  #begin(work: SessionWork, ofTheTask: boolean): number {
     this.statements += 1
     this.running += 1
+    work.running += 1
     // Statements of ours, such as a cursor's, are sent together on purpose.
     if (ofTheTask && this.running > this.mostRunning) this.mostRunning = this.running
     this.lastUsedAt = performance.now()
@@ -328,9 +326,9 @@ export class Channel {
     return this.lastUsedAt
   }
 
-  #end(handed: Promise<unknown>): void {
-    this.#settling(handed)
+  #end(work: SessionWork): void {
     this.running -= 1
+    work.running -= 1
     this.lastUsedAt = performance.now()
     if (this.running > 0) return
     this.#time.statementsEnded(this.lastUsedAt)
@@ -342,7 +340,7 @@ export class Channel {
     if (failure) return failure
     if (this.connection.lost) this.retire ??= 'unhealthy'
     this.firstError ??= error
-    return error
+    return isAborted(error) ? (this.#refusedPrelude ?? error) : error
   }
 
   #phase(): Phase {
@@ -369,11 +367,12 @@ export class Channel {
     })
   }
 
-  #sendPrelude(scope: Scope | undefined, failure = asRivuletError): readonly Promise<void>[] {
+  #sendPrelude(scope: Scope | undefined, failure?: (cause: unknown) => RivuletError): readonly Promise<void>[] {
     return this.prelude.send(scope, this.inTransaction, (error) => {
-      // What it guards must not go on without it: the statement that follows reports the failure, and is the last.
       this.firstError ??= error
-      this.doom(failure(error), 'unhealthy')
+      // What it guards must not go on without it. In a transaction the server sees to that, up to the next savepoint.
+      if (failure === undefined && this.inTransaction && isAnswer(error)) this.#refusedPrelude ??= error
+      else this.doom((failure ?? asRivuletError)(error), 'unhealthy')
     })
   }
 }

@@ -86,41 +86,46 @@ export class Gathering<TSession extends TaskSession> {
   /** Drains the queue on up to `lanes` connections at once, each task in a session of its own. */
   async drain(queue: Queue<TSession>, lanes: number): Promise<void> {
     let open = lanes
+    // One lane gives up after the other: the last one stays.
+    const giveUp = () => {
+      if (open === 1) return false
+      open -= 1
+      return true
+    }
     const lane = async () => {
       for (let entry = queue.take(); entry; entry = queue.take()) {
-        const refused = await this.#runEntry(entry, () => open > 1)
+        const refused = await this.#runEntry(entry, giveUp)
         if (!refused) continue
-        // The pool has no connection for this lane: the others will see to its task. The last one has to fail.
+        // The pool has no connection for this lane: the others will see to its task.
         queue.putBack(entry)
-        break
+        return
       }
       open -= 1
     }
     await Promise.all(Array.from({ length: lanes }, lane))
   }
 
-  /** Runs one entry on a connection of its own; true when the pool had none for it and `spare` says it may wait. */
-  async #runEntry(entry: Entry<TSession>, spare: () => boolean): Promise<boolean> {
+  /** Runs one entry on a connection of its own; true when the pool had none for it and another lane will run it. */
+  async #runEntry(entry: Entry<TSession>, giveUp: () => boolean): Promise<boolean> {
     const { label, timing, spec } = entry
     const identity = mergeIdentities(this.identity, spec.identity)
     const task = tracked(entry)
     const takenAt = performance.now()
-    let refused = false
-    await this.run(entry, async (scope) => {
-      try {
-        return await runTask(this.runtime, task, { scope, label, identity, timing, trace: this.trace })
-      } catch (error) {
-        refused = timing.backendPid === undefined && isRefusal(error) && spare()
-        if (refused) return undefined
-        throw error
-      }
-    })
+    const start = (scope: Scope) => runTask(this.runtime, task, { scope, label, identity, timing, trace: this.trace })
+    const refused = await this.run(entry, start, giveUp)
     timing.waitMs += takenAt - this.startedAt
     return refused
   }
 
-  /** Runs one entry by `start`, within its own time limit, and records how it ended. Never rejects. */
-  async run(entry: Entry<TSession>, start: (scope: Scope) => Promise<unknown>): Promise<void> {
+  /**
+   * Runs one entry by `start`, within its own time limit, and records how it ended. Never rejects. True when the pool
+   * had no connection for it and `giveUp` says that another lane will run it.
+   */
+  async run(
+    entry: Entry<TSession>,
+    start: (scope: Scope) => Promise<unknown>,
+    giveUp: () => boolean = () => false,
+  ): Promise<boolean> {
     const { timeoutMs } = entry.spec
     let scope = this.scope
     try {
@@ -129,10 +134,12 @@ export class Gathering<TSession extends TaskSession> {
       entry.result = { status: 'fulfilled', value: await start(scope) }
       entry.outcome = 'done'
     } catch (error) {
+      if (entry.timing.backendPid === undefined && isRefusal(error) && giveUp()) return true
       this.#rejected(entry, error)
     } finally {
       if (scope !== this.scope) scope.close()
     }
+    return false
   }
 
   /** After a failure, or the caller's cancellation, waits until every task function has returned, but not past the deadline. */

@@ -48,6 +48,11 @@ export class Prelude {
     )
   }
 
+  /** The task limits its statements itself: its own limit must not be loosened. */
+  leaveTimeout(): void {
+    this.#timeout.leave()
+  }
+
   /** The transaction is over: what waited for it is not sent, and what was set in it is gone. */
   ended(): void {
     this.#deferred.length = 0

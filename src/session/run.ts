@@ -10,7 +10,7 @@ import type { Pool } from '../pool/pool.ts'
 import { type CancelReason, Scope, type TaskOptions } from '../task/scope.ts'
 import { Channel } from './channel.ts'
 import type { Channels } from './channels.ts'
-import { type SessionEnvironment, stillOpen, stillRunning, type TaskSession } from './session.ts'
+import { type SessionEnvironment, stillCommitting, stillOpen, stillRunning, type TaskSession } from './session.ts'
 import { type Identity, identityStatement } from './identity.ts'
 import { UnitOfWork } from './unit-of-work.ts'
 
@@ -163,15 +163,17 @@ export async function runOn<TSession extends TaskSession, T>(
     const work = runtime.current.run({ channel, scope }, task, session)
     const result = await channel.race(work, scope)
     const open = session.end()
-    if (open || channel.running > 0) channel.disown()
-    const unfinished = unfinishedWork(channel, !channel.inTransaction)
-    if (unfinished) throw await unfinished
-    if (open) throw stillOpen()
+    const unfinished = open ? openWork(channel) : unfinishedWork(channel, session.running)
+    if (unfinished) {
+      session.disown()
+      throw await unfinished
+    }
     if (unit) await unit.commit()
     return result
   } catch (error) {
     session.end()
-    if (unit) await unit.rollback()
+    session.disown()
+    if (unit) await unit.rollback(session.running)
     throw error
   } finally {
     const closing = close?.()
@@ -202,24 +204,36 @@ export function closeChannel(runtime: Runtime, channel: Channel): Promise<void> 
 function retirement(channel: Channel): RetireReason | undefined {
   const { connection } = channel
   if (channel.retire) return channel.retire
+  if (channel.inTransaction && !connection.lost) return 'left a transaction open'
   if (connection.inFlight > 0 || connection.transactionStatus === 'I') return undefined
   return connection.transactionStatus === undefined ? 'unhealthy' : 'left a transaction open'
 }
 
-/** A task has returned: the error if something of it still runs, or if a transaction of its own is open. */
-function unfinishedWork(channel: Channel, plain: boolean): Promise<UsageError> | UsageError | undefined {
+/** A task has returned while a transaction or a stream in it was open: its end is seen to here, and the error for it. */
+async function openWork(channel: Channel): Promise<UsageError> {
+  if (channel.phase !== 'commit') {
+    channel.giveUp()
+    return stillOpen()
+  }
+  await channel.connection.quiet()
+  channel.retire ??= 'statements still running'
+  return stillCommitting()
+}
+
+/** A task has returned: the error if `running` statements of it still run, or if a transaction of its own is open. */
+function unfinishedWork(channel: Channel, running: number): Promise<UsageError> | UsageError | undefined {
   // Given up in an inner transaction, which the task has caught: what it ran is being stopped.
   if (channel.doomed) return undefined
-  const { running } = channel
   if (running > 0) {
     return channel.idle().then(() => {
       channel.retire ??= 'statements still running'
       return stillRunning(running)
     })
   }
+  if (channel.inTransaction || channel.statements === 0) return undefined
   const { transactionStatus } = channel.connection
   // Said only when the server said so: its last word may have been about something else, such as its own end.
-  if (!plain || channel.statements === 0 || (transactionStatus !== 'T' && transactionStatus !== 'E')) return undefined
+  if (transactionStatus !== 'T' && transactionStatus !== 'E') return undefined
   channel.retire ??= 'left a transaction open'
   return new UsageError('the task left a transaction open, which was rolled back: use session.transaction')
 }

@@ -12,7 +12,7 @@ const rowCommands = new Set(['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'MERGE', 'E
 
 /** Functions with an effect on the session, settings changed through their view, and temporary tables by SELECT. */
 const lastingEffect =
-  /\bset_config\b|\bpg_(?:try_)?advisory_(?:un)?lock(?:_shared|_all)?\b|\bsetseed\b|\bdblink_connect|\b(?:into|create)\s+(?:(?:local|global)\s+)?temp|\bpg_temp|\bupdate\s+(?:only\s+)?(?:pg_catalog\s*\.\s*)?pg_settings\b/i
+  /\bset_config\b|\bpg_(?:try_)?advisory_(?:un)?lock(?:_shared|_all)?\b|\bsetseed\b|\bdblink_connect|\b(?:into|create)\b(?:\s|\/\*.*?\*\/|--[^\n]*\n)+(?:(?:local|global)(?:\s|\/\*.*?\*\/|--[^\n]*\n)+)?temp|\bpg_temp|\bupdate\s+(?:only\s+)?(?:pg_catalog\s*\.\s*)?pg_settings\b/i
 
 /** set_config(name, value, true) ends with its transaction; only plain literals and parameters are read for it. */
 const localSetting = /\bset_config\s*\(\s*(?:'[^']*'|\$\d+)\s*,\s*(?:'[^']*'|\$\d+)\s*,\s*true\s*\)/gi
@@ -32,6 +32,8 @@ export interface StatementTraits {
   readonly lastingEffect: boolean
   /** SET whose effect ends with the transaction. */
   readonly localSet: boolean
+  /** The task sees to the time limit of its statements itself. */
+  readonly limitsStatements: boolean
   /** COPY from or to the client, which answers with a stream instead of rows. */
   readonly clientCopy: boolean
 }
@@ -61,6 +63,7 @@ export function statementTraits(text: string): StatementTraits {
       controlsTransaction: transactionControl.test(start),
       lastingEffect: lastingEffect.test(text) && lastingEffect.test(text.replaceAll(localSetting, '')),
       localSet: localSet.test(start),
+      limitsStatements: /\bstatement_timeout\b/i.test(text),
       clientCopy: clientCopy.test(start),
     }
     if (known.size >= mostKnown) known.clear()

@@ -12,11 +12,13 @@ import { SessionEnded, UsageError } from '../errors.ts'
 import type { Publish } from '../observe/observation.ts'
 import type { Result, StatementOptions } from '../pool/connection.ts'
 import type { Deadline } from '../task/deadline.ts'
+import { isAborted } from '../sqlstate.ts'
 import { createBackoff, type RetryOptions, retriesFrom } from '../task/retry.ts'
 import { Scope, type TaskOptions } from '../task/scope.ts'
 import type { Channel } from './channel.ts'
 import type { Database, Drizzle, Schema, StatementRunner, Streamable } from './drizzle.ts'
 import { checkOptions, checkTask } from './options.ts'
+import { SessionWork } from './session-work.ts'
 import { createSqlTag, type SqlTag } from './sql.ts'
 import { streamRows, type StreamOptions } from './stream.ts'
 import { type Identity, identityStatement } from './identity.ts'
@@ -41,10 +43,13 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
   readonly #scope: Scope | undefined
   /** Put on by the outermost transaction, where the task is one. */
   readonly #identity: Identity | undefined
+  readonly #work = new SessionWork()
   #ended = false
+  /** True while a transaction, with its pauses between attempts, or a stream has the session. */
   #busy = false
-  /** The session of the unit of work that is open in this one. */
-  #unit: TaskSession<TSchema> | undefined
+  /** The unit of work that is open in this session, and the session of its own, if it is no stream's. */
+  #unit: UnitOfWork | undefined
+  #nested: TaskSession<TSchema> | undefined
   #database: Database<TSchema> | undefined
   #sql: SqlTag | undefined
 
@@ -95,7 +100,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     unitOfWork: (session: this) => T | PromiseLike<T>,
     options?: TransactionOptions,
   ) => Promise<Awaited<T>> {
-    return (unitOfWork, options) => this.#channel.hand(this.#transaction(unitOfWork, options))
+    return (unitOfWork, options) => this.#work.hand(this.#transaction(unitOfWork, options))
   }
 
   /**
@@ -115,7 +120,23 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
   ): Promise<T> {
     const refusal = this.#refusal()
     if (refusal) return Promise.reject(refusal)
-    return this.#channel.send(text, parameters, options, this.#scope, read)
+    return this.#channel.send(text, parameters, options, this.#scope, this.#work, read)
+  }
+
+  /** A promise for the task, of work on this session: it fails unseen once the task is gone. */
+  hand<T>(work: Promise<T>): Promise<T> {
+    return this.#work.hand(work)
+  }
+
+  /** Statements of this session that have not been answered. */
+  get running(): number {
+    return this.#work.running
+  }
+
+  /** The task is gone, and why has been reported: what it did not wait for fails unseen. */
+  disown(): void {
+    this.#work.disown()
+    this.#nested?.disown()
   }
 
   /** True while the session is in a transaction, so that locks and cursors last. */
@@ -131,7 +152,8 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
   /** Ends the session: everything taken from it refuses to work from now on. True when something was open in it. */
   end(): boolean {
     this.#ended = true
-    this.#unit?.end()
+    this.#nested?.end()
+    this.#unit?.abandon()
     return this.#busy
   }
 
@@ -151,6 +173,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     // One deadline for all attempts.
     const scope = bounded ? new Scope(options, this.#scope) : this.#scope
     const unwatch = bounded && scope ? this.#channel.watch(scope) : undefined
+    this.#busy = true
     try {
       for (;;) {
         try {
@@ -166,6 +189,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
         }
       }
     } finally {
+      this.#busy = false
       unwatch?.()
       if (bounded) scope?.close()
     }
@@ -177,11 +201,11 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     scope: Scope | undefined,
   ): Promise<Awaited<T>> {
     const channel = this.#channel
-    this.#busy = true
     const nested = this.#environment.create(channel, scope) as unknown as this
-    this.#unit = nested
     try {
       const unit = new UnitOfWork(channel, options, [this.#identity && identityStatement(this.#identity)])
+      this.#unit = unit
+      this.#nested = nested
       try {
         const work = this.#environment.within(channel, scope, () => unitOfWork(nested))
         const result = await (scope === this.#scope ? work : channel.race(work, scope))
@@ -190,27 +214,31 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
         return result as Awaited<T>
       } catch (error) {
         nested.end()
-        await unit.rollback()
-        throw error
+        nested.disown()
+        const { firstError } = channel
+        await unit.rollback(nested.running)
+        // All that came after the first failure in a transaction tells is that there was one.
+        throw isAborted(error) ? (firstError ?? error) : error
       }
     } finally {
       nested.end()
-      this.#busy = false
-      this.#unit = undefined
+      this.#unit = this.#nested = undefined
     }
   }
 
   /** Waits for what a returned task left running; that is a bug of the task's. */
   async #quiet(nested: TaskSession<TSchema>): Promise<void> {
+    const channel = this.#channel
     const open = nested.end()
-    const { running, doomed } = this.#channel
+    const { running } = nested
     // Given up in an inner transaction, which the task has caught: that is the reason, not what is being stopped.
-    if (doomed) throw doomed
-    if (open || running > 0) this.#channel.disown()
+    if (channel.doomed) throw channel.doomed
+    if (open) nested.disown()
     if (open) throw stillOpen()
     if (running === 0) return
-    await this.#channel.idle()
-    this.#channel.retire ??= 'statements still running'
+    nested.disown()
+    await channel.idle()
+    channel.retire ??= 'statements still running'
     throw stillRunning(running)
   }
 
@@ -218,17 +246,19 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     const refusal = this.#refusal()
     if (refusal) throw refusal
     const channel = this.#channel
-    const source = { channel, scope: this.#scope, drizzle: this.drizzle, ended: () => this.#ended }
+    const source = { channel, scope: this.#scope, work: this.#work, drizzle: this.drizzle, ended: () => this.#ended }
     if (channel.inTransaction) return yield* streamRows(source, query, options)
     // A cursor lives in a transaction; the session is lent to it, so that nothing else slips in.
     const unit = new UnitOfWork(channel)
+    this.#unit = unit
     this.#busy = true
     try {
       yield* streamRows(source, query, options)
       await unit.commit()
     } finally {
+      await unit.rollback(this.running)
+      this.#unit = undefined
       this.#busy = false
-      if (channel.inTransaction) await unit.rollback()
     }
   }
 
@@ -251,6 +281,14 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
 export function stillRunning(running: number): UsageError {
   return new UsageError(
     `the task returned while ${running} of its statements still ran: await every query, or return its promise`,
+  )
+}
+
+/** The error for a task that returned while a transaction in it was being committed: what became of it is the truth. */
+export function stillCommitting(): UsageError {
+  return new UsageError(
+    'the task returned while a transaction in it was being committed, which was not stopped: await the transaction, or ' +
+      'return its promise',
   )
 }
 

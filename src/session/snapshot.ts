@@ -13,6 +13,7 @@ import { closeChannel, openChannel, runOn, type Runtime } from './run.ts'
 import type { TaskSession } from './session.ts'
 import { identityStatement, mergeIdentities } from './identity.ts'
 import type { Deferred } from './prelude.ts'
+import { SessionWork } from './session-work.ts'
 import { UnitOfWork } from './unit-of-work.ts'
 
 /** Drains `queue` on connections that share one snapshot: the leader's and those of up to `helpers` others. */
@@ -23,7 +24,27 @@ export async function drainOnSnapshot<TSession extends TaskSession>(
   helpers: number,
 ): Promise<void> {
   const { scope, label } = gathering
-  const leader = await openChannel(runtime, { scope, label, trace: gathering.trace })
+  let reason: unknown
+  try {
+    const leader = await openChannel(runtime, { scope, label, trace: gathering.trace })
+    await lead(runtime, gathering, queue, { leader, helpers })
+    reason = scope.reason ? leader.doomed : snapshotLost(leader.doomed ?? leader.connection.lost)
+  } catch (error) {
+    // No connection, or no snapshot: none of the tasks has begun, and each of them fails for that.
+    reason = error
+  }
+  // Nobody is left who sees the snapshot: what has not run by now cannot run any more.
+  for (let entry = queue.take(); entry; entry = queue.take()) await gathering.run(entry, () => Promise.reject(reason))
+}
+
+/** Exports the leader's snapshot, and drains the queue together with the helpers. */
+async function lead<TSession extends TaskSession>(
+  runtime: Runtime<TSession>,
+  gathering: Gathering<TSession>,
+  queue: Queue<TSession>,
+  { leader, helpers }: { readonly leader: Channel; readonly helpers: number },
+): Promise<void> {
+  const { scope } = gathering
   const waiting = new Scope({}, scope)
   const imports: Promise<void>[] = []
   let helping: Promise<unknown> = Promise.resolve()
@@ -36,13 +57,10 @@ export async function drainOnSnapshot<TSession extends TaskSession>(
     // No task is left to take, so helpers that still wait for a connection may go.
     waiting.cancel(new Cancelled('no task is left'))
     await Promise.all(imports)
-    endLane(runtime, leader)
+    await endLane(runtime, leader)
     await helping
     waiting.close()
   }
-  // Nobody is left who sees the snapshot: what has not run by now cannot run any more.
-  const reason = (scope.reason && leader.doomed) ?? new ConnectionLost('the last connection on the snapshot was lost')
-  for (let entry = queue.take(); entry; entry = queue.take()) await gathering.run(entry, () => Promise.reject(reason))
 }
 
 interface Help {
@@ -55,7 +73,7 @@ interface Help {
 
 async function exportSnapshot(channel: Channel, scope: Scope): Promise<string> {
   openUnit(channel, [])
-  const rows = await channel.own('select pg_export_snapshot() as id', [], {}, scope)
+  const rows = await channel.own('select pg_export_snapshot() as id', [], {}, scope, new SessionWork())
   return (rows[0] as { id: string }).id
 }
 
@@ -79,7 +97,7 @@ async function helpOut<TSession extends TaskSession>(
     imports.push(channel.flush(gathering.scope, snapshotLost))
     await drainOn(runtime, gathering, queue, channel)
   }
-  endLane(runtime, channel)
+  await endLane(runtime, channel)
 }
 
 function snapshotLost(cause: unknown): ConnectionLost {
@@ -130,12 +148,16 @@ function openUnit(channel: Channel, extra: readonly Deferred[]): void {
   void new UnitOfWork(channel, { isolation: 'repeatable read', readOnly: true }, extra)
 }
 
-/** Ends the transaction without waiting for the answer: the next session's statements queue up behind it. */
-function endLane(runtime: Runtime, channel: Channel): void {
+/**
+ * Ends the transaction without waiting for the answer: the next session's statements queue up behind it. Of a doomed
+ * lane it is waited for that what ran on it has been stopped, unless time is up.
+ */
+async function endLane(runtime: Runtime, channel: Channel): Promise<void> {
   const { connection } = channel
   if (channel.inTransaction && !channel.doomed && !connection.lost) {
     channel.script('rollback').catch(() => connection.destroy())
     channel.ended()
   }
-  closeChannel(runtime, channel)
+  const stopping = closeChannel(runtime, channel)
+  if (channel.retire !== 'deadline') await stopping
 }

@@ -23,8 +23,17 @@ export class StatementTimeout {
     this.#ownsServerSession = ownsServerSession
   }
 
+  /** Set once the task has set a limit of its own. */
+  #left = false
+
+  /** Leaves the limit as the task has set it; our own timer still keeps the deadline. */
+  leave(): void {
+    this.#left = true
+  }
+
   /** The SET for a statement that `scope` bounds; undefined when it is in force already. */
   setting(scope: Scope | undefined, inTransaction: boolean): string | undefined {
+    if (this.#left) return undefined
     const remainingMs = scope?.deadline?.remainingMs ?? Infinity
     // The server's own limit holds where it is tighter.
     const loosestMs = Math.min(this.#connection.serverTimeoutMs || Infinity, largestMs)

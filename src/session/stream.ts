@@ -8,6 +8,7 @@ import type { Result, StatementOptions } from '../pool/connection.ts'
 import type { Scope } from '../task/scope.ts'
 import type { Channel } from './channel.ts'
 import type { Drizzle, Streamable } from './drizzle.ts'
+import type { SessionWork } from './session-work.ts'
 
 export interface StreamOptions {
   /** Rows fetched at a time. 1 to 100,000; default 1,000. */
@@ -18,13 +19,14 @@ export interface StreamOptions {
 export interface StreamSource {
   readonly channel: Channel
   readonly scope: Scope | undefined
+  readonly work: SessionWork
   readonly drizzle: Drizzle
   readonly ended: () => boolean
 }
 
 /** Yields the rows of `query`. @throws SessionEnded when it is read on after its session: the cursor is gone. */
 export async function* streamRows<TRow>(
-  { channel, scope, drizzle, ended }: StreamSource,
+  { channel, scope, work, drizzle, ended }: StreamSource,
   query: Streamable<TRow>,
   { batchSize = 1000 }: StreamOptions = {},
 ): AsyncGenerator<TRow, void, undefined> {
@@ -34,7 +36,8 @@ export async function* streamRows<TRow>(
   const { text, parameters, arrays, map } = drizzle.cursor(query)
   const name = `rivulet_${++channel.counter}`
   const own = (statement: string, values: readonly unknown[], options: StatementOptions): Promise<Result> =>
-    channel.own(statement, values, options, scope)
+    channel.own(statement, values, options, scope, work)
+  channel.noticeState(text)
   // The first batch travels with DECLARE.
   const declared = own(`declare ${name} no scroll cursor for ${text}`, parameters, {})
   const fetch = () => own(`fetch ${batchSize} from ${name}`, [], { arrays })

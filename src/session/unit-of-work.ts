@@ -6,7 +6,8 @@
  * BEGIN travels with the first statement, so an empty unit of work costs nothing. It is answered as committed only
  * when the server said COMMIT. https://www.postgresql.org/docs/current/sql-begin.html
  */
-import { UsageError } from '../errors.ts'
+import { SessionEnded, UsageError } from '../errors.ts'
+import { isAnswer } from '../sqlstate.ts'
 import type { Channel } from './channel.ts'
 import { commit } from './commit.ts'
 import type { Deferred } from './prelude.ts'
@@ -40,6 +41,8 @@ export class UnitOfWork {
   readonly #savepoint: string | undefined
   readonly #deferred: { sent(): boolean; drop(): void }
   readonly #writes: boolean
+  /** Ended one way or the other: there is nothing left to undo. */
+  #over = false
 
   /** Defers BEGIN (then `settings` and `extra` statements), or SAVEPOINT inside a transaction. */
   constructor(channel: Channel, settings: TransactionSettings = {}, extra: readonly (Deferred | undefined)[] = []) {
@@ -58,15 +61,22 @@ export class UnitOfWork {
     channel.inTransaction = true
   }
 
-  /** Makes the work last. @throws CommitOutcomeUnknown, or the error for which the server refused. */
+  /** Whoever opened it has ended first: from now on it touches nothing, as what becomes of it is decided elsewhere. */
+  abandon(): void {
+    this.#over = true
+  }
+
+  /** Makes the work last. @throws CommitOutcomeUnknown, SessionEnded, or the error for which the server refused. */
   async commit(): Promise<void> {
+    if (this.#over) throw new SessionEnded('the session of this transaction has ended')
+    this.#over = true
     if (!this.#deferred.sent()) return this.#dropped()
     if (this.#savepoint === undefined) return commit(this.#channel, { askTransactionId: this.#writes })
     try {
       await this.#channel.script(`release savepoint ${this.#savepoint}`)
     } catch (error) {
       const { firstError } = this.#channel
-      await this.rollback()
+      await this.#rewind()
       if (firstError === undefined) throw error
       throw new UsageError(
         'the nested transaction was rolled back: a statement in it had failed and its error was caught; ' +
@@ -76,32 +86,55 @@ export class UnitOfWork {
     }
   }
 
-  /** Undoes the work; a connection on which that fails is closed, which undoes it as well. */
-  async rollback(): Promise<void> {
+  /**
+   * Undoes the work, of which `running` statements have not been answered; a connection on which that fails is closed,
+   * which undoes it as well.
+   */
+  async rollback(running = 0): Promise<void> {
     const channel = this.#channel
+    if (this.#over) return
+    this.#over = true
     if (!this.#deferred.sent()) return this.#dropped()
     if (channel.doomed || channel.connection.lost) return
-    // ROLLBACK would wait behind what other branches still run: it is stopped, and the connection closed.
-    if (this.#savepoint === undefined && channel.running > 0) return channel.giveUp()
+    if (this.#savepoint !== undefined) return this.#rewind()
+    if (running > 0) {
+      // ROLLBACK would wait behind what other branches still run: it is stopped, and the connection closed. After a
+      // failure there is no need for that, as the server then refuses all that follows.
+      if (!isAnswer(channel.firstError)) return channel.giveUp()
+      await channel.idle()
+      if (channel.doomed) return
+    }
     try {
-      if (this.#savepoint === undefined) await channel.script('rollback')
-      else await channel.script(`rollback to savepoint ${this.#savepoint}; release savepoint ${this.#savepoint}`)
+      await channel.script('rollback')
     } catch {
       channel.retire ??= 'unhealthy'
     }
-    if (this.#savepoint === undefined) channel.ended()
-    else channel.rewound()
+    channel.ended()
   }
 
   /** Undoes a nested unit of work without waiting: what is sent next comes after it. */
   undo(): void {
     const channel = this.#channel
+    this.#over = true
     if (!this.#deferred.sent()) return this.#dropped()
     if (channel.doomed || channel.connection.lost) return
-    channel.script(`rollback to savepoint ${this.#savepoint}; release savepoint ${this.#savepoint}`).catch(() => {
+    channel.script(this.#rewindText()).catch(() => {
       channel.retire ??= 'unhealthy'
     })
     channel.rewound()
+  }
+
+  async #rewind(): Promise<void> {
+    try {
+      await this.#channel.script(this.#rewindText())
+      this.#channel.rewound()
+    } catch {
+      // The savepoint was never made, because the transaction had failed before: that undoes this as well.
+    }
+  }
+
+  #rewindText(): string {
+    return `rollback to savepoint ${this.#savepoint}; release savepoint ${this.#savepoint}`
   }
 
   #dropped(): void {

@@ -119,9 +119,11 @@ describe('failure', () => {
     await using engine = await bank.engine()
     const late = new Error('thrown while being cancelled')
     let ended = false
+    const { opened, open } = gate()
     const failing = engine.gather({
-      wrong: () => Promise.reject(new Error('first')),
+      wrong: () => opened.then(() => Promise.reject(new Error('first'))),
       stubborn: async ({ signal }) => {
+        open()
         await eventually(() => expect(signal.aborted).toBe(true))
         await sleep(30)
         ended = true
@@ -136,9 +138,13 @@ describe('failure', () => {
     await using engine = await bank.engine()
     const first = new Error('first')
     let seen: unknown
+    const { opened, open } = gate()
     const failing = engine.gather({
-      wrong: () => Promise.reject(first),
-      sibling: ({ sql }) => sql`select pg_sleep(20)`.catch((error: unknown) => (seen = error)),
+      wrong: () => opened.then(() => Promise.reject(first)),
+      sibling: ({ sql }) => {
+        open()
+        return sql`select pg_sleep(20)`.catch((error: unknown) => (seen = error))
+      },
     })
     await expect(failing).rejects.toBe(first)
     expect(seen).toBeInstanceOf(Cancelled)

@@ -3,25 +3,25 @@ import { describe, expect, test } from 'vitest'
 import { DeadlockDetected, SerializationFailure, UniqueViolation, UsageError } from '../../src/errors.ts'
 import { createBackoff, retriesFrom } from '../../src/task/retry.ts'
 
-const conflict = new SerializationFailure('x', { sqlState: '40001' })
+const conflict = () => new SerializationFailure('x', { sqlState: '40001' })
 
 describe('backoff', () => {
   test('lets an attempt less than asked for be repeated', () => {
     const backoff = createBackoff(3)
-    expect([backoff.next(conflict), backoff.next(conflict), backoff.next(conflict)]).toEqual([
+    expect([backoff.next(conflict()), backoff.next(conflict()), backoff.next(conflict())]).toEqual([
       expect.any(Number),
       expect.any(Number),
       undefined,
     ])
     expect(backoff.attempt).toBe(3)
-    expect(createBackoff(1).next(conflict)).toBeUndefined()
+    expect(createBackoff(1).next(conflict())).toBeUndefined()
   })
 
   test('pauses longer and longer, at random, within a second', () => {
-    const first = Array.from({ length: 200 }, () => createBackoff(100).next(conflict) ?? 0)
+    const first = Array.from({ length: 200 }, () => createBackoff(100).next(conflict()) ?? 0)
     expect(Math.max(...first)).toBeLessThanOrEqual(20)
     const backoff = createBackoff(100)
-    const pauses = Array.from({ length: 99 }, () => backoff.next(conflict) ?? 0)
+    const pauses = Array.from({ length: 99 }, () => backoff.next(conflict()) ?? 0)
     expect(Math.max(...pauses)).toBeLessThanOrEqual(1000)
     expect(Math.max(...pauses.slice(20))).toBeGreaterThan(Math.max(...first))
   })
@@ -29,7 +29,7 @@ describe('backoff', () => {
   test('repeats serialization failures and deadlocks, also inside errors of others, and nothing else', () => {
     const again = (error: unknown) => createBackoff(5).next(error) !== undefined
     const deadlock = new DeadlockDetected('x', { sqlState: '40P01' })
-    expect([again(deadlock), again(new Error('mine', { cause: new Error('theirs', { cause: conflict }) }))]).toEqual([
+    expect([again(deadlock), again(new Error('mine', { cause: new Error('theirs', { cause: conflict() }) }))]).toEqual([
       true,
       true,
     ])
@@ -38,6 +38,14 @@ describe('backoff', () => {
     const circle = new Error('circle')
     circle.cause = circle
     expect(again(circle)).toBe(false)
+  })
+
+  test('does not repeat what has been tried as often as it may further down', () => {
+    const error = conflict()
+    const inner = createBackoff(2)
+    expect([inner.next(error), inner.next(error)]).toEqual([expect.any(Number), undefined])
+    expect(createBackoff(5).next(error)).toBeUndefined()
+    expect(createBackoff(5).next(new Error('wrapped', { cause: error }))).toBeUndefined()
   })
 
   test('a pause ends early when its signal is aborted, without an error', async () => {

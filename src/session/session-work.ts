@@ -1,0 +1,38 @@
+/**
+ * What one session has under way: statements that have not been answered, and the promises its task was given. When the
+ * task has failed, why has been reported: what it did not wait for must not come up as unhandled rejections, neither
+ * later nor in the turn of the event loop in which the task fails.
+ */
+export class SessionWork {
+  /** Statements sent and not answered. */
+  running = 0
+  #disowned = false
+  /** Promises that failed in the running turn of the event loop. */
+  readonly #failedNow: Promise<unknown>[] = []
+
+  /** A promise for the task, which fails unseen once the task is disowned. */
+  hand<T>(work: Promise<T>): Promise<T> {
+    const handed = work.catch((error: unknown) => {
+      this.failing(handed)
+      throw error
+    })
+    return handed
+  }
+
+  /** A promise that the task was given is about to fail. */
+  failing(handed: Promise<unknown>): void {
+    if (this.#disowned) return ignore(handed)
+    if (this.#failedNow.length === 0) setImmediate(() => (this.#failedNow.length = 0))
+    this.#failedNow.push(handed)
+  }
+
+  /** The task is gone, and why has been reported. */
+  disown(): void {
+    this.#disowned = true
+    this.#failedNow.splice(0).forEach(ignore)
+  }
+}
+
+function ignore(promise: Promise<unknown>): void {
+  promise.catch(() => undefined)
+}

@@ -1,0 +1,371 @@
+/**
+ * Where two guarantees meet: transactions with pipelined statements, floating promises, snapshots with failing tasks,
+ * full pools under a gather, and DDL under prepared statements.
+ */
+import { setImmediate as turn } from 'node:timers/promises'
+import { sql as fragment } from 'drizzle-orm'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  DatabaseError,
+  optional,
+  PoolDeadlock,
+  PoolOverloaded,
+  SerializationFailure,
+  UsageError,
+  withIdentity,
+} from '../../src/index.ts'
+import { accounts, type Bank, type BankSession, gate, openBank, Recorder } from '../support/bank.ts'
+import { eventually, expectQuiet } from '../support/invariants.ts'
+
+let bank: Bank
+beforeAll(async () => {
+  bank = await openBank()
+  await bank.admin.sql.unsafe(`
+    create sequence failures;
+    create function fail(text) returns void language plpgsql as
+      $$ begin raise exception 'on purpose' using errcode = $1; end $$;
+    create function fail_first() returns int language plpgsql as
+      $$ begin if nextval('failures') = 1 then perform fail('40001'); end if; return 1; end $$;
+    create role rivulet_seam_reader`)
+})
+afterAll(async () => {
+  await bank.admin.sql`drop role rivulet_seam_reader`
+  await bank[Symbol.asyncDispose]()
+})
+
+const entries = async (nonce: string) => (await bank.admin.sql`select half from entries where nonce = ${nonce}`).length
+const write = ({ sql }: BankSession, nonce: string, half = 1) =>
+  sql`insert into entries (nonce, half) values (${nonce}, ${half}::int)`
+
+describe('a transaction', () => {
+  test('is run again when one of several pipelined statements fails with 40001', async () => {
+    const recorder = new Recorder()
+    await using proxy = await bank.proxy()
+    await using engine = await bank.engine({ pool: { max: 1 }, proxy, observe: recorder.observe })
+    await bank.admin.sql`alter sequence failures restart`
+    await engine.transaction(async (session) => {
+      const { sql } = session
+      await Promise.all([
+        write(session, 'pipelined', 1),
+        sql`select fail_first()`,
+        write(session, 'pipelined', 2),
+        sql`select 1`,
+      ])
+    })
+    expect(await entries('pipelined')).toBe(2)
+    expect(recorder.of('transaction retried')).toHaveLength(1)
+    expect(engine.stats()).toMatchObject({ opened: 1, retired: 0 })
+  })
+
+  test('is run again when a nested one was begun beside the statement that fails', async () => {
+    await using engine = await bank.engine({ pool: { max: 1 } })
+    await bank.admin.sql`alter sequence failures restart`
+    await engine.transaction(async (session) => {
+      const { sql, transaction } = session
+      await Promise.all([sql`select fail_first()`, transaction((nested) => write(nested, 'beside'))])
+    })
+    expect(await entries('beside')).toBe(1)
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('goes on after a nested one that hid a failure was rolled back', async () => {
+    await using engine = await bank.engine()
+    await engine.transaction(async (session) => {
+      const hidden = session.transaction(async ({ sql }) => void (await sql`select 1/0`.catch(() => undefined)))
+      await expect(hidden).rejects.toThrow('was rolled back')
+      await write(session, 'after a hidden failure')
+    })
+    expect(await entries('after a hidden failure')).toBe(1)
+  })
+
+  test('tells the failure that was caught, when a nested one is begun after it', async () => {
+    await using engine = await bank.engine()
+    const failed = engine.transaction(async (session) => {
+      await session.sql`select 1/0`.catch(() => undefined)
+      await session.transaction((nested) => write(nested, 'never'))
+    })
+    await expect(failed).rejects.toThrow('division by zero')
+    expect(engine.stats().retired).toBe(0)
+  })
+
+  test('keeps its session while it pauses between two attempts', async () => {
+    await using engine = await bank.engine()
+    const { opened, open } = gate()
+    await engine.session(async (session) => {
+      let attempts = 0
+      const first = session.transaction(async ({ sql }) => {
+        attempts += 1
+        if (attempts === 1) {
+          open()
+          await sql`select fail('40001')`
+        }
+        return attempts
+      })
+      await opened
+      let others = 0
+      const watched = first.finally(() => (others = -others))
+      while (others >= 0) {
+        await expect(session.transaction(() => 1)).rejects.toThrow('a unit of work is open')
+        others += 1
+        await Promise.race([turn(), watched])
+      }
+      expect(await first).toBe(2)
+    })
+  })
+
+  test('counts its own statements only, not those its session sent before', async () => {
+    await using engine = await bank.engine()
+    await engine.session(async ({ sql, transaction }) => {
+      const before = sql`select pg_sleep(0.05)`
+      expect(await transaction(async ({ sql }) => (await sql`select 1 as one`)[0])).toEqual({ one: 1 })
+      await before
+    })
+  })
+
+  test('within another engine call tries as often as it may, and not as often again for every attempt of that', async () => {
+    await using engine = await bank.engine()
+    let attempts = 0
+    const failing = engine.transaction(async ({ sql }) => {
+      await sql`select 1`
+      await engine.transaction(async (session) => {
+        attempts += 1
+        await session.sql`select fail('40001')`
+      })
+    })
+    await expect(failing).rejects.toBeInstanceOf(SerializationFailure)
+    expect(attempts).toBe(5)
+  })
+
+  test('leaves a statement_timeout that its task has set', async () => {
+    await using engine = await bank.engine()
+    const slow = engine.transaction(
+      async ({ sql }) => {
+        await sql`set local statement_timeout = 50`
+        await sql`select 1`
+        await sql`select pg_sleep(5)`
+      },
+      { timeoutMs: 60_000 },
+    )
+    await expect(slow).rejects.toMatchObject({ sqlState: '57014' })
+  })
+})
+
+describe('a task that returns too early', () => {
+  test('hands no open transaction, role or setting to the next session', async () => {
+    await using engine = await bank.engine({ pool: { max: 1 } })
+    for (let round = 0; round < 5; round++) {
+      const { opened, open } = gate()
+      const careless = engine.session(async (session) => {
+        void session.transaction(async (outer) => {
+          await outer.sql`set local role rivulet_seam_reader`
+          await outer.sql`select set_config('app.user', 'alice', true)`
+          await outer.transaction(async ({ sql }) => {
+            await sql`select 1`
+            open()
+          })
+          await eventually(() => expect(outer.signal.aborted).toBe(true))
+        })
+        await opened
+      })
+      await expect(careless).rejects.toThrow(UsageError)
+      const [seen] = await engine.session(
+        ({ sql }) => sql`select current_user = session_user as own, current_setting('app.user', true) as name`,
+      )
+      expect(seen).toEqual({ own: true, name: null })
+    }
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('is told the truth about a COMMIT that was under way', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ pool: { max: 1 }, observe: recorder.observe })
+    const { opened, open } = gate()
+    const careless = engine.session(async (session) => {
+      void session.transaction(async (transaction) => {
+        await write(transaction, 'committed unseen')
+        // The next turn finds COMMIT sent.
+        queueMicrotask(() => queueMicrotask(() => queueMicrotask(open)))
+      })
+      await opened
+    })
+    const error: unknown = await careless.catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(UsageError)
+    const undone = (error as Error).message.includes('was undone')
+    expect(await entries('committed unseen')).toBe(undone ? 0 : 1)
+  })
+
+  test('leaves no unhandled rejection: of statements, of repositories, of what fails in the same turn', async () => {
+    await using engine = await bank.engine({ pool: { max: 2 } })
+    const tasks: ((session: BankSession) => Promise<unknown>)[] = [
+      async ({ sql }) => {
+        const both = [sql`select 1/0`, sql`select 2/0`]
+        await both[0]
+      },
+      async ({ sql, repository }) => {
+        const slow = sql`select pg_sleep(5)`
+        void repository(accounts).list({})
+        void repository(accounts).load(1)
+        void repository(accounts).update(1, { owner: 'nobody' })
+        await slow
+      },
+      async ({ sql, repository }) => {
+        const slow = sql`select pg_sleep(5)`
+        void repository(accounts).insertMany([{ id: 1, owner: 'twice', balance: 1 }])
+        await slow
+      },
+    ]
+    for (const task of tasks)
+      await expect(engine.session(task, { timeoutMs: 100 })).rejects.toThrow(/deadline|division/)
+    await expectQuiet(engine, bank.admin)
+  })
+})
+
+describe('a stream', () => {
+  test('leaves nothing in its server session either', async () => {
+    await using engine = await bank.engine({ pool: { max: 1 } })
+    await engine.session(async ({ stream }) => {
+      for await (const _ of stream(fragment`select pg_advisory_lock(42), set_config('app.user', 'alice', false)`));
+    })
+    const [seen] = await engine.session(({ sql }) => sql`select current_setting('app.user', true) as name`)
+    expect(seen).toEqual({ name: null })
+    expect(await bank.admin.sql`select 1 from pg_locks where locktype = 'advisory' and objid = 42`).toHaveLength(0)
+  })
+})
+
+describe('a gather that the pool refuses', () => {
+  const tasks = { a: ({ sql }: BankSession) => sql`select 1`, b: ({ sql }: BankSession) => sql`select 2` }
+
+  test('fails, and answers nothing for tasks that never ran', async () => {
+    await using engine = await bank.engine({ pool: { max: 2, maxQueue: 0 } })
+    const { opened, open } = gate()
+    const holders = [1, 2].map(() => engine.session(() => opened))
+    await eventually(() => expect(engine.stats().leased).toBe(2))
+    await expect(engine.gather(tasks)).rejects.toBeInstanceOf(PoolOverloaded)
+    const settled = await engine.gatherSettled(tasks)
+    expect(Object.values(settled).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    open()
+    await Promise.all(holders)
+    expect(await engine.gather(tasks)).toMatchObject({ a: [{}], b: [{}] })
+  })
+
+  test('is a PoolDeadlock when two sessions that fill the pool gather within', async () => {
+    await using engine = await bank.engine({ pool: { max: 2 } })
+    const { opened, open } = gate()
+    const gathering = () =>
+      engine.session(async () => {
+        if (engine.stats().leased === 2) open()
+        await opened
+        return engine.gather(tasks)
+      })
+    const outcomes = await Promise.allSettled([gathering(), gathering()])
+    for (const outcome of outcomes) {
+      if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(PoolDeadlock)
+      else expect(outcome.value).toMatchObject({ a: [{}], b: [{}] })
+    }
+    expect(outcomes.map(({ status }) => status)).toContain('rejected')
+    await expectQuiet(engine, bank.admin)
+  })
+})
+
+describe('a snapshot gather', () => {
+  test.each([{ settle: true }, { settle: false }])(
+    'without a connection is a failure of its tasks: %o',
+    async ({ settle }) => {
+      await using engine = await bank.engine({ pool: { max: 1, acquireTimeoutMs: 30 } })
+      const { opened, open } = gate()
+      const holder = engine.session(() => opened)
+      const one = ({ sql }: BankSession) => sql`select 1`
+      if (settle) {
+        const settled = await engine.gatherSettled({ a: one, b: one }, { snapshot: true })
+        expect(Object.values(settled).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+      } else {
+        const answers = engine.gather({ a: optional(one, 'instead') }, { snapshot: true })
+        expect(await answers).toEqual({ a: 'instead' })
+        await expect(engine.gather({ a: one, b: one }, { snapshot: true })).rejects.toMatchObject({ task: 'a' })
+      }
+      open()
+      await holder
+      await expectQuiet(engine, bank.admin)
+    },
+  )
+
+  test('outlives a task whose identity is refused, even on one connection', async () => {
+    await using engine = await bank.engine({ pool: { max: 1 } })
+    const answers = await engine.gather(
+      {
+        a: optional(
+          withIdentity({ role: 'rivulet_nobody' }, ({ sql }: BankSession) => sql`select 1`),
+          'instead',
+        ),
+        b: async ({ sql }) => (await sql`select 1 as one`)[0],
+      },
+      { snapshot: true },
+    )
+    expect(answers).toEqual({ a: 'instead', b: { one: 1 } })
+    expect(engine.stats()).toMatchObject({ opened: 1, retired: 0 })
+  })
+
+  test('does not blame a task for what the one before it left running', async () => {
+    await using engine = await bank.engine({ pool: { max: 1 } })
+    const answers = await engine.gather(
+      {
+        a: optional(async ({ sql }: BankSession) => {
+          void sql`select pg_sleep(0.05)`
+          throw new RangeError('of its own')
+        }, 'instead'),
+        b: async () => 'innocent',
+      },
+      { snapshot: true },
+    )
+    expect(answers).toEqual({ a: 'instead', b: 'innocent' })
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('that fails gives every connection back before it is over', async () => {
+    await using engine = await bank.engine({ pool: { max: 3 } })
+    for (let round = 0; round < 5; round++) {
+      const { opened, open } = gate()
+      const failing = engine.gather(
+        {
+          slow: ({ sql }) => {
+            open()
+            return sql`select pg_sleep(20)`
+          },
+          wrong: () => opened.then(() => Promise.reject(new RangeError('wrong'))),
+        },
+        { snapshot: true },
+      )
+      await expect(failing).rejects.toThrow('wrong')
+      expect(engine.stats().leased).toBe(0)
+    }
+  })
+})
+
+describe('DDL under prepared statements', () => {
+  test('fails no pipelined statement outside a transaction, and hangs none', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ pool: { max: 1 }, observe: recorder.observe })
+    const page = (session: BankSession) =>
+      Promise.all(
+        [1, 2, 3].map((id) =>
+          session.db
+            .select()
+            .from(accounts)
+            .where(fragment`id = ${id}`),
+        ),
+      )
+    await engine.session(page)
+    await bank.admin.sql`alter table accounts alter column owner type varchar(60)`
+    expect((await engine.session(page)).flat().map(({ id }) => id)).toEqual([1, 2, 3])
+    expect(recorder.of('connection retired')).toMatchObject([{ reason: 'prepared statements outdated' }])
+    await bank.admin.sql`alter table accounts alter column owner type text`
+    expect((await engine.transaction(page)).flat().map(({ id }) => id)).toEqual([1, 2, 3])
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('a statement that is wrong stays wrong', async () => {
+    await using engine = await bank.engine()
+    const wrong = engine.session(({ sql }) => sql`update accounts set balance = ${'x'}::text where id = ${1}`)
+    await expect(wrong).rejects.toBeInstanceOf(DatabaseError)
+  })
+})
