@@ -177,7 +177,7 @@ export class Gathering<TSession extends TaskSession> {
 }
 
 /** True for what the pool says to a call that it gives no connection. */
-function isRefusal(error: unknown): boolean {
+export function isRefusal(error: unknown): boolean {
   return error instanceof PoolTimeout || error instanceof PoolOverloaded || error instanceof PoolDeadlock
 }
 

@@ -6,8 +6,9 @@
  * them run at once than the pool has connections, so a map never fails by its own queueing. Leaving the loop early, or
  * a failure, cancels what runs and lets go of the input, without waiting for it.
  */
-import { Cancelled, DeadlineExceeded, PoolDeadlock, PoolOverloaded, PoolTimeout, UsageError } from '../errors.ts'
+import { Cancelled, DeadlineExceeded, UsageError } from '../errors.ts'
 import { type CancelReason, Scope, type TaskOptions } from '../task/scope.ts'
+import { isRefusal } from './gathering.ts'
 import { captureTrace, currentOf, runTask, type Running, type Runtime, type Trace } from './run.ts'
 import type { TaskSession } from './session.ts'
 import type { Identity } from './identity.ts'
@@ -210,11 +211,6 @@ class Mapping<TSession extends TaskSession, TItem, T> {
   #change(): Promise<void> {
     return new Promise((resolve) => this.#waiting.push(resolve))
   }
-}
-
-/** True for what the pool says to a call that it gives no connection. */
-function isRefusal(error: unknown): boolean {
-  return error instanceof PoolTimeout || error instanceof PoolOverloaded || error instanceof PoolDeadlock
 }
 
 /** The error when time is up, or the caller cancels, while no task runs: the input has not answered. */
