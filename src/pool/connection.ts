@@ -129,23 +129,15 @@ export class Connection {
     options: StatementOptions = {},
     outcome?: Outcome<T>,
   ): Promise<T> {
-    // Once full, further texts go unprepared until the connection is replaced: a statement is never freed.
-    const prepare =
-      options.prepare === true && (this.#prepared.has(text) || this.#prepared.size < this.maxPreparedStatements)
     let encoded: unknown[]
     try {
       encoded = this.#encoded(parameters)
     } catch (error) {
       return refused(error, outcome?.failed)
     }
-    if (prepare) this.#prepared.add(text)
-    return this.#send(
-      text,
-      encoded,
-      prepare ? preparedStatement : unpreparedStatement,
-      options.arrays === true,
-      outcome,
-    )
+    const driverOptions =
+      options.prepare === true && this.#prepares(text, encoded) ? preparedStatement : unpreparedStatement
+    return this.#send(text, encoded, driverOptions, options.arrays === true, outcome)
   }
 
   /** Sends a script of ours without parameters: several statements, one round trip. */
@@ -201,6 +193,22 @@ export class Connection {
     const encoded: unknown[] = []
     for (const parameter of parameters) encoded.push(encodeParameter(parameter, encoded.length + 1, this.#typed))
     return encoded
+  }
+
+  /**
+   * Whether a statement is prepared: once there are as many as may be, further ones are not until the connection is
+   * replaced, because none is ever freed. Like the driver, it tells statements apart by text and parameter types.
+   */
+  #prepares(text: string, encoded: readonly unknown[]): boolean {
+    let statement = text
+    for (let index = 0; index < encoded.length; index++) {
+      const value = encoded[index]
+      if (typeof value === 'object' && value !== null) statement += `;${index}:${(value as TypedParameter).type}`
+    }
+    if (this.#prepared.has(statement)) return true
+    if (this.#prepared.size >= this.maxPreparedStatements) return false
+    this.#prepared.add(statement)
+    return true
   }
 
   #send<T>(

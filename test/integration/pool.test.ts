@@ -343,6 +343,15 @@ describe('retirement', () => {
     expect(reasons).toEqual(['too many prepared statements', 'too many prepared statements'])
   })
 
+  test('counts what one text makes with parameters of different types, as the server does', async () => {
+    await using engine = await bank.engine({ pool: { max: 1, maxPreparedStatements: 3 } })
+    await engine.session(async ({ sql }) => {
+      for (const value of ['t', true, new Date(0), Buffer.from('t'), null, 1]) await sql`select ${value}::text as a`
+      const [row] = await sql<{ count: number }>`select count(*)::int from pg_prepared_statements where ${1}::int = 1`
+      expect(row?.count).toBe(3)
+    })
+  })
+
   test('replaces idle connections that the server closed, before anybody gets them', async () => {
     await using engine = await bank.engine({ pool: { max: 3 } })
     await engine.gather(

@@ -38,6 +38,8 @@ describe('a session may be changed by', () => {
     ['PREPARE', 'prepare p as select 1'],
     ['CREATE TABLE', 'create temp table t (id int)'],
     ['SELECT', 'create temporary table t as select 1'],
+    ['SELECT', 'create /* c */ temp table t as select 1'],
+    ['SELECT', 'create -- c\n  local\ttemp table t as select 1'],
     ['SELECT', 'CREATE LOCAL TEMP TABLE t AS TABLE accounts'],
     ['SELECT', 'select 1 into temp t'],
     ['SELECT', "select set_config('work_mem', '5MB', false)"],
