@@ -64,7 +64,7 @@ const encoders: Readonly<Record<string, (column: PgColumn) => Encode>> = {
   PgEnumColumn: enumEncoder,
   PgEnumObjectColumn: enumEncoder,
   PgTimestamp: instantEncoder,
-  PgDate: () => (value, purpose) => dateText(purpose === 'store' ? wholeDay(date(value)) : date(value)),
+  PgDate: () => (value) => dateText(wholeDay(date(value))),
   PgTimestampString: (column) => temporalEncoder('timestamp', column),
   PgDateString: (column) => temporalEncoder('date', column),
   PgTime: (column) => temporalEncoder('time', column),
@@ -203,9 +203,9 @@ function date(value: unknown): Date {
   return value
 }
 
-/** A `date` has no time of day: one that is given would be dropped. */
+/** A `date` has no time of day: one that is given would be dropped, and another day be stored or compared with. */
 function wholeDay(given: Date): Date {
-  if (given.getTime() % 86_400_000 !== 0) throw new Complaint('has a time of day, which a date cannot store')
+  if (given.getTime() % 86_400_000 !== 0) throw new Complaint('has a time of day, which a date has not')
   return given
 }
 

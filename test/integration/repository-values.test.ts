@@ -240,6 +240,10 @@ describe('a bad value is refused with InvalidInput that names the column, and no
       const repo = repository(samples)
       await expect(repo.get(2 ** 40)).rejects.toMatchObject({ code: 'invalid_input', column: 'id' })
       await expect(repo.find({ anInteger: Number.NaN })).rejects.toMatchObject({ column: 'anInteger' })
+      const noon = new Date('2026-01-01T12:00:00Z')
+      for (const where of [{ aDate: noon }, { aDate: { ne: noon } }, { aDate: { gte: noon } }, { aDate: { in: [noon] } }]) {
+        await expect(repo.count(where)).rejects.toMatchObject({ code: 'invalid_input', column: 'aDate' })
+      }
       await expect(repo.count({ aText: { in: ['a', '\0'] } })).rejects.toMatchObject({ column: 'aText' })
       for (const limit of [0, -1, 1.5, Number.NaN, Infinity, 10_001, '5', null]) {
         await expect(repo.list({ limit: limit as number })).rejects.toMatchObject({ column: 'limit' })
