@@ -8,7 +8,7 @@ import { keyCondition, type ReadRow, selectionOf, whereClause, withoutSoftDelete
 import { slot, Statement } from './statement.ts'
 import { keyParameters, type TablePlan } from './table-plan.ts'
 import { missing, versionParameter, writeRow } from './update.ts'
-import { updateAssignments } from './write-values.ts'
+import { transactionTime, updateAssignments } from './write-values.ts'
 
 /** Removes the row with this key and answers it. @throws NotFound, VersionConflict. */
 export async function removeRow(
@@ -19,7 +19,7 @@ export async function removeRow(
 ): Promise<ReadRow> {
   const { removedAt } = plan
   if (!removedAt) return deleteRow(runner, plan, key, ifVersion)
-  const removal = { column: removedAt, value: undefined, expression: sql`now()` }
+  const removal = { column: removedAt, value: undefined, expression: transactionTime(removedAt) }
   const assignments = [removal, ...updateAssignments(plan)]
   return writeRow(runner, plan, { keyed: keyParameters(plan, key), assignments, ifVersion, removed: 'exclude' })
 }

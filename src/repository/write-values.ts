@@ -26,7 +26,7 @@ export function newRowAssignments(plan: TablePlan, row: unknown): Assignment[] {
     if (planned === plan.version) {
       const first = column.defaultFn ?? (column.hasDefault ? undefined : () => sql`1`)
       if (first) assignments.push(assign(planned, first()))
-    } else if (planned === plan.updatedAt) assignments.push(assign(planned, sql`now()`))
+    } else if (planned === plan.updatedAt) assignments.push(assign(planned, transactionTime(planned)))
     else if (make && !isManaged(plan, planned)) assignments.push(assign(planned, make()))
   }
   return assignments
@@ -45,12 +45,21 @@ export function patchAssignments(plan: TablePlan, patch: unknown): Assignment[] 
 export function updateAssignments(plan: TablePlan, isGiven: (property: string) => boolean = () => false): Assignment[] {
   const assignments: Assignment[] = []
   if (plan.version) assignments.push(assign(plan.version, sql`${plan.version.reference} + 1`))
-  if (plan.updatedAt) assignments.push(assign(plan.updatedAt, sql`now()`))
+  if (plan.updatedAt) assignments.push(assign(plan.updatedAt, transactionTime(plan.updatedAt)))
   for (const planned of plan.columns) {
     const make = planned.column?.onUpdateFn
     if (make && !isGiven(planned.property) && !isManaged(plan, planned)) assignments.push(assign(planned, make()))
   }
   return assignments
+}
+
+/**
+ * The transaction's time as a column holds it: in UTC where it has no time zone, because that is how it is read. Of
+ * `now()` alone such a column would keep the wall clock of the session's TimeZone.
+ */
+export function transactionTime({ column }: PlannedColumn): SQL {
+  const { withTimezone = false } = column as unknown as { withTimezone?: boolean }
+  return withTimezone ? sql`now()` : sql`now() at time zone 'UTC'`
 }
 
 function isManaged(plan: TablePlan, column: PlannedColumn): boolean {

@@ -7,7 +7,7 @@ import { removedCondition, whereClause } from './selection.ts'
 import { Statement } from './statement.ts'
 import type { TablePlan } from './table-plan.ts'
 import { setClause } from './update.ts'
-import { type Assignment, patchAssignments, shapeOf, updateAssignments } from './write-values.ts'
+import { type Assignment, patchAssignments, shapeOf, transactionTime, updateAssignments } from './write-values.ts'
 import { valuesOf } from './insert.ts'
 
 /** Updates the rows and answers how many there were. */
@@ -27,7 +27,7 @@ export async function updateRows(
 export async function removeRows(runner: RepositoryRunner, plan: TablePlan, where: unknown): Promise<number> {
   const { removedAt } = plan
   if (removedAt) {
-    const removal = { column: removedAt, value: undefined, expression: sql`now()` }
+    const removal = { column: removedAt, value: undefined, expression: transactionTime(removedAt) }
     return writeRows(runner, plan, where, [removal, ...updateAssignments(plan)])
   }
   const values = new Values()
