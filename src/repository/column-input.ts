@@ -8,7 +8,14 @@ import { is } from 'drizzle-orm'
 import { type PgColumn, PgArray } from 'drizzle-orm/pg-core'
 import { InvalidInput } from '../errors.ts'
 import { isJsonType } from './column-output.ts'
-import { dateText, fractionComplaint, intervalComplaint, temporalComplaint, timestampText } from './temporal.ts'
+import {
+  dateText,
+  fractionComplaint,
+  intervalComplaint,
+  rangeComplaint,
+  temporalComplaint,
+  timestampText,
+} from './temporal.ts'
 
 /** What a value is for: to be stored in the column, or to be compared with it. */
 export type Purpose = 'store' | 'compare'
@@ -64,7 +71,7 @@ const encoders: Readonly<Record<string, (column: PgColumn) => Encode>> = {
   PgEnumColumn: enumEncoder,
   PgEnumObjectColumn: enumEncoder,
   PgTimestamp: instantEncoder,
-  PgDate: () => (value) => dateText(wholeDay(date(value))),
+  PgDate: () => (value) => dateText(known(wholeDay(date(value)), 'date')),
   PgTimestampString: (column) => temporalEncoder('timestamp', column),
   PgDateString: (column) => temporalEncoder('date', column),
   PgTime: (column) => temporalEncoder('time', column),
@@ -209,6 +216,13 @@ function wholeDay(given: Date): Date {
   return given
 }
 
+/** A Date that the server knows as well. */
+function known(given: Date, type: 'date' | 'timestamp'): Date {
+  const complaint = rangeComplaint(given, type)
+  if (complaint !== undefined) throw new Complaint(complaint)
+  return given
+}
+
 /** Refuses what would be rounded; digits may be beyond the column where values are only compared. */
 function checkFraction(text: string, column: PgColumn, purpose: Purpose): string {
   const { precision } = column as unknown as { precision?: number }
@@ -218,7 +232,7 @@ function checkFraction(text: string, column: PgColumn, purpose: Purpose): string
 }
 
 function instantEncoder(column: PgColumn): Encode {
-  return (value, purpose) => checkFraction(timestampText(date(value)), column, purpose)
+  return (value, purpose) => checkFraction(timestampText(known(date(value), 'timestamp')), column, purpose)
 }
 
 function intervalEncoder(column: PgColumn): Encode {

@@ -69,14 +69,20 @@ function offsetMs(offset: string): number {
   return offset.startsWith('-') ? -ms : ms
 }
 
-const day = String.raw`(\d{4,6})-(\d\d)-(\d\d)`
-const time = String.raw`([01]\d|2[0-4]):[0-5]\d(?::(?:[0-5]\d|60)(?:\.\d{1,6})?)?`
-const zone = String.raw`(?: ?(?:Z|[+-]\d\d(?::?\d\d(?::\d\d)?)?))`
+const day = String.raw`(\d{4,7})-(\d\d)-(\d\d)`
+// Second 60 and hour 24 would be stored as the minute and the day after.
+const time = String.raw`(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?`
+// A time of day may also be the end of the day, which is stored as it is.
+const timeOfDay = String.raw`(?:${time}|24:00(?::00(?:\.0{1,6})?)?)`
+const zone = String.raw` ?(?:Z|[+-](?:0\d|1[0-5])(?::?[0-5]\d(?::[0-5]\d)?)?)`
 const dayPattern = new RegExp(`^${day}( BC)?$`)
-const timePattern = new RegExp(`^${time}$`)
-const zonedTimePattern = new RegExp(`^${time}${zone}?$`)
+const timePattern = new RegExp(`^${timeOfDay}$`)
+const zonedTimePattern = new RegExp(`^${timeOfDay}${zone}$`)
 const timestampPattern = new RegExp(`^${day}(?:[T ]${time})?( BC)?$`)
-const zonedTimestampPattern = new RegExp(`^${day}(?:[T ]${time}${zone}?)?( BC)?$`)
+const zonedTimestampPattern = new RegExp(`^${day}[T ]${time}${zone}( BC)?$`)
+
+/** What is missing where a text is a time, but not a time of a certain place; the server would take its own TimeZone. */
+const offsetMissing = 'has no offset from UTC, and the server would assume one: add Z or, for example, +02:00'
 
 /** Why a text is no value of a date or time type; undefined when it is one. */
 export function temporalComplaint(
@@ -86,6 +92,7 @@ export function temporalComplaint(
 ): string | undefined {
   if (type === 'time') {
     if ((withTimezone ? zonedTimePattern : timePattern).test(text)) return undefined
+    if (withTimezone && timePattern.test(text)) return offsetMissing
     return `must be a time such as ${withTimezone ? "'13:37:00+02:00'" : "'13:37:00'"}`
   }
   if (text === 'infinity' || text === '-infinity') return undefined
@@ -93,13 +100,38 @@ export function temporalComplaint(
   const match = pattern.exec(text)
   if (!match) {
     if (type === 'date') return "must be a date such as '2026-12-31'"
+    if (withTimezone && timestampPattern.test(text)) return offsetMissing
     if (!withTimezone && zonedTimestampPattern.test(text)) return 'has no time zone: an offset would be dropped'
     return `must be a timestamp such as ${withTimezone ? "'2026-12-31T13:37:00Z'" : "'2026-12-31T13:37:00'"}`
   }
-  const [, years, month, dayOfMonth] = match
-  return isDay(Number(years), Number(month), Number(dayOfMonth), text.endsWith(' BC'))
-    ? undefined
-    : 'must be a day of the calendar'
+  const [, years, month, dayOfMonth, bc] = match
+  const year = bc === undefined ? Number(years) : 1 - Number(years)
+  if (Number(years) === 0 || !isDay(year, Number(month), Number(dayOfMonth))) return 'must be a day of the calendar'
+  return isKnownDay(year, Number(month), Number(dayOfMonth), type) ? undefined : outOfRange(type)
+}
+
+/** Why a Date is beyond the first or last one that the server knows; undefined when it is not. */
+export function rangeComplaint(date: Date, type: 'date' | 'timestamp'): string | undefined {
+  const known = isKnownDay(date.getUTCFullYear(), date.getUTCMonth() + 1, date.getUTCDate(), type)
+  return known ? undefined : outOfRange(type)
+}
+
+/** https://www.postgresql.org/docs/current/datatype-datetime.html#DATATYPE-DATETIME-TABLE */
+const lastYears = { date: 5_874_897, timestamp: 294_276 }
+
+function isKnownDay(year: number, month: number, dayOfMonth: number, type: 'date' | 'timestamp'): boolean {
+  // The first day is the first of the Julian calendar's count, 24 November 4714 BC.
+  return year <= lastYears[type] && (year + 4713 || month - 11 || dayOfMonth - 24) >= 0
+}
+
+function outOfRange(type: 'date' | 'timestamp'): string {
+  return `must be from 4714-11-24 BC to the year ${lastYears[type]}`
+}
+
+/** True for a day of the calendar, which repeats itself every 400 years; a Date does not reach as far as PostgreSQL. */
+function isDay(year: number, month: number, dayOfMonth: number): boolean {
+  const date = new Date(Date.UTC(2000 + (((year % 400) + 400) % 400), month - 1, dayOfMonth))
+  return date.getUTCMonth() === month - 1 && date.getUTCDate() === dayOfMonth
 }
 
 /** Why a text has more digits after the second than a column of this precision keeps; undefined when it has not. */
@@ -125,10 +157,4 @@ export function intervalComplaint(text: string, fields: string | undefined): str
   const units = intervalUnits.slice(0, smallest + 1).join('|')
   const pattern = new RegExp(`^(?:\\s*[-+]?\\d+\\s*(?:${units})(?![a-z]))+\\s*$`, 'i')
   return pattern.test(text) ? undefined : `must be whole ${last}s or greater, such as '1 ${last}'`
-}
-
-function isDay(years: number, month: number, dayOfMonth: number, bc: boolean): boolean {
-  const date = new Date(0)
-  date.setUTCFullYear(bc ? 1 - years : years, month - 1, dayOfMonth)
-  return years > 0 && date.getUTCMonth() === month - 1 && date.getUTCDate() === dayOfMonth
 }

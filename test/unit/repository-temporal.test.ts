@@ -51,6 +51,10 @@ test('texts that are no day, time or timestamp are told so', () => {
     ['timestamp', '2026-01-01T00:00:00'],
     ['timestamp', '2026-01-01 00:00:00.123456'],
     ['timestamp', '2026-01-01'],
+    ['time', '23:59:59.999999'],
+    ['date', '5874897-12-31'],
+    ['date', '4714-11-24 BC'],
+    ['timestamp', '294276-12-31 23:59:59'],
   ] as const) {
     expect(temporalComplaint(text, type, false), text).toBeUndefined()
   }
@@ -64,9 +68,25 @@ test('texts that are no day, time or timestamp are told so', () => {
     ['timestamp', '2026-01-01T00:00:00Z'],
     ['timestamp', '2026-04-31T00:00:00'],
     ['timestamp', 'now'],
+    ['timestamp', '2026-01-01T00:00:60'],
+    ['timestamp', '2026-01-01T24:00:00'],
+    ['timestamp', '294277-01-01'],
+    ['timestamp', '4714-11-23 BC'],
+    ['time', '12:00:60'],
+    ['time', '24:00:01'],
+    ['date', '5874898-01-01'],
+    ['date', '5874895-02-29'],
   ] as const) {
     expect(temporalComplaint(text, type, false), text).toBeDefined()
   }
   expect(temporalComplaint('2026-01-01T00:00:00+05:30', 'timestamp', true)).toBeUndefined()
   expect(temporalComplaint('12:00:00-02', 'time', true)).toBeUndefined()
+  for (const [type, text] of [
+    ['timestamp', '2026-01-01'],
+    ['timestamp', '2026-01-01 00:00:00'],
+    ['time', '13:37:00'],
+  ] as const) {
+    expect(temporalComplaint(text, type, true), text).toContain('offset')
+  }
+  expect(temporalComplaint('2026-01-01T00:00:00+16', 'timestamp', true)).toBeDefined()
 })
