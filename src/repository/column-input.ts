@@ -8,23 +8,20 @@ import { is } from 'drizzle-orm'
 import { type PgColumn, PgArray } from 'drizzle-orm/pg-core'
 import { InvalidInput } from '../errors.ts'
 import { isJsonType } from './column-output.ts'
+import { Complaint, type Encode, matching, nameOf, type Purpose, storable, text, typed } from './complaint.ts'
 import {
-  dateText,
-  fractionComplaint,
-  intervalComplaint,
-  rangeComplaint,
-  temporalComplaint,
-  timestampText,
-} from './temporal.ts'
-
-/** What a value is for: to be stored in the column, or to be compared with it. */
-export type Purpose = 'store' | 'compare'
-
-/** Answers the value as a parameter; throws the complaint, as text, when it is none for this column. */
-export type Encode = (value: unknown, purpose: Purpose) => unknown
-
-/** A complaint about a value, without the column's name and without the value. */
-class Complaint extends Error {}
+  bigIntegers,
+  finite,
+  finiteOrNot,
+  integerRanges,
+  numericBigint,
+  numericNumber,
+  numericString,
+  real,
+  wholeNumber,
+} from './number-input.ts'
+import { dayEncoder, instantEncoder, instantText, intervalEncoder, temporalEncoder } from './temporal-input.ts'
+import { enumEncoder, limitedText } from './text-input.ts'
 
 /** Turns a complaint into `InvalidInput` that names the property. */
 export function encodeFor(property: string, encode: Encode, value: unknown, purpose: Purpose): unknown {
@@ -46,24 +43,15 @@ export function encoderOf(column: PgColumn): Encode {
   return (value) => mapped(column, value)
 }
 
-const integerRanges: Readonly<Record<string, readonly [number, number]>> = {
-  PgSmallInt: [-32_768, 32_767],
-  PgSmallSerial: [-32_768, 32_767],
-  PgInteger: [-2_147_483_648, 2_147_483_647],
-  PgSerial: [-2_147_483_648, 2_147_483_647],
-  PgBigInt53: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
-  PgBigSerial53: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
-}
-
 const encoders: Readonly<Record<string, (column: PgColumn) => Encode>> = {
   PgBigInt64: () => bigIntegers,
   PgBigSerial64: () => bigIntegers,
-  PgReal: () => (value) => real(value),
-  PgDoublePrecision: () => (value) => finiteOrNot(value),
-  PgNumeric: (column) => (value, purpose) => numericText(column, text(value), purpose),
-  PgNumericNumber: (column) => (value, purpose) => numericText(column, plainNumber(finite(value)), purpose),
-  PgNumericBigInt: (column) => (value, purpose) => numericText(column, String(bigint(value)), purpose),
-  PgBoolean: () => (value) => (boolean(value) ? 't' : 'f'),
+  PgReal: () => real,
+  PgDoublePrecision: () => finiteOrNot,
+  PgNumeric: numericString,
+  PgNumericNumber: numericNumber,
+  PgNumericBigInt: numericBigint,
+  PgBoolean: () => (value) => (typed<boolean>(value, 'boolean') ? 't' : 'f'),
   PgText: () => text,
   PgVarchar: limitedText,
   PgChar: limitedText,
@@ -71,7 +59,7 @@ const encoders: Readonly<Record<string, (column: PgColumn) => Encode>> = {
   PgEnumColumn: enumEncoder,
   PgEnumObjectColumn: enumEncoder,
   PgTimestamp: instantEncoder,
-  PgDate: () => (value) => dateText(known(wholeDay(date(value)), 'date')),
+  PgDate: () => dayEncoder,
   PgTimestampString: (column) => temporalEncoder('timestamp', column),
   PgDateString: (column) => temporalEncoder('date', column),
   PgTime: (column) => temporalEncoder('time', column),
@@ -84,167 +72,6 @@ const encoders: Readonly<Record<string, (column: PgColumn) => Encode>> = {
 
 const uuid = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i
 
-function typed<T>(value: unknown, type: string, article = 'a'): T {
-  // oxlint-disable-next-line valid-typeof
-  if (typeof value === type) return value as T
-  throw new Complaint(`must be ${article} ${type}, not ${nameOf(value)}`)
-}
-
-function nameOf(value: unknown): string {
-  if (value === null) return 'null'
-  if (Array.isArray(value)) return 'an array'
-  if (value instanceof Date) return 'a Date'
-  return typeof value === 'object' ? 'an object' : typeof value
-}
-
-const boolean = (value: unknown) => typed<boolean>(value, 'boolean')
-const bigint = (value: unknown) => typed<bigint>(value, 'bigint')
-
-function text(value: unknown): string {
-  return storable(typed<string>(value, 'string'))
-}
-
-/** The encoder of text, whatever the column. */
-export const encodeText: Encode = text
-
-/** Text as PostgreSQL can hold it: without NUL, and whole in UTF-8. */
-function storable(value: string): string {
-  if (value.includes('\0')) throw new Complaint('holds a NUL character, which text cannot store')
-  if (!value.isWellFormed()) throw new Complaint('holds half of a surrogate pair, which UTF-8 cannot store')
-  return value
-}
-
-function matching(value: string, pattern: RegExp, complaint: string): string {
-  if (!pattern.test(value)) throw new Complaint(complaint)
-  return value
-}
-
-function wholeNumber(value: unknown, [least, most]: readonly [number, number]): number {
-  const number = typed<number>(value, 'number')
-  if (!Number.isInteger(number)) throw new Complaint('must be a whole number')
-  if (number < least || number > most) throw new Complaint(`must be from ${least} to ${most}`)
-  return number
-}
-
-const mostBigInteger = 2n ** 63n - 1n
-
-function bigIntegers(value: unknown): string {
-  const number = bigint(value)
-  if (number > mostBigInteger || number < -mostBigInteger - 1n) throw new Complaint('must fit into 64 bits')
-  return String(number)
-}
-
-function finite(value: unknown): number {
-  const number = typed<number>(value, 'number')
-  if (!Number.isFinite(number)) throw new Complaint('must be a finite number')
-  return number
-}
-
-/** Floating point columns know NaN and the infinities. */
-function finiteOrNot(value: unknown): string {
-  const number = typed<number>(value, 'number')
-  return Object.is(number, -0) ? '-0' : String(number)
-}
-
-function real(value: unknown): string {
-  const number = typed<number>(value, 'number')
-  const single = Math.fround(number)
-  if (Number.isFinite(number) && !Number.isFinite(single)) throw new Complaint('is out of the range of real')
-  if (number !== 0 && single === 0) throw new Complaint('is too small for real')
-  return finiteOrNot(number)
-}
-
-/** A number without exponent, as numeric columns are compared digit by digit. */
-function plainNumber(number: number): string {
-  return String(number)
-}
-
-const numericPattern = /^([+-]?)(?:(\d+)(?:\.(\d*))?|\.(\d+))(?:e([+-]?\d{1,5}))?$/i
-const numericWords = new Set(['NaN', 'Infinity', '-Infinity'])
-
-/** A decimal number in text; more digits than the column has would be rounded away by the server. */
-function numericText(column: PgColumn, value: string, purpose: Purpose): string {
-  const { precision, scale = 0 } = column as unknown as { precision?: number; scale?: number }
-  const match = numericPattern.exec(value)
-  if (!match) {
-    if (numericWords.has(value) && (precision === undefined || value === 'NaN')) return value
-    throw new Complaint('must be a decimal number')
-  }
-  if (purpose === 'compare' || precision === undefined) return value
-  const [, , whole = '', fraction = match[4] ?? '', , exponentText = '0'] = match
-  const exponent = Number(exponentText)
-  const digits = `${whole}${fraction}`
-  const point = whole.length + exponent
-  const lastDigit = digits.replace(/0+$/, '').length
-  if (lastDigit - point > scale) throw new Complaint(`must have at most ${scale} digits after the point`)
-  const firstDigit = digits.search(/[1-9]/)
-  if (firstDigit !== -1 && point - firstDigit > precision - scale) {
-    throw new Complaint(`must have at most ${precision - scale} digits before the point`)
-  }
-  return value
-}
-
-function limitedText(column: PgColumn): Encode {
-  const { length } = column as unknown as { length?: number }
-  return (value, purpose) => {
-    const given = text(value)
-    // The server counts code points, and cuts spaces beyond the limit off without a word.
-    if (purpose === 'store' && length !== undefined && given.length > length && [...given].length > length) {
-      throw new Complaint(`must have at most ${length} characters`)
-    }
-    return given
-  }
-}
-
-function enumEncoder(column: PgColumn): Encode {
-  const values = new Set<unknown>(column.enumValues)
-  return (value) => {
-    if (values.has(value)) return value
-    throw new Complaint(`must be one of ${column.enumValues?.join(', ')}`)
-  }
-}
-
-function date(value: unknown): Date {
-  if (!(value instanceof Date)) throw new Complaint(`must be a Date, not ${nameOf(value)}`)
-  if (Number.isNaN(value.getTime())) throw new Complaint('is an invalid Date')
-  return value
-}
-
-/** A `date` has no time of day: one that is given would be dropped, and another day be stored or compared with. */
-function wholeDay(given: Date): Date {
-  if (given.getTime() % 86_400_000 !== 0) throw new Complaint('has a time of day, which a date has not')
-  return given
-}
-
-/** A Date that the server knows as well. */
-function known(given: Date, type: 'date' | 'timestamp'): Date {
-  const complaint = rangeComplaint(given, type)
-  if (complaint !== undefined) throw new Complaint(complaint)
-  return given
-}
-
-/** Refuses what would be rounded; digits may be beyond the column where values are only compared. */
-function checkFraction(text: string, column: PgColumn, purpose: Purpose): string {
-  const { precision } = column as unknown as { precision?: number }
-  const complaint = purpose === 'store' ? fractionComplaint(text, precision) : undefined
-  if (complaint !== undefined) throw new Complaint(complaint)
-  return text
-}
-
-function instantEncoder(column: PgColumn): Encode {
-  return (value, purpose) => checkFraction(timestampText(known(date(value), 'timestamp')), column, purpose)
-}
-
-function intervalEncoder(column: PgColumn): Encode {
-  const { fields } = column as unknown as { fields?: string }
-  return (value, purpose) => {
-    const given = checkFraction(text(value), column, purpose)
-    const complaint = purpose === 'store' ? intervalComplaint(given, fields) : undefined
-    if (complaint !== undefined) throw new Complaint(complaint)
-    return given
-  }
-}
-
 /** Numbers of a geometric type: more than it has would be dropped, and NaN is no place. */
 function coordinates(value: unknown, count: number): number[] {
   if (!Array.isArray(value) || value.length !== count) throw new Complaint(`must be an array of ${count} numbers`)
@@ -252,16 +79,6 @@ function coordinates(value: unknown, count: number): number[] {
     if (Number.isNaN(typed<number>(number, 'number'))) throw new Complaint('must not hold NaN')
     return number as number
   })
-}
-
-function temporalEncoder(type: 'date' | 'time' | 'timestamp', column: PgColumn): Encode {
-  const { withTimezone = false } = column as unknown as { withTimezone?: boolean }
-  return (value, purpose) => {
-    const given = text(value)
-    const complaint = temporalComplaint(given, type, withTimezone)
-    if (complaint !== undefined) throw new Complaint(complaint)
-    return checkFraction(given, column, purpose)
-  }
 }
 
 function jsonText(value: unknown): string {
@@ -352,7 +169,7 @@ function mapped(column: PgColumn, value: unknown): unknown {
   }
   if (typeof result === 'number' || typeof result === 'bigint') return String(result)
   if (typeof result === 'boolean') return result ? 't' : 'f'
-  if (result instanceof Date) return timestampText(date(result))
+  if (result instanceof Date) return instantText(result)
   if (result instanceof Uint8Array) return textOf(result)
   // A JSON type of the user's own may leave the writing to the driver.
   if (isJsonType(column)) return jsonText(result)

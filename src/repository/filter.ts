@@ -6,7 +6,8 @@
  */
 import { type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
-import { encodeFor, encodeText, isPlain } from './column-input.ts'
+import { encodeFor, isPlain } from './column-input.ts'
+import { text } from './complaint.ts'
 import { slot } from './statement.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 
@@ -221,7 +222,7 @@ function operator(column: PlannedColumn, name: string, operand: unknown, values:
     return list.length > 0 ? given : { ...given, truth: name === 'in' ? 'none' : 'all' }
   }
   if (name === 'like' || name === 'ilike') {
-    const pattern = values.take(encodeFor(property, encodeText, operand, 'compare'))
+    const pattern = values.take(encodeFor(property, text, operand, 'compare'))
     return condition(() =>
       name === 'like' ? sql`${reference} like ${pattern()}` : sql`${reference} ilike ${pattern()}`,
     )

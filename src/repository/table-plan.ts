@@ -6,8 +6,9 @@ import { Column, getTableColumns, getViewName, getViewSelectedFields, is, SQL, s
 import { getTableConfig, type PgColumn, type PgTable, type PgView } from 'drizzle-orm/pg-core'
 import { InvalidInput, NotFound, UsageError } from '../errors.ts'
 import type { Drizzle } from '../session/drizzle.ts'
-import { encodeFor, encoderOf, isPlain, type Purpose } from './column-input.ts'
+import { encodeFor, encoderOf, isPlain } from './column-input.ts'
 import { type Decode, decoderOf } from './column-output.ts'
+import type { Purpose } from './complaint.ts'
 import { type Conventions, conventionsOf, type Source } from './conventions.ts'
 import { StatementCache } from './statement.ts'
 

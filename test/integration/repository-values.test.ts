@@ -196,7 +196,16 @@ const bad: Bad = {
   aUuid: ['', 'x', '00000000-0000-0000-0000-00000000000', '{00000000-0000-0000-0000-000000000000}', 1],
   aMood: ['glad', '', 1],
   aTimestamp: [new Date(Number.NaN), '2026-01-01', 0, new Date(-8.64e15)],
-  aTimestampText: ['now', '2026-02-30 00:00:00', '2026-01-01T00:00:00+05:00', '2026-13-01', 'yesterday', '2026-01-01T12:00:60', '2026-01-01T24:00:00', '294277-01-01'],
+  aTimestampText: [
+    'now',
+    '2026-02-30 00:00:00',
+    '2026-01-01T00:00:00+05:00',
+    '2026-13-01',
+    'yesterday',
+    '2026-01-01T12:00:60',
+    '2026-01-01T24:00:00',
+    '294277-01-01',
+  ],
   anInstant: [new Date(Number.NaN), 'now', new Date(-8.64e15)],
   anInstantText: ['now', '2026-02-29T00:00:00Z', '25:00', '2026-01-01', '2026-01-01 00:00:00'],
   aDate: [new Date(Number.NaN), '2026-01-01', new Date(-8.64e15), new Date('2026-01-01T12:00:00Z')],
@@ -242,7 +251,12 @@ describe('a bad value is refused with InvalidInput that names the column, and no
       await expect(repo.get(2 ** 40)).rejects.toMatchObject({ code: 'invalid_input', column: 'id' })
       await expect(repo.find({ anInteger: Number.NaN })).rejects.toMatchObject({ column: 'anInteger' })
       const noon = new Date('2026-01-01T12:00:00Z')
-      for (const where of [{ aDate: noon }, { aDate: { ne: noon } }, { aDate: { gte: noon } }, { aDate: { in: [noon] } }]) {
+      for (const where of [
+        { aDate: noon },
+        { aDate: { ne: noon } },
+        { aDate: { gte: noon } },
+        { aDate: { in: [noon] } },
+      ]) {
         await expect(repo.count(where)).rejects.toMatchObject({ code: 'invalid_input', column: 'aDate' })
       }
       await expect(repo.count({ aText: { in: ['a', '\0'] } })).rejects.toMatchObject({ column: 'aText' })

@@ -1,0 +1,93 @@
+/**
+ * Numbers as parameters: whole where the column is, in its range, with no digit that it would round away.
+ * https://www.postgresql.org/docs/current/datatype-numeric.html
+ */
+import type { PgColumn } from 'drizzle-orm/pg-core'
+import { Complaint, type Encode, type Purpose, text, typed } from './complaint.ts'
+
+/** The least and the greatest number of each type of whole numbers. */
+export const integerRanges: Readonly<Record<string, readonly [number, number]>> = {
+  PgSmallInt: [-32_768, 32_767],
+  PgSmallSerial: [-32_768, 32_767],
+  PgInteger: [-2_147_483_648, 2_147_483_647],
+  PgSerial: [-2_147_483_648, 2_147_483_647],
+  PgBigInt53: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+  PgBigSerial53: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+}
+
+const bigint = (value: unknown) => typed<bigint>(value, 'bigint')
+
+export function wholeNumber(value: unknown, [least, most]: readonly [number, number]): number {
+  const number = typed<number>(value, 'number')
+  if (!Number.isInteger(number)) throw new Complaint('must be a whole number')
+  if (number < least || number > most) throw new Complaint(`must be from ${least} to ${most}`)
+  return number
+}
+
+const mostBigInteger = 2n ** 63n - 1n
+
+export function bigIntegers(value: unknown): string {
+  const number = bigint(value)
+  if (number > mostBigInteger || number < -mostBigInteger - 1n) throw new Complaint('must fit into 64 bits')
+  return String(number)
+}
+
+export function finite(value: unknown): number {
+  const number = typed<number>(value, 'number')
+  if (!Number.isFinite(number)) throw new Complaint('must be a finite number')
+  return number
+}
+
+/** Floating point columns know NaN and the infinities. */
+export function finiteOrNot(value: unknown): string {
+  const number = typed<number>(value, 'number')
+  return Object.is(number, -0) ? '-0' : String(number)
+}
+
+export function real(value: unknown): string {
+  const number = typed<number>(value, 'number')
+  const single = Math.fround(number)
+  if (Number.isFinite(number) && !Number.isFinite(single)) throw new Complaint('is out of the range of real')
+  if (number !== 0 && single === 0) throw new Complaint('is too small for real')
+  return finiteOrNot(number)
+}
+
+/** The encoder of numeric columns whose values are text. */
+export function numericString(column: PgColumn): Encode {
+  return (value, purpose) => numericText(column, text(value), purpose)
+}
+
+/** The encoder of numeric columns whose values are numbers. */
+export function numericNumber(column: PgColumn): Encode {
+  return (value, purpose) => numericText(column, String(finite(value)), purpose)
+}
+
+/** The encoder of numeric columns whose values are bigints. */
+export function numericBigint(column: PgColumn): Encode {
+  return (value, purpose) => numericText(column, String(bigint(value)), purpose)
+}
+
+const numericPattern = /^([+-]?)(?:(\d+)(?:\.(\d*))?|\.(\d+))(?:e([+-]?\d{1,5}))?$/i
+const numericWords = new Set(['NaN', 'Infinity', '-Infinity'])
+
+/** A decimal number in text; more digits than the column has would be rounded away by the server. */
+function numericText(column: PgColumn, value: string, purpose: Purpose): string {
+  const { precision, scale = 0 } = column as unknown as { precision?: number; scale?: number }
+  const match = numericPattern.exec(value)
+  if (!match) {
+    if (numericWords.has(value) && (precision === undefined || value === 'NaN')) return value
+    throw new Complaint('must be a decimal number')
+  }
+  if (purpose === 'compare' || precision === undefined) return value
+  const [, , whole = '', fraction = match[4] ?? '', , exponentText = '0'] = match
+  const exponent = Number(exponentText)
+  const digits = `${whole}${fraction}`
+  const point = whole.length + exponent
+  const lastDigit = digits.replace(/0+$/, '').length
+  if (lastDigit - point > scale) throw new Complaint(`must have at most ${scale} digits after the point`)
+  const firstDigit = digits.search(/[1-9]/)
+  if (firstDigit !== -1 && point - firstDigit > precision - scale) {
+    throw new Complaint(`must have at most ${precision - scale} digits before the point`)
+  }
+  return value
+}
