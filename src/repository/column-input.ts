@@ -8,6 +8,7 @@ import { is } from 'drizzle-orm'
 import { type PgColumn, PgArray } from 'drizzle-orm/pg-core'
 import { InvalidInput } from '../errors.ts'
 import { isJsonType } from './column-output.ts'
+import { intervalEncoder } from './interval-input.ts'
 import { Complaint, type Encode, matching, nameOf, type Purpose, storable, text, typed } from './complaint.ts'
 import {
   bigIntegers,
@@ -20,8 +21,9 @@ import {
   real,
   wholeNumber,
 } from './number-input.ts'
-import { dayEncoder, instantEncoder, instantText, intervalEncoder, temporalEncoder } from './temporal-input.ts'
-import { enumEncoder, limitedText } from './text-input.ts'
+import { geometryEncoder, inArray, inObject, lineEncoder, pointEncoder, vectorEncoder } from './place-input.ts'
+import { dayEncoder, instantEncoder, instantText, temporalEncoder } from './temporal-input.ts'
+import { addressEncoder, bitsEncoder, enumEncoder, macaddr8Encoder, macaddrEncoder, textEncoder } from './text-input.ts'
 
 /** Turns a complaint into `InvalidInput` that names the property. */
 export function encodeFor(property: string, encode: Encode, value: unknown, purpose: Purpose): unknown {
@@ -52,9 +54,9 @@ const encoders: Readonly<Record<string, (column: PgColumn) => Encode>> = {
   PgNumericNumber: numericNumber,
   PgNumericBigInt: numericBigint,
   PgBoolean: () => (value) => (typed<boolean>(value, 'boolean') ? 't' : 'f'),
-  PgText: () => text,
-  PgVarchar: limitedText,
-  PgChar: limitedText,
+  PgText: textEncoder,
+  PgVarchar: textEncoder,
+  PgChar: textEncoder,
   PgUUID: () => (value) => matching(text(value), uuid, 'must be a UUID'),
   PgEnumColumn: enumEncoder,
   PgEnumObjectColumn: enumEncoder,
@@ -64,22 +66,24 @@ const encoders: Readonly<Record<string, (column: PgColumn) => Encode>> = {
   PgDateString: (column) => temporalEncoder('date', column),
   PgTime: (column) => temporalEncoder('time', column),
   PgInterval: intervalEncoder,
-  PgPointTuple: (column) => (value) => mapped(column, coordinates(value, 2)),
-  PgLine: (column) => (value) => mapped(column, coordinates(value, 3)),
+  PgInet: () => addressEncoder,
+  PgCidr: () => addressEncoder,
+  PgMacaddr: () => macaddrEncoder,
+  PgMacaddr8: () => macaddr8Encoder,
+  PgBinaryVector: bitsEncoder,
+  PgPointTuple: () => pointEncoder(inArray),
+  PgPointObject: () => pointEncoder(inObject),
+  PgLine: () => lineEncoder(inArray),
+  PgLineABC: () => lineEncoder(inObject),
+  PgGeometry: () => geometryEncoder(inArray),
+  PgGeometryObject: () => geometryEncoder(inObject),
+  PgVector: vectorEncoder,
+  PgHalfVector: vectorEncoder,
   PgJson: () => jsonText,
   PgJsonb: () => jsonText,
 }
 
 const uuid = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i
-
-/** Numbers of a geometric type: more than it has would be dropped, and NaN is no place. */
-function coordinates(value: unknown, count: number): number[] {
-  if (!Array.isArray(value) || value.length !== count) throw new Complaint(`must be an array of ${count} numbers`)
-  return Array.from(value as unknown[], (number) => {
-    if (Number.isNaN(typed<number>(number, 'number'))) throw new Complaint('must not hold NaN')
-    return number as number
-  })
-}
 
 function jsonText(value: unknown): string {
   checkJson(value, 0)

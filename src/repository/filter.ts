@@ -7,9 +7,9 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
 import { encodeFor, isPlain } from './column-input.ts'
-import { text } from './complaint.ts'
 import { slot } from './statement.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
+import { pattern } from './text-input.ts'
 
 /** Is a column NULL? */
 export interface NullFilter {
@@ -222,10 +222,8 @@ function operator(column: PlannedColumn, name: string, operand: unknown, values:
     return list.length > 0 ? given : { ...given, truth: name === 'in' ? 'none' : 'all' }
   }
   if (name === 'like' || name === 'ilike') {
-    const pattern = values.take(encodeFor(property, text, operand, 'compare'))
-    return condition(() =>
-      name === 'like' ? sql`${reference} like ${pattern()}` : sql`${reference} ilike ${pattern()}`,
-    )
+    const given = values.take(encodeFor(property, pattern, operand, 'compare'))
+    return condition(() => (name === 'like' ? sql`${reference} like ${given()}` : sql`${reference} ilike ${given()}`))
   }
   const symbol = Object.hasOwn(comparisons, name) ? comparisons[name] : undefined
   if (!symbol) throw new UsageError(`the filter of ${property} has an unknown operator ${JSON.stringify(name)}`)

@@ -49,6 +49,8 @@ export function real(value: unknown): string {
   const single = Math.fround(number)
   if (Number.isFinite(number) && !Number.isFinite(single)) throw new Complaint('is out of the range of real')
   if (number !== 0 && single === 0) throw new Complaint('is too small for real')
+  // Fractions are rounded anyway, as in any floating point column; of a whole number nobody expects it.
+  if (Number.isSafeInteger(number) && single !== number) throw new Complaint('has more digits than real can keep')
   return finiteOrNot(number)
 }
 
@@ -70,6 +72,13 @@ export function numericBigint(column: PgColumn): Encode {
 const numericPattern = /^([+-]?)(?:(\d+)(?:\.(\d*))?|\.(\d+))(?:e([+-]?\d{1,5}))?$/i
 const numericWords = new Set(['NaN', 'Infinity', '-Infinity'])
 
+/** Of any numeric at all. https://www.postgresql.org/docs/current/datatype-numeric.html */
+const mostDigits = { before: 131_072, after: 16_383 }
+
+function tooManyDigits(most: number, where: 'before' | 'after'): Complaint {
+  return new Complaint(`must have at most ${most} digits ${where} the point`)
+}
+
 /** A decimal number in text; more digits than the column has would be rounded away by the server. */
 function numericText(column: PgColumn, value: string, purpose: Purpose): string {
   const { precision, scale = 0 } = column as unknown as { precision?: number; scale?: number }
@@ -78,16 +87,18 @@ function numericText(column: PgColumn, value: string, purpose: Purpose): string 
     if (numericWords.has(value) && (precision === undefined || value === 'NaN')) return value
     throw new Complaint('must be a decimal number')
   }
-  if (purpose === 'compare' || precision === undefined) return value
   const [, , whole = '', fraction = match[4] ?? '', , exponentText = '0'] = match
   const exponent = Number(exponentText)
+  if (fraction.length - exponent > mostDigits.after) throw tooManyDigits(mostDigits.after, 'after')
+  if (whole.length + exponent > mostDigits.before) throw tooManyDigits(mostDigits.before, 'before')
+  if (purpose === 'compare' || precision === undefined) return value
   const digits = `${whole}${fraction}`
   const point = whole.length + exponent
   const lastDigit = digits.replace(/0+$/, '').length
-  if (lastDigit - point > scale) throw new Complaint(`must have at most ${scale} digits after the point`)
+  if (lastDigit - point > scale) throw tooManyDigits(scale, 'after')
   const firstDigit = digits.search(/[1-9]/)
   if (firstDigit !== -1 && point - firstDigit > precision - scale) {
-    throw new Complaint(`must have at most ${precision - scale} digits before the point`)
+    throw tooManyDigits(precision - scale, 'before')
   }
   return value
 }

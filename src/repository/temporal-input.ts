@@ -1,14 +1,7 @@
-/** Dates, times and intervals as parameters. Digits may be beyond the column where values are only compared. */
+/** Dates and times as parameters. Digits may be beyond the column where values are only compared. */
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { Complaint, type Encode, nameOf, type Purpose, text } from './complaint.ts'
-import {
-  dateText,
-  fractionComplaint,
-  intervalComplaint,
-  rangeComplaint,
-  temporalComplaint,
-  timestampText,
-} from './temporal.ts'
+import { dateText, fractionComplaint, rangeComplaint, temporalComplaint, timestampText } from './temporal.ts'
 
 function date(value: unknown): Date {
   if (!(value instanceof Date)) throw new Complaint(`must be a Date, not ${nameOf(value)}`)
@@ -45,20 +38,12 @@ export function instantText(value: unknown): string {
   return timestampText(known(date(value), 'timestamp'))
 }
 
+/** The encoder of timestamps that are Dates. */
 export function instantEncoder(column: PgColumn): Encode {
   return (value, purpose) => checkFraction(instantText(value), column, purpose)
 }
 
-export function intervalEncoder(column: PgColumn): Encode {
-  const { fields } = column as unknown as { fields?: string }
-  return (value, purpose) => {
-    const given = checkFraction(text(value), column, purpose)
-    const complaint = purpose === 'store' ? intervalComplaint(given, fields) : undefined
-    if (complaint !== undefined) throw new Complaint(complaint)
-    return given
-  }
-}
-
+/** The encoder of dates and times that are text. */
 export function temporalEncoder(type: 'date' | 'time' | 'timestamp', column: PgColumn): Encode {
   const { withTimezone = false } = column as unknown as { withTimezone?: boolean }
   return (value, purpose) => {

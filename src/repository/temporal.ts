@@ -134,27 +134,11 @@ function isDay(year: number, month: number, dayOfMonth: number): boolean {
   return date.getUTCMonth() === month - 1 && date.getUTCDate() === dayOfMonth
 }
 
-/** Why a text has more digits after the second than a column of this precision keeps; undefined when it has not. */
-export function fractionComplaint(text: string, precision: number | undefined): string | undefined {
-  if (precision === undefined) return undefined
-  const [, digits = ''] = /\.(\d*?)0*(?!\d)/.exec(text) ?? []
-  return digits.length > precision ? `must have at most ${precision} digits after the point` : undefined
-}
-
-const intervalUnits = [
-  'y|yr|yrs|year|years',
-  'mon|mons|month|months',
-  'd|day|days|w|week|weeks',
-  'h|hr|hrs|hour|hours',
-  'm|min|mins|minute|minutes',
-]
-
-/** Why an interval has parts smaller than its column keeps (`interval day` keeps no hours); undefined when it has not. */
-export function intervalComplaint(text: string, fields: string | undefined): string | undefined {
-  const last = fields?.split(' ').at(-1) ?? 'second'
-  const smallest = ['year', 'month', 'day', 'hour', 'minute'].indexOf(last)
-  if (smallest === -1) return undefined
-  const units = intervalUnits.slice(0, smallest + 1).join('|')
-  const pattern = new RegExp(`^(?:\\s*[-+]?\\d+\\s*(?:${units})(?![a-z]))+\\s*$`, 'i')
-  return pattern.test(text) ? undefined : `must be whole ${last}s or greater, such as '1 ${last}'`
+/**
+ * Why a text has more digits after the second than a column of this precision keeps; undefined when it has not. Where
+ * the column says nothing, the server keeps microseconds.
+ */
+export function fractionComplaint(text: string, precision = 6): string | undefined {
+  const fractions = Array.from(text.matchAll(/\.(\d*?)0*(?!\d)/g), ([, digits = '']) => digits.length)
+  return Math.max(0, ...fractions) > precision ? `must have at most ${precision} digits after the point` : undefined
 }

@@ -36,7 +36,7 @@ const edges: Edges = {
   anAmount: ['0.00', '-9999999999.99', '9999999999.99'],
   aNumericNumber: [0, -1.5, 1e21, 0.000_001, Number.MAX_SAFE_INTEGER],
   aNumericBigint: [0n, 10n ** 40n, -(10n ** 40n)],
-  aReal: [0, 0.1, -1.5, 3.402_823_5e38, Number.NaN, Infinity, -Infinity],
+  aReal: [0, 16_777_216, -1e21, 0.1, -1.5, 3.402_823_5e38, Number.NaN, Infinity, -Infinity],
   aDouble: [0, -0, 0.1, 5e-324, Number.MAX_VALUE, Number.NaN, Infinity, -Infinity],
   aBoolean: [true, false],
   aText: [
@@ -76,7 +76,7 @@ const edges: Edges = {
   aDateText: ['2024-02-29', '0044-03-15 BC', '12026-01-01', '5874897-12-31', '4714-11-24 BC', 'infinity'],
   aTime: ['00:00:00', '23:59:59.999999', '24:00:00'],
   aZonedTime: ['13:37:00+05:30', '00:00:00-12'],
-  anInterval: ['1 year 2 mons 3 days 04:05:06.789', '-00:00:01'],
+  anInterval: ['1 year 2 mons 3 days 04:05:06.789', '-00:00:01', '-1 years -2 mons +3 days -04:05:06', 'infinity'],
   aJson: [{ a: [1, null, 'x'] }, [], 'text', '10.5', 0, true, { '': '\u{1F600}' }],
   aJsonb: [{ a: { b: [] } }, [null], 'text', '10.5', -1.5, false, 'null', '{}'],
   aBytea: [new Uint8Array(), new Uint8Array([0, 255, 92, 39])],
@@ -183,11 +183,11 @@ const bad: Bad = {
   anInteger: [2 ** 31, -(2 ** 31) - 1, 0.5, Infinity, Number.NaN, '0x10', new Date(0)],
   aBigint: [2n ** 63n, -(2n ** 63n) - 1n, 1, '1'],
   aSafeBigint: [2 ** 53, 0.5],
-  aNumeric: ['', 'abc', '0x10', '1_000', '1e', ' 1', 1, {}],
+  aNumeric: ['1e-20000', '1e131072', '0.' + '0'.repeat(20_000), '', 'abc', '0x10', '1_000', '1e', ' 1', 1, {}],
   anAmount: ['0.001', '10000000000', '1e10', 'Infinity', '12.345e-1'],
   aNumericNumber: [Number.NaN, Infinity, '1'],
   aNumericBigint: [1, 1.5],
-  aReal: [1e39, 1e-50, '1', {}],
+  aReal: [1e39, 1e-50, 16_777_217, -123_456_789, '1', {}],
   aDouble: ['1', {}],
   aBoolean: ['true', 0, 'maybe', {}],
   aText: ['\0', 'a\0b', '\uD800', 'x\uDC00', 1, {}, [], true, new Date(0)],
@@ -212,6 +212,11 @@ const bad: Bad = {
   aDateText: ['2026-02-30', '2026-1-1', 'today', '01/02/2026', ''],
   aTime: ['25:00', 'now', '12:00:00+01', '12:60', '12:00:60', '24:00:01'],
   aZonedTime: ['13:37:00', '13:37'],
+  anInterval: ['foo', '', '1 fortnight', '1.1234567 seconds', '1.3 years', '0.5 us', 1, {}],
+  anInet: ['x', '', '10.0.0.0/33', '1.2.3', '::1/129', 'fe80::1%eth0', 10],
+  aCidr: ['10', 10, '256.0.0.0/8'],
+  aMacaddr: ['08:00:2b:01:02', 'x', 8],
+  aPoint: [[1, 2, 3], [1], ['1', 2], [Number.NaN, 1], '(1,2)', { x: 1, y: 2 }],
   aJson: [Number.NaN, { a: undefined, b: Infinity }, new Date(0), new Map(), [undefined], 1n, 'a\0', '\uD800', () => 0],
   aJsonb: [{ deep: [{ nan: Number.NaN }] }, new Set(), { '\0': 1 }, Symbol.iterator],
   aDocument: [{ x: Number.NaN }, { x: 1n }],
@@ -259,6 +264,8 @@ describe('a bad value is refused with InvalidInput that names the column, and no
       ]) {
         await expect(repo.count(where)).rejects.toMatchObject({ code: 'invalid_input', column: 'aDate' })
       }
+      await expect(repo.count({ aText: { like: 'a\\' } })).rejects.toMatchObject({ column: 'aText' })
+      expect(await repo.count({ aText: { ilike: 'a\\\\' } })).toBe(0)
       await expect(repo.count({ aText: { in: ['a', '\0'] } })).rejects.toMatchObject({ column: 'aText' })
       for (const limit of [0, -1, 1.5, Number.NaN, Infinity, 10_001, '5', null]) {
         await expect(repo.list({ limit: limit as number })).rejects.toMatchObject({ column: 'limit' })

@@ -1,0 +1,76 @@
+/**
+ * Intervals as parameters. The server would round what is smaller than a microsecond, or smaller than the column keeps:
+ * `interval day` keeps no hours. Their grammar is checked only as far as that takes.
+ * https://www.postgresql.org/docs/current/datatype-datetime.html#DATATYPE-INTERVAL-INPUT
+ */
+import type { PgColumn } from 'drizzle-orm/pg-core'
+import { Complaint, type Encode, text } from './complaint.ts'
+import { fractionComplaint } from './temporal.ts'
+
+/** The units from the greatest on: their names, and their letters in ISO 8601. */
+const units = [
+  ['years?|yrs?|y|decades?|decs?|century|centuries|cent|c|millennium|millennia|mils?', 'Y'],
+  ['months?|mons?', 'M'],
+  ['weeks?|w|days?|d', 'WD'],
+  ['hours?|hrs?|h', 'H'],
+  ['minutes?|mins?|m', 'M'],
+  ['seconds?|secs?|s', 'S'],
+] as const
+
+const whole = String.raw`[-+]?\d+`
+const decimal = String.raw`[-+]?(?:\d+(?:\.\d*)?|\.\d+)`
+/** Years and months with a dash, hours, minutes and seconds with colons, and seconds alone. */
+const withoutName = String.raw`[-+]?(?:\d+-\d+|\d+:\d+(?::\d+(?:\.\d*)?)?|\d+(?:\.\d*)?)`
+
+/** Whole numbers of the greatest `count` units, by name or in ISO 8601. */
+function wholeUnits(count: number): RegExp {
+  const names = units.slice(0, count).map(([name]) => name)
+  const [dates, times] = [units.slice(0, Math.min(count, 3)), units.slice(3, count)].map((part) => {
+    return part.flatMap(([, letters]) => Array.from(letters, (letter) => `(?:${whole}${letter})?`)).join('')
+  })
+  const time = times === '' ? '' : String.raw`(?:T(?=[-+\d])${times})?`
+  return new RegExp(
+    String.raw`^\s*(?:(?:${whole}\s*(?:${names.join('|')})(?![a-z])\s*)+|P(?=[-+\dT])${dates}${time})\s*$`,
+    'i',
+  )
+}
+
+/** Any interval; units under the second as far as the precision goes. */
+function anyUnits(precision: number): RegExp {
+  const [years, ...others] = units.map(([name]) => name)
+  const under = [
+    ...(precision >= 3 ? ['milliseconds?|msecs?|ms'] : []),
+    ...(precision >= 6 ? ['microseconds?|usecs?|us'] : []),
+  ]
+  // The server rounds to whole months what is given in years.
+  const named = [
+    String.raw`[-+]?\d+(?:\.[05]?0*)?\s*(?:${years})(?![a-z])`,
+    String.raw`${decimal}\s*(?:${others.join('|')})(?![a-z])`,
+    ...(under.length === 0 ? [] : [String.raw`${whole}\s*(?:${under.join('|')})(?![a-z])`]),
+    String.raw`${withoutName}(?![\w.:])`,
+  ]
+  const iso = String.raw`P(?=[-+\d.T])(?:${decimal}[YMWD])*(?:T(?:${decimal}[HMS])+)?`
+  return new RegExp(String.raw`^\s*(?:@?\s*(?:(?:${named.join('|')})\s*)+(?:ago)?|${iso}|-?infinity)\s*$`, 'i')
+}
+
+/** The encoder of `interval`. */
+export function intervalEncoder(column: PgColumn): Encode {
+  const { fields, precision = 6 } = column as unknown as { fields?: string; precision?: number }
+  const last = fields?.split(' ').at(-1) ?? 'second'
+  const count = ['year', 'month', 'day', 'hour', 'minute'].indexOf(last) + 1
+  const kept = count > 0 ? wholeUnits(count) : anyUnits(precision)
+  const any = anyUnits(6)
+  return (value, purpose) => {
+    const given = text(value)
+    if (!any.test(given)) throw new Complaint("must be an interval such as '1 day 02:03:04' or 'P1DT2H3M4S'")
+    if (purpose === 'compare') return given
+    const complaint = fractionComplaint(given, precision)
+    if (complaint !== undefined) throw new Complaint(complaint)
+    if (kept.test(given)) return given
+    throw new Complaint(
+      count > 0
+        ? `must be whole ${last}s or greater, such as '1 ${last}'`
+        : 'has units that its precision does not keep',
+    )
+  }
+}
