@@ -4,7 +4,8 @@
  * `isNull` and null itself is true of NULL, also under `not` and `ne`.
  * An undefined value is refused, never read as no condition: that is how whole tables get lost.
  */
-import { type SQL, sql } from 'drizzle-orm'
+import { is, type SQL, sql } from 'drizzle-orm'
+import { PgArray, type PgColumn } from 'drizzle-orm/pg-core'
 import { UsageError } from '../errors.ts'
 import { encodeFor, isPlain } from './column-input.ts'
 import { slot } from './statement.ts'
@@ -252,13 +253,18 @@ const uncomparable = new Set(
 
 function refuseMisfit({ property, column }: PlannedColumn, name: string): void {
   if (!column) return
-  if (uncomparable.has(column.columnType)) {
+  if (uncomparable.has(elementOf(column).columnType)) {
     throw new UsageError(`${property} can only be filtered by isNull: its type ${column.getSQLType()} has no equality`)
   }
   const types = Object.hasOwn(fitting, name) ? fitting[name] : undefined
   const isList = name === 'in' || name === 'notIn'
   if (isList ? column.columnType !== 'PgArray' : (types?.includes(column.columnType) ?? true)) return
   throw new UsageError(`${property} has no operator ${name}: its type is ${column.getSQLType()}`)
+}
+
+/** The column itself, or that of an array's innermost elements: arrays are compared element by element. */
+function elementOf(column: PgColumn): PgColumn {
+  return is(column, PgArray) ? elementOf((column as unknown as { baseColumn: PgColumn }).baseColumn) : column
 }
 
 /** The elements for `= any`: an array parameter, so the number of elements does not change the statement. */

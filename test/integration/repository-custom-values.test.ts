@@ -1,6 +1,6 @@
 /** Values whose meaning depends on more than their column: the server's settings, types of the user's own, expressions. */
 import { sql } from 'drizzle-orm'
-import { integer, pgTable, timestamp } from 'drizzle-orm/pg-core'
+import { integer, pgTable, point, timestamp } from 'drizzle-orm/pg-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Engine, openEngine, type Session } from '../../src/engine.ts'
 import { conventions } from '../../src/repository/conventions.ts'
@@ -8,6 +8,7 @@ import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/
 
 const ddl = `
 create table clocks (id integer primary key, note integer, updated_at timestamp, removed_at timestamp);
+create table routes (id integer primary key, stops point[]);
 `
 
 const clocks = conventions(
@@ -20,7 +21,9 @@ const clocks = conventions(
   { updatedAt: 'updatedAt', removedAt: 'removedAt' },
 )
 
-const schema = { clocks }
+const routes = pgTable('routes', { id: integer('id').primaryKey(), stops: point('stops').array() })
+
+const schema = { clocks, routes }
 
 let database: TestDatabase
 let engine: Engine<typeof schema>
@@ -65,6 +68,23 @@ describe("the conventions' timestamps", () => {
       expect(await repo.restore(1)).toMatchObject({ ...instant, removedAt: null })
       await repo.updateWhere({ id: 3 }, { note: sql`1` })
       expect(await repo.get(3)).toMatchObject(instant)
+    })
+  })
+})
+
+describe('an array whose elements have no equality', () => {
+  test('can only be filtered by isNull', async () => {
+    await undone(async ({ repository }) => {
+      const repo = repository(routes)
+      const stops: [number, number][] = [
+        [1, 2],
+        [-0.5, 1e21],
+      ]
+      expect(await repo.insert({ id: 1, stops })).toEqual({ id: 1, stops })
+      for (const name of ['eq', 'ne', 'contains', 'overlaps']) {
+        await expect(repo.count({ stops: { [name]: stops } } as never)).rejects.toThrow('isNull')
+      }
+      expect(await repo.count({ stops: { isNull: false } })).toBe(1)
     })
   })
 })
