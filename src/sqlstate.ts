@@ -35,6 +35,8 @@ export interface ServerError {
   readonly column_name?: string
   readonly constraint_name?: string
   readonly routine?: string
+  /** The context of the error; it repeats values. */
+  readonly where?: string
   /** The text of the statement, hung on by postgres.js; none while connecting. */
   readonly query?: string
 }
@@ -101,17 +103,26 @@ export function isServerError(error: unknown): error is Error & ServerError {
   )
 }
 
-/** The typed error for an error of the server; its `cause` is the server's error without any value in it. */
-export function fromServerError(error: ServerError): RivuletError {
+/**
+ * The typed error for an error of the server; its `cause` is the server's error without any value in it. `names` say
+ * what each parameter is for.
+ */
+export function fromServerError(error: ServerError, names: readonly (string | undefined)[] = []): RivuletError {
   const { code: sqlState } = error
   const cause = withoutValues(error)
   if (endsConnection(error)) return new ConnectionLost(`the server ended the connection: ${cause.message}`, { cause })
   if (refused.test(sqlState)) return new ConfigInvalid(`the server refused the connection: ${cause.message}`, { cause })
   const info: DatabaseErrorInfo = { sqlState, ...placeOf(error), constraint: error.constraint_name }
   if (unusableValue.test(sqlState)) {
-    return new InvalidInput(cause.message, { cause, column: error.column_name })
+    const column = error.column_name ?? names[parameterOf(error) - 1]
+    return new InvalidInput(column === undefined ? cause.message : `${column}: ${cause.message}`, { cause, column })
   }
   return new (classBySqlState[sqlState] ?? DatabaseError)(cause.message, { cause, ...info })
+}
+
+/** The parameter whose value the server could not read, counted from 1; PostgreSQL 14 and later say so in English. */
+function parameterOf({ where = '' }: ServerError): number {
+  return Number(/^unnamed portal parameter \$(\d+)/m.exec(where)?.[1] ?? 0)
 }
 
 function endsConnection({ code, severity }: ServerError): boolean {

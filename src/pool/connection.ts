@@ -39,6 +39,8 @@ export interface StatementOptions {
   readonly arrays?: boolean
   /** Parse once a connection under a name: one round trip from the second use on. */
   readonly prepare?: boolean
+  /** What each parameter is for, such as a column: errors about its value say so. */
+  readonly names?: readonly (string | undefined)[] | undefined
 }
 
 /** A statement takes at most this many parameters (postgres.js refuses 65,534 and would then hang the rest). */
@@ -137,7 +139,7 @@ export class Connection {
     }
     const driverOptions =
       options.prepare === true && this.#prepares(text, encoded) ? preparedStatement : unpreparedStatement
-    return this.#send(text, encoded, driverOptions, options.arrays === true, outcome)
+    return this.#send(text, encoded, driverOptions, options.arrays === true, outcome, options.names)
   }
 
   /** Sends a script of ours without parameters: several statements, one round trip. */
@@ -217,6 +219,7 @@ export class Connection {
     options: DriverOptions,
     arrays: boolean,
     { answered, failed }: Outcome<T> = asItIs as Outcome<T>,
+    names?: StatementOptions['names'],
   ): Promise<T> {
     const { lost } = this
     if (lost) {
@@ -235,7 +238,7 @@ export class Connection {
       },
       (error: unknown) => {
         this.#countDown()
-        return failed(this.#translate(error))
+        return failed(this.#translate(error, names))
       },
     )
   }
@@ -253,10 +256,10 @@ export class Connection {
     for (const resolve of this.#quiet.splice(0)) resolve()
   }
 
-  #translate(error: unknown): unknown {
+  #translate(error: unknown, names: StatementOptions['names']): unknown {
     if (error instanceof RivuletError) return error
     if (isServerError(error)) {
-      const typed = fromServerError(error)
+      const typed = fromServerError(error, names)
       if (typed instanceof ConnectionLost) this.lose(typed)
       return typed
     }

@@ -74,10 +74,10 @@ export interface Condition {
 export class Values {
   readonly all: unknown[] = []
 
-  /** Takes a value and answers the fragment that stands for it. */
-  take(value: unknown): () => SQL {
+  /** Takes a value, of a property if it is one's, and answers the fragment that stands for it. */
+  take(value: unknown, property?: string): () => SQL {
     const position = this.all.push(value) - 1
-    return () => sql`${slot(position)}`
+    return () => sql`${slot(position, property)}`
   }
 }
 
@@ -216,19 +216,19 @@ function operator(column: PlannedColumn, name: string, operand: unknown, values:
   refuseMisfit(column, name)
   if (name === 'in' || name === 'notIn') {
     const list = listOf(column, name, operand)
-    const elements = values.take(list)
+    const elements = values.take(list, property)
     const given = condition(() =>
       name === 'in' ? sql`${reference} = any(${elements()})` : sql`${reference} <> all(${elements()})`,
     )
     return list.length > 0 ? given : { ...given, truth: name === 'in' ? 'none' : 'all' }
   }
   if (name === 'like' || name === 'ilike') {
-    const given = values.take(encodeFor(property, pattern, operand, 'compare'))
+    const given = values.take(encodeFor(property, pattern, operand, 'compare'), property)
     return condition(() => (name === 'like' ? sql`${reference} like ${given()}` : sql`${reference} ilike ${given()}`))
   }
   const symbol = Object.hasOwn(comparisons, name) ? comparisons[name] : undefined
   if (!symbol) throw new UsageError(`the filter of ${property} has an unknown operator ${JSON.stringify(name)}`)
-  const value = values.take(column.encode(operand, 'compare'))
+  const value = values.take(column.encode(operand, 'compare'), property)
   return { ...condition(() => sql`${reference} ${symbol} ${value()}`), truth: truthOf(name, operand) }
 }
 

@@ -67,7 +67,10 @@ export function keyedStatement(
   removed: Removed | undefined,
   behind: SQL = sql``,
 ): Statement {
-  const conditions = [keyCondition(plan, (index) => sql`${slot(index)}`), removedCondition(plan, removed)]
+  const conditions = [
+    keyCondition(plan, (index, property) => sql`${slot(index, property)}`),
+    removedCondition(plan, removed),
+  ]
   return new Statement(plan.drizzle, sql`select ${columns} from ${plan.source}${whereClause(conditions)}${behind}`)
 }
 

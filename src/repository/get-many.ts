@@ -67,7 +67,7 @@ async function byText(
 ): Promise<(readonly unknown[] | undefined)[]> {
   const key = plan.key[0] as PlannedColumn
   const statement = plan.statements.of(`many/${selection.shape}/${removed ?? ''}`, () => {
-    const where = whereClause([sql`${key.reference} = any(${slot(0)})`, removedCondition(plan, removed)])
+    const where = whereClause([sql`${key.reference} = any(${slot(0, key.property)})`, removedCondition(plan, removed)])
     return new Statement(plan.drizzle, sql`select ${selection.sql} from ${plan.source}${where}`)
   })
   const answered = await statement.run(runner, [keyed.map(([value]) => value)])

@@ -50,7 +50,7 @@ export function insertClause(plan: TablePlan, assignments: readonly Assignment[]
 /** What stands for each assignment's value in a statement. */
 export function assigned(assignments: readonly Assignment[], from = 0): SQL[] {
   let position = from
-  return assignments.map(({ expression }) => expression ?? sql`${slot(position++)}`)
+  return assignments.map(({ column, expression }) => expression ?? sql`${slot(position++, column.property)}`)
 }
 
 /** The values of assignments that have one, in order. */

@@ -50,7 +50,7 @@ async function deleteRow(
   const selection = selectionOf(plan)
   const statement = plan.statements.of(`delete/${version.length}`, () => {
     const versioned = version.length === 0 ? undefined : sql`${plan.version?.reference} = ${slot(keyed.length)}`
-    const where = whereClause([keyCondition(plan, (index) => sql`${slot(index)}`), versioned])
+    const where = whereClause([keyCondition(plan, (index, property) => sql`${slot(index, property)}`), versioned])
     return new Statement(plan.drizzle, sql`delete from ${plan.source}${where} returning ${selection.sql}`)
   })
   const [row] = await statement.run(runner, [...keyed, ...version])

@@ -96,10 +96,10 @@ export function whereClause(conditions: readonly (SQL | undefined)[]): SQL {
   return present.length === 0 ? sql`` : sql` where ${sql.join(present, sql` and `)}`
 }
 
-/** The condition that a row has the key whose values stand at `from` and after. */
-export function keyCondition(plan: TablePlan, slotAt: (index: number) => SQL): SQL {
+/** The condition that a row has the key whose values stand in the slots that `slotAt` answers. */
+export function keyCondition(plan: TablePlan, slotAt: (index: number, property: string) => SQL): SQL {
   return sql.join(
-    plan.key.map(({ reference }, index) => sql`${reference} = ${slotAt(index)}`),
+    plan.key.map(({ reference, property }, index) => sql`${reference} = ${slotAt(index, property)}`),
     sql` and `,
   )
 }

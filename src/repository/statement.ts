@@ -4,21 +4,21 @@
  * used going first. On each connection the server parses and plans them once (named statements).
  */
 import { is, Placeholder, type SQL, sql } from 'drizzle-orm'
-import type { Result } from '../pool/connection.ts'
+import type { Result, StatementOptions } from '../pool/connection.ts'
 import type { Drizzle, StatementRunner } from '../session/drizzle.ts'
 
 /** Statements kept for one table of one engine. */
 export const maxStatements = 200
 
-/** Where the value at `position` of a call's values goes. */
-export function slot(position: number): Placeholder {
+/** Where the value at `position` of a call's values goes, and the property it is for, if it is for one alone. */
+export function slot(position: number, property?: string): Placeholder {
   const placeholder = sql.placeholder(String(position))
-  slots.add(placeholder)
+  slots.set(placeholder, property)
   return placeholder
 }
 
-/** Our own placeholders: the caller's SQL may hold others, and objects of any look. */
-const slots = new WeakSet<Placeholder>()
+/** Our own placeholders with their properties: the caller's SQL may hold others, and objects of any look. */
+const slots = new WeakMap<object, string | undefined>()
 
 /** Fragments between commas. */
 export function list(fragments: readonly SQL[]): SQL {
@@ -29,15 +29,16 @@ export class Statement {
   readonly text: string
   readonly #fixed: readonly unknown[]
   readonly #slots: readonly number[] | undefined
-  readonly #options: { readonly arrays: true; readonly prepare: boolean }
+  readonly #options: StatementOptions
 
   constructor(drizzle: Drizzle, fragment: SQL) {
     const { text, parameters } = drizzle.render(fragment)
     this.text = text
     this.#fixed = parameters
-    const slots = parameters.map((parameter) => slotOf(parameter))
-    this.#slots = slots.every((position, index) => position === index) ? undefined : slots
-    this.#options = { arrays: true, prepare: parameters.length > 0 }
+    const positions = parameters.map((parameter) => slotOf(parameter))
+    this.#slots = positions.every((position, index) => position === index) ? undefined : positions
+    const names = parameters.map((parameter) => slots.get(Object(parameter) as object))
+    this.#options = { arrays: true, prepare: parameters.length > 0, names }
   }
 
   /** Runs it with these values; rows come as arrays, in the order of its select list. */

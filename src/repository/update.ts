@@ -44,7 +44,7 @@ export async function writeRow(runner: RepositoryRunner, plan: TablePlan, write:
   const create = () => {
     const at = values.length - keyed.length - version.length
     const conditions = [
-      keyCondition(plan, (index) => sql`${slot(at + index)}`),
+      keyCondition(plan, (index, property) => sql`${slot(at + index, property)}`),
       version.length === 0 ? undefined : sql`${plan.version?.reference} = ${slot(at + keyed.length)}`,
       removedCondition(plan, plan.removedAt ? removed : undefined),
     ]

@@ -1,6 +1,6 @@
 /** Values whose meaning depends on more than their column: the server's settings, types of the user's own, expressions. */
 import { sql } from 'drizzle-orm'
-import { integer, pgTable, point, timestamp } from 'drizzle-orm/pg-core'
+import { customType, integer, pgTable, point, timestamp } from 'drizzle-orm/pg-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Engine, openEngine, type Session } from '../../src/engine.ts'
 import { conventions } from '../../src/repository/conventions.ts'
@@ -8,6 +8,7 @@ import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/
 
 const ddl = `
 create table clocks (id integer primary key, note integer, updated_at timestamp, removed_at timestamp);
+create table foreigners (span int4range primary key, bits varbit, flag integer);
 create table routes (id integer primary key, stops point[]);
 `
 
@@ -23,7 +24,15 @@ const clocks = conventions(
 
 const routes = pgTable('routes', { id: integer('id').primaryKey(), stops: point('stops').array() })
 
-const schema = { clocks, routes }
+const range = customType<{ data: string }>({ dataType: () => 'int4range' })
+const bits = customType<{ data: string }>({ dataType: () => 'varbit' })
+const foreigners = pgTable('foreigners', {
+  span: range('span').primaryKey(),
+  bits: bits('bits'),
+  flag: integer('flag'),
+})
+
+const schema = { clocks, routes, foreigners }
 
 let database: TestDatabase
 let engine: Engine<typeof schema>
@@ -85,6 +94,29 @@ describe('an array whose elements have no equality', () => {
         await expect(repo.count({ stops: { [name]: stops } } as never)).rejects.toThrow('isNull')
       }
       expect(await repo.count({ stops: { isNull: false } })).toBe(1)
+    })
+  })
+})
+
+describe('a value that only the server can refuse', () => {
+  test('is InvalidInput that names its column', async () => {
+    await engine.session(async ({ repository }) => {
+      const repo = repository(foreigners)
+      for (const [column, refused] of [
+        ['bits', () => repo.insert({ span: '[1,2)', bits: '2', flag: 1 })],
+        ['span', () => repo.insert({ bits: '1', span: 'x', flag: 1 })],
+        ['bits', () => repo.update('[1,2)', { flag: 1, bits: '2' })],
+        ['span', () => repo.update('x', { flag: 1, bits: '1' })],
+        ['bits', () => repo.updateWhere({ flag: 1 }, { bits: '2' })],
+        ['bits', () => repo.upsert({ span: '[1,2)', flag: 1, bits: '2' })],
+        ['bits', () => repo.list({ where: { flag: 1, or: [{ bits: { gt: '2' } }] } })],
+        ['bits', () => repo.count({ flag: 1, bits: { in: ['1', '2'] } })],
+        ['span', () => repo.get('x')],
+        ['span', () => repo.exists('x')],
+        ['span', () => repo.remove('x')],
+      ] as const) {
+        await expect(refused()).rejects.toMatchObject({ code: 'invalid_input', column })
+      }
     })
   })
 })

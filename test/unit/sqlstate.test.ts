@@ -31,6 +31,14 @@ describe('a SQLSTATE', () => {
     expect(error(code)).toBeInstanceOf(RivuletError)
   })
 
+  test('of a parameter that cannot be read names what the parameter is for', () => {
+    const where = "JSON data, line 1: unnamed portal parameter $1\nunnamed portal parameter $2 = '...'"
+    const given = { code: '22P02', message: 'invalid input', severity: 'ERROR', where }
+    expect(fromServerError(given, ['a', 'b'])).toMatchObject({ column: 'b', message: 'b: invalid input' })
+    expect(fromServerError(given, ['a'])).toMatchObject({ column: undefined, message: 'invalid input' })
+    expect(fromServerError(given)).toMatchObject({ column: undefined })
+  })
+
   test.each([
     ['57P01', 'FATAL', 'connection_lost'],
     ['57P03', 'FATAL', 'connection_lost'],
