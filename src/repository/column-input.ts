@@ -4,8 +4,8 @@
  * scale, objects for scalars, days that do not exist. What the server itself refuses clearly is left to it.
  * Values for a filter may be longer than the column: nothing equals them, but they can be compared.
  */
-import { is } from 'drizzle-orm'
-import { type PgColumn, PgArray } from 'drizzle-orm/pg-core'
+import { is, SQL } from 'drizzle-orm'
+import { type PgColumn, PgArray, PgCustomColumn } from 'drizzle-orm/pg-core'
 import { InvalidInput } from '../errors.ts'
 import { isJsonType } from './column-output.ts'
 import { intervalEncoder } from './interval-input.ts'
@@ -22,6 +22,7 @@ import {
   wholeNumber,
 } from './number-input.ts'
 import { geometryEncoder, inArray, inObject, lineEncoder, pointEncoder, vectorEncoder } from './place-input.ts'
+import { isTextType, limitOf } from './type-limits.ts'
 import { dayEncoder, instantEncoder, instantText, temporalEncoder } from './temporal-input.ts'
 import { addressEncoder, bitsEncoder, enumEncoder, macaddr8Encoder, macaddrEncoder, textEncoder } from './text-input.ts'
 
@@ -42,7 +43,7 @@ export function encoderOf(column: PgColumn): Encode {
   const make = encoders[column.columnType]
   if (make) return make(column)
   if (is(column, PgArray)) return arrayEncoder(column)
-  return (value) => mapped(column, value)
+  return mappedEncoder(column)
 }
 
 const encoders: Readonly<Record<string, (column: PgColumn) => Encode>> = {
@@ -139,6 +140,7 @@ function arrayEncoder(column: PgColumn): Encode {
         return 'NULL'
       }
       const encoded = encode(element, purpose)
+      if (is(encoded, SQL)) throw new Complaint('has elements that their type writes as SQL')
       return nested ? (encoded as string) : quoted(encoded)
     })
     if (nested) checkShape(value as unknown[])
@@ -157,27 +159,62 @@ function checkShape(value: readonly unknown[]): void {
   if (lengths.has(0)) throw new Complaint('must not have empty inner arrays')
 }
 
-/** A type without rules of its own: Drizzle's mapping, then what every text must keep to. */
+/** A type without rules of its own: Drizzle's mapping, then what every text must keep to. SQL is left as it is. */
+function mappedEncoder(column: PgColumn): Encode {
+  const type = column.getSQLType()
+  const limit = limitOf(type)
+  const { mapTo, mapFrom } = column as unknown as { mapTo?: unknown; mapFrom?: unknown }
+  const textOnly = is(column, PgCustomColumn) && mapTo === undefined && mapFrom === undefined && isTextType(type)
+  return (value, purpose) => {
+    const result = textOnly ? text(value) : mapped(column, value)
+    if (is(result, SQL)) return result
+    const written = writtenOf(column, result)
+    if (purpose === 'store') limit?.(written)
+    return written
+  }
+}
+
 function mapped(column: PgColumn, value: unknown): unknown {
-  let result: unknown
   try {
-    result = column.mapToDriverValue(value)
+    return column.mapToDriverValue(value)
   } catch (cause) {
     throw new Complaint(`is no value of ${column.getSQLType()}`, { cause })
   }
+}
+
+/** What a mapping answers, as text. */
+function writtenOf(column: PgColumn, result: unknown): string {
   if (typeof result === 'string') {
     // Any other text would be taken for bytes, escapes and all.
     if (isBytes(column) && !hexBytes.test(result)) throw new Complaint('must be a Uint8Array')
     if (isJsonType(column)) checkJsonText(result)
-    return storable(result)
   }
-  if (typeof result === 'number' || typeof result === 'bigint') return String(result)
-  if (typeof result === 'boolean') return result ? 't' : 'f'
-  if (result instanceof Date) return instantText(result)
-  if (result instanceof Uint8Array) return textOf(result)
   // A JSON type of the user's own may leave the writing to the driver.
-  if (isJsonType(column)) return jsonText(result)
+  else if (isJsonType(column) && typeof result !== 'bigint') return jsonText(result)
+  const written = Array.isArray(result) ? arrayLiteral(result) : scalarText(result)
+  if (written !== undefined) return written
   throw new Complaint(`must be a value of ${column.getSQLType()}, not ${nameOf(result)}`)
+}
+
+/** What drivers write of a value by itself; undefined for what is none. */
+function scalarText(value: unknown): string | undefined {
+  if (typeof value === 'string') return storable(value)
+  if (typeof value === 'number' || typeof value === 'bigint') return String(value)
+  if (typeof value === 'boolean') return value ? 't' : 'f'
+  if (value instanceof Date) return instantText(value)
+  return value instanceof Uint8Array ? textOf(value) : undefined
+}
+
+/** An array as the driver gives and takes it, whatever the type of its elements. */
+export function arrayLiteral(values: readonly unknown[]): string {
+  const elements = Array.from(values, (element) => {
+    if (element === null) return 'NULL'
+    if (Array.isArray(element)) return arrayLiteral(element)
+    const written = scalarText(element) ?? (isPlain(element) ? jsonText(element) : undefined)
+    if (written === undefined) throw new Complaint(`has an element that is ${nameOf(element)}`)
+    return quoted(written)
+  })
+  return `{${elements.join(',')}}`
 }
 
 /** A JSON type of the user's own may write JSON itself; a text that is none is not made one. */

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { InvalidInput } from '../errors.ts'
-import { textOf } from './column-input.ts'
+import { arrayLiteral, textOf } from './column-input.ts'
 import type { TotalOrder } from './order.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 
@@ -31,7 +31,7 @@ export function placeOf(order: TotalOrder, raw: (column: PlannedColumn) => unkno
     if (value === null) return null
     if (isFloat(column)) return floatText(value as Buffer)
     // An array arrives taken apart; as a parameter it is written as one again.
-    if (Array.isArray(value)) return textOf(column.encode(column.decode?.(value) ?? value, 'compare'))
+    if (Array.isArray(value)) return arrayLiteral(value)
     return textOf(value)
   })
   return { values, inclusive: false }

@@ -4,11 +4,11 @@
  * `isNull` and null itself is true of NULL, also under `not` and `ne`.
  * An undefined value is refused, never read as no condition: that is how whole tables get lost.
  */
-import { is, type SQL, sql } from 'drizzle-orm'
+import { is, SQL, sql } from 'drizzle-orm'
 import { PgArray, type PgColumn } from 'drizzle-orm/pg-core'
 import { UsageError } from '../errors.ts'
 import { encodeFor, isPlain } from './column-input.ts'
-import { slot } from './statement.ts'
+import { slot, varying } from './statement.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 import { pattern } from './text-input.ts'
 
@@ -216,6 +216,7 @@ function operator(column: PlannedColumn, name: string, operand: unknown, values:
   refuseMisfit(column, name)
   if (name === 'in' || name === 'notIn') {
     const list = listOf(column, name, operand)
+    if (list.some((element) => is(element, SQL))) return oneOf(column, name, list, values)
     const elements = values.take(list, property)
     const given = condition(() =>
       name === 'in' ? sql`${reference} = any(${elements()})` : sql`${reference} <> all(${elements()})`,
@@ -228,7 +229,9 @@ function operator(column: PlannedColumn, name: string, operand: unknown, values:
   }
   const symbol = Object.hasOwn(comparisons, name) ? comparisons[name] : undefined
   if (!symbol) throw new UsageError(`the filter of ${property} has an unknown operator ${JSON.stringify(name)}`)
-  const value = values.take(column.encode(operand, 'compare'), property)
+  const encoded = column.encode(operand, 'compare')
+  if (is(encoded, SQL)) return condition(() => sql`${reference} ${symbol} ${encoded}`, varying)
+  const value = values.take(encoded, property)
   return { ...condition(() => sql`${reference} ${symbol} ${value()}`), truth: truthOf(name, operand) }
 }
 
@@ -237,6 +240,26 @@ function truthOf(name: string, operand: unknown): Condition['truth'] {
   if (name !== 'contains' && name !== 'overlaps') return undefined
   const elements = Array.isArray(operand) ? operand : isPlain(operand) ? Object.keys(operand) : undefined
   return elements?.length === 0 ? (name === 'contains' ? 'all' : 'none') : undefined
+}
+
+/** A list with elements that their type writes as SQL. */
+function oneOf(
+  { property, reference }: PlannedColumn,
+  name: 'in' | 'notIn',
+  list: unknown[],
+  values: Values,
+): Condition {
+  const elements = list.map((element) => (is(element, SQL) ? () => element : values.take(element, property)))
+  return {
+    shape: `${property}.${varying}`,
+    sql: () => {
+      const given = sql.join(
+        elements.map((element) => element()),
+        sql`, `,
+      )
+      return name === 'in' ? sql`${reference} in (${given})` : sql`${reference} not in (${given})`
+    },
+  }
 }
 
 /** Operators that some types do not have; where the type is not known to us, the server knows. */

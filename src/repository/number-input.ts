@@ -54,19 +54,27 @@ export function real(value: unknown): string {
   return finiteOrNot(number)
 }
 
+/** The digits a numeric column keeps: in all, and after the point. */
+interface Digits {
+  readonly precision?: number
+  readonly scale?: number
+}
+
+const digitsOf = (column: PgColumn) => column as unknown as Digits
+
 /** The encoder of numeric columns whose values are text. */
 export function numericString(column: PgColumn): Encode {
-  return (value, purpose) => numericText(column, text(value), purpose)
+  return (value, purpose) => numericText(digitsOf(column), text(value), purpose)
 }
 
 /** The encoder of numeric columns whose values are numbers. */
 export function numericNumber(column: PgColumn): Encode {
-  return (value, purpose) => numericText(column, String(finite(value)), purpose)
+  return (value, purpose) => numericText(digitsOf(column), String(finite(value)), purpose)
 }
 
 /** The encoder of numeric columns whose values are bigints. */
 export function numericBigint(column: PgColumn): Encode {
-  return (value, purpose) => numericText(column, String(bigint(value)), purpose)
+  return (value, purpose) => numericText(digitsOf(column), String(bigint(value)), purpose)
 }
 
 const numericPattern = /^([+-]?)(?:(\d+)(?:\.(\d*))?|\.(\d+))(?:e([+-]?\d{1,5}))?$/i
@@ -80,8 +88,7 @@ function tooManyDigits(most: number, where: 'before' | 'after'): Complaint {
 }
 
 /** A decimal number in text; more digits than the column has would be rounded away by the server. */
-function numericText(column: PgColumn, value: string, purpose: Purpose): string {
-  const { precision, scale = 0 } = column as unknown as { precision?: number; scale?: number }
+export function numericText({ precision, scale = 0 }: Digits, value: string, purpose: Purpose): string {
   const match = numericPattern.exec(value)
   if (!match) {
     if (numericWords.has(value) && (precision === undefined || value === 'NaN')) return value

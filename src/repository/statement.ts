@@ -20,6 +20,9 @@ export function slot(position: number, property?: string): Placeholder {
 /** Our own placeholders with their properties: the caller's SQL may hold others, and objects of any look. */
 const slots = new WeakMap<object, string | undefined>()
 
+/** In the name of a shape: the statement holds SQL of the caller's that may vary, so it is rendered every time. */
+export const varying = '\0'
+
 /** Fragments between commas. */
 export function list(fragments: readonly SQL[]): SQL {
   return sql.join(fragments as SQL[], sql`, `)
@@ -73,6 +76,7 @@ export class StatementCache {
 
   /** The statement of a shape, rendered at its first use. */
   of(shape: string, create: () => Statement): Statement {
+    if (shape.includes(varying)) return create()
     const known = this.#statements.get(shape)
     if (known) {
       // Written anew, so that the first in the map is the least recently used; not needed while there is room.

@@ -230,7 +230,11 @@ export function keyParameters(plan: TablePlan, key: unknown): unknown[] {
 }
 
 function encodeKey(plan: TablePlan, column: PlannedColumn, value: unknown): unknown {
-  if (value !== undefined && value !== null) return column.encode(value, 'compare')
+  if (value !== undefined && value !== null) {
+    const encoded = column.encode(value, 'compare')
+    if (!is(encoded, SQL)) return encoded
+    throw new UsageError(`${column.property} of ${plan.name} has a type that writes SQL: no key can be made of it`)
+  }
   throw new UsageError(`the key of ${plan.name} is ${String(value)}: ${column.property} is missing`)
 }
 

@@ -98,8 +98,11 @@ function refuseUnwritable(plan: TablePlan, planned: PlannedColumn, operation: st
 }
 
 function assign(column: PlannedColumn, value: unknown): Assignment {
-  if (is(value, SQL)) return { column, value: undefined, expression: value }
-  return { column, value: value === null ? null : column.encode(value, 'store'), expression: undefined }
+  const written = value === null || is(value, SQL) ? value : column.encode(value, 'store')
+  // A type of the user's own may write a value as SQL.
+  return is(written, SQL)
+    ? { column, value: undefined, expression: written }
+    : { column, value: written, expression: undefined }
 }
 
 /**

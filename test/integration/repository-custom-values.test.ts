@@ -8,6 +8,9 @@ import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/
 
 const ddl = `
 create table clocks (id integer primary key, note integer, updated_at timestamp, removed_at timestamp);
+create extension citext;
+create table texts (id integer primary key, words tsvector, numbers integer[], flags boolean[], places point[],
+  price numeric(5,2), code varchar(3), letter char, at timestamp(0), day date, title citext, label name);
 create table foreigners (span int4range primary key, bits varbit, flag integer);
 create table routes (id integer primary key, stops point[]);
 `
@@ -32,7 +35,38 @@ const foreigners = pgTable('foreigners', {
   flag: integer('flag'),
 })
 
-const schema = { clocks, routes, foreigners }
+/** Types of the user's own: written as SQL, as arrays, and not mapped at all. */
+const tsvector = customType<{ data: string }>({
+  dataType: () => 'tsvector',
+  toDriver: (value) => sql`to_tsvector('simple', ${value})`,
+})
+const integers = customType<{ data: number[] }>({ dataType: () => 'integer[]' })
+const booleans = customType<{ data: (boolean | null)[] }>({ dataType: () => 'boolean[]' })
+const places = customType<{ data: string[] }>({ dataType: () => 'point[]' })
+const plain = (type: string) => customType<{ data: unknown }>({ dataType: () => type })
+const price = plain('numeric(5, 2)')
+const code = plain('varchar(3)')
+const letter = plain('char')
+const second = plain('timestamp(0)')
+const day = plain('date')
+const citext = plain('citext')
+const label = plain('name')
+const texts = pgTable('texts', {
+  id: integer('id').primaryKey(),
+  words: tsvector('words'),
+  numbers: integers('numbers'),
+  flags: booleans('flags'),
+  places: places('places'),
+  price: price('price'),
+  code: code('code'),
+  letter: letter('letter'),
+  at: second('at'),
+  day: day('day'),
+  title: citext('title'),
+  label: label('label'),
+})
+
+const schema = { clocks, routes, foreigners, texts }
 
 let database: TestDatabase
 let engine: Engine<typeof schema>
@@ -116,6 +150,82 @@ describe('a value that only the server can refuse', () => {
         ['span', () => repo.remove('x')],
       ] as const) {
         await expect(refused()).rejects.toMatchObject({ code: 'invalid_input', column })
+      }
+    })
+  })
+})
+
+describe("a type of the user's own", () => {
+  test('may write SQL, in rows, patches and filters', async () => {
+    await undone(async ({ repository }) => {
+      const repo = repository(texts)
+      expect(await repo.insert({ id: 1, words: 'B a' })).toMatchObject({ words: "'a':2 'b':1" })
+      expect(await repo.insertMany([{ id: 2, words: 'x' }, { id: 3, words: 'y' }, { id: 4 }])).toMatchObject([
+        { id: 2, words: "'x':1" },
+        { id: 3, words: "'y':1" },
+        { id: 4, words: null },
+      ])
+      expect(await repo.update(4, { words: 'z' })).toMatchObject({ words: "'z':1" })
+      expect(await repo.upsert({ id: 4, words: 'Q' })).toMatchObject({ words: "'q':1" })
+      for (const [word, id] of [
+        ['X', 2],
+        ['Y', 3],
+      ] as const) {
+        expect(await repo.find({ words: word })).toMatchObject({ id })
+        expect(await repo.find({ words: { in: ['nothing', word] }, id: { gt: 0 } })).toMatchObject({ id })
+      }
+      expect(await repo.count({ words: { notIn: ['X', 'Y'] } })).toBe(2)
+      expect(await repo.updateWhere({ words: 'X' }, { words: 'w' })).toBe(1)
+      expect(await repo.get(2)).toMatchObject({ words: "'w':1" })
+    })
+  })
+
+  test('may hold arrays', async () => {
+    await undone(async ({ repository, db }) => {
+      const repo = repository(texts)
+      const row = { id: 1, numbers: [1, -2], flags: [true, null, false], places: ['(1,2)'] }
+      const stored = { ...row, places: '{"(1,2)"}' }
+      expect(await repo.insert(row)).toMatchObject(stored)
+      expect(
+        await repo.insertMany([
+          { ...row, id: 2 },
+          { id: 3, numbers: [] },
+        ]),
+      ).toMatchObject([{ ...stored, id: 2 }, { numbers: [] }])
+      expect(
+        await db
+          .select()
+          .from(texts)
+          .where(sql`id = 1`),
+      ).toMatchObject([stored])
+      expect(await repo.count({ numbers: [1, -2] })).toBe(2)
+      expect(await repo.count({ numbers: { contains: [1] } })).toBe(2)
+      const { next } = await repo.list({ orderBy: { numbers: 'asc' }, limit: 1 })
+      expect((await repo.list({ orderBy: { numbers: 'asc' }, after: next })).rows).toHaveLength(2)
+      await expect(repo.insert({ id: 4, numbers: [new Map()] as never })).rejects.toMatchObject({ column: 'numbers' })
+    })
+  })
+
+  test('is refused what its column would cut off or round', async () => {
+    await undone(async ({ repository }) => {
+      const repo = repository(texts)
+      let id = 1
+      for (const [name, bad, good] of [
+        ['price', '1.239', '1.23'],
+        ['price', 1.239, 1.5],
+        ['code', 'abc   ', 'abc'],
+        ['letter', 'x ', 'x'],
+        ['at', new Date('2026-01-01T00:00:00.6Z'), new Date('2026-01-01T00:00:01Z')],
+        ['day', new Date('2026-01-01T12:00:00Z'), new Date('2026-01-01T00:00:00Z')],
+        ['title', new Date(0), 'a title'],
+        ['title', true, ''],
+        ['title', 1, '1'],
+        ['label', 'x'.repeat(70), 'x'.repeat(63)],
+      ] as const) {
+        await expect(repo.insert({ id, [name]: bad })).rejects.toMatchObject({ code: 'invalid_input', column: name })
+        await repo.insertMany([{ id, [name]: good }])
+        expect(await repo.count({ id, [name]: good }), name).toBe(1)
+        id += 1
       }
     })
   })

@@ -284,9 +284,11 @@ describe('writes', () => {
       const rows = await repository(papers).insertMany([
         { id: 1, data: '{"a": "}"}' },
         { id: 2, data: 'null' },
+        { id: 3, data: true },
+        { id: 4, data: 1.5 },
       ])
-      expect(rows.map(({ data }) => data)).toEqual([{ a: '}' }, null])
-      expect(await repository(papers).count({ data: { isNull: false } })).toBe(2)
+      expect(rows.map(({ data }) => data)).toEqual([{ a: '}' }, null, true, 1.5])
+      expect(await repository(papers).count({ data: { isNull: false } })).toBe(4)
     })
   })
 

@@ -1,0 +1,51 @@
+/**
+ * What a column of a type that is not Drizzle's own would cut off or round, by the name of the type in PostgreSQL: its
+ * values pass through a mapping of the user's, so only the text that comes of it can be checked.
+ */
+import { Complaint } from './complaint.ts'
+import { numericText } from './number-input.ts'
+import { fractionComplaint } from './temporal.ts'
+import { shortText } from './text-input.ts'
+
+/** Throws the complaint about a text that the column would change. */
+type Limit = (text: string) => void
+
+/** The limit of a type, such as `varchar(3)`; undefined where there is none, or none that we know. */
+export function limitOf(type: string): Limit | undefined {
+  const [, name = '', first, second] = /^([a-z ]+?) *(?:\( *(\d+) *(?:, *(\d+) *)?\)|$)/.exec(type.toLowerCase()) ?? []
+  if (first !== undefined && /^(?:numeric|decimal)$/.test(name)) {
+    const digits = { precision: Number(first), scale: Number(second ?? 0) }
+    return (text) => void numericText(digits, text, 'store')
+  }
+  if (/^(?:char|character)$/.test(name)) return (text) => void shortText(text, Number(first ?? 1))
+  if (first !== undefined && /^(?:varchar|character varying|bpchar)$/.test(name)) {
+    return (text) => void shortText(text, Number(first))
+  }
+  if (name === 'name') return shortName
+  if (name === 'date') return noTime
+  if (/^(?:timestamp|time|interval)/.test(name)) return fractions(first)
+  return undefined
+}
+
+/** True for types of text, where anything else would be stored as its text. */
+export function isTextType(type: string): boolean {
+  return /^(?:text|citext|name|varchar|character varying|bpchar|char|character)(?: *\(.*\))?$/i.test(type)
+}
+
+function shortName(text: string): void {
+  if (Buffer.byteLength(text) > 63) throw new Complaint('must have at most 63 bytes')
+}
+
+/** Midnight in UTC is how a Date says no time at all. */
+function noTime(text: string): void {
+  if (/\d[T ]\d\d:/.test(text) && !/[T ]00:00(?::00(?:\.0+)?)?(?:Z|\+00(?::?00)?)?(?: BC)?$/.test(text)) {
+    throw new Complaint('has a time of day, which a date has not')
+  }
+}
+
+function fractions(precision: string | undefined): Limit {
+  return (text) => {
+    const complaint = fractionComplaint(text, precision === undefined ? undefined : Number(precision))
+    if (complaint !== undefined) throw new Complaint(complaint)
+  }
+}
