@@ -205,6 +205,21 @@ function scalarText(value: unknown): string | undefined {
   return value instanceof Uint8Array ? textOf(value) : undefined
 }
 
+/**
+ * A value for an expression, whose type only the server knows: what every type of its kind must keep to. A type that the
+ * driver gives to a value stays with it.
+ */
+export const encodeUntyped: Encode = (value) => {
+  if (value instanceof Date) instantText(value)
+  if (value instanceof Date || typeof value === 'boolean' || value instanceof Uint8Array) return value
+  if (typeof value === 'number' && Number.isNaN(value)) throw new Complaint('must not be NaN')
+  const written = Array.isArray(value)
+    ? arrayLiteral(value)
+    : (scalarText(value) ?? (isPlain(value) && jsonText(value)))
+  if (typeof written === 'string') return written
+  throw new Complaint(`must be a plain value, not ${nameOf(value)}`)
+}
+
 /** An array as the driver gives and takes it, whatever the type of its elements. */
 export function arrayLiteral(values: readonly unknown[]): string {
   const elements = Array.from(values, (element) => {

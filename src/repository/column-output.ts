@@ -11,6 +11,20 @@ import { parseInstant } from './temporal.ts'
 /** Reads one value that is not null. */
 export type Decode = (value: unknown) => unknown
 
+/** JSON as the server wrote it, of an expression whose type only the answer tells. */
+export class JsonText {
+  readonly #text: string
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  /** As a parameter again: exactly as it came. */
+  toString(): string {
+    return this.#text
+  }
+}
+
 /** Columns whose values the connection answers as they should be. */
 const asTheyArrive = new Set(
   (

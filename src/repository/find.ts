@@ -47,7 +47,8 @@ function pointRead<T>(
   try {
     const selection = selectionOf(plan)
     return pointStatement(plan).read(runner, keyParameters(plan, key), (rows) => {
-      return then(rows[0] && selection.read(rows[0]))
+      const [row] = selection.marked(rows)
+      return then(row && selection.read(row))
     })
   } catch (error) {
     return Promise.reject(error)
@@ -86,7 +87,7 @@ async function readByKey(
   const statement = plan.statements.of(`point/${selection.shape}/${options.removed ?? ''}`, () => {
     return keyedStatement(plan, selection.sql, options.removed)
   })
-  const answered = await statement.run(runner, keyParameters(plan, key))
+  const answered = selection.marked(await statement.run(runner, keyParameters(plan, key)))
   const [row] = await reading.rows(runner, answered)
   return row
 }
@@ -106,7 +107,7 @@ async function readFirst(
     const order = plan.key.length === 0 ? sql`` : sql` order by ${list(plan.key.map(({ reference }) => reference))}`
     return new Statement(plan.drizzle, sql`select ${selection.sql} from ${plan.source}${found}${order} limit 1`)
   })
-  const answered = await statement.run(runner, values.all)
+  const answered = selection.marked(await statement.run(runner, values.all))
   const [row] = await reading.rows(runner, answered)
   return row
 }

@@ -70,7 +70,7 @@ async function byText(
     const where = whereClause([sql`${key.reference} = any(${slot(0, key.property)})`, removedCondition(plan, removed)])
     return new Statement(plan.drizzle, sql`select ${selection.sql} from ${plan.source}${where}`)
   })
-  const answered = await statement.run(runner, [keyed.map(([value]) => value)])
+  const answered = selection.marked(await statement.run(runner, [keyed.map(([value]) => value)]))
   const lowercase = key.column?.columnType === 'PgUUID'
   const textOfKey = (value: unknown) => (lowercase ? textOf(value).toLowerCase() : textOf(value))
   const byKey = new Map(answered.map((row) => [textOfKey(selection.raw(row, key)), row]))
@@ -92,7 +92,7 @@ async function byNumber(
       sql`select ${selection.sql}, ${wantedNumber} from ${wanted} join ${plan.source} on ${isWanted(plan.key, plan.key)}${where}`,
     )
   })
-  const answered = await statement.run(runner, [keysParameter(keyed)])
+  const answered = selection.marked(await statement.run(runner, [keysParameter(keyed)]))
   const found: (readonly unknown[] | undefined)[] = keyed.map(() => undefined)
   for (const row of answered) found[Number(row.at(-1)) - 1] = row
   return found

@@ -81,7 +81,7 @@ export async function listRows(
     values,
   }
   const statement = pageStatement(request, options, limit + (order.total ? 1 : 0))
-  const answered = await statement.run(runner, values.all)
+  const answered = reading.selection.marked(await statement.run(runner, values.all))
   const count = request.counted ? Number(answered[0]?.at(-1)) : undefined
   const found = request.counted ? answered.filter((row) => row.at(-2) === true) : [...answered]
   const more = found.length > limit

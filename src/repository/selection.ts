@@ -4,6 +4,9 @@
  */
 import { type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
+import { oids } from '../pool/codec.ts'
+import type { Result } from '../pool/connection.ts'
+import { JsonText } from './column-output.ts'
 import { list } from './statement.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 
@@ -17,6 +20,7 @@ export class Selection {
   readonly shape: string
   readonly columns: readonly PlannedColumn[]
   readonly #visible: readonly PlannedColumn[]
+  #expressions: readonly number[] | undefined
 
   constructor(visible: readonly PlannedColumn[], hidden: readonly PlannedColumn[] = []) {
     const further = hidden.filter((column) => !visible.includes(column))
@@ -28,6 +32,20 @@ export class Selection {
   /** The select list. */
   get sql(): SQL {
     return list(this.columns.map(({ reference }) => reference))
+  }
+
+  /**
+   * The rows of an answer, with the JSON of a view's expressions marked as such: Drizzle does not know the type of an
+   * expression, but the answer tells it.
+   */
+  marked<TRows extends Result<unknown[]>>(rows: TRows): TRows {
+    this.#expressions ??= [...this.columns.keys()].filter((index) => this.columns[index]?.expression)
+    for (const index of this.#expressions) {
+      const type = rows.columns[index]?.type
+      if (type !== oids.json && type !== oids.jsonb) continue
+      for (const row of rows) if (row[index] !== null) row[index] = new JsonText(row[index] as string)
+    }
+    return rows
   }
 
   /** The row the caller sees. */

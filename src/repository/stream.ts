@@ -1,5 +1,6 @@
 /** All rows that a filter is true of, one by one, through the session's cursor: a table of any size in little memory. */
 import { sql } from 'drizzle-orm'
+import type { Result } from '../pool/connection.ts'
 import type { CursorQuery } from '../session/drizzle.ts'
 import { readOptionalFilter, Values } from './filter.ts'
 import { checkOptions } from './options.ts'
@@ -38,7 +39,7 @@ export function streamRows(
     text: statement.text,
     parameters: statement.parameters(values.all),
     arrays: true,
-    map: (rows) => (rows as readonly unknown[][]).map((row) => selection.read(row)),
+    map: (rows) => selection.marked(rows as Result<unknown[]>).map((row) => selection.read(row)),
   }
   return runner.stream(query, { batchSize: options.batchSize })
 }

@@ -4,10 +4,10 @@
  */
 import { Column, getTableColumns, getViewName, getViewSelectedFields, is, SQL, sql, Table, View } from 'drizzle-orm'
 import { getTableConfig, type PgColumn, type PgTable, type PgView } from 'drizzle-orm/pg-core'
-import { InvalidInput, NotFound, UsageError } from '../errors.ts'
+import { NotFound, UsageError } from '../errors.ts'
 import type { Drizzle } from '../session/drizzle.ts'
-import { encodeFor, encoderOf, isPlain } from './column-input.ts'
-import { type Decode, decoderOf } from './column-output.ts'
+import { encodeFor, encoderOf, encodeUntyped, isPlain } from './column-input.ts'
+import { type Decode, decoderOf, JsonText } from './column-output.ts'
 import type { Purpose } from './complaint.ts'
 import { type Conventions, conventionsOf, type Source } from './conventions.ts'
 import { StatementCache } from './statement.ts'
@@ -22,8 +22,10 @@ export interface PlannedColumn {
   readonly reference: SQL
   /** Its bare name, where a statement names a column of its own table: in lists of columns and in SET. */
   readonly bare: SQL
-  /** Drizzle's column; undefined for an expression of a view. */
+  /** Drizzle's column; undefined for an expression. */
   readonly column: PgColumn | undefined
+  /** True for an expression of a view. */
+  readonly expression?: boolean
   readonly decode: Decode | undefined
   /** The value as a parameter. @throws InvalidInput naming the property. */
   encode(value: unknown, purpose: Purpose): unknown
@@ -144,16 +146,9 @@ function planExpression(property: string, field: SQL.Aliased, reference: SQL): P
     reference,
     bare: sql`${sql.identifier(field.fieldAlias)}`,
     column: undefined,
-    decode: (value) => decoder.mapFromDriverValue(value),
-    encode: (value) => {
-      if (typeof value === 'object' && !(value instanceof Date) && !Array.isArray(value)) {
-        throw new InvalidInput(`${property} must be a plain value`, { column: property })
-      }
-      if (typeof value === 'number' && Number.isNaN(value)) {
-        throw new InvalidInput(`${property} must be a number`, { column: property })
-      }
-      return value
-    },
+    expression: true,
+    decode: (value) => decoder.mapFromDriverValue(value instanceof JsonText ? JSON.parse(String(value)) : value),
+    encode: (value, purpose) => encodeFor(property, encodeUntyped, value, purpose),
   }
 }
 

@@ -1,6 +1,6 @@
 /** Values whose meaning depends on more than their column: the server's settings, types of the user's own, expressions. */
 import { sql } from 'drizzle-orm'
-import { customType, integer, pgTable, point, timestamp } from 'drizzle-orm/pg-core'
+import { customType, integer, pgTable, pgView, point, timestamp } from 'drizzle-orm/pg-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Engine, openEngine, type Session } from '../../src/engine.ts'
 import { conventions } from '../../src/repository/conventions.ts'
@@ -11,6 +11,9 @@ create table clocks (id integer primary key, note integer, updated_at timestamp,
 create extension citext;
 create table texts (id integer primary key, words tsvector, numbers integer[], flags boolean[], places point[],
   price numeric(5,2), code varchar(3), letter char, at timestamp(0), day date, title citext, label name);
+create view summaries as select 1 as id, '{"a": 9007199254740993, "b": [1]}'::json as j, jsonb_build_object('a', 1) as k,
+  '"x"'::jsonb as text_json, array[1, 2] as list, 'x'::text as name, now() as at, 1.5::numeric as amount
+  union all select 2, null, '{}', 'null', '{}', 'y', now(), 2;
 create table foreigners (span int4range primary key, bits varbit, flag integer);
 create table routes (id integer primary key, stops point[]);
 `
@@ -66,7 +69,25 @@ const texts = pgTable('texts', {
   label: label('label'),
 })
 
-const schema = { clocks, routes, foreigners, texts }
+const summaries = conventions(
+  pgView('summaries').as((query) =>
+    query
+      .select({
+        id: sql<number>`1`.as('id'),
+        j: sql<{ b: number[] }>`json '{}'`.as('j'),
+        k: sql<{ a?: number }>`jsonb '{}'`.as('k'),
+        textJson: sql<string>`jsonb '"x"'`.as('text_json'),
+        list: sql<number[]>`array[1]`.as('list'),
+        name: sql<string>`''`.as('name'),
+        at: sql<string>`now()`.as('at'),
+        amount: sql<string>`1.5`.as('amount'),
+      })
+      .from(clocks),
+  ),
+  { key: ['id'] },
+)
+
+const schema = { clocks, routes, foreigners, texts, summaries }
 
 let database: TestDatabase
 let engine: Engine<typeof schema>
@@ -226,6 +247,52 @@ describe("a type of the user's own", () => {
         await repo.insertMany([{ id, [name]: good }])
         expect(await repo.count({ id, [name]: good }), name).toBe(1)
         id += 1
+      }
+    })
+  })
+})
+
+describe('expressions of a view', () => {
+  test('that are JSON are read as Drizzle reads them, by every operation', async () => {
+    await engine.transaction(async ({ repository, db }) => {
+      const repo = repository(summaries)
+      const [first, second] = await db.select().from(summaries).orderBy(summaries.id)
+      expect(first).toMatchObject({ k: { a: 1 }, textJson: 'x' })
+      expect([await repo.get(1), await repo.get(2)]).toEqual([first, second])
+      expect(await repo.get(1, { select: ['k', 'name'] })).toEqual({ k: first?.k, name: 'x' })
+      expect(await repo.find({ name: 'y' })).toEqual(second)
+      expect((await repo.getMany([2, 1])).rows).toEqual([second, first])
+      expect(await repo.load(1)).toEqual(first)
+      for (const count of [false, true]) {
+        expect((await repo.list({ orderBy: { k: 'desc' }, count })).rows).toEqual([first, second])
+      }
+      const { next } = await repo.list({ orderBy: { k: 'asc' }, limit: 1 })
+      expect((await repo.list({ orderBy: { k: 'asc' }, after: next })).rows).toEqual([first])
+      const streamed: unknown[] = []
+      for await (const row of repo.stream({ orderBy: { id: 'asc' } })) streamed.push(row)
+      expect(streamed).toEqual([first, second])
+    })
+  })
+
+  test('are filtered by values of their kind, and others are InvalidInput with their name', async () => {
+    await engine.session(async ({ repository }) => {
+      const repo = repository(summaries)
+      expect(await repo.find({ k: { eq: { a: 1 } } })).toMatchObject({ id: 1 })
+      expect(await repo.find({ list: [1, 2] })).toMatchObject({ id: 1 })
+      expect(await repo.count({ at: { lt: new Date('2100-01-01') as never }, id: { in: [1, 2, 3] } })).toBe(2)
+      for (const [column, value] of [
+        ['name', 'a\0'],
+        ['id', 1.5],
+        ['id', Infinity],
+        ['id', Number.NaN],
+        ['at', new Date(Number.NaN)],
+        ['k', new Map()],
+        ['k', { eq: { a: Number.NaN } }],
+        ['list', [1.5]],
+        ['amount', 'x'],
+      ] as const) {
+        const refused = repo.count({ [column]: value })
+        await expect(refused, column).rejects.toMatchObject({ code: 'invalid_input', column })
       }
     })
   })
