@@ -1,6 +1,7 @@
 /**
  * Reads of many rows by their keys in one statement, each row given back to the key it was asked by. Keys whose text is
- * always the same are told apart here; for all others the server says which key a row answers.
+ * always the same are told apart here; for all others the server says which key a row answers. Keys of text nearly always
+ * tell themselves apart: only for those that seem to be missing among rows found, the server is asked once more.
  */
 import { sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
@@ -61,10 +62,11 @@ function hasOneText({ column }: PlannedColumn): boolean {
 async function byText(
   runner: RepositoryRunner,
   plan: TablePlan,
-  { selection }: Reading,
+  reading: Reading,
   keyed: readonly (readonly unknown[])[],
   removed: ReadOptions['removed'],
 ): Promise<(readonly unknown[] | undefined)[]> {
+  const { selection } = reading
   const key = plan.key[0] as PlannedColumn
   const statement = plan.statements.of(`many/${selection.shape}/${removed ?? ''}`, () => {
     const where = whereClause([sql`${key.reference} = any(${slot(0, key.property)})`, removedCondition(plan, removed)])
@@ -74,7 +76,38 @@ async function byText(
   const lowercase = key.column?.columnType === 'PgUUID'
   const textOfKey = (value: unknown) => (lowercase ? textOf(value).toLowerCase() : textOf(value))
   const byKey = new Map(answered.map((row) => [textOfKey(selection.raw(row, key)), row]))
-  return keyed.map(([value]) => byKey.get(textOfKey(value)))
+  const found = keyed.map(([value]) => byKey.get(textOfKey(value)))
+  if (answered.length === 0 || !mayEqualOthers(key)) return found
+  const missing = keyed.filter((_, index) => found[index] === undefined)
+  if (missing.length === 0) return found
+  const others = (await byEqualText(runner, plan, reading, missing, removed)).values()
+  return found.map((row) => row ?? others.next().value)
+}
+
+/** True when the server may take different texts for equal: under citext, or a collation that ignores case or accents. */
+function mayEqualOthers({ column }: PlannedColumn): boolean {
+  return column?.columnType === 'PgText' || column?.columnType === 'PgVarchar'
+}
+
+/** Keys in the type that the column has on the server, which may be citext or a domain of it: the union gives it to them. */
+async function byEqualText(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  { selection }: Reading,
+  keyed: readonly (readonly unknown[])[],
+  removed: ReadOptions['removed'],
+): Promise<(readonly unknown[] | undefined)[]> {
+  const key = plan.key[0] as PlannedColumn
+  const statement = plan.statements.of(`equal/${selection.shape}/${removed ?? ''}`, () => {
+    const typed = sql`select array_agg(${key.reference}) from ${plan.source} where false union all select ${slot(0)}`
+    const wanted = sql`(${typed}) given (keys) cross join unnest(given.keys) with ordinality as wanted (k, n)`
+    const where = whereClause([removedCondition(plan, removed)])
+    return new Statement(
+      plan.drizzle,
+      sql`select ${selection.sql}, wanted.n from ${wanted} join ${plan.source} on ${key.reference} = wanted.k${where}`,
+    )
+  })
+  return numbered(keyed, selection.marked(await statement.run(runner, [keyed.map(([value]) => value)])))
 }
 
 async function byNumber(
@@ -92,7 +125,14 @@ async function byNumber(
       sql`select ${selection.sql}, ${wantedNumber} from ${wanted} join ${plan.source} on ${isWanted(plan.key, plan.key)}${where}`,
     )
   })
-  const answered = selection.marked(await statement.run(runner, [keysParameter(keyed)]))
+  return numbered(keyed, selection.marked(await statement.run(runner, [keysParameter(keyed)])))
+}
+
+/** The row of each key, by the number at the end of the row. */
+function numbered(
+  keyed: readonly unknown[],
+  answered: readonly (readonly unknown[])[],
+): (readonly unknown[] | undefined)[] {
   const found: (readonly unknown[] | undefined)[] = keyed.map(() => undefined)
   for (const row of answered) found[Number(row.at(-1)) - 1] = row
   return found
