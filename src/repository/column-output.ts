@@ -6,6 +6,7 @@
 import { is } from 'drizzle-orm'
 import { type PgColumn, PgArray } from 'drizzle-orm/pg-core'
 import { parse as parseArray } from 'postgres-array'
+import { DatabaseError } from '../errors.ts'
 import { parseInstant } from './temporal.ts'
 
 /** Reads one value that is not null. */
@@ -37,8 +38,6 @@ const asTheyArrive = new Set(
 const decoders: Readonly<Record<string, Decode>> = {
   PgTimestamp: instant,
   PgDate: instant,
-  PgBigInt53: Number,
-  PgBigSerial53: Number,
   PgBigInt64: (value) => BigInt(value as string),
   PgBigSerial64: (value) => BigInt(value as string),
   PgNumericNumber: Number,
@@ -52,6 +51,7 @@ export function decoderOf(column: PgColumn): Decode | undefined {
   if (asTheyArrive.has(column.columnType)) return undefined
   const decode = decoders[column.columnType]
   if (decode) return decode
+  if (column.columnType === 'PgBigInt53' || column.columnType === 'PgBigSerial53') return safeInteger(column)
   // A JSON type of the user's own expects what drivers make of JSON, not its text.
   if (isJsonType(column)) return (value) => column.mapFromDriverValue(JSON.parse(value as string))
   if (!is(column, PgArray)) return (value) => column.mapFromDriverValue(value)
@@ -62,6 +62,18 @@ export function decoderOf(column: PgColumn): Decode | undefined {
 /** True for json and jsonb, Drizzle's own and others. */
 export function isJsonType(column: PgColumn): boolean {
   return /^jsonb?$/i.test(column.getSQLType())
+}
+
+/** A bigint as a number, which cannot tell neighbours beyond 2^53 apart: nobody shall work with the wrong one. */
+function safeInteger({ name }: PgColumn): Decode {
+  return (value) => {
+    const number = Number(value)
+    if (Number.isSafeInteger(number)) return number
+    throw new DatabaseError(`${name} holds a bigint beyond 2^53, which a number would round: give it mode: 'bigint'`, {
+      sqlState: '22003',
+      columns: [name],
+    })
+  }
 }
 
 function instant(value: unknown): unknown {

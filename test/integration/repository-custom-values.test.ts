@@ -1,6 +1,6 @@
 /** Values whose meaning depends on more than their column: the server's settings, types of the user's own, expressions. */
 import { sql } from 'drizzle-orm'
-import { customType, integer, pgTable, pgView, point, text, timestamp } from 'drizzle-orm/pg-core'
+import { bigint, customType, integer, pgTable, pgView, point, text, timestamp } from 'drizzle-orm/pg-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Engine, openEngine, type Session } from '../../src/engine.ts'
 import { conventions } from '../../src/repository/conventions.ts'
@@ -15,6 +15,7 @@ create view summaries as select 1 as id, '{"a": 9007199254740993, "b": [1]}'::js
   '"x"'::jsonb as text_json, array[1, 2] as list, 'x'::text as name, now() as at, 1.5::numeric as amount
   union all select 2, null, '{}', 'null', '{}', 'y', now(), 2;
 create collation caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+create table counters (id bigint primary key, n bigint, many bigint[]);
 create table terms (term citext primary key, n integer);
 create table names (name text collate caseless primary key, n integer);
 create table foreigners (span int4range primary key, bits varbit, flag integer);
@@ -93,7 +94,13 @@ const summaries = conventions(
 const terms = pgTable('terms', { term: text('term').primaryKey(), n: integer('n') })
 const names = pgTable('names', { name: text('name').primaryKey(), n: integer('n') })
 
-const schema = { clocks, routes, foreigners, texts, summaries, terms, names }
+const counters = pgTable('counters', {
+  id: bigint('id', { mode: 'number' }).primaryKey(),
+  n: bigint('n', { mode: 'number' }),
+  many: bigint('many', { mode: 'number' }).array(),
+})
+
+const schema = { clocks, routes, foreigners, texts, summaries, terms, names, counters }
 
 let database: TestDatabase
 let engine: Engine<typeof schema>
@@ -323,6 +330,25 @@ describe('keys of text that the server compares without case', () => {
         found,
         'not_found',
       ])
+    })
+  })
+})
+
+describe('a bigint in number mode', () => {
+  test('beyond 2^53 is an error that names the column, never a rounded number', async () => {
+    await undone(async ({ repository }) => {
+      const repo = repository(counters)
+      const beyond = sql`9007199254740993` as never
+      await repo.insert({ id: 1, n: Number.MAX_SAFE_INTEGER, many: [Number.MIN_SAFE_INTEGER] })
+      expect(await repo.get(1)).toMatchObject({ n: Number.MAX_SAFE_INTEGER, many: [Number.MIN_SAFE_INTEGER] })
+      await repo.updateWhere({ id: 1 }, { n: beyond })
+      await expect(repo.get(1)).rejects.toMatchObject({ code: 'database_error', sqlState: '22003', columns: ['n'] })
+      await expect(repo.list()).rejects.toThrow(
+        'n holds a bigint beyond 2^53, which a number would round: give it mode',
+      )
+      expect(await repo.get(1, { select: ['id'] })).toEqual({ id: 1 })
+      await repo.updateWhere({ id: 1 }, { n: null, many: sql`array[1, 9007199254740993]` })
+      await expect(repo.get(1)).rejects.toMatchObject({ columns: ['many'] })
     })
   })
 })
