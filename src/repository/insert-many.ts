@@ -7,7 +7,7 @@
  * https://www.postgresql.org/docs/current/functions-json.html (json_to_recordset)
  */
 import { sql } from 'drizzle-orm'
-import { UsageError } from '../errors.ts'
+import { InvalidInput, UsageError } from '../errors.ts'
 import { textOf } from './column-input.ts'
 import { insertAssigned, skipped } from './insert.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
@@ -57,7 +57,7 @@ function chunked(plan: TablePlan, rows: readonly unknown[]): Chunk[] {
   let open: Chunk | undefined
   // A loop by index also sees the holes of a sparse array.
   for (let index = 0; index < rows.length; index++) {
-    const assignments = newRowAssignments(plan, rows[index])
+    const assignments = assignmentsAt(plan, rows, index)
     // The order in which a row names its columns does not matter.
     assignments.sort((a, b) => (a.column.property < b.column.property ? -1 : 1))
     const alone = assignments.every(({ expression }) => expression !== undefined)
@@ -72,6 +72,18 @@ function chunked(plan: TablePlan, rows: readonly unknown[]): Chunk[] {
     open.characters += object.length
   }
   return chunks
+}
+
+/** The assignments of one of the rows; a complaint says of which. */
+function assignmentsAt(plan: TablePlan, rows: readonly unknown[], index: number): Assignment[] {
+  try {
+    return newRowAssignments(plan, rows[index])
+  } catch (error) {
+    const message = `rows[${index}]: ${error instanceof Error ? error.message : String(error)}`
+    if (error instanceof InvalidInput) throw new InvalidInput(message, { cause: error, column: error.column })
+    if (error instanceof UsageError) throw new UsageError(message, { cause: error })
+    throw error
+  }
 }
 
 function jsonObject(assignments: readonly Assignment[]): string {

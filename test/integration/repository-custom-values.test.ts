@@ -352,3 +352,20 @@ describe('a bigint in number mode', () => {
     })
   })
 })
+
+describe('insertMany', () => {
+  test('says which row it refuses', async () => {
+    await engine.session(async ({ repository }) => {
+      const repo = repository(counters)
+      const rows = Array.from({ length: 70_000 }, (_, id) => ({ id, n: id === 66_000 ? 0.5 : id }))
+      await expect(repo.insertMany(rows)).rejects.toMatchObject({
+        code: 'invalid_input',
+        column: 'n',
+        message: 'rows[66000]: n must be a whole number',
+      })
+      await expect(repo.insertMany([{ id: 1 }, { id: 2, m: 1 } as never])).rejects.toThrow(
+        /^rows\[1\]: .* no column "m"/,
+      )
+    })
+  })
+})
