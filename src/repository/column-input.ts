@@ -169,7 +169,7 @@ function mappedEncoder(column: PgColumn): Encode {
     const result = textOnly ? text(value) : mapped(column, value)
     if (is(result, SQL)) return result
     const written = writtenOf(column, result)
-    if (purpose === 'store') limit?.(written)
+    limit?.(written, purpose)
     return written
   }
 }

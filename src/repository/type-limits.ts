@@ -2,26 +2,28 @@
  * What a column of a type that is not Drizzle's own would cut off or round, by the name of the type in PostgreSQL: its
  * values pass through a mapping of the user's, so only the text that comes of it can be checked.
  */
-import { Complaint } from './complaint.ts'
+import { Complaint, type Purpose } from './complaint.ts'
 import { numericText } from './number-input.ts'
 import { fractionComplaint } from './temporal.ts'
 import { shortText } from './text-input.ts'
 
-/** Throws the complaint about a text that the column would change. */
-type Limit = (text: string) => void
+/** Throws the complaint about a text that the column would change, or another text would be compared with. */
+type Limit = (text: string, purpose: Purpose) => void
 
 /** The limit of a type, such as `varchar(3)`; undefined where there is none, or none that we know. */
 export function limitOf(type: string): Limit | undefined {
-  const [, name = '', first, second] = /^([a-z ]+?) *(?:\( *(\d+) *(?:, *(\d+) *)?\)|$)/.exec(type.toLowerCase()) ?? []
+  if (type.endsWith(']')) return undefined
+  const [, name = '', first, second] = /^([a-z" ]+?) *(?:\( *(\d+) *(?:, *(\d+) *)?\)|$)/.exec(type.toLowerCase()) ?? []
   if (first !== undefined && /^(?:numeric|decimal)$/.test(name)) {
     const digits = { precision: Number(first), scale: Number(second ?? 0) }
-    return (text) => void numericText(digits, text, 'store')
+    return stored((text) => numericText(digits, text, 'store'))
   }
-  if (/^(?:char|character)$/.test(name)) return (text) => void shortText(text, Number(first ?? 1))
+  if (/^(?:char|character)$/.test(name)) return stored((text) => shortText(text, Number(first ?? 1)))
   if (first !== undefined && /^(?:varchar|character varying|bpchar)$/.test(name)) {
-    return (text) => void shortText(text, Number(first))
+    return stored((text) => shortText(text, Number(first)))
   }
-  if (name === 'name') return shortName
+  if (name === 'name') return bytes(63)
+  if (name === '"char"') return bytes(1)
   if (name === 'date') return noTime
   if (/^(?:timestamp|time|interval)/.test(name)) return fractions(first)
   return undefined
@@ -32,8 +34,15 @@ export function isTextType(type: string): boolean {
   return /^(?:text|citext|name|varchar|character varying|bpchar|char|character)(?: *\(.*\))?$/i.test(type)
 }
 
-function shortName(text: string): void {
-  if (Buffer.byteLength(text) > 63) throw new Complaint('must have at most 63 bytes')
+/** A limit of what is stored: a parameter to compare with is of the type without it. */
+function stored(check: (text: string) => unknown): Limit {
+  return (text, purpose) => void (purpose === 'store' && check(text))
+}
+
+function bytes(most: number): Limit {
+  return (text) => {
+    if (Buffer.byteLength(text) > most) throw new Complaint(`must have at most ${most} bytes`)
+  }
 }
 
 /** Midnight in UTC is how a Date says no time at all. */
@@ -44,8 +53,8 @@ function noTime(text: string): void {
 }
 
 function fractions(precision: string | undefined): Limit {
-  return (text) => {
+  return stored((text) => {
     const complaint = fractionComplaint(text, precision === undefined ? undefined : Number(precision))
     if (complaint !== undefined) throw new Complaint(complaint)
-  }
+  })
 }

@@ -10,7 +10,7 @@ const ddl = `
 create table clocks (id integer primary key, note integer, updated_at timestamp, removed_at timestamp);
 create extension citext;
 create table texts (id integer primary key, words tsvector, numbers integer[], flags boolean[], places point[],
-  price numeric(5,2), code varchar(3), letter char, at timestamp(0), day date, title citext, label name);
+  price numeric(5,2), code varchar(3), letter char, at timestamp(0), day date, title citext, label name, prices numeric(5, 2)[], initial "char");
 create view summaries as select 1 as id, '{"a": 9007199254740993, "b": [1]}'::json as j, jsonb_build_object('a', 1) as k,
   '"x"'::jsonb as text_json, array[1, 2] as list, 'x'::text as name, now() as at, 1.5::numeric as amount
   union all select 2, null, '{}', 'null', '{}', 'y', now(), 2;
@@ -52,12 +52,14 @@ const booleans = customType<{ data: (boolean | null)[] }>({ dataType: () => 'boo
 const places = customType<{ data: string[] }>({ dataType: () => 'point[]' })
 const plain = (type: string) => customType<{ data: unknown }>({ dataType: () => type })
 const price = plain('numeric(5, 2)')
+const prices = customType<{ data: string[] }>({ dataType: () => 'numeric(5, 2)[]' })
 const code = plain('varchar(3)')
 const letter = plain('char')
 const second = plain('timestamp(0)')
 const day = plain('date')
 const citext = plain('citext')
 const label = plain('name')
+const initial = plain('"char"')
 const texts = pgTable('texts', {
   id: integer('id').primaryKey(),
   words: tsvector('words'),
@@ -65,12 +67,14 @@ const texts = pgTable('texts', {
   flags: booleans('flags'),
   places: places('places'),
   price: price('price'),
+  prices: prices('prices'),
   code: code('code'),
   letter: letter('letter'),
   at: second('at'),
   day: day('day'),
   title: citext('title'),
   label: label('label'),
+  initial: initial('initial'),
 })
 
 const summaries = conventions(
@@ -217,7 +221,7 @@ describe("a type of the user's own", () => {
   test('may hold arrays', async () => {
     await undone(async ({ repository, db }) => {
       const repo = repository(texts)
-      const row = { id: 1, numbers: [1, -2], flags: [true, null, false], places: ['(1,2)'] }
+      const row = { id: 1, numbers: [1, -2], flags: [true, null, false], places: ['(1,2)'], prices: ['1.50'] }
       const stored = { ...row, places: '{"(1,2)"}' }
       expect(await repo.insert(row)).toMatchObject(stored)
       expect(
@@ -255,12 +259,18 @@ describe("a type of the user's own", () => {
         ['title', true, ''],
         ['title', 1, '1'],
         ['label', 'x'.repeat(70), 'x'.repeat(63)],
+        ['initial', 'ab', 'a'],
       ] as const) {
         await expect(repo.insert({ id, [name]: bad })).rejects.toMatchObject({ code: 'invalid_input', column: name })
         await repo.insertMany([{ id, [name]: good }])
         expect(await repo.count({ id, [name]: good }), name).toBe(1)
         id += 1
       }
+      for (const where of [{ label: 'x'.repeat(64) }, { initial: 'ab' }, { day: new Date('2026-01-01T12:00:00Z') }]) {
+        const [column] = Object.keys(where)
+        await expect(repo.count(where as never)).rejects.toMatchObject({ code: 'invalid_input', column })
+      }
+      expect(await repo.count({ price: { eq: '1.2345' }, code: { eq: 'abcdef' } })).toBe(0)
     })
   })
 })
