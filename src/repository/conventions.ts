@@ -17,7 +17,7 @@ export interface Conventions {
   readonly key?: readonly string[]
   /** An integer column, one higher after every update; `ifVersion` compares with it. Without a default it begins at 1. */
   readonly version?: string
-  /** A timestamp column, set to the transaction's time by every write. */
+  /** A timestamp column, set to the transaction's time by every write; in UTC where it has no time zone. */
   readonly updatedAt?: string
   /** A nullable timestamp column: set, it hides the row from every read that does not ask for removed rows. */
   readonly removedAt?: string

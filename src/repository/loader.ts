@@ -37,7 +37,7 @@ function dispatch(runner: RepositoryRunner, plan: TablePlan, ofSession: Map<Tabl
   const batch = ofSession.get(plan) ?? []
   ofSession.delete(plan)
   void answer(runner, plan, batch).catch(async (error: unknown) => {
-    // A key the server cannot read must not fail the others; in a transaction it has failed them already.
+    // A key that only the server can refuse must not fail the others; in a transaction it has failed them already.
     if (!(error instanceof InvalidInput) || batch.length === 1 || runner.inTransaction) {
       return batch.forEach(({ reject }) => reject(error))
     }

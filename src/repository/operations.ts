@@ -132,7 +132,7 @@ export interface KeyedRepository<TSchema, TName extends keyof TSchema> extends R
     key: KeyIn<TSchema, TName>,
     options?: ReadOptions<TSchema, TName, TSelect, TWith>,
   ): Promise<Selected<TSchema, TName, TSelect, TWith>>
-  /** The rows with these keys, in their order, and the keys that no row has; one statement. */
+  /** The rows with these keys, in their order, and the keys that no row has; one statement, or two for keys of text. */
   getMany<const TSelect extends keyof RowIn<TSchema, TName> = never, const TWith = unknown>(
     keys: readonly KeyIn<TSchema, TName>[],
     options?: ReadOptions<TSchema, TName, TSelect, TWith>,
