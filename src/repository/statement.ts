@@ -30,6 +30,8 @@ export function list(fragments: readonly SQL[]): SQL {
 
 export class Statement {
   readonly text: string
+  /** The property that each parameter is for, where it is for one alone. */
+  readonly names: readonly (string | undefined)[]
   readonly #fixed: readonly unknown[]
   readonly #slots: readonly number[] | undefined
   readonly #options: StatementOptions
@@ -40,8 +42,8 @@ export class Statement {
     this.#fixed = parameters
     const positions = parameters.map((parameter) => slotOf(parameter))
     this.#slots = positions.every((position, index) => position === index) ? undefined : positions
-    const names = parameters.map((parameter) => slots.get(Object(parameter) as object))
-    this.#options = { arrays: true, prepare: parameters.length > 0, names }
+    this.names = parameters.map((parameter) => slots.get(Object(parameter) as object))
+    this.#options = { arrays: true, prepare: parameters.length > 0, names: this.names }
   }
 
   /** Runs it with these values; rows come as arrays, in the order of its select list. */

@@ -38,6 +38,7 @@ export function streamRows(
   const query: CursorQuery<ReadRow> = {
     text: statement.text,
     parameters: statement.parameters(values.all),
+    names: statement.names,
     arrays: true,
     map: (rows) => selection.marked(rows as Result<unknown[]>).map((row) => selection.read(row)),
   }

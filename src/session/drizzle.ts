@@ -72,6 +72,8 @@ export type Streamable<TRow> =
 export interface CursorQuery<TRow> {
   readonly text: string
   readonly parameters: readonly unknown[]
+  /** What each parameter is for, for errors about its value. */
+  readonly names?: readonly (string | undefined)[]
   /** Whether `map` wants rows as arrays. */
   readonly arrays: boolean
   map(rows: Result): readonly TRow[]

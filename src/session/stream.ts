@@ -33,13 +33,13 @@ export async function* streamRows<TRow>(
   if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > 100_000) {
     throw new UsageError('batchSize must be a whole number from 1 to 100,000')
   }
-  const { text, parameters, arrays, map } = drizzle.cursor(query)
+  const { text, parameters, names, arrays, map } = drizzle.cursor(query)
   const name = `rivulet_${++channel.counter}`
   const own = (statement: string, values: readonly unknown[], options: StatementOptions): Promise<Result> =>
     channel.own(statement, values, options, scope, work)
   channel.noticeState(text)
   // The first batch travels with DECLARE.
-  const declared = own(`declare ${name} no scroll cursor for ${text}`, parameters, {})
+  const declared = own(`declare ${name} no scroll cursor for ${text}`, parameters, { names })
   const fetch = () => own(`fetch ${batchSize} from ${name}`, [], { arrays })
   let batch = fetch()
   const first = batch.catch(() => undefined)

@@ -183,6 +183,7 @@ describe('a value that only the server can refuse', () => {
         ['bits', () => repo.upsert({ span: '[1,2)', flag: 1, bits: '2' })],
         ['bits', () => repo.list({ where: { flag: 1, or: [{ bits: { gt: '2' } }] } })],
         ['bits', () => repo.count({ flag: 1, bits: { in: ['1', '2'] } })],
+        ['bits', () => repo.stream({ where: { bits: '2' as never } }).next()],
         ['span', () => repo.get('x')],
         ['span', () => repo.exists('x')],
         ['span', () => repo.remove('x')],
