@@ -10,8 +10,8 @@ import { isWanted, keysParameter, wantedKeys, wantedNumber } from './keys.ts'
 import { checkOptions } from './options.ts'
 import { type Reading, readingOf, type ReadOptions } from './reading.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
-import { type ReadRow, removedCondition, whereClause } from './selection.ts'
-import { slot, Statement } from './statement.ts'
+import { keyCondition, type ReadRow, removedCondition, whereClause } from './selection.ts'
+import { list, slot, Statement } from './statement.ts'
 import { keyParameters, type PlannedColumn, type TablePlan } from './table-plan.ts'
 
 /** The rows of `keys` in their order, without those that are missing, and the keys that are. */
@@ -44,7 +44,9 @@ export async function answersOf(
   if (keyed.length === 0) return []
   const [only] = plan.key
   if (only && plan.key.length === 1 && hasOneText(only)) return byText(runner, plan, reading, keyed, removed)
-  return byNumber(runner, plan, reading, keyed, removed)
+  // Arrays of arrays would be taken apart to their innermost elements.
+  const inArrays = plan.key.some(mayEqualOthers) && !plan.key.some(({ column }) => column?.getSQLType().endsWith(']'))
+  return (inArrays ? byEqualText : byNumber)(runner, plan, reading, keyed, removed)
 }
 
 const oneText = new Set(
@@ -89,7 +91,7 @@ function mayEqualOthers({ column }: PlannedColumn): boolean {
   return column?.columnType === 'PgText' || column?.columnType === 'PgVarchar'
 }
 
-/** Keys in the type that the column has on the server, which may be citext or a domain of it: the union gives it to them. */
+/** Keys in the types that the columns have on the server, which may be citext where we know of text: by the union. */
 async function byEqualText(
   runner: RepositoryRunner,
   plan: TablePlan,
@@ -97,17 +99,22 @@ async function byEqualText(
   keyed: readonly (readonly unknown[])[],
   removed: ReadOptions['removed'],
 ): Promise<(readonly unknown[] | undefined)[]> {
-  const key = plan.key[0] as PlannedColumn
   const statement = plan.statements.of(`equal/${selection.shape}/${removed ?? ''}`, () => {
-    const typed = sql`select array_agg(${key.reference}) from ${plan.source} where false union all select ${slot(0)}`
-    const wanted = sql`(${typed}) given (keys) cross join unnest(given.keys) with ordinality as wanted (k, n)`
+    const names = plan.key.map((_, index) => sql`${sql.identifier(`k${index}`)}`)
+    const types = list(plan.key.map(({ reference }) => sql`array_agg(${reference})`))
+    const given = list(plan.key.map(({ property }, index) => sql`${slot(index, property)}`))
+    const typed = sql`(select ${types} from ${plan.source} where false union all select ${given}) given (${list(names)})`
+    const rows = sql`unnest(${list(names.map((name) => sql`given.${name}`))}) with ordinality`
+    const wanted = sql`${typed} cross join ${rows} as wanted (${list(names)}, n)`
+    const on = keyCondition(plan, (index) => sql`wanted.${names[index]}`)
     const where = whereClause([removedCondition(plan, removed)])
     return new Statement(
       plan.drizzle,
-      sql`select ${selection.sql}, wanted.n from ${wanted} join ${plan.source} on ${key.reference} = wanted.k${where}`,
+      sql`select ${selection.sql}, wanted.n from ${wanted} join ${plan.source} on ${on}${where}`,
     )
   })
-  return numbered(keyed, selection.marked(await statement.run(runner, [keyed.map(([value]) => value)])))
+  const arrays = plan.key.map((_, index) => keyed.map((key) => key[index]))
+  return numbered(keyed, selection.marked(await statement.run(runner, arrays)))
 }
 
 async function byNumber(

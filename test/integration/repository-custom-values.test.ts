@@ -1,6 +1,6 @@
 /** Values whose meaning depends on more than their column: the server's settings, types of the user's own, expressions. */
 import { sql } from 'drizzle-orm'
-import { bigint, customType, integer, pgTable, pgView, point, text, timestamp } from 'drizzle-orm/pg-core'
+import { bigint, customType, integer, pgTable, pgView, point, timestamp } from 'drizzle-orm/pg-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Engine, openEngine, type Session } from '../../src/engine.ts'
 import { conventions } from '../../src/repository/conventions.ts'
@@ -14,10 +14,7 @@ create table texts (id integer primary key, words tsvector, numbers integer[], f
 create view summaries as select 1 as id, '{"a": 9007199254740993, "b": [1]}'::json as j, jsonb_build_object('a', 1) as k,
   '"x"'::jsonb as text_json, array[1, 2] as list, 'x'::text as name, now() as at, 1.5::numeric as amount
   union all select 2, null, '{}', 'null', '{}', 'y', now(), 2;
-create collation caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 create table counters (id bigint primary key, n bigint, many bigint[]);
-create table terms (term citext primary key, n integer);
-create table names (name text collate caseless primary key, n integer);
 create table foreigners (span int4range primary key, bits varbit, flag integer);
 create table routes (id integer primary key, stops point[]);
 `
@@ -95,16 +92,13 @@ const summaries = conventions(
   { key: ['id'] },
 )
 
-const terms = pgTable('terms', { term: text('term').primaryKey(), n: integer('n') })
-const names = pgTable('names', { name: text('name').primaryKey(), n: integer('n') })
-
 const counters = pgTable('counters', {
   id: bigint('id', { mode: 'number' }).primaryKey(),
   n: bigint('n', { mode: 'number' }),
   many: bigint('many', { mode: 'number' }).array(),
 })
 
-const schema = { clocks, routes, foreigners, texts, summaries, terms, names, counters }
+const schema = { clocks, routes, foreigners, texts, summaries, counters }
 
 let database: TestDatabase
 let engine: Engine<typeof schema>
@@ -318,29 +312,6 @@ describe('expressions of a view', () => {
         const refused = repo.count({ [column]: value })
         await expect(refused, column).rejects.toMatchObject({ code: 'invalid_input', column })
       }
-    })
-  })
-})
-
-describe('keys of text that the server compares without case', () => {
-  test.each([
-    ['citext', (key: string, n: number) => ({ term: key, n }), terms],
-    ['a collation that is not deterministic', (key: string, n: number) => ({ name: key, n }), names],
-  ] as const)('under %s find the same rows one by one and together', async (_, row, table) => {
-    await undone(async ({ repository }) => {
-      const repo = repository(table as typeof terms)
-      await repo.insertMany([row('Abc', 1), row('x', 2)] as never)
-      const found = await repo.get('abc')
-      expect(found).toMatchObject({ n: 1 })
-      const { rows, missing } = await repo.getMany(['X', 'ABC', 'nobody', 'Abc', 'x'])
-      expect(rows.map(({ n }) => n)).toEqual([2, 1, 1, 2])
-      expect(missing).toEqual(['nobody'])
-      const loads = await Promise.allSettled(['abc', 'Abc', 'nobody'].map((key) => repo.load(key)))
-      expect(loads.map((load) => (load.status === 'fulfilled' ? load.value : load.reason.code))).toEqual([
-        found,
-        found,
-        'not_found',
-      ])
     })
   })
 })
