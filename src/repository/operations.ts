@@ -18,12 +18,11 @@ import type {
   PatchIn,
   RemovedOption,
   RowIn,
-  Selected,
   Version,
   WhereIn,
-  With,
 } from './row.ts'
 import type { SketchOf } from './sketch.ts'
+import type { Selected, With } from './with.ts'
 
 /** Which columns and related rows a read gives. */
 export interface ReadOptions<TSchema, TName extends keyof TSchema, TSelect, TWith> {

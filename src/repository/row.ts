@@ -8,7 +8,7 @@
  * conditional ones, as only those keep their name; the second stand in conditional types, to lose that of the table.
  * `sketch.ts` does the same for repositories whose schema is not known.
  */
-import type { Many, One, Relations, SQL } from 'drizzle-orm'
+import type { SQL } from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'
 import type { Conventions, declared, Source } from './conventions.ts'
 import type {
@@ -137,7 +137,7 @@ type CompositeKey<TSchema, TName extends keyof TSchema> = {
 }
 
 /** `IsUnion<'a' | 'b'>` is `true`, `IsUnion<'a'>` is `false`. */
-type IsUnion<T, TEach = T> = T extends unknown ? ([TEach] extends [T] ? false : true) : never
+export type IsUnion<T, TEach = T> = T extends unknown ? ([TEach] extends [T] ? false : true) : never
 
 /** A filter by columns, and their combinations. `{ price: { lt: '10' }, or: [{ stock: 0 }, { available: false }] }`. */
 export type Where<TSource extends Source> = TSource extends unknown ? Filters<FilterPairs<TSource>> : never
@@ -223,30 +223,6 @@ type Ordered<TColumns, TName extends keyof TColumns> = TName extends unknown
 /** Which way a column is ordered; nulls come last in `asc` and first in `desc` unless it says otherwise. */
 export type Direction = 'asc' | 'desc' | `${'asc' | 'desc'} nulls ${'first' | 'last'}`
 
-/** What a read gives: the row, the selected part of it, or with related rows. See `Part` and `Loaded`. */
-export type Selected<TSchema, TName extends keyof TSchema, TSelect, TWith> = [keyof TWith] extends [never]
-  ? Part<TSchema, TName, TSelect>
-  : Loaded<Part<TSchema, TName, TSelect>, RelatedBy<TSchema, TName, TWith>>
-
-/** The selected columns; nothing selected is the whole row. `Part<Schema, 'words', 'uses'>` is `{ uses: number }`. */
-type Part<TSchema, TName extends keyof TSchema, TSelect> = [TSelect] extends [never]
-  ? Answer<TSchema, TName>
-  : Pick<Answer<TSchema, TName>, TSelect & keyof Answer<TSchema, TName>>
-
-/** A row with related rows. `Loaded<{ rating: 1 }, ['customer', Customer]>` is `{ rating: 1; customer: Customer }`. */
-type Loaded<TRow, TRelated extends readonly [PropertyKey, unknown]> = {
-  [K in keyof TRow | TRelated[0]]: K extends TRelated[0]
-    ? Extract<TRelated, readonly [K, unknown]>[1]
-    : TRow[K & keyof TRow]
-}
-
-/** What a `with` loads, as pairs. `RelatedBy<Schema, 'reviews', { customer: true }>` is `['customer', Customer]`. */
-type RelatedBy<TSchema, TName extends keyof TSchema, TWith> = [TWith] extends [unknown]
-  ? {
-      [K in keyof TWith]-?: [K, Related<TSchema, RelationNamed<RelationsOf<TSchema, TName>, K>, TWith[K]>]
-    }[keyof TWith]
-  : never
-
 /** What stands for the schema of a table that is in none, or in an unknown one; see `sketch.ts`. */
 export interface Alone<TSketch extends Readable> {
   readonly table: TSketch
@@ -279,102 +255,7 @@ export type NameIn<TSchema, TSource extends Source> = {
 type Same<TOne, TOther> = [TOne, TOther] extends [TOther, TOne] ? true : false
 
 /** The PostgreSQL schema of a table. `SchemaOf<typeof products>` is `undefined`. */
-type SchemaOf<TSource> = TSource extends PgTable ? TSource['_']['schema'] : undefined
-
-/**
- * The relations of a table. `RelationsOf<Schema, 'reviews'>` is `{ product: One<…>; customer: One<…> }`. Drizzle's types
- * know tables by their names alone: of two in different PostgreSQL schemas it is the union of what both have, and
- * `with` of what only the other one has is refused when it is called.
- */
-type RelationsOf<TSchema, TName extends keyof TSchema> = {
-  [K in keyof TSchema]: TSchema[K] extends Relations<Named<TSchema, TName>['_']['name'], infer TConfig>
-    ? TConfig
-    : never
-}[keyof TSchema]
-
-/** The names in any of them. `NamesOf<{ a: 1 } | { b: 2 }>` is `'a' | 'b'`. */
-type NamesOf<TRelations> = TRelations extends unknown ? keyof TRelations : never
-
-/** What has that name. `RelationNamed<{ a: 1 } | { a: 2 } | { b: 3 }, 'a'>` is `1 | 2`. */
-type RelationNamed<TRelations, TName extends PropertyKey> =
-  TRelations extends Readonly<Record<TName, infer TRelation>> ? TRelation : never
-
-/**
- * The table a relation leads to, by its name in the schema; all that may be meant, where tables share a name.
- * `Target<Schema, One<'order_items'>>` is `'orderItems'`.
- */
-type Target<TSchema, TRelation> = TRelation extends { referencedTableName: infer TTable }
-  ? {
-      [K in keyof TSchema]: TSchema[K] extends PgTable ? (TSchema[K]['_']['name'] extends TTable ? K : never) : never
-    }[keyof TSchema]
-  : never
-
-/** What `with` takes: `true` or options. `With<Schema, 'reviews', { product: true }>` is `{ product: true }`. */
-export type With<TSchema, TName extends keyof TSchema, TGiven> = TGiven & {
-  readonly [K in keyof TGiven]: K extends NamesOf<RelationsOf<TSchema, TName>>
-    ? RelationWith<TSchema, RelationNamed<RelationsOf<TSchema, TName>, K>, TGiven[K]>
-    : never
-}
-
-/** One relation of a `with`, checked against its table; what does not belong there must be `never`, an error. */
-type RelationWith<TSchema, TRelation, TGiven> = TGiven extends true
-  ? true
-  : RelationOptions<TSchema, Target<TSchema, TRelation>, TRelation> &
-      Only<TGiven, keyof RelationOptions<TSchema, never, TRelation> | 'with'> & {
-        readonly where?: Only<Given<TGiven, 'where'>, keyof WhereIn<TSchema, Target<TSchema, TRelation>>>
-        readonly with?: With<TSchema, Target<TSchema, TRelation>, Given<TGiven, 'with'>>
-      }
-
-/** How one relation is loaded. */
-interface RelationOptions<TSchema, TName extends keyof TSchema, TRelation> {
-  readonly where?: IsUnion<SchemaOf<Named<TSchema, TName>>> extends true
-    ? 'no filter here: tables of two PostgreSQL schemas have this name, and which one is meant is not known'
-    : WhereIn<TSchema, TName>
-  readonly orderBy?: OrderIn<TSchema, TName> | readonly OrderIn<TSchema, TName>[]
-  /** Rows for each row of the table, 1 to 10,000; default: all. */
-  readonly limit?: TRelation extends Many<string> ? number : never
-  readonly select?: readonly (keyof RowIn<TSchema, TName>)[]
-}
-
-/** Forbids every other property. `Only<{ a: 1; b: 2 }, 'a'>` is `{ b: never }`. */
-type Only<TGiven, TNames> = { readonly [K in Exclude<keyof TGiven, TNames>]: never }
-
-/** One property, if it is there. `Given<{ a: 1 }, 'a'>` is `1`, `Given<{ a: 1 }, 'b'>` is `unknown`. */
-type Given<TGiven, TName extends string> = TGiven extends { readonly [K in TName]: infer TValue } ? TValue : unknown
-
-/** A related property: an array for many, a row for one. `Related<S, Many<'reviews'>, true>` is `Review[]`. */
-type Related<TSchema, TRelation, TOptions> =
-  TRelation extends Many<string>
-    ? RelatedRow<TSchema, Target<TSchema, TRelation>, TOptions>[]
-    : MayBeMissing<TSchema, TRelation, TOptions> extends true
-      ? RelatedRow<TSchema, Target<TSchema, TRelation>, TOptions> | null
-      : RelatedRow<TSchema, Target<TSchema, TRelation>, TOptions>
-
-/**
- * A `one` is null when its columns may be (`One<'users', true>` says that they may not), when a filter may leave it
- * out, or when its table has soft delete. `MayBeMissing<Schema, One<'users', true>, true>` is `false`.
- */
-type MayBeMissing<TSchema, TRelation, TOptions> =
-  TRelation extends One<string, true>
-    ? TOptions extends { where: object }
-      ? true
-      : [Extract<ConventionsOf<Named<TSchema, Target<TSchema, TRelation>>>, { removedAt: string }>] extends [never]
-        ? false
-        : true
-    : true
-
-/**
- * `RelatedRow<Schema, 'users', { select: ['id'] }>` is `{ id: string }`; for `true` the whole row. Where tables share a
- * name it is a row of one of them.
- */
-type RelatedRow<TSchema, TName extends keyof TSchema, TOptions> = TName extends unknown
-  ? Selected<
-      TSchema,
-      TName,
-      TOptions extends { select: readonly (infer TColumn)[] } ? TColumn : never,
-      Given<TOptions, 'with'>
-    >
-  : never
+export type SchemaOf<TSource> = TSource extends PgTable ? TSource['_']['schema'] : undefined
 
 /** What `ifVersion` takes. `Version<typeof customers>` is `number`; `never` without a version column. */
 export type Version<TSource extends Readable> =
