@@ -4,7 +4,18 @@
  */
 import type { Many, One, Relations } from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'
-import type { Answer, ConventionsOf, IsUnion, Named, OrderIn, RowIn, SchemaOf, WhereIn } from './row.ts'
+import type {
+  Alone,
+  Answer,
+  ConventionsOf,
+  IsUnion,
+  Named,
+  OrderIn,
+  Readable,
+  RowIn,
+  SchemaOf,
+  WhereIn,
+} from './row.ts'
 
 /** What a read gives: the row, the selected part of it, or with related rows. See `Part` and `Loaded`. */
 export type Selected<TSchema, TName extends keyof TSchema, TSelect, TWith> = [keyof TWith] extends [never]
@@ -58,35 +69,52 @@ type Target<TSchema, TRelation> = TRelation extends { referencedTableName: infer
     }[keyof TSchema]
   : never
 
-/** What `with` takes: `true` or options. `With<Schema, 'reviews', { product: true }>` is `{ product: true }`. */
-export type With<TSchema, TName extends keyof TSchema, TGiven> = TGiven & {
-  readonly [K in keyof TGiven]: K extends NamesOf<RelationsOf<TSchema, TName>>
-    ? RelationWith<TSchema, RelationNamed<RelationsOf<TSchema, TName>, K>, TGiven[K]>
-    : never
+/**
+ * What `with` takes, checked as any object is, so that messages name what is wrong in it; `TGiven` is inferred on the
+ * way, from a branch that is never taken. `With<Schema, 'reviews', { product: true }>` is `{ product?: true | … }`.
+ */
+export type With<TSchema, TName extends keyof TSchema, TGiven> = TGiven extends never
+  ? TGiven
+  : Relating<TSchema, TName>
+
+/**
+ * The relations of a table, and how each may be loaded; without any, what to do about it in place of each.
+ * `Relating<Schema, 'reviews'>` is `{ product?: true | … }`.
+ */
+type Relating<TSchema, TName extends keyof TSchema> = [NamesOf<RelationsOf<TSchema, TName>>] extends [never]
+  ? TSchema extends Alone<Readable>
+    ? Readonly<Record<string, 'with needs a schema that has the table: defineRepository(table, …, { schema })'>>
+    : Readonly<Record<string, 'the schema has no relations of this table'>>
+  : RelationsIn<TSchema, TName>
+
+/** `Relating` of a table that has relations. `RelationsIn<Schema, 'reviews'>` is `{ product?: true | … }`. */
+type RelationsIn<TSchema, TName extends keyof TSchema> = {
+  readonly [K in NamesOf<RelationsOf<TSchema, TName>>]?:
+    | true
+    | OptionsOf<TSchema, RelationNamed<RelationsOf<TSchema, TName>, K>>
 }
 
-/** One relation of a `with`, checked against its table; what does not belong there must be `never`, an error. */
-type RelationWith<TSchema, TRelation, TGiven> = TGiven extends true
-  ? true
-  : RelationOptions<TSchema, Target<TSchema, TRelation>, TRelation> &
-      Only<TGiven, keyof RelationOptions<TSchema, never, TRelation> | 'with'> & {
-        readonly where?: Only<Given<TGiven, 'where'>, keyof WhereIn<TSchema, Target<TSchema, TRelation>>>
-        readonly with?: With<TSchema, Target<TSchema, TRelation>, Given<TGiven, 'with'>>
-      }
+/** How a relation may be loaded. `OptionsOf<Schema, Many<'reviews'>>` is `ManyOptions<Schema, 'reviews'>`. */
+type OptionsOf<TSchema, TRelation> =
+  TRelation extends Many<string>
+    ? ManyOptions<TSchema, Target<TSchema, TRelation>>
+    : OneOptions<TSchema, Target<TSchema, TRelation>>
 
-/** How one relation is loaded. */
-interface RelationOptions<TSchema, TName extends keyof TSchema, TRelation> {
+/** How the row of a relation to one is loaded. */
+interface OneOptions<TSchema, TName extends keyof TSchema> {
   readonly where?: IsUnion<SchemaOf<Named<TSchema, TName>>> extends true
     ? 'no filter here: tables of two PostgreSQL schemas have this name, and which one is meant is not known'
     : WhereIn<TSchema, TName>
   readonly orderBy?: OrderIn<TSchema, TName> | readonly OrderIn<TSchema, TName>[]
-  /** Rows for each row of the table, 1 to 10,000; default: all. */
-  readonly limit?: TRelation extends Many<string> ? number : never
   readonly select?: readonly (keyof RowIn<TSchema, TName>)[]
+  readonly with?: Relating<TSchema, TName>
 }
 
-/** Forbids every other property. `Only<{ a: 1; b: 2 }, 'a'>` is `{ b: never }`. */
-type Only<TGiven, TNames> = { readonly [K in Exclude<keyof TGiven, TNames>]: never }
+/** How the rows of a relation to many are loaded. */
+interface ManyOptions<TSchema, TName extends keyof TSchema> extends OneOptions<TSchema, TName> {
+  /** Rows for each row of the table, 1 to 10,000; default: all. */
+  readonly limit?: number
+}
 
 /** One property, if it is there. `Given<{ a: 1 }, 'a'>` is `1`, `Given<{ a: 1 }, 'b'>` is `unknown`. */
 type Given<TGiven, TName extends string> = TGiven extends { readonly [K in TName]: infer TValue } ? TValue : unknown

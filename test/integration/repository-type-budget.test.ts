@@ -3,31 +3,26 @@
  * not depend on the machine. And what an editor shows when it hovers over the types people meet: TypeScript's own
  * language server is asked, over LSP.
  */
-import { execFileSync, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { packageRoot as root, TypeFolder } from '../support/type-folder.ts'
 
-const root = new URL('../..', import.meta.url).pathname
 const tables = 60
 
 /** Instantiations that all the uses of repositories below may cost together: half of what Drizzle itself costs here. */
 const budget = 550_000
 
-let folder: string
+const folder = new TypeFolder()
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'rivulet-types-'))
-  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
-  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
-  writeFileSync(join(folder, 'schema.ts'), schema())
-  writeFileSync(join(folder, 'plain.ts'), plain())
-  writeFileSync(join(folder, 'uses.ts'), uses())
+  folder.write('schema.ts', schema())
+  folder.write('plain.ts', plain())
+  folder.write('uses.ts', uses())
 })
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }))
+afterAll(() => folder.remove())
 
 function schema(): string {
   const blocks = Array.from({ length: tables }, (_, n) => {
@@ -84,25 +79,8 @@ await engine.session(async (session) => {
 }
 
 function instantiations(file: string): number {
-  const config = join(folder, `tsconfig.${file}.json`)
-  const base = join(root, 'test/tsconfig.json')
-  writeFileSync(
-    config,
-    JSON.stringify({
-      extends: base,
-      compilerOptions: {
-        rootDir: '/',
-        typeRoots: [join(root, 'node_modules/@types')],
-        rewriteRelativeImportExtensions: false,
-        allowImportingTsExtensions: true,
-      },
-      include: [],
-      files: [join(folder, file)],
-    }),
-  )
-  const output = execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', config, '--extendedDiagnostics'], {
-    encoding: 'utf8',
-  })
+  const output = folder.check(file, '--extendedDiagnostics')
+  expect(output).not.toContain('error TS')
   return Number(/Instantiations:\s+(\d+)/.exec(output)?.[1])
 }
 
@@ -176,7 +154,6 @@ const exported = ['Direction', 'Key', 'NewRow', 'Order', 'Patch', 'Row', 'Where'
 const charactersAtMost = 720
 
 test('hovering over what people meet shows six lines at most', { timeout: 60_000 }, async () => {
-  const file = join(folder, 'hover.ts')
   const text = `import type { Engine, Session } from '${root}src/engine.ts'
 import { defineRepository } from '${root}src/repository/define-repository.ts'
 import type { ${exported.map((name) => `/*${name}*/${name}`).join(', ')} } from '${root}src/repository/row.ts'
@@ -184,7 +161,7 @@ import * as toy from '${root}test/support/toy-schema.ts'
 declare const engine: Engine<typeof toy>
 declare const session: Session<typeof toy>
 ${hovered}`
-  writeFileSync(file, text)
+  const file = folder.write('hover.ts', text)
   for (const [name, lines] of Object.entries(await hover(file, text))) {
     const seen = `${name}:\n${lines.join('\n')}`
     expect(lines.length, seen).toBeGreaterThan(0)
@@ -231,7 +208,7 @@ async function hover(file: string, text: string): Promise<Record<string, string[
   try {
     const uri = pathToFileURL(file).href
     const capabilities = { textDocument: { hover: { contentFormat: ['markdown'] } } }
-    await ask('initialize', { processId: process.pid, rootUri: pathToFileURL(folder).href, capabilities })
+    await ask('initialize', { processId: process.pid, rootUri: pathToFileURL(folder.path).href, capabilities })
     send({ method: 'initialized', params: {} })
     send({
       method: 'textDocument/didOpen',
