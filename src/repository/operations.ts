@@ -29,7 +29,7 @@ export interface ReadOptions<TSchema, TName extends keyof TSchema, TSelect, TWit
   /** The columns to read; default: all. */
   readonly select?: readonly TSelect[]
   /**
-   * Relations to load, one statement each; in a transaction with a snapshot, of the same instant as the rows.
+   * Relations to load, one statement each, but those given as false or undefined; in a transaction with a snapshot, of the same instant as the rows.
    * Elsewhere @throws NotFound when a related row that may not be missing was deleted in between.
    */
   readonly with?: With<TSchema, TName, TWith>

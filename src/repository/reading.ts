@@ -66,13 +66,15 @@ const optionNames = new Set(['where', 'orderBy', 'limit', 'select', 'with'])
 function planRelations(plan: TablePlan, relations: unknown): RelationLoad[] {
   if (!isPlain(relations)) throw new UsageError(`with takes an object of relations of ${plan.name}`)
   const declared = relationsOf(plan)
-  return Object.entries(relations).map(([name, given]) => {
+  return Object.entries(relations).flatMap(([name, given]) => {
     const relation = Object.hasOwn(declared, name) ? declared[name] : undefined
     if (!relation) {
       const names = Object.keys(declared).join(', ') || 'none'
       throw new UsageError(`${plan.name} has no relation ${JSON.stringify(name)} in the schema: it has ${names}`)
     }
-    if (given !== true && !isPlain(given)) throw new UsageError(`the relation ${name} is true or an object of options`)
+    if (given === undefined || given === false) return []
+    if (given !== true && !isPlain(given))
+      throw new UsageError(`the relation ${name} is true, false or an object of options`)
     const options = given === true ? {} : given
     const unknown = Object.keys(options).find((option) => !optionNames.has(option))
     if (unknown !== undefined) throw new UsageError(`the relation ${name} has no option ${JSON.stringify(unknown)}`)

@@ -34,7 +34,7 @@ type Pairs<T> = T extends unknown ? { [K in keyof T]-?: [K, T[K]] }[keyof T] : n
 type Fields<TPairs extends readonly [PropertyKey, unknown]> = { [P in TPairs as P[0]]: P[1] }
 
 /** `OptionalFields<['a', 1]>` is `{ a?: 1 }`. */
-type OptionalFields<TPairs extends readonly [PropertyKey, unknown]> = { [P in TPairs as P[0]]?: P[1] }
+export type OptionalFields<TPairs extends readonly [PropertyKey, unknown]> = { [P in TPairs as P[0]]?: P[1] }
 
 /**
  * `Row` of a table in a schema; its properties lead an editor to the columns.

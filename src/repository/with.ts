@@ -10,6 +10,7 @@ import type {
   ConventionsOf,
   IsUnion,
   Named,
+  OptionalFields,
   OrderIn,
   Readable,
   RowIn,
@@ -17,10 +18,27 @@ import type {
   WhereIn,
 } from './row.ts'
 
-/** What a read gives: the row, the selected part of it, or with related rows. See `Part` and `Loaded`. */
+/**
+ * What a read gives: the row, the selected part of it, or with related rows, which may not be there where a flag
+ * decides. `Selected<Schema, 'reviews', 'rating', { product: true }>` is `{ rating: number; product: Product }`.
+ */
 export type Selected<TSchema, TName extends keyof TSchema, TSelect, TWith> = [keyof TWith] extends [never]
   ? Part<TSchema, TName, TSelect>
-  : Loaded<Part<TSchema, TName, TSelect>, RelatedBy<TSchema, TName, TWith>>
+  : TWith[keyof TWith] extends true | object
+    ? Loaded<Part<TSchema, TName, TSelect>, RelatedBy<TSchema, TName, TWith>>
+    : Loaded<Part<TSchema, TName, TSelect>, RelatedBy<TSchema, TName, Omit<TWith, Flagged<TWith>>>> &
+        OptionalFields<RelatedBy<TSchema, TName, Unflagged<TWith>>>
+
+/** Relations that may be left out. `Flagged<{ parts: boolean; shelf: true }>` is `'parts'`. */
+type Flagged<TWith> = { [K in keyof TWith]-?: TWith[K] extends true | object ? never : K }[keyof TWith]
+
+/** How those are loaded if they are. `Unflagged<{ parts: boolean; shelf: true }>` is `{ parts: true }`. */
+type Unflagged<TWith> = {
+  [K in Flagged<TWith> as [TWith[K]] extends [Unloaded] ? never : K]: Exclude<TWith[K], Unloaded>
+}
+
+/** What loads nothing. */
+type Unloaded = false | undefined
 
 /** The selected columns; nothing selected is the whole row. `Part<Schema, 'words', 'uses'>` is `{ uses: number }`. */
 type Part<TSchema, TName extends keyof TSchema, TSelect> = [TSelect] extends [never]
@@ -91,6 +109,7 @@ type Relating<TSchema, TName extends keyof TSchema> = [NamesOf<RelationsOf<TSche
 type RelationsIn<TSchema, TName extends keyof TSchema> = {
   readonly [K in NamesOf<RelationsOf<TSchema, TName>>]?:
     | true
+    | Unloaded
     | OptionsOf<TSchema, RelationNamed<RelationsOf<TSchema, TName>, K>>
 }
 

@@ -563,6 +563,19 @@ describe('relations', () => {
       return { whole: whole as NonNullable<typeof whole>, parts }
     })
 
+  test('a relation given as false or undefined is not loaded, at any depth', async () => {
+    await run(async (session) => {
+      const { whole } = await build(session)
+      const loaded = await session.repository(exhibits).get(whole.id, {
+        with: { shelf: false, parent: undefined, parts: { with: { notes: false } } },
+      })
+      expect(Object.keys(loaded)).toEqual([...Object.keys(whole), 'parts'])
+      expect(Object.keys(loaded.parts[0] ?? {})).toEqual(Object.keys(whole))
+      const misspelt = session.repository(exhibits).get(whole.id, { with: { owner: false } as never })
+      await expect(misspelt).rejects.toThrow('has no relation "owner"')
+    })
+  })
+
   test('one, many and nested relations are exact for bigint and numeric, each with where, orderBy and limit', async () => {
     await run(async (session) => {
       const { whole, parts } = await build(session)

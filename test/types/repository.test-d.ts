@@ -123,6 +123,28 @@ describe('select and with', () => {
     expectTypeOf(always).resolves.toHaveProperty('customer').toEqualTypeOf<shop.Customer>()
   })
 
+  test('a relation that a flag decides on may not be there', () => {
+    const loaded = repository(exhibits).get(1n, { with: { parts: {} as boolean, shelf: true } })
+    expectTypeOf(loaded).resolves.toHaveProperty('parts').toEqualTypeOf<Row<typeof exhibits>[] | undefined>()
+    expectTypeOf(loaded).resolves.toHaveProperty('shelf').toEqualTypeOf<Row<typeof shelves> | null>()
+    expectTypeOf(loaded).resolves.toHaveProperty('title').toEqualTypeOf<string>()
+    const some = {} as { room: string } | undefined
+    const filtered = repository(exhibits).find(1n, { with: { shelf: some && { where: some } } })
+    expectTypeOf(filtered)
+      .resolves.extract<object>()
+      .toHaveProperty('shelf')
+      .toEqualTypeOf<Row<typeof shelves> | null | undefined>()
+    const none = repository(exhibits).get(1n, { with: { parts: false, shelf: undefined } })
+    expectTypeOf(none).resolves.not.toHaveProperty('parts')
+    expectTypeOf(none).resolves.not.toHaveProperty('shelf')
+    const deep = repository(notes).get('a', { with: { exhibit: { with: { parts: {} as boolean } } } })
+    expectTypeOf<NonNullable<Awaited<typeof deep>['exhibit']>['parts']>().toEqualTypeOf<
+      Row<typeof exhibits>[] | undefined
+    >()
+    const either = repository(exhibits).get(1n, { with: {} as { parts: true } | { parts?: never } })
+    expectTypeOf<Awaited<typeof either>['parts']>().toEqualTypeOf<Row<typeof exhibits>[] | undefined>()
+  })
+
   test('of a domain repository know the schema it is given', () => {
     const reviewsOf = defineRepository(
       reviews,
