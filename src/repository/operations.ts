@@ -95,8 +95,8 @@ export interface IfVersion<TVersion> {
   readonly ifVersion?: TVersion
 }
 
-/** Reads of any table or view. */
-export interface ReadOnlyRepository<TSchema, TName extends keyof TSchema> {
+/** Reads of any table or view; why there is no more is said in its type, for the message that a method does not exist. */
+export interface ReadOnlyRepository<_TWhy, TSchema, TName extends keyof TSchema> {
   /** The row with this key, or the first in key order that the filter is true of; undefined without one. */
   find<const TSelect extends keyof RowIn<TSchema, TName> = never, const TWith = unknown>(
     keyOrWhere: KeyIn<TSchema, TName> | WhereIn<TSchema, TName>,
@@ -125,7 +125,11 @@ export interface ReadOnlyRepository<TSchema, TName extends keyof TSchema> {
 }
 
 /** Reads of a table or view with a key. */
-export interface KeyedRepository<TSchema, TName extends keyof TSchema> extends ReadOnlyRepository<TSchema, TName> {
+export interface KeyedRepository<_TWhy, TSchema, TName extends keyof TSchema> extends ReadOnlyRepository<
+  _TWhy,
+  TSchema,
+  TName
+> {
   /** The row with this key. @throws NotFound */
   get<const TSelect extends keyof RowIn<TSchema, TName> = never, const TWith = unknown>(
     key: KeyIn<TSchema, TName>,
@@ -141,7 +145,7 @@ export interface KeyedRepository<TSchema, TName extends keyof TSchema> extends R
 }
 
 /** Every operation on a table with a key. */
-export interface Repository<TSchema, TName extends keyof TSchema> extends KeyedRepository<TSchema, TName> {
+export interface Repository<TSchema, TName extends keyof TSchema> extends KeyedRepository<never, TSchema, TName> {
   /** Inserts a row and answers it as stored. @throws DatabaseError (02000) when a trigger skips it. */
   insert(row: NewRowIn<TSchema, TName>): Promise<Answer<TSchema, TName>>
   /**
@@ -198,8 +202,9 @@ export interface SoftDeleteRepository<TSchema, TName extends keyof TSchema> exte
 
 /** The repository of one table or view of a schema, by its name there. */
 type RepositoryNamed<TSchema, TName extends keyof TSchema> = {
-  keyless: ReadOnlyRepository<TSchema, TName>
-  keyed: KeyedRepository<TSchema, TName>
+  'keyless table': ReadOnlyRepository<'no writes without a key: conventions(table, { key })', TSchema, TName>
+  'keyless view': ReadOnlyRepository<'a view is read-only; with conventions(view, { key }) it has get', TSchema, TName>
+  'keyed view': KeyedRepository<'a view is read-only', TSchema, TName>
   table: Repository<TSchema, TName>
   'soft delete': SoftDeleteRepository<TSchema, TName>
 }[Kind<Named<TSchema, TName>>]

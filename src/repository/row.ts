@@ -257,22 +257,30 @@ type Same<TOne, TOther> = [TOne, TOther] extends [TOther, TOne] ? true : false
 /** The PostgreSQL schema of a table. `SchemaOf<typeof products>` is `undefined`. */
 export type SchemaOf<TSource> = TSource extends PgTable ? TSource['_']['schema'] : undefined
 
-/** What `ifVersion` takes. `Version<typeof customers>` is `number`; `never` without a version column. */
+/** What `ifVersion` takes. `Version<typeof customers>` is `number`; without a version column, what to do about it. */
 export type Version<TSource extends Readable> =
-  ConventionsOf<TSource> extends { version: infer TName } ? Plain<TSource>[TName & keyof Plain<TSource>] : never
+  ConventionsOf<TSource> extends { version: infer TName }
+    ? [TName] extends [never]
+      ? 'needs conventions(table, { version })'
+      : Plain<TSource>[TName & keyof Plain<TSource>]
+    : 'needs conventions(table, { version })'
 
-/** Whether reads can be asked for removed rows. `RemovedOption<typeof notes>` is `'exclude' | 'include' | 'only'`. */
+/** Which rows reads can be asked for. `RemovedOption<typeof notes>` is `'exclude' | 'include' | 'only'`. */
 export type RemovedOption<TSource> =
-  ConventionsOf<TSource> extends { removedAt: string } ? 'exclude' | 'include' | 'only' : never
+  ConventionsOf<TSource> extends { removedAt: string }
+    ? 'exclude' | 'include' | 'only'
+    : 'needs conventions(table, { removedAt })'
 
-/** Which repository a table or view has; see the three interfaces. `Kind<typeof products>` is `'table'`. */
-export type Kind<TSource extends Readable> = [KeyNames<TSource>] extends [never]
-  ? 'keyless'
-  : TSource extends { readonly $inferInsert: unknown }
-    ? ConventionsOf<TSource> extends { removedAt: string }
+/** Which repository a table or view has; see `RepositoryNamed`. `Kind<typeof products>` is `'table'`. */
+export type Kind<TSource extends Readable> = TSource extends { readonly $inferInsert: unknown }
+  ? [KeyNames<TSource>] extends [never]
+    ? 'keyless table'
+    : ConventionsOf<TSource> extends { removedAt: string }
       ? 'soft delete'
       : 'table'
-    : 'keyed'
+  : [KeyNames<TSource>] extends [never]
+    ? 'keyless view'
+    : 'keyed view'
 
 /** Operations with methods that may take the place of some. `Extended<{ a: 1; b: 2 }, { b: 3 }>` is `{ a: 1; b: 3 }`. */
 export type Extended<TBase, TExtras> = [keyof TBase & keyof TExtras] extends [never]

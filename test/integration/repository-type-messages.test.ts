@@ -27,6 +27,14 @@ const wrong: Readonly<Record<string, string>> = {
   'repository(exhibits).list({ with: { parts: { select: ["tilte"] } } })': `Did you mean '"title"'?`,
   'repository(exhibits).list({ with: { parts: { with: { shelv: true } } } })': `'shelv' does not exist in type 'RelationsIn<toy, "exhibits">'. Did you mean to write 'shelf'?`,
   'defineRepository(exhibits, (base) => ({ all: () => base.list({ with: { shelf: true } }) }))': `Type 'true' is not assignable to type '"with needs a schema that has the table: defineRepository(table, …, { schema })"'`,
+  'repository(words).update("a", { uses: 1 }, { ifVersion: 1 })': `Type 'number' is not assignable to type '"needs conventions(table, { version })"'`,
+  'repository(words).list({ removed: "include" })': `Type '"include"' is not assignable to type '"needs conventions(table, { removedAt })"'`,
+  'repository(words).count({}, { removed: "only" })': `Type '"only"' is not assignable to type '"needs conventions(table, { removedAt })"'`,
+  'defineRepository(words, (base) => ({ set: () => base.update("a", {}, { ifVersion: 1 }) }))': `Type 'number' is not assignable to type '"needs conventions(table, { version })"'`,
+  'repository(lines).insert({ line: "x" })': `Property 'insert' does not exist on type 'ReadOnlyRepository<"no writes without a key: conventions(table, { key })", toy, "lines">'`,
+  'repository(titles).insert({ title: "x" })': `Property 'insert' does not exist on type 'KeyedRepository<"a view is read-only", toy, "titles">'`,
+  'repository(heavy).get(1n)': `Property 'get' does not exist on type 'ReadOnlyRepository<"a view is read-only; with conventions(view, { key }) it has get", toy, "heavy">'`,
+  'defineRepository(lines, (base) => ({ add: (line: string) => base.insert({ line }) }))': `Property 'insert' does not exist on type 'ReadOnlyRepository<"no writes without a key: conventions(table, { key })", Alone<`,
 }
 
 const folder = new TypeFolder()
