@@ -33,9 +33,6 @@ type Pairs<T> = T extends unknown ? { [K in keyof T]-?: [K, T[K]] }[keyof T] : n
 /** The object of such pairs, which hovers as them. `Fields<['a', 1]>` is `{ a: 1 }`. */
 type Fields<TPairs extends readonly [PropertyKey, unknown]> = { [P in TPairs as P[0]]: P[1] }
 
-/** `OptionalFields<['a', 1]>` is `{ a?: 1 }`. */
-export type OptionalFields<TPairs extends readonly [PropertyKey, unknown]> = { [P in TPairs as P[0]]?: P[1] }
-
 /**
  * `Row` of a table in a schema; its properties lead an editor to the columns.
  * `RowIn<Schema, 'products'>` is `Row<typeof products>`.
@@ -64,14 +61,20 @@ export type ConventionsOf<TSource> = TSource extends { readonly [declared]: infe
 export type Managed<TSource> = ConventionsOf<TSource>[keyof ConventionsOf<TSource> &
   ('version' | 'updatedAt' | 'removedAt')]
 
-/** What `insert` takes: no generated columns, defaults optional. `NewRow<typeof products>` needs sku, name, price. */
+/**
+ * What `insert` takes: no generated columns, defaults optional, every value also as SQL. `NewRow<typeof products>` needs
+ * sku, name and price.
+ */
 export type NewRow<TSource extends Source> = TSource extends PgTable ? NewFields<Insertable<TSource>> : never
 
 /** What Drizzle lets one insert, but what the conventions write. `Insertable<typeof notes>` has no version. */
 type Insertable<TSource> = Omit<Inserted<TSource>, Managed<TSource> & PropertyKey>
 
-/** What must and what may be given. `NewFields<{ a: 1; b?: 2 }>` is that, and hovers as its pairs. */
-type NewFields<T> = Flat<Fields<Pairs<Omit<T, OptionalNames<T>>>> & OptionalFields<Pairs<Pick<T, OptionalNames<T>>>>>
+/** What must and what may be given. `NewFields<{ a: 1; b?: 2 }>` is `{ a: 1 | SQL; b?: 2 | SQL }`, and hovers as pairs. */
+type NewFields<T> = Flat<NeededFields<Pairs<Omit<T, OptionalNames<T>>>> & Changes<Pairs<Pick<T, OptionalNames<T>>>>>
+
+/** `NeededFields<['a', 1]>` is `{ a: 1 | SQL }`. */
+type NeededFields<TPairs extends readonly [PropertyKey, unknown]> = { [P in TPairs as P[0]]: P[1] | SQL }
 
 /** Properties that may be left out. `OptionalNames<{ a: 1; b?: 2 }>` is `'b'`. */
 type OptionalNames<T> = { [K in keyof T]-?: Record<never, never> extends Pick<T, K> ? K : never }[keyof T]
@@ -81,9 +84,9 @@ export type Flat<T> = { [K in keyof T]: T[K] }
 
 /** `NewRow` of a table in a schema. `NewRowIn<Schema, 'products'>` is `NewRow<typeof products>`. */
 export type NewRowIn<TSchema, TName extends keyof TSchema> = {
-  [K in keyof Inserted<Named<TSchema, TName>> as Exclude<K, Managed<Named<TSchema, TName>>>]: Inserted<
-    Named<TSchema, TName>
-  >[K]
+  [K in keyof Inserted<Named<TSchema, TName>> as Exclude<K, Managed<Named<TSchema, TName>>>]:
+    | Inserted<Named<TSchema, TName>>[K]
+    | SQL
 }
 
 /** What Drizzle lets one insert. `Inserted<typeof products>` is `{ sku: string; stock?: number; … }`. */

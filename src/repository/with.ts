@@ -10,7 +10,6 @@ import type {
   ConventionsOf,
   IsUnion,
   Named,
-  OptionalFields,
   OrderIn,
   Readable,
   RowIn,
@@ -36,6 +35,9 @@ type Flagged<TWith> = { [K in keyof TWith]-?: TWith[K] extends true | object ? n
 type Unflagged<TWith> = {
   [K in Flagged<TWith> as [TWith[K]] extends [Unloaded] ? never : K]: Exclude<TWith[K], Unloaded>
 }
+
+/** `OptionalFields<['a', 1]>` is `{ a?: 1 }`. */
+type OptionalFields<TPairs extends readonly [PropertyKey, unknown]> = { [P in TPairs as P[0]]?: P[1] }
 
 /** What loads nothing. */
 type Unloaded = false | undefined

@@ -368,6 +368,21 @@ describe('writes', () => {
     })
   })
 
+  test('new rows take SQL in place of values', async () => {
+    await run(async ({ repository }) => {
+      const repo = repository(words)
+      expect(await repo.insert({ word: sql`lower('A')`, uses: sql`1 + ${1}` })).toMatchObject({ word: 'a', uses: 2 })
+      const rows = [{ word: sql`lower('B')`, uses: 3 }, { word: 'c', uses: sql`2 + 2` }, { word: 'd' }]
+      const inserted = await repo.insertMany(rows)
+      expect(inserted.map(({ word, uses }) => [word, uses])).toEqual([
+        ['b', 3],
+        ['c', 4],
+        ['d', 0],
+      ])
+      expect(await repo.upsert({ word: sql`lower('A')`, uses: sql`5` })).toMatchObject({ word: 'a', uses: 5 })
+    })
+  })
+
   test('update writes what is given, leaves what is undefined, and takes SQL', async () => {
     await run(async ({ repository }) => {
       const repo = repository(words)

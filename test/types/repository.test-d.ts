@@ -1,5 +1,5 @@
 /** What repositories promise at compile time: exact rows, and errors for calls that could not work. */
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import { pgTable, text } from 'drizzle-orm/pg-core'
 import { describe, expectTypeOf, test } from 'vitest'
 import * as shop from '../../schema/index.ts'
@@ -38,10 +38,10 @@ describe('rows, keys and patches follow from the table', () => {
 
   test('new rows leave generated and kept columns out, and may leave defaults out', () => {
     expectTypeOf<NewRow<typeof shelves>>().toEqualTypeOf<{
-      room: string
-      position: number
-      label?: string | null | undefined
-      capacity?: number | undefined
+      room: string | SQL
+      position: number | SQL
+      label?: string | SQL | null | undefined
+      capacity?: number | SQL | undefined
     }>()
     expectTypeOf<keyof NewRow<typeof notes>>().toEqualTypeOf<'id' | 'exhibitId' | 'slug' | 'body'>()
     expectTypeOf<keyof Patch<typeof exhibits>>().not.toEqualTypeOf<'id'>()
@@ -313,6 +313,10 @@ describe('what must not compile', () => {
     // @ts-expect-error a column that must have a value needs one
     void repository(exhibits).insert({ rank: 1 })
     void repository(words).update('a', { uses: sql`${words.uses} + 1` })
+    void repository(words).insert({ word: sql`lower('A')`, uses: sql`1 + 1` })
+    void repository(words).upsert({ word: sql`lower('A')` }, { update: ['uses'] })
+    // @ts-expect-error area is generated, also by SQL
+    void repository(shelves).insert({ room: 'A', position: 1, area: sql`1` })
   })
 
   test('operations the table does not have', () => {
