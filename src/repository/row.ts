@@ -174,21 +174,44 @@ export type WhereIn<TSchema, TName extends keyof TSchema> = {
 } & Combined<WhereIn<TSchema, TName>>
 
 /** What one column may be compared with. `Filter<…text, string>` is `string | TextFilter<string>`. */
-type Filter<TColumn, TValue> = TColumn extends { _: { columnType: infer TType } }
-  ? TType extends 'PgText' | 'PgVarchar' | 'PgChar'
-    ? TValue | TextFilter<TValue>
-    : TType extends 'PgArray'
-      ? TValue | ArrayFilter<TValue>
-      : TType extends 'PgJsonb'
-        ? JsonbFilter<TValue>
-        : TType extends 'PgCustomColumn'
-          ? Bare<TValue> | CustomFilter<TValue>
+type Filter<TColumn, TValue> = FilterOf<TypeOf<TColumn>, TValue>
+
+/** The same by the name of its type, so that columns of equal types share it. `FilterOf<'PgInet', string>`. */
+type FilterOf<TType, TValue> = TType extends 'PgText' | 'PgVarchar' | 'PgChar'
+  ? TValue | TextFilter<TValue>
+  : TType extends 'PgArray'
+    ? TValue | ArrayFilter<TValue>
+    : TType extends 'PgJsonb'
+      ? Null<TValue> | JsonbFilter<TValue>
+      : TType extends 'PgCustomColumn'
+        ? Bare<TValue> | ([NonNullable<TValue>] extends [Scalar] ? OrderFilter<TValue> : CustomFilter<TValue>)
+        : TType extends 'expression'
+          ? Bare<TValue> | OrderFilter<TValue>
           : TType extends Uncomparable
-            ? NullFilter
+            ? Null<TValue> | NullFilter
             : TType extends 'PgBoolean'
               ? TValue | EqualityFilter<TValue>
               : TValue | OrderFilter<TValue>
-  : Bare<TValue> | OrderFilter<TValue>
+
+/**
+ * Drizzle's name for the type of a column; of an array that cannot be compared, the name of its elements' type.
+ * `TypeOf<…text>` is `'PgText'`, `TypeOf<…point[]>` is `'PgPointTuple'`, of what a view works out it is `'expression'`.
+ */
+export type TypeOf<TColumn> = TColumn extends { _: { columnType: infer TType } }
+  ? TType extends 'PgArray'
+    ? TColumn extends { _: { baseColumn: infer TElement } }
+      ? Extract<TypeOf<TElement>, Uncomparable> extends never
+        ? TType
+        : TypeOf<TElement>
+      : TType
+    : TType
+  : 'expression'
+
+/** Null where a value may be it. `Null<string | null>` is `null`, `Null<string>` is `never`. */
+type Null<TValue> = null extends TValue ? null : never
+
+/** Values that contain nothing and match no pattern, whatever type of the user's own they have. */
+type Scalar = number | bigint | boolean | Date
 
 /** A value that cannot be taken for an operator. `Bare<string | { x: 1 }>` is `string`. */
 type Bare<TValue> = Extract<TValue, string | number | bigint | boolean | null | Date | Uint8Array | readonly unknown[]>
@@ -218,7 +241,7 @@ export type OrderIn<TSchema, TName extends keyof TSchema> = {
 
 /** The property of a column that has an order. `Ordered<{ id: …; data: …json }, 'id' | 'data'>` is `'id'`. */
 type Ordered<TColumns, TName extends keyof TColumns> = TName extends unknown
-  ? TColumns[TName] extends { _: { columnType: Uncomparable | 'PgJsonb' } }
+  ? TypeOf<TColumns[TName]> extends Uncomparable | 'PgJsonb'
     ? never
     : TName
   : never

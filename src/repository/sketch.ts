@@ -5,7 +5,7 @@
  */
 import type { PgTable } from 'drizzle-orm/pg-core'
 import type { declared, Source } from './conventions.ts'
-import type { Columns, ConventionsOf, Flat, Inserted, KeyNames, Managed, Plain, Readable } from './row.ts'
+import type { Columns, ConventionsOf, Flat, Inserted, KeyNames, Managed, Plain, Readable, TypeOf } from './row.ts'
 
 /** What repositories need of a view. `Sketch<['id', number, 'PgInteger', 'kept'], 'id', never, never>`. */
 export interface Sketch<TColumn extends SketchColumn, TKey extends PropertyKey, TVersion, TRemoved> extends Readable {
@@ -48,7 +48,7 @@ type SketchColumns<TSource extends Source> = TSource extends unknown
       [K in keyof Columns<TSource>]: [
         K,
         Plain<TSource>[K & keyof Plain<TSource>],
-        Columns<TSource>[K] extends { _: { columnType: infer TType } } ? TType : never,
+        TypeOf<Columns<TSource>[K]>,
         Insertion<Inserted<TSource>, Managed<TSource>, K>,
       ]
     }[keyof Columns<TSource>]

@@ -540,6 +540,9 @@ describe('what could be taken for something else', () => {
       }
       await expect(repository(moments).count({ place: { eq: [1, 2] } } as never)).rejects.toThrow(UsageError)
       expect(await repository(moments).count({ place: { isNull: true } })).toBe(0)
+      const route = pgTable('moments', { id: integer('id').primaryKey(), stops: point('place').array().array() })
+      const stops = repository(route).count({ stops: { eq: [[[1, 2]]] } } as never)
+      await expect(stops).rejects.toThrow(UsageError)
     })
   })
 

@@ -1,6 +1,6 @@
 /** What repositories promise at compile time: exact rows, and errors for calls that could not work. */
 import { type SQL, sql } from 'drizzle-orm'
-import { pgTable, text } from 'drizzle-orm/pg-core'
+import { customType, integer, pgTable, point, text } from 'drizzle-orm/pg-core'
 import { describe, expectTypeOf, test } from 'vitest'
 import * as shop from '../../schema/index.ts'
 import { customers, products, reviews } from '../../schema/index.ts'
@@ -290,6 +290,43 @@ describe('what must not compile', () => {
     void repository(samples).find({ aMood: 'glad' })
     // @ts-expect-error a filter without a value is no filter
     void repository(words).find({ word: undefined })
+  })
+
+  test('values of types that have no such operators', () => {
+    const things = pgTable('things', {
+      id: text('id').primaryKey(),
+      spots: point('spots').array(),
+      grid: point('grid').array().array().notNull(),
+      numbers: integer('numbers').array().array(),
+      score: customType<{ data: number }>({ dataType: () => 'float8' })('score'),
+      tag: customType<{ data: string }>({ dataType: () => 'citext' })('tag'),
+    })
+    const known = {} as Session<{ things: typeof things }>
+    for (const { repository } of [known, {} as Session]) {
+      const thingsOf = repository(things)
+      void thingsOf.find({ spots: null, grid: { isNull: false }, numbers: { contains: [[1]] }, score: { gt: 1 } })
+      void thingsOf.find({ tag: { like: 'a%' }, numbers: [[1]], score: 1 })
+      // @ts-expect-error points have no equality, and so have no arrays of points
+      void thingsOf.find({ spots: { eq: [[1, 2]] } })
+      // @ts-expect-error nor arrays of arrays of them
+      void thingsOf.find({ grid: { eq: [[[1, 2]]] } })
+      // @ts-expect-error nor an order
+      void thingsOf.list({ orderBy: { spots: 'asc' } })
+      // @ts-expect-error a number has no pattern, whatever its type
+      void thingsOf.find({ score: { like: 'a%' } })
+      // @ts-expect-error and contains nothing
+      void thingsOf.find({ score: { contains: 1 } })
+    }
+  })
+
+  test('null means IS NULL for every type that may be null', () => {
+    for (const { repository } of [toySession, {} as Session]) {
+      void repository(samples).find({ aJson: null, aJsonb: null, aPoint: null, aMoney: null, aDocument: null })
+      void repository(samples).find({ integers: null, aText: null, documents: null, aBoolean: null })
+      void repository(heavy).find({ doubled: '1', title: 'a' })
+      // @ts-expect-error a column that is never null is not compared with null
+      void repository(exhibits).find({ title: null })
+    }
   })
 
   test('keys of the wrong shape', () => {
