@@ -3,7 +3,7 @@
  * batch and other statements of the transaction may run between rows. Leaving the loop closes the cursor.
  * https://www.postgresql.org/docs/current/sql-declare.html
  */
-import { SessionEnded, UsageError } from '../errors.ts'
+import { InvalidInput, SessionEnded } from '../errors.ts'
 import type { Result, StatementOptions } from '../pool/connection.ts'
 import type { Scope } from '../task/scope.ts'
 import type { Channel } from './channel.ts'
@@ -24,14 +24,17 @@ export interface StreamSource {
   readonly ended: () => boolean
 }
 
-/** Yields the rows of `query`. @throws SessionEnded when it is read on after its session: the cursor is gone. */
+/**
+ * Yields the rows of `query`. @throws InvalidInput for a batch size out of range, SessionEnded when it is read on after
+ * its session: the cursor is gone.
+ */
 export async function* streamRows<TRow>(
   { channel, scope, work, drizzle, ended }: StreamSource,
   query: Streamable<TRow>,
   { batchSize = 1000 }: StreamOptions = {},
 ): AsyncGenerator<TRow, void, undefined> {
   if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > 100_000) {
-    throw new UsageError('batchSize must be a whole number from 1 to 100,000')
+    throw new InvalidInput('batchSize must be a whole number from 1 to 100000', { column: 'batchSize' })
   }
   const { text, parameters, names, arrays, map } = drizzle.cursor(query)
   const name = `rivulet_${++channel.counter}`

@@ -140,10 +140,10 @@ describe('stream', () => {
     expect(recorder.of('statements ran one after another')).toEqual([])
   })
 
-  test.each([0, 1.5, 100_001])('with batches of %s is refused', async (batchSize) => {
+  test.each([0, 1.5, 100_001])('with batches of %s is InvalidInput, as a limit is', async (batchSize) => {
     await using engine = await bank.engine()
     const call = engine.session((session) => session.stream(numbers(1), { batchSize }).next())
-    await expect(call).rejects.toThrow(UsageError)
+    await expect(call).rejects.toMatchObject({ code: 'invalid_input', column: 'batchSize' })
     await expectQuiet(engine, bank.admin)
   })
 })
