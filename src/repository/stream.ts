@@ -19,12 +19,25 @@ export interface PlainStreamOptions {
   readonly batchSize?: number
 }
 
-/** Yields the rows. */
+/** Yields the rows. What is wrong with the options is thrown where rows are awaited, not where the stream is made. */
 export function streamRows(
   runner: RepositoryRunner,
   plan: TablePlan,
-  options: PlainStreamOptions = {},
+  options?: PlainStreamOptions,
 ): AsyncGenerator<ReadRow, void, undefined> {
+  try {
+    return runner.stream(queryOf(plan, options), { batchSize: options?.batchSize })
+  } catch (error) {
+    return failing(error)
+  }
+}
+
+async function* failing(reason: unknown): AsyncGenerator<never, void, undefined> {
+  yield await Promise.reject<never>(reason)
+}
+
+/** Read when the stream is made: what becomes of the options later does not matter. */
+function queryOf(plan: TablePlan, options: PlainStreamOptions = {}): CursorQuery<ReadRow> {
   checkOptions('stream', options)
   const values = new Values()
   const condition = readOptionalFilter(plan, options, values)
@@ -35,12 +48,11 @@ export function streamRows(
     const where = whereClause([condition.sql(), removedCondition(plan, options.removed)])
     return new Statement(plan.drizzle, sql`select ${selection.sql} from ${plan.source}${where}${order.clause()}`)
   })
-  const query: CursorQuery<ReadRow> = {
+  return {
     text: statement.text,
     parameters: statement.parameters(values.all),
     names: statement.names,
     arrays: true,
     map: (rows) => selection.marked(rows as Result<unknown[]>).map((row) => selection.read(row)),
   }
-  return runner.stream(query, { batchSize: options.batchSize })
 }

@@ -698,6 +698,22 @@ describe('stream', () => {
       expect(await session.repository(words).count()).toBe(2500)
     })
   })
+
+  test('of wrong options fails where its rows are awaited, like every operation', async () => {
+    await run(async ({ repository }) => {
+      const { stream } = repository(words)
+      const streams = [
+        stream({ where: { uses: undefined as never } }),
+        stream({ lmit: 1 } as never),
+        stream(null as never),
+      ]
+      for (const rows of streams) await expect(all(rows)).rejects.toThrow(UsageError)
+      for (const batchSize of [0, 1.5, '5' as never]) {
+        await expect(all(stream({ batchSize }))).rejects.toMatchObject({ code: 'invalid_input', column: 'batchSize' })
+      }
+      await expect(all(stream({ where: { uses: 0.5 } }))).rejects.toThrow(InvalidInput)
+    })
+  })
 })
 
 describe('concurrently', () => {
