@@ -43,7 +43,7 @@ export type { Observation, Observer, TaskTiming } from './observe/observation.ts
 export type { PoolStats } from './pool/pool-stats.ts'
 export { conventions, type Conventions } from './repository/conventions.ts'
 export { defineRepository } from './repository/define-repository.ts'
-export type { LockMode, NoWait, SkipLocked } from './repository/lock.ts'
+export type { LockMode, LockWait, NoWait, SkipLocked } from './repository/lock.ts'
 export type {
   IfVersion,
   KeyedRepository,

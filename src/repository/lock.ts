@@ -13,17 +13,19 @@ import { keyParameters, notFound, type TablePlan } from './table-plan.ts'
 /** How a row is locked, from the strongest: against all writes, against all but those of other columns, against change. */
 export type LockMode = 'update' | 'no key update' | 'share'
 
-/** What to do when somebody else holds the lock. */
-export type LockWait = NoWait & Partial<SkipLocked>
+/** What to do when somebody else holds the lock: one of the two, or wait. */
+export type LockWait<TSkip extends boolean> = NoWait | SkipLocked<TSkip>
 
 /** Do not wait for a lock: fail at once with LockTimeout. */
 export interface NoWait {
-  readonly nowait?: boolean
+  readonly nowait?: boolean | undefined
+  readonly skipLocked?: false | undefined
 }
 
 /** Do not wait for a lock: answer undefined at once, as if the row were not there. */
-export interface SkipLocked {
-  readonly skipLocked: true
+export interface SkipLocked<TSkip extends boolean> {
+  readonly nowait?: false | undefined
+  readonly skipLocked: TSkip | undefined
 }
 
 const lockModes: Readonly<Record<LockMode, SQL>> = {
@@ -38,7 +40,7 @@ export async function lockRow(
   plan: TablePlan,
   key: unknown,
   mode: LockMode,
-  wait: LockWait = {},
+  wait: LockWait<boolean> = {},
 ): Promise<ReadRow | undefined> {
   checkOptions('lock', wait)
   const { nowait = false, skipLocked = false } = wait

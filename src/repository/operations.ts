@@ -5,7 +5,7 @@
  */
 import type { Schema } from '../session/drizzle.ts'
 import type { Source } from './conventions.ts'
-import type { LockMode, NoWait, SkipLocked } from './lock.ts'
+import type { LockMode, LockWait } from './lock.ts'
 import type {
   Alone,
   Answer,
@@ -18,6 +18,7 @@ import type {
   PatchIn,
   RemovedOption,
   RowIn,
+  Skipped,
   Version,
   WhereIn,
 } from './row.ts'
@@ -182,8 +183,11 @@ export interface Repository<TSchema, TName extends keyof TSchema> extends KeyedR
    * Locks the row until the transaction ends, and answers it; with `skipLocked` undefined when it is locked or missing.
    * @throws UsageError outside a transaction, NotFound, LockTimeout with `nowait`
    */
-  lock(key: KeyIn<TSchema, TName>, mode: LockMode, wait?: NoWait): Promise<Answer<TSchema, TName>>
-  lock(key: KeyIn<TSchema, TName>, mode: LockMode, wait: SkipLocked): Promise<Answer<TSchema, TName> | undefined>
+  lock<TSkip extends boolean = false>(
+    key: KeyIn<TSchema, TName>,
+    mode: LockMode,
+    wait?: LockWait<TSkip>,
+  ): Promise<Answer<TSchema, TName> | Skipped<TSkip>>
 }
 
 /** How `upsert` decides and what it updates. */

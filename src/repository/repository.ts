@@ -77,7 +77,7 @@ export class TableRepository {
   }
 
   get lock() {
-    return (key: unknown, mode: LockMode, wait?: LockWait) =>
+    return (key: unknown, mode: LockMode, wait?: LockWait<boolean>) =>
       this.#write((plan) => lockRow(this.#runner, plan, key, mode, wait))
   }
 

@@ -297,6 +297,9 @@ export type RemovedOption<TSource> =
     ? 'exclude' | 'include' | 'only'
     : 'needs conventions(table, { removedAt })'
 
+/** What stands for a row that `skipLocked` leaves out. `Skipped<boolean>` is `undefined`, `Skipped<false>` is `never`. */
+export type Skipped<TSkip> = true extends TSkip ? undefined : never
+
 /** Which repository a table or view has; see `RepositoryNamed`. `Kind<typeof products>` is `'table'`. */
 export type Kind<TSource extends Readable> = TSource extends { readonly $inferInsert: unknown }
   ? [KeyNames<TSource>] extends [never]

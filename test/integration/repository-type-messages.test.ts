@@ -31,6 +31,7 @@ const wrong: Readonly<Record<string, string>> = {
   'repository(words).list({ removed: "include" })': `Type '"include"' is not assignable to type '"needs conventions(table, { removedAt })"'`,
   'repository(words).count({}, { removed: "only" })': `Type '"only"' is not assignable to type '"needs conventions(table, { removedAt })"'`,
   'defineRepository(words, (base) => ({ set: () => base.update("a", {}, { ifVersion: 1 }) }))': `Type 'number' is not assignable to type '"needs conventions(table, { version })"'`,
+  'repository(words).lock("a", "share", { skipLock: true })': `'skipLock' does not exist in type 'LockWait<false>'`,
   'repository(lines).insert({ line: "x" })': `Property 'insert' does not exist on type 'ReadOnlyRepository<"no writes without a key: conventions(table, { key })", toy, "lines">'`,
   'repository(titles).insert({ title: "x" })': `Property 'insert' does not exist on type 'KeyedRepository<"a view is read-only", toy, "titles">'`,
   'repository(heavy).get(1n)': `Property 'get' does not exist on type 'ReadOnlyRepository<"a view is read-only; with conventions(view, { key }) it has get", toy, "heavy">'`,

@@ -81,6 +81,19 @@ describe('rows, keys and patches follow from the table', () => {
     expectTypeOf(gathered).resolves.toEqualTypeOf<{ product: shop.Product; customer: shop.Customer | undefined }>()
   })
 
+  test('a lock may be skipped only where it is said that it may', () => {
+    const { lock } = repository(words)
+    type Word = Row<typeof words>
+    expectTypeOf(lock('a', 'share')).resolves.toEqualTypeOf<Word>()
+    expectTypeOf(lock('a', 'share', { nowait: {} as boolean })).resolves.toEqualTypeOf<Word>()
+    expectTypeOf(lock('a', 'share', { skipLocked: false })).resolves.toEqualTypeOf<Word>()
+    expectTypeOf(lock('a', 'share', { skipLocked: true })).resolves.toEqualTypeOf<Word | undefined>()
+    expectTypeOf(lock('a', 'share', { skipLocked: {} as boolean })).resolves.toEqualTypeOf<Word | undefined>()
+    expectTypeOf(lock('a', 'share', { skipLocked: {} as true | undefined })).resolves.toEqualTypeOf<Word | undefined>()
+    // @ts-expect-error either, not both
+    void lock('a', 'share', { nowait: true, skipLocked: true })
+  })
+
   test('a method of a domain repository takes the place of the operation of its name', () => {
     const wordsOf = defineRepository(words, (base) => ({ get: (word: string) => base.find(word) }))
     expectTypeOf(wordsOf(toySession).get('a')).resolves.toEqualTypeOf<Row<typeof words> | undefined>()
