@@ -45,6 +45,7 @@ export { conventions, type Conventions } from './repository/conventions.ts'
 export { defineRepository } from './repository/define-repository.ts'
 export type { LockMode, LockWait, NoWait, SkipLocked } from './repository/lock.ts'
 export type {
+  CountedPage,
   IfVersion,
   KeyedRepository,
   ListOptions,

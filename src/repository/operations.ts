@@ -79,6 +79,20 @@ export interface Page<TRow> {
   readonly count?: number
 }
 
+/** A page of a list whose count was asked for. */
+export interface CountedPage<TRow> extends Page<TRow> {
+  readonly count: number
+}
+
+/**
+ * What makes a count sure: that it is asked for in any case. TypeScript takes a property that may be missing for one that
+ * is there; a flag is given as its value. `Asked<true>` is `{ count: true }`, `Asked<boolean>` is `unknown`.
+ */
+type Asked<TCount> = [TCount] extends [true] ? { readonly count: TCount } : unknown
+
+/** A page with its count, if it was asked for. `PageOf<Word, true>` is `CountedPage<Word>`, of `boolean` it is `Page<Word>`. */
+type PageOf<TRow, TCount> = [TCount] extends [true] ? CountedPage<TRow> : Page<TRow>
+
 /** The rows of several keys, in their order. */
 export interface Several<TRow, TKey> {
   rows: TRow[]
@@ -104,9 +118,13 @@ export interface ReadOnlyRepository<_TWhy, TSchema, TName extends keyof TSchema>
     options?: ReadOptions<TSchema, TName, TSelect, TWith>,
   ): Promise<Selected<TSchema, TName, TSelect, TWith> | undefined>
   /** A page of the rows that the filter is true of. @throws InvalidInput for a cursor of another table or order. */
-  list<const TSelect extends keyof RowIn<TSchema, TName> = never, const TWith = unknown>(
-    options?: ListOptions<TSchema, TName, TSelect, TWith>,
-  ): Promise<Page<Selected<TSchema, TName, TSelect, TWith>>>
+  list<
+    const TSelect extends keyof RowIn<TSchema, TName> = never,
+    const TWith = unknown,
+    TCount extends boolean | undefined = false,
+  >(
+    options?: ListOptions<TSchema, TName, TSelect, TWith> & Asked<TCount>,
+  ): Promise<PageOf<Selected<TSchema, TName, TSelect, TWith>, TCount>>
   /** Whether a row has this key, or the filter is true of any. */
   exists(
     keyOrWhere: KeyIn<TSchema, TName> | WhereIn<TSchema, TName>,

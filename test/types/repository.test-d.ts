@@ -7,6 +7,7 @@ import { customers, products, reviews } from '../../schema/index.ts'
 import type { Engine, Session } from '../../src/engine.ts'
 import { conventions } from '../../src/repository/conventions.ts'
 import { defineRepository } from '../../src/repository/define-repository.ts'
+import type { Page } from '../../src/repository/operations.ts'
 import type { Key, NewRow, Order, Patch, Row, Where } from '../../src/repository/row.ts'
 import * as sameNames from '../support/same-names.ts'
 import * as toy from '../support/toy-schema.ts'
@@ -79,6 +80,28 @@ describe('rows, keys and patches follow from the table', () => {
       customer: (session) => customersOf(session).byName('x'),
     })
     expectTypeOf(gathered).resolves.toEqualTypeOf<{ product: shop.Product; customer: shop.Customer | undefined }>()
+  })
+
+  test('a page has its count where it is asked for', () => {
+    const { list } = repository(words)
+    expectTypeOf(list({ count: true }))
+      .resolves.toHaveProperty('count')
+      .toEqualTypeOf<number>()
+    expectTypeOf(list({ count: true, select: ['uses'] }))
+      .resolves.toHaveProperty('rows')
+      .toEqualTypeOf<{ uses: number }[]>()
+    type Plain = Promise<Page<Row<typeof words>>>
+    expectTypeOf(list()).toEqualTypeOf<Plain>()
+    expectTypeOf(list({ count: false })).toEqualTypeOf<Plain>()
+    expectTypeOf(list({ count: {} as boolean })).toEqualTypeOf<Plain>()
+    expectTypeOf(list({ count: {} as true | undefined })).toEqualTypeOf<Plain>()
+    const flag = {} as boolean
+    expectTypeOf(list({ limit: 1, count: flag })).toEqualTypeOf<Plain>()
+    // @ts-expect-error a count that may not be asked for is not sure: say count: flag
+    void list({ limit: 1, ...(flag && { count: true }) })
+    // @ts-expect-error the same
+    void list(flag ? { count: true } : { limit: 1 })
+    expectTypeOf(list({ count: true })).resolves.toExtend<Page<Row<typeof words>>>()
   })
 
   test('a lock may be skipped only where it is said that it may', () => {
