@@ -31,21 +31,48 @@ export interface Declared<TConventions extends Conventions = Conventions> {
   readonly [declared]: TConventions
 }
 
+/** What may be promised of a table or view, where the types of its columns tell. Whether a key is unique they do not. */
+interface Promises<TSource extends Source> {
+  readonly key?: readonly (keyof TSource['$inferSelect'] & string)[]
+  readonly version?: Fit<TSource, Integer & { notNull: true }, 'the table has no integer column that is not null'>
+  readonly updatedAt?: Fit<TSource, Timestamp, 'the table has no timestamp column'>
+  readonly removedAt?: Fit<
+    TSource,
+    Timestamp & { notNull: false },
+    'the table has no timestamp column that may be null'
+  >
+}
+
+interface Integer {
+  columnType: 'PgInteger' | 'PgSmallInt' | 'PgBigInt53' | 'PgBigInt64'
+}
+
+interface Timestamp {
+  columnType: 'PgTimestamp' | 'PgTimestampString'
+}
+
+/** The columns that fit, or what is the matter. `Fit<typeof notes, Timestamp, '…'>` is `'updatedAt' | 'removedAt'`. */
+type Fit<TSource extends Source, TColumn, TNone> = TSource extends PgTable
+  ? [Fitting<TSource['_']['columns'], TColumn>] extends [never]
+    ? TNone
+    : Fitting<TSource['_']['columns'], TColumn>
+  : 'a view is read-only: the only convention it can have is its key'
+
+/** The names of such columns. `Fitting<{ id: …integer; at: …timestamp }, Timestamp>` is `'at'`. */
+type Fitting<TColumns, TColumn> = {
+  [K in keyof TColumns & string]: TColumns[K] extends { _: TColumn } ? K : never
+}[keyof TColumns & string]
+
 /**
  * Declares the conventions of a table or view and answers the same value, for Drizzle and drizzle-kit as before:
  * `export const customers = conventions(pgTable('customers', { … }), { version: 'version', updatedAt: 'updatedAt' })`.
- * Whether key and columns are fit for it is checked when the first repository of the table is made.
+ * Whether the key is unique is checked when the first repository of the table is made, and so are, without types, columns.
  * @throws UsageError when the table has conventions already.
  */
-export function conventions<
-  TSource extends Source,
-  const TConventions extends {
-    readonly key?: readonly (keyof TSource['$inferSelect'] & string)[]
-    readonly version?: keyof TSource['$inferSelect'] & string
-    readonly updatedAt?: keyof TSource['$inferSelect'] & string
-    readonly removedAt?: keyof TSource['$inferSelect'] & string
-  },
->(source: TSource, promises: TConventions): TSource & Declared<TConventions> {
+export function conventions<TSource extends Source, const TConventions extends Promises<TSource>>(
+  source: TSource,
+  promises: TConventions,
+): TSource & Declared<TConventions> {
   if (conventionsOf(source) !== undefined) throw new UsageError('this table has its conventions already')
   if (!is(source, Table) && Object.keys(promises).some((name) => name !== 'key')) {
     throw new UsageError('a view is read-only: the only convention it can have is its key')

@@ -1,6 +1,6 @@
 /** What repositories promise at compile time: exact rows, and errors for calls that could not work. */
 import { type SQL, sql } from 'drizzle-orm'
-import { customType, integer, pgTable, point, text } from 'drizzle-orm/pg-core'
+import { bigint, customType, integer, pgTable, point, text, timestamp } from 'drizzle-orm/pg-core'
 import { describe, expectTypeOf, test } from 'vitest'
 import * as shop from '../../schema/index.ts'
 import { customers, products, reviews } from '../../schema/index.ts'
@@ -417,5 +417,24 @@ describe('what must not compile', () => {
     conventions(table, { version: 'version' })
     // @ts-expect-error a key is made of columns
     conventions(table, { key: ['nane'] })
+  })
+
+  test('conventions of columns that cannot keep them', () => {
+    const table = pgTable('some', {
+      id: text('id').primaryKey(),
+      optional: integer('optional'),
+      needed: timestamp('needed').notNull(),
+      counted: bigint('counted', { mode: 'bigint' }).notNull(),
+      text: timestamp('text', { mode: 'string' }),
+    })
+    // @ts-expect-error text is not counted
+    conventions(table, { version: 'id' })
+    // @ts-expect-error a version always has a value
+    conventions(table, { version: 'optional' })
+    // @ts-expect-error the time of a write is a timestamp
+    conventions(table, { updatedAt: 'optional' })
+    // @ts-expect-error a row that is not removed has no time for it
+    conventions(table, { removedAt: 'needed' })
+    conventions(table, { version: 'counted', updatedAt: 'needed', removedAt: 'text' })
   })
 })
