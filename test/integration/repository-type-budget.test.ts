@@ -124,6 +124,22 @@ const /*tuple*/tuple = await engine.gather([
   ({ repository }) => repository(toy.words).get('a'),
   ({ repository }) => repository(toy.samples).find(1),
 ])
+const samples = session.repository(toy.samples)
+const /*wide row*/wide = await samples./*wide get*/get(1)
+const /*wide page*/widePage = await samples./*wide list*/list({ count: true, where: { aText: 'a' } })
+const /*wide rows*/wideRows = await samples./*wide getMany*/getMany([1])
+const /*wide upsert*/wideUpsert = samples.upsert
+const /*wide lock*/wideLock = samples.lock
+const /*flagged*/flagged = await session.repository(toy.exhibits)./*get flagged*/get(1n, { with: { parts: wide.id > 1 } })
+const /*wide gathered*/wideGathered = await engine.gather({
+  sample: ({ repository }) => repository(toy.samples).get(1),
+  samples: ({ repository }) => repository(toy.samples).list(),
+})
+const /*samplesOf*/samplesOf = defineRepository(toy.samples, (/*wide base*/base) => ({
+  texts: () => base.list({ where: { aText: 'a' } }),
+}))
+const /*wide alone*/wideAlone = await samplesOf(session).get(1)
+const /*keyless*/keyless = session.repository(toy.heavy)
 const /*wordsOf*/wordsOf = defineRepository(
   toy.words,
   (/*base*/base, /*session*/session) => ({ known: (word: string) => base.exists(word) }),
