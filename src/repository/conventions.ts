@@ -23,6 +23,8 @@ export interface Conventions {
   readonly removedAt?: string
 }
 
+const names = ['key', 'version', 'updatedAt', 'removedAt']
+
 /** Under which a table carries its conventions; a registered symbol, since a package may be loaded twice. */
 export const declared: unique symbol = Symbol.for('rivulet.conventions') as never
 
@@ -32,7 +34,7 @@ export interface Declared<TConventions extends Conventions = Conventions> {
 }
 
 /** What may be promised of a table or view, where the types of its columns tell. Whether a key is unique they do not. */
-interface Promises<TSource extends Source> {
+interface Promised<TSource extends Source> {
   readonly key?: readonly (keyof TSource['$inferSelect'] & string)[]
   readonly version?: Fit<TSource, Integer & { notNull: true }, 'the table has no integer column that is not null'>
   readonly updatedAt?: Fit<TSource, Timestamp, 'the table has no timestamp column'>
@@ -51,6 +53,12 @@ interface Timestamp {
   columnType: 'PgTimestamp' | 'PgTimestampString'
 }
 
+/**
+ * What is promised, checked as any object is, so that a misspelt convention is an error; `TGiven` is inferred on the way,
+ * from a branch that is never taken. `Given<typeof notes, { version: 'version' }>` is `Promised<typeof notes>`.
+ */
+type Given<TSource extends Source, TGiven> = TGiven extends never ? TGiven : Promised<TSource>
+
 /** The columns that fit, or what is the matter. `Fit<typeof notes, Timestamp, '…'>` is `'updatedAt' | 'removedAt'`. */
 type Fit<TSource extends Source, TColumn, TNone> = TSource extends PgTable
   ? [Fitting<TSource['_']['columns'], TColumn>] extends [never]
@@ -67,16 +75,18 @@ type Fitting<TColumns, TColumn> = {
  * Declares the conventions of a table or view and answers the same value, for Drizzle and drizzle-kit as before:
  * `export const customers = conventions(pgTable('customers', { … }), { version: 'version', updatedAt: 'updatedAt' })`.
  * Whether the key is unique is checked when the first repository of the table is made, and so are, without types, columns.
- * @throws UsageError when the table has conventions already.
+ * @throws UsageError when the table has conventions already, and for a name that is none.
  */
-export function conventions<TSource extends Source, const TConventions extends Promises<TSource>>(
+export function conventions<TSource extends Source, const TConventions extends Promised<TSource>>(
   source: TSource,
-  promises: TConventions,
+  promises: Given<TSource, TConventions>,
 ): TSource & Declared<TConventions> {
   if (conventionsOf(source) !== undefined) throw new UsageError('this table has its conventions already')
   if (!is(source, Table) && Object.keys(promises).some((name) => name !== 'key')) {
     throw new UsageError('a view is read-only: the only convention it can have is its key')
   }
+  const unknown = Object.keys(promises).find((name) => !names.includes(name))
+  if (unknown !== undefined) throw new UsageError(`there is no convention ${unknown}: there are ${names.join(', ')}`)
   // Not enumerable: drizzle-kit and Drizzle's relational queries look through the values of a table.
   Object.defineProperty(source, declared, { value: Object.freeze({ ...promises }), enumerable: false })
   return source as TSource & Declared<TConventions>

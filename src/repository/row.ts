@@ -6,7 +6,7 @@
  * take and answer is named by the schema and the table's name there: `RowIn<typeof schema, "products">`; what is made
  * of a table alone is named by its columns, as pairs: `Fields<["id", number] | …>`. The first are object types, not
  * conditional ones, as only those keep their name; the second stand in conditional types, to lose that of the table.
- * `sketch.ts` does the same for repositories whose schema is not known.
+ * `sketch.ts` does the same for repositories whose schema is not known; `with.ts` has the types of related rows.
  */
 import type { SQL } from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'

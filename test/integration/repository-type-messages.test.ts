@@ -35,6 +35,7 @@ const wrong: Readonly<Record<string, string>> = {
   'conventions(pgTable("t", { a: integer(), at: timestamp() }), { updatedAt: "a" })': `Type '"a"' is not assignable to type '"at"'`,
   'conventions(pgTable("t", { at: timestamp().notNull() }), { removedAt: "at" })': `Type '"at"' is not assignable to type '"the table has no timestamp column that may be null"'`,
   'conventions(pgView("v", { at: timestamp() }).existing(), { removedAt: "at" })': `Type '"at"' is not assignable to type '"a view is read-only: the only convention it can have is its key"'`,
+  'conventions(pgTable("t", { a: integer().notNull() }), { key: ["a"], verison: "a" })': `'verison' does not exist in type 'Promised<`,
   'conventions(pgTable("t", { a: integer() }), { key: ["b"] })': `Type '"b"' is not assignable to type '"a"'`,
   'defineRepository(words, (base) => ({ set: () => base.update("a", {}, { ifVersion: 1 }) }))': `Type 'number' is not assignable to type '"needs conventions(table, { version })"'`,
   'repository(words).lock("a", "share", { skipLock: true })': `'skipLock' does not exist in type 'LockWait<false>'`,

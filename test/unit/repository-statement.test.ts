@@ -85,6 +85,11 @@ describe('conventions', () => {
     expect(() => conventions(table, { version: 'version' })).toThrow(UsageError)
   })
 
+  test('that do not exist are refused at once', () => {
+    const table = pgTable('t', { id: integer('id').primaryKey(), version: integer('version').notNull() })
+    expect(() => conventions(table, { verison: 'version' } as never)).toThrow('there is no convention verison')
+  })
+
   test('that the table cannot keep are refused when its first repository is made', () => {
     const table = () =>
       pgTable('t', { id: integer('id').primaryKey(), name: text('name'), at: integer('at').notNull() })
