@@ -1,10 +1,9 @@
 /** Values whose meaning depends on more than their column: the server's settings, types of the user's own, expressions. */
 import { sql } from 'drizzle-orm'
 import { bigint, customType, integer, pgTable, pgView, point, timestamp } from 'drizzle-orm/pg-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Engine, openEngine, type Session } from '../../src/engine.ts'
+import { describe, expect, test } from 'vitest'
 import { conventions } from '../../src/repository/conventions.ts'
-import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/database.ts'
+import { ownTables } from '../support/own-tables.ts'
 
 const ddl = `
 create table clocks (id integer primary key, note integer, updated_at timestamp, removed_at timestamp);
@@ -100,31 +99,8 @@ const counters = pgTable('counters', {
 
 const schema = { clocks, routes, foreigners, texts, summaries, counters }
 
-let database: TestDatabase
-let engine: Engine<typeof schema>
-
-beforeAll(async () => {
-  database = await openTestDatabase(scriptTemplate('custom_values', ddl))
-  engine = await openEngine({ schema, url: database.url, pool: { max: 1 } })
-})
-
-afterAll(async () => {
-  await engine.close()
-  await database[Symbol.asyncDispose]()
-})
-
-/** Runs a task on tables of its own: what it does is undone. */
-async function undone(task: (session: Session<typeof schema>) => Promise<void>): Promise<void> {
-  const done = new Error('undone')
-  await engine
-    .transaction(async (session) => {
-      await task(session)
-      throw done
-    })
-    .catch((error: unknown) => {
-      if (error !== done) throw error
-    })
-}
+const tables = ownTables('custom_values', ddl, schema)
+const { undone } = tables
 
 describe("the conventions' timestamps", () => {
   test('are UTC in columns without time zone, whatever the TimeZone of the session', async () => {
@@ -166,7 +142,7 @@ describe('an array whose elements have no equality', () => {
 
 describe('a value that only the server can refuse', () => {
   test('is InvalidInput that names its column', async () => {
-    await engine.session(async ({ repository }) => {
+    await tables.engine.session(async ({ repository }) => {
       const repo = repository(foreigners)
       for (const [column, refused] of [
         ['bits', () => repo.insert({ span: '[1,2)', bits: '2', flag: 1 })],
@@ -272,7 +248,7 @@ describe("a type of the user's own", () => {
 
 describe('expressions of a view', () => {
   test('that are JSON are read as Drizzle reads them, by every operation', async () => {
-    await engine.transaction(async ({ repository, db }) => {
+    await tables.engine.transaction(async ({ repository, db }) => {
       const repo = repository(summaries)
       const [first, second] = await db.select().from(summaries).orderBy(summaries.id)
       expect(first).toMatchObject({ k: { a: 1 }, textJson: 'x' })
@@ -293,7 +269,7 @@ describe('expressions of a view', () => {
   })
 
   test('are filtered by values of their kind, and others are InvalidInput with their name', async () => {
-    await engine.session(async ({ repository }) => {
+    await tables.engine.session(async ({ repository }) => {
       const repo = repository(summaries)
       expect(await repo.find({ k: { eq: { a: 1 } } })).toMatchObject({ id: 1 })
       expect(await repo.find({ list: [1, 2] })).toMatchObject({ id: 1 })
@@ -337,7 +313,7 @@ describe('a bigint in number mode', () => {
 
 describe('insertMany', () => {
   test('says which row it refuses', async () => {
-    await engine.session(async ({ repository }) => {
+    await tables.engine.session(async ({ repository }) => {
       const repo = repository(counters)
       const rows = Array.from({ length: 70_000 }, (_, id) => ({ id, n: id === 66_000 ? 0.5 : id }))
       await expect(repo.insertMany(rows)).rejects.toMatchObject({

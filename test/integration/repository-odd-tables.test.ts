@@ -19,12 +19,11 @@ import {
   uniqueIndex,
   varchar,
 } from 'drizzle-orm/pg-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Engine, openEngine, type Session } from '../../src/engine.ts'
+import { describe, expect, test } from 'vitest'
 import { InvalidInput, UniqueViolation, UsageError } from '../../src/errors.ts'
 import { conventions } from '../../src/repository/conventions.ts'
 import { defineRepository } from '../../src/repository/define-repository.ts'
-import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/database.ts'
+import { ownTables } from '../support/own-tables.ts'
 
 const ddl = `
 create domain required as text not null;
@@ -163,31 +162,8 @@ const schema = {
   pricesRelations,
 }
 
-let database: TestDatabase
-let engine: Engine<typeof schema>
-
-beforeAll(async () => {
-  database = await openTestDatabase(scriptTemplate('odd', ddl))
-  engine = await openEngine({ schema, url: database.url, pool: { max: 1 } })
-})
-
-afterAll(async () => {
-  await engine.close()
-  await database[Symbol.asyncDispose]()
-})
-
-/** Runs a task on tables of its own: what it does is undone. */
-async function undone(task: (session: Session<typeof schema>) => Promise<void>): Promise<void> {
-  const done = new Error('undone')
-  await engine
-    .transaction(async (session) => {
-      await task(session)
-      throw done
-    })
-    .catch((error: unknown) => {
-      if (error !== done) throw error
-    })
-}
+const tables = ownTables('odd', ddl, schema)
+const { undone } = tables
 
 describe('relations', () => {
   test('a foreign key that is NULL has no related row, also when another key is the empty text', async () => {
@@ -228,7 +204,7 @@ describe('relations', () => {
 
 describe('writes', () => {
   test('a row that a trigger skips is an error, and none of its neighbours is kept', async () => {
-    await engine.session(async ({ repository }) => {
+    await tables.engine.session(async ({ repository }) => {
       const repo = repository(picky)
       await expect(repo.insert({ id: 1, word: 'skip' })).rejects.toMatchObject({ sqlState: '02000', table: 'picky' })
       await expect(repo.insertMany([{ id: 1 }, { id: 2, word: 'skip' }])).rejects.toThrow('trigger')
@@ -272,7 +248,7 @@ describe('writes', () => {
 
   test('what a JSON type of the user writes is JSON of its column, or InvalidInput, by every way in', async () => {
     const forged = '1,"access":"admin"'
-    await engine.session(async ({ repository }) => {
+    await tables.engine.session(async ({ repository }) => {
       const repo = repository(papers)
       const row = { id: 1, access: 'guest', data: forged }
       for (const refused of [repo.insertMany([row]), repo.insert(row), repo.upsert(row)]) {
@@ -305,7 +281,7 @@ describe('writes', () => {
   })
 
   test('insertMany is a unit of work of its own, whatever its rows are', async () => {
-    await engine.session(async ({ repository }) => {
+    await tables.engine.session(async ({ repository }) => {
       const repo = repository(papers)
       for (const rows of [[{ id: 1 }], [{ id: 1 }, { id: 2, access: 'x' }]]) {
         const inserting = repo.insertMany(rows)
@@ -356,7 +332,7 @@ describe('upsert', () => {
   })
 
   test('of a row that a trigger skips is an error that says so', async () => {
-    await engine.session(async ({ repository }) => {
+    await tables.engine.session(async ({ repository }) => {
       await expect(repository(picky).upsert({ id: 1, word: 'skip' })).rejects.toThrow('trigger')
       await expect(repository(picky).upsert({ id: 1, word: 'skip' }, { update: [] })).rejects.toThrow('trigger')
     })
@@ -399,7 +375,7 @@ describe('values that the server would round or drop', () => {
   })
 
   test('what is no row is no row of defaults', async () => {
-    await engine.session(async ({ repository }) => {
+    await tables.engine.session(async ({ repository }) => {
       for (const row of [new Map([['id', 1]]), Promise.resolve({ id: 1 }), new Date(), [1]]) {
         await expect(repository(moments).insert(row as never)).rejects.toThrow(UsageError)
       }
@@ -507,7 +483,7 @@ describe('what could be taken for something else', () => {
   })
 
   test('an option that an operation does not have is a UsageError, and so is null', async () => {
-    await engine.session(async ({ repository }) => {
+    await tables.engine.session(async ({ repository }) => {
       const repo = repository(drafts)
       const wrong = { wher: 1 } as never
       const none = null as never
@@ -534,7 +510,7 @@ describe('what could be taken for something else', () => {
   })
 
   test('an operator that a type does not have is a UsageError', async () => {
-    await engine.session(async ({ repository }) => {
+    await tables.engine.session(async ({ repository }) => {
       for (const where of [{ id: { like: 'x' } }, { id: { contains: 1 } }, { slug: { overlaps: 'x' } }]) {
         await expect(repository(drafts).count(where as never)).rejects.toThrow(UsageError)
       }
@@ -548,7 +524,7 @@ describe('what could be taken for something else', () => {
 
   test('a property named like a combination of filters is refused before anything is sent', async () => {
     const table = pgTable('tags', { code: text('code').primaryKey(), or: text('label') })
-    await engine.session(async ({ repository }) => {
+    await tables.engine.session(async ({ repository }) => {
       expect(() => repository(table)).toThrow('another name')
     })
   })

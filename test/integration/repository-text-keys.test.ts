@@ -1,9 +1,8 @@
 /** Keys of text that the server compares by rules of its own: get, getMany and load must agree on what a key finds. */
 import { date, integer, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Engine, openEngine, type Session } from '../../src/engine.ts'
+import { describe, expect, test } from 'vitest'
 import { conventions } from '../../src/repository/conventions.ts'
-import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/database.ts'
+import { ownTables } from '../support/own-tables.ts'
 
 const ddl = `
 create extension citext;
@@ -30,31 +29,7 @@ const names = pgTable('names', { name: text('name').primaryKey(), n: integer('n'
 
 const schema = { terms, names, senses }
 
-let database: TestDatabase
-let engine: Engine<typeof schema>
-
-beforeAll(async () => {
-  database = await openTestDatabase(scriptTemplate('text_keys', ddl))
-  engine = await openEngine({ schema, url: database.url, pool: { max: 1 } })
-})
-
-afterAll(async () => {
-  await engine.close()
-  await database[Symbol.asyncDispose]()
-})
-
-/** Runs a task on tables of its own: what it does is undone. */
-async function undone(task: (session: Session<typeof schema>) => Promise<void>): Promise<void> {
-  const done = new Error('undone')
-  await engine
-    .transaction(async (session) => {
-      await task(session)
-      throw done
-    })
-    .catch((error: unknown) => {
-      if (error !== done) throw error
-    })
-}
+const { undone } = ownTables('text_keys', ddl, schema)
 
 describe('keys of text that the server compares without case', () => {
   test.each([

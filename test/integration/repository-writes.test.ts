@@ -2,11 +2,11 @@
 // oxlint-disable unicorn/no-thenable -- one table has a column of this name
 import { sql } from 'drizzle-orm'
 import { integer, jsonb, pgTable, text, timestamp, unique } from 'drizzle-orm/pg-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Engine, openEngine, type Session } from '../../src/engine.ts'
+import { describe, expect, test } from 'vitest'
+import { type Session } from '../../src/engine.ts'
 import { ForeignKeyViolation, InvalidInput, NotFound, UsageError, VersionConflict } from '../../src/errors.ts'
 import { conventions } from '../../src/repository/conventions.ts'
-import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/database.ts'
+import { ownTables } from '../support/own-tables.ts'
 
 const ddl = `
 create table sums (id integer primary key, v integer, n integer);
@@ -91,31 +91,8 @@ const watched = pgTable('watched', { id: integer().primaryKey(), note: text() })
 
 const schema = { sums, others, sheets, frozen }
 
-let database: TestDatabase
-let engine: Engine<typeof schema>
-
-beforeAll(async () => {
-  database = await openTestDatabase(scriptTemplate('writes', ddl))
-  engine = await openEngine({ schema, url: database.url, pool: { max: 1 } })
-})
-
-afterAll(async () => {
-  await engine.close()
-  await database[Symbol.asyncDispose]()
-})
-
-/** Runs a task whose writes are undone. */
-async function undone(task: (session: Session<typeof schema>) => Promise<void>): Promise<void> {
-  const done = new Error('undone')
-  await engine
-    .transaction(async (session) => {
-      await task(session)
-      throw done
-    })
-    .catch((error: unknown) => {
-      if (error !== done) throw error
-    })
-}
+const tables = ownTables('writes', ddl, schema)
+const { undone } = tables
 
 describe('SQL of the caller', () => {
   test('that differs in the table of a column alone is another statement', async () => {
@@ -147,7 +124,7 @@ describe('SQL of the caller', () => {
 
 describe('what would check nothing or hit everything', () => {
   test('an ifVersion that is undefined is a UsageError, and null is InvalidInput', async () => {
-    await engine.session(async ({ repository }) => {
+    await tables.engine.session(async ({ repository }) => {
       const repo = repository(sheets)
       const none = { ifVersion: undefined } as never
       await expect(repo.update(1, { tags: [] }, none)).rejects.toThrow(UsageError)
@@ -278,7 +255,7 @@ test('purge is refused without soft delete, as restore is, and deletes nothing',
 
 describe('a violation', () => {
   const write = (task: (session: Session<typeof schema>) => Promise<unknown>) =>
-    engine.transaction(async (session) => {
+    tables.engine.transaction(async (session) => {
       await session.repository(bosses).insertMany([{ id: 1 }, { id: 2 }])
       await session.repository(employees).insert({ number: 7, email: 'x', bossId: 1, mentorId: 2 })
       await task(session)
