@@ -15,6 +15,7 @@ import { isAborted, isAnswer, isOutdatedPlan } from '../sqlstate.ts'
 import type { CancelReason, Scope } from '../task/scope.ts'
 import { callSite } from './call-site.ts'
 import { Prelude } from './prelude.ts'
+import { Races } from './races.ts'
 import { changesSession, refusedStatement, statementTraits } from './session-state.ts'
 import type { SessionWork } from './session-work.ts'
 import { stopOnServer } from './stop-on-server.ts'
@@ -30,11 +31,6 @@ export interface ChannelOptions {
   readonly trace: { readonly stack?: string } | undefined
   /** The channel of the task in whose course this one was asked for. */
   readonly parent: Channel | undefined
-}
-
-interface Race {
-  readonly scope: Scope | undefined
-  readonly abandon: (error: RivuletError) => void
 }
 
 export class Channel {
@@ -71,7 +67,7 @@ export class Channel {
   /** True once a prepared statement no longer fitted the schema: the others may not fit either. */
   #outdated = false
   /** The tasks that run here, one inside the other, with the scopes that bound them. */
-  readonly #races: Race[] = []
+  readonly races = new Races()
   /** The scopes that bound the task, outermost first. */
   readonly #watched: Scope[] = []
   #controller: AbortController | undefined
@@ -153,6 +149,12 @@ export class Channel {
     return this.connection.script(text)
   }
 
+  /** A transaction begins: what failed before is not of it. */
+  began(): void {
+    this.inTransaction = true
+    this.firstError = undefined
+  }
+
   /** The transaction is over: what was local to it is gone. */
   ended(): void {
     this.inTransaction = false
@@ -160,6 +162,7 @@ export class Channel {
     this.#refusedPrelude = this.firstError = undefined
     if (this.phase === 'commit') this.phase = 'task'
     this.#time.commitEnded()
+    this.races.committed()
   }
 
   /** A savepoint was rolled back: settings made since then are gone, and with them what we know of the timeout. */
@@ -186,9 +189,7 @@ export class Channel {
    */
   doom(error: RivuletError, retire: RetireReason, scope?: Scope): void {
     this.#stop(error, retire, scope?.deadline?.timeoutMs)
-    // While COMMIT is under way its answer is the truth, even if it comes late.
-    if (this.phase === 'commit') return
-    for (const race of this.#races) if (!scope || race.scope?.isWithin(scope)) race.abandon(error)
+    this.races.giveUp(error, scope, this.phase === 'commit')
   }
 
   /** Stops what a task left running that has ended with an error of its own. */
@@ -204,25 +205,6 @@ export class Channel {
     if (this.connection.inFlight > 0) this.#cancelling = stopOnServer(this.connection, timeoutMs)
   }
 
-  /** Settles as the task's `work` does, or rejects when its scope, or one further out, dooms the channel. */
-  race<T>(work: T | PromiseLike<T>, scope: Scope | undefined): Promise<Awaited<T>> {
-    return new Promise((resolve, reject) => {
-      const race = { scope, abandon: reject }
-      this.#races.push(race)
-      const settled = Promise.resolve(work) as Promise<Awaited<T>>
-      settled.then(
-        (value) => {
-          this.#races.splice(this.#races.indexOf(race), 1)
-          resolve(value)
-        },
-        (error: unknown) => {
-          this.#races.splice(this.#races.indexOf(race), 1)
-          reject(error)
-        },
-      )
-    })
-  }
-
   /** Aborted when the channel is doomed. Made when first asked for. */
   get signal(): AbortSignal {
     this.#controller ??= new AbortController()
@@ -233,6 +215,11 @@ export class Channel {
   /** True once the task has given its connection back. */
   get isOver(): boolean {
     return this.#over
+  }
+
+  /** Why it was doomed; undefined when its task just ended. */
+  get failure(): RivuletError | undefined {
+    return this.#doomed
   }
 
   /** Why nothing more may be sent; undefined while the task has the connection. */
@@ -277,6 +264,7 @@ export class Channel {
     read?: (rows: Result) => T,
   ): Promise<T> {
     const startedAt = this.#begin(work, ofTheTask)
+    const number = this.statements
     const alone = !this.inTransaction
     let prepared = options.prepare === true
     const outcome: Outcome<T> = {
@@ -294,20 +282,23 @@ export class Channel {
         }
       },
       failed: (error) => {
+        const { kind } = statementTraits(text)
         if (prepared && isOutdatedPlan(error)) {
           prepared = false
           this.#outdated = true
           this.retire ??= 'prepared statements outdated'
-          // Nothing was done, and it was to be done by itself: it is parsed anew.
-          if (alone && !this.doomed) {
+          // Nothing was done, and it was to be done by itself: it is parsed anew. A write keeps its place in the order.
+          const last = this.statements === number
+          if (alone && !this.inTransaction && !this.doomed && (kind === 'read' || (kind === 'write' && last))) {
             return this.connection.query(text, parameters, { ...options, prepare: false }, outcome)
           }
         }
         this.#end(work)
         work.failing(handed)
         // Not all that a failing statement did is undone: an advisory lock of the session stays.
-        if (ofTheTask) this.noticeState(text)
+        if (ofTheTask) this.noticeState(text, kind === 'code' ? 'CALL' : 'SELECT')
         if (ofTheTask && this.#publish) this.#publishStatement(text, startedAt, error)
+        if (!alone) this.firstError ??= error
         throw this.#failed(error)
       },
     }
@@ -339,7 +330,6 @@ export class Channel {
     const failure = this.stoppedByDeadline(error, 'statement') ?? this.#doomed
     if (failure) return failure
     if (this.connection.lost) this.retire ??= 'unhealthy'
-    this.firstError ??= error
     return isAborted(error) ? (this.#refusedPrelude ?? error) : error
   }
 
@@ -368,10 +358,11 @@ export class Channel {
   }
 
   #sendPrelude(scope: Scope | undefined, failure?: (cause: unknown) => RivuletError): readonly Promise<void>[] {
-    return this.prelude.send(scope, this.inTransaction, (error) => {
+    return this.prelude.send(scope, this.inTransaction, (error, wasBegin) => {
       this.firstError ??= error
       // What it guards must not go on without it. In a transaction the server sees to that, up to the next savepoint.
-      if (failure === undefined && this.inTransaction && isAnswer(error)) this.#refusedPrelude ??= error
+      const seenTo = failure === undefined && this.inTransaction && !wasBegin && isAnswer(error)
+      if (seenTo) this.#refusedPrelude ??= error
       else this.doom((failure ?? asRivuletError)(error), 'unhealthy')
     })
   }

@@ -139,7 +139,11 @@ function throwFirst<TSession extends TaskSession>(
   caller: Running | undefined,
 ): void {
   const first = entries.find((entry) => entry === failed[0])
-  if (!first) return
+  if (!first) {
+    const missing = entries.find(({ result }) => result.status === 'rejected')
+    if (missing?.result.status === 'rejected') throw missing.result.reason
+    return
+  }
   const error = ownReason(first.error, scope, caller)
   if (typeof error === 'object' && error !== null && takesProperties(error)) {
     const later = entries.filter(

@@ -86,19 +86,17 @@ export class Gathering<TSession extends TaskSession> {
   /** Drains the queue on up to `lanes` connections at once, each task in a session of its own. */
   async drain(queue: Queue<TSession>, lanes: number): Promise<void> {
     let open = lanes
-    // One lane gives up after the other: the last one stays.
-    const giveUp = () => {
+    // The pool has no connection for this lane: the others will see to its task, and the last one stays. What is put
+    // back is put back at once, before another lane finds that there is nothing left and goes, too.
+    const giveUp = (entry: Entry<TSession>) => {
       if (open === 1) return false
       open -= 1
+      queue.putBack(entry)
       return true
     }
     const lane = async () => {
       for (let entry = queue.take(); entry; entry = queue.take()) {
-        const refused = await this.#runEntry(entry, giveUp)
-        if (!refused) continue
-        // The pool has no connection for this lane: the others will see to its task.
-        queue.putBack(entry)
-        return
+        if (await this.#runEntry(entry, giveUp)) return
       }
       open -= 1
     }
@@ -106,14 +104,14 @@ export class Gathering<TSession extends TaskSession> {
   }
 
   /** Runs one entry on a connection of its own; true when the pool had none for it and another lane will run it. */
-  async #runEntry(entry: Entry<TSession>, giveUp: () => boolean): Promise<boolean> {
+  async #runEntry(entry: Entry<TSession>, giveUp: (entry: Entry<TSession>) => boolean): Promise<boolean> {
     const { label, timing, spec } = entry
     const identity = mergeIdentities(this.identity, spec.identity)
     const task = tracked(entry)
     const takenAt = performance.now()
     const start = (scope: Scope) => runTask(this.runtime, task, { scope, label, identity, timing, trace: this.trace })
     const refused = await this.run(entry, start, giveUp)
-    timing.waitMs += takenAt - this.startedAt
+    if (!refused) timing.waitMs += takenAt - this.startedAt
     return refused
   }
 
@@ -124,7 +122,7 @@ export class Gathering<TSession extends TaskSession> {
   async run(
     entry: Entry<TSession>,
     start: (scope: Scope) => Promise<unknown>,
-    giveUp: () => boolean = () => false,
+    giveUp: (entry: Entry<TSession>) => boolean = () => false,
   ): Promise<boolean> {
     const { timeoutMs } = entry.spec
     let scope = this.scope
@@ -134,7 +132,7 @@ export class Gathering<TSession extends TaskSession> {
       entry.result = { status: 'fulfilled', value: await start(scope) }
       entry.outcome = 'done'
     } catch (error) {
-      if (entry.timing.backendPid === undefined && isRefusal(error) && giveUp()) return true
+      if (entry.timing.backendPid === undefined && isRefusal(error) && giveUp(entry)) return true
       this.#rejected(entry, error)
     } finally {
       if (scope !== this.scope) scope.close()

@@ -34,18 +34,28 @@ export class Prelude {
     return { sent, drop: () => void (sent() || this.#deferred.splice(this.#deferred.indexOf(entry))) }
   }
 
-  /** Sends what waits; `failed` is called for what the server refuses, before the answer to anything sent later. */
-  send(scope: Scope | undefined, inTransaction: boolean, failed: (error: unknown) => void): readonly Promise<void>[] {
+  /**
+   * Sends what waits; `failed` is called for what the server refuses, before the answer to anything sent later, and told
+   * whether it was BEGIN itself.
+   */
+  send(
+    scope: Scope | undefined,
+    inTransaction: boolean,
+    failed: (error: unknown, wasBegin: boolean) => void,
+  ): readonly Promise<void>[] {
     const timeout = this.#timeout.setting(scope, inTransaction)
     if (this.#deferred.length === 0 && timeout === undefined) return nothing
     const deferred = this.#deferred.splice(0)
     if (timeout !== undefined) deferred.push({ text: timeout })
-    const outcome: Outcome<void> = { answered: () => undefined, failed }
-    return deferred.map(({ text, parameters }) =>
-      parameters
+    return deferred.map(({ text, parameters }) => {
+      const outcome: Outcome<void> = {
+        answered: () => undefined,
+        failed: (error) => failed(error, text.startsWith('begin')),
+      }
+      return parameters
         ? this.#connection.query(text, parameters, this.#options, outcome)
-        : this.#connection.script(text, outcome),
-    )
+        : this.#connection.script(text, outcome)
+    })
   }
 
   /** The task limits its statements itself: its own limit must not be loosened. */

@@ -12,6 +12,7 @@ import { Channel } from './channel.ts'
 import type { Channels } from './channels.ts'
 import { type SessionEnvironment, stillCommitting, stillOpen, stillRunning, type TaskSession } from './session.ts'
 import { type Identity, identityStatement } from './identity.ts'
+import { liftTimeout } from './lift-timeout.ts'
 import { UnitOfWork } from './unit-of-work.ts'
 
 /** A task: what runs in a session of its own. */
@@ -156,12 +157,16 @@ export async function runOn<TSession extends TaskSession, T>(
   { scope, identity, opensTransaction = false }: RunOptions,
   close?: () => Promise<void> | undefined,
 ): Promise<Awaited<T>> {
-  const unit = identity && !opensTransaction ? new UnitOfWork(channel, {}, [identityStatement(identity)]) : undefined
+  let unit: UnitOfWork | undefined
   const session = runtime.create(channel, scope, opensTransaction ? identity : undefined)
   try {
     if (channel.doomed) throw channel.doomed
+    // Whoever has no limit of its own must not run under that of an earlier call, nor may BEGIN.
+    const limited = channel.connection.statementTimeoutMs !== 0 && !channel.inTransaction
+    if (limited && (identity || scope?.deadline === undefined)) await liftTimeout(channel)
+    if (identity && !opensTransaction) unit = new UnitOfWork(channel, {}, [identityStatement(identity)])
     const work = runtime.current.run({ channel, scope }, task, session)
-    const result = await channel.race(work, scope)
+    const result = await channel.races.run(work, scope)
     const open = session.end()
     const unfinished = open ? openWork(channel) : unfinishedWork(channel, session.running)
     if (unfinished) {

@@ -32,6 +32,8 @@ export interface StatementTraits {
   readonly lastingEffect: boolean
   /** SET whose effect ends with the transaction. */
   readonly localSet: boolean
+  /** What the statement is, as far as it matters for running it again after it has failed as a whole. */
+  readonly kind: 'read' | 'write' | 'code' | 'other'
   /** The task sees to the time limit of its statements itself. */
   readonly limitsStatements: boolean
   /** COPY from or to the client, which answers with a stream instead of rows. */
@@ -63,6 +65,7 @@ export function statementTraits(text: string): StatementTraits {
       controlsTransaction: transactionControl.test(start),
       lastingEffect: lastingEffect.test(text) && lastingEffect.test(text.replaceAll(localSetting, '')),
       localSet: localSet.test(start),
+      kind: kindOf(start),
       limitsStatements: /\bstatement_timeout\b/i.test(text),
       clientCopy: clientCopy.test(start),
     }
@@ -70,6 +73,13 @@ export function statementTraits(text: string): StatementTraits {
     known.set(text, traits)
   }
   return traits
+}
+
+/** CALL and DO run code that may commit on its own: what it has done is not undone when it fails. */
+function kindOf(start: string): StatementTraits['kind'] {
+  if (/^(?:select|table|values)\b/i.test(start)) return 'read'
+  if (/^(?:insert|update|delete|merge|with)\b/i.test(start)) return 'write'
+  return /^(?:call|do)\b/i.test(start) ? 'code' : 'other'
 }
 
 /** Where the first word stands: behind white space, empty statements and comments, which nest in PostgreSQL. */

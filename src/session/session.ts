@@ -22,6 +22,7 @@ import { SessionWork } from './session-work.ts'
 import { createSqlTag, type SqlTag } from './sql.ts'
 import { streamRows, type StreamOptions } from './stream.ts'
 import { type Identity, identityStatement } from './identity.ts'
+import { liftTimeout } from './lift-timeout.ts'
 import { type TransactionSettings, UnitOfWork } from './unit-of-work.ts'
 
 /** Options of a transaction. */
@@ -128,9 +129,9 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     return this.#work.hand(work)
   }
 
-  /** Statements of this session that have not been answered. */
+  /** Statements of this session, and of those nested in it, that have not been answered. */
   get running(): number {
-    return this.#work.running
+    return this.#work.running + (this.#nested?.running ?? 0)
   }
 
   /** The task is gone, and why has been reported: what it did not wait for fails unseen. */
@@ -175,6 +176,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     const unwatch = bounded && scope ? this.#channel.watch(scope) : undefined
     this.#busy = true
     try {
+      if (outermost) await liftTimeout(this.#channel)
       for (;;) {
         try {
           return await this.#attempt(unitOfWork, options, scope)
@@ -208,7 +210,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
       this.#nested = nested
       try {
         const work = this.#environment.within(channel, scope, () => unitOfWork(nested))
-        const result = await (scope === this.#scope ? work : channel.race(work, scope))
+        const result = await (scope === this.#scope ? work : channel.races.run(work, scope))
         await this.#quiet(nested)
         await unit.commit()
         return result as Awaited<T>
@@ -249,9 +251,13 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     const source = { channel, scope: this.#scope, work: this.#work, drizzle: this.drizzle, ended: () => this.#ended }
     if (channel.inTransaction) return yield* streamRows(source, query, options)
     // A cursor lives in a transaction; the session is lent to it, so that nothing else slips in.
+    this.#busy = true
+    await liftTimeout(channel).catch((error: unknown) => {
+      this.#busy = false
+      throw error
+    })
     const unit = new UnitOfWork(channel)
     this.#unit = unit
-    this.#busy = true
     try {
       yield* streamRows(source, query, options)
       await unit.commit()

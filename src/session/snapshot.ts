@@ -12,6 +12,7 @@ import { type Entry, type Gathering, type Queue, tracked } from './gathering.ts'
 import { closeChannel, openChannel, runOn, type Runtime } from './run.ts'
 import type { TaskSession } from './session.ts'
 import { identityStatement, mergeIdentities } from './identity.ts'
+import { liftTimeout } from './lift-timeout.ts'
 import type { Deferred } from './prelude.ts'
 import { SessionWork } from './session-work.ts'
 import { UnitOfWork } from './unit-of-work.ts'
@@ -28,7 +29,7 @@ export async function drainOnSnapshot<TSession extends TaskSession>(
   try {
     const leader = await openChannel(runtime, { scope, label, trace: gathering.trace })
     await lead(runtime, gathering, queue, { leader, helpers })
-    reason = scope.reason ? leader.doomed : snapshotLost(leader.doomed ?? leader.connection.lost)
+    reason = scope.reason ? leader.failure : snapshotLost(leader.failure ?? leader.connection.lost)
   } catch (error) {
     // No connection, or no snapshot: none of the tasks has begun, and each of them fails for that.
     reason = error
@@ -72,6 +73,7 @@ interface Help {
 }
 
 async function exportSnapshot(channel: Channel, scope: Scope): Promise<string> {
+  await liftTimeout(channel)
   openUnit(channel, [])
   const rows = await channel.own('select pg_export_snapshot() as id', [], {}, scope, new SessionWork())
   return (rows[0] as { id: string }).id
@@ -92,6 +94,7 @@ async function helpOut<TSession extends TaskSession>(
   }
   channel.stopWatching?.()
   channel.stopWatching = channel.watch(gathering.scope)
+  await liftTimeout(channel).catch(() => channel.giveUp())
   if (queue.remaining > 0 && !channel.doomed) {
     openUnit(channel, [{ text: `set transaction snapshot '${snapshot}'` }])
     imports.push(channel.flush(gathering.scope, snapshotLost))

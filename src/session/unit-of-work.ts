@@ -58,7 +58,7 @@ export class UnitOfWork {
     // Set after BEGIN, not in it: should a mode be refused, the transaction is there to take the failure.
     this.#deferred = channel.prelude.defer({ text: modes === '' ? 'begin' : `begin; set transaction ${modes}` })
     for (const statement of extra) if (statement) channel.prelude.defer(statement)
-    channel.inTransaction = true
+    channel.began()
   }
 
   /** Whoever opened it has ended first: from now on it touches nothing, as what becomes of it is decided elsewhere. */

@@ -150,6 +150,120 @@ describe('a transaction', () => {
   })
 })
 
+describe('a failure before a transaction', () => {
+  const failBefore = ({ sql }: BankSession) => sql`select 1/0`.catch(() => undefined)
+
+  test('is not taken for the reason of what fails in it', async () => {
+    await using engine = await bank.engine()
+    const failed = engine.session(async (session) => {
+      await failBefore(session)
+      await session.transaction(async ({ sql }) => {
+        await sql`insert into accounts values (1, 'twice', 1)`.catch(() => undefined)
+        await sql`select 1`
+      })
+    })
+    await expect(failed).rejects.toMatchObject({ sqlState: '23505' })
+  })
+
+  test('does not keep one that conflicts from being run again', async () => {
+    await using engine = await bank.engine()
+    let attempts = 0
+    await engine.session(async (session) => {
+      await failBefore(session)
+      await session.transaction(async ({ sql }) => {
+        attempts += 1
+        if (attempts > 2) return
+        await sql`select fail('40001')`.catch(() => undefined)
+        await sql`select 1`
+      })
+    })
+    expect(attempts).toBe(3)
+  })
+})
+
+describe('a transaction whose function fails while a nested one runs a statement', () => {
+  test('stops that statement', async () => {
+    await using engine = await bank.engine()
+    const { opened, open } = gate()
+    const startedAt = performance.now()
+    const failed = engine.transaction(async (session) => {
+      session
+        .transaction(({ sql }) => {
+          open()
+          return sql`select pg_sleep(30)`
+        })
+        .catch(() => undefined)
+      await opened
+      throw new RangeError('of its own')
+    })
+    await expect(failed).rejects.toThrow('of its own')
+    // Else it would have waited for the whole sleep.
+    expect(performance.now() - startedAt).toBeLessThan(20_000)
+    await expectQuiet(engine, bank.admin)
+  })
+})
+
+describe('a deadline that passes during COMMIT', () => {
+  test('lets COMMIT be answered, and ends the task that goes on after it', async () => {
+    await using engine = await bank.engine()
+    await bank.admin.sql.unsafe(`
+      create table slow_to_commit (id int);
+      create function linger() returns trigger language plpgsql as $$ begin perform pg_sleep(0.4); return null; end $$;
+      create constraint trigger linger after insert on slow_to_commit deferrable initially deferred
+        for each row execute function linger()`)
+    const forever = gate()
+    let outcome = 'open'
+    const controller = new AbortController()
+    const ended = engine
+      .session(
+        async (session) => {
+          await session
+            .transaction(({ sql }) => sql`insert into slow_to_commit values (1)`)
+            .then(
+              () => (outcome = 'committed'),
+              () => (outcome = 'failed'),
+            )
+          await forever.opened
+        },
+        { signal: controller.signal },
+      )
+      .catch((error: unknown) => error)
+    await eventually(async () =>
+      expect(
+        await bank.admin.sql`select 1 from pg_stat_activity where query = 'commit' and state = 'active'`,
+      ).toHaveLength(1),
+    )
+    controller.abort()
+    expect(await ended).toMatchObject({ code: 'cancelled' })
+    expect(await bank.admin.sql`select * from slow_to_commit`).toHaveLength(outcome === 'committed' ? 1 : 0)
+    forever.open()
+    await expectQuiet(engine, bank.admin)
+  })
+})
+
+describe('the time limit of an earlier call', () => {
+  test('is lifted before a transaction, an identity, a stream or a call without a limit begins', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ pool: { max: 1 }, observe: recorder.observe })
+    const limit = async ({ sql }: BankSession) =>
+      (await sql<{ ms: string }>`select current_setting('statement_timeout') as ms`)[0]?.ms
+    const limited = () => engine.session(limit, { timeoutMs: 60_000 })
+    expect(await limited()).not.toBe('0')
+    expect(await engine.session(limit)).toBe('0')
+    await limited()
+    expect(await engine.transaction(limit)).toBe('0')
+    await limited()
+    expect(await engine.as({ settings: { 'app.user': 'alice' } }).session(limit)).toBe('0')
+    await limited()
+    await engine.session(async ({ stream }) => {
+      for await (const row of stream(fragment<{ ms: string }>`select current_setting('statement_timeout') as ms`)) {
+        expect(row.ms).toBe('0')
+      }
+    })
+    expect(engine.stats()).toMatchObject({ opened: 1, retired: 0 })
+  })
+})
+
 describe('a task that returns too early', () => {
   test('hands no open transaction, role or setting to the next session', async () => {
     await using engine = await bank.engine({ pool: { max: 1 } })
@@ -220,6 +334,18 @@ describe('a task that returns too early', () => {
   })
 })
 
+describe('a procedure that fails after it has committed', () => {
+  test('leaves nothing in its server session', async () => {
+    await bank.admin.sql.unsafe(`
+      create procedure leaves_a_path() language plpgsql as
+        $$ begin set search_path = 'elsewhere'; commit; raise exception 'after all'; end $$`)
+    await using engine = await bank.engine({ pool: { max: 1 } })
+    await expect(engine.session(({ sql }) => sql`call leaves_a_path()`)).rejects.toThrow('after all')
+    const [path] = await engine.session(({ sql }) => sql`select current_setting('search_path') as path`)
+    expect(path).not.toEqual({ path: 'elsewhere' })
+  })
+})
+
 describe('a stream', () => {
   test('leaves nothing in its server session either', async () => {
     await using engine = await bank.engine({ pool: { max: 1 } })
@@ -246,6 +372,21 @@ describe('a gather that the pool refuses', () => {
     open()
     await Promise.all(holders)
     expect(await engine.gather(tasks)).toMatchObject({ a: [{}], b: [{}] })
+  })
+
+  test('loses no task to a connection that is shed in the moment in which another lane ends', async () => {
+    await using engine = await bank.engine({ pool: { max: 2 } })
+    const pause = (ms: number) => () => new Promise<void>((resolve) => setTimeout(resolve, ms))
+    const long = engine.session(pause(1500))
+    const short = Array.from({ length: 4 }, () => engine.session(pause(150)))
+    const gathered = engine
+      .gather({ a: async () => (await pause(150)(), 1), b: async () => 2 }, { timeoutMs: 960 })
+      .catch((error: unknown) => error)
+    const behind = Array.from({ length: 2 }, () => engine.session(pause(10)))
+    const outcome = await gathered
+    if (outcome instanceof Error) expect(outcome).toBeInstanceOf(PoolOverloaded)
+    else expect(outcome).toEqual({ a: 1, b: 2 })
+    await Promise.all([long, ...short, ...behind])
   })
 
   test('is a PoolDeadlock when two sessions that fill the pool gather within', async () => {
@@ -360,6 +501,36 @@ describe('DDL under prepared statements', () => {
     expect(recorder.of('connection retired')).toMatchObject([{ reason: 'prepared statements outdated' }])
     await bank.admin.sql`alter table accounts alter column owner type text`
     expect((await engine.transaction(page)).flat().map(({ id }) => id)).toEqual([1, 2, 3])
+    await expectQuiet(engine, bank.admin)
+  })
+
+  test('never puts a write into a transaction that was begun after it, nor out of its order', async () => {
+    await using engine = await bank.engine({ pool: { max: 1 } })
+    const set = ({ sql }: BankSession, balance: number) =>
+      sql`update accounts set balance = ${balance}::bigint where id = 9 returning *`
+    const balance = async () => Number((await bank.admin.sql`select balance from accounts where id = 9`)[0]?.balance)
+    await engine.session(async (session) => {
+      await set(session, 7)
+      await bank.admin.sql`alter table accounts add column one int`
+      const [write] = await Promise.allSettled([
+        set(session, 99),
+        session.transaction(async ({ sql }) => {
+          await sql`select 1`
+          throw new RangeError('undone')
+        }),
+      ])
+      expect(await balance()).toBe(write.status === 'fulfilled' ? 99 : 7)
+    })
+    await engine.session(async (session) => {
+      await set(session, 8)
+      await bank.admin.sql`alter table accounts add column two int`
+      const [first] = await Promise.allSettled([
+        set(session, 100),
+        session.sql`update accounts set balance = 200 where id = 9`,
+      ])
+      expect([first.status, await balance()]).toEqual(['rejected', 200])
+    })
+    await bank.admin.sql`alter table accounts drop column one, drop column two`
     await expectQuiet(engine, bank.admin)
   })
 
