@@ -13,7 +13,9 @@ export async function liftTimeout(channel: Channel): Promise<void> {
   const { connection } = channel
   for (let attempt = 1; connection.statementTimeoutMs !== 0; attempt++) {
     try {
-      await channel.script('set statement_timeout = default')
+      const lifted = channel.script('set statement_timeout = default')
+      // The old limit may run out as that ends, and would then hit whatever comes next: this.
+      await Promise.all([lifted, channel.script('select 1')])
       connection.statementTimeoutMs = 0
     } catch (error) {
       if (error instanceof StatementTimeout && !channel.doomed && attempt < attempts) continue
