@@ -69,10 +69,13 @@ function safeInteger({ name }: PgColumn): Decode {
   return (value) => {
     const number = Number(value)
     if (Number.isSafeInteger(number)) return number
-    throw new DatabaseError(`${name} holds a bigint beyond 2^53, which a number would round: give it mode: 'bigint'`, {
-      sqlState: '22003',
-      columns: [name],
-    })
+    throw new DatabaseError(
+      `${name} holds a bigint beyond 2^53, which a number would round: give it mode: 'bigint' (what was written stays written)`,
+      {
+        sqlState: '22003',
+        columns: [name],
+      },
+    )
   }
 }
 

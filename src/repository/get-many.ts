@@ -6,13 +6,16 @@
 import { sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
 import { textOf } from './column-input.ts'
-import { isWanted, keysParameter, wantedKeys, wantedNumber } from './keys.ts'
+import { isWanted, keysParameter, wanted, wantedKeys, wantedNumber } from './keys.ts'
 import { checkOptions } from './options.ts'
 import { type Reading, readingOf, type ReadOptions } from './reading.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { keyCondition, type ReadRow, removedCondition, whereClause } from './selection.ts'
 import { list, slot, Statement } from './statement.ts'
 import { keyParameters, type PlannedColumn, type TablePlan } from './table-plan.ts'
+
+/** A name that no table has. */
+const givenKeys = sql.identifier('keys given')
 
 /** The rows of `keys` in their order, without those that are missing, and the keys that are. */
 export async function getRows(
@@ -103,14 +106,14 @@ async function byEqualText(
     const names = plan.key.map((_, index) => sql`${sql.identifier(`k${index}`)}`)
     const types = list(plan.key.map(({ reference }) => sql`array_agg(${reference})`))
     const given = list(plan.key.map(({ property }, index) => sql`${slot(index, property)}`))
-    const typed = sql`(select ${types} from ${plan.source} where false union all select ${given}) given (${list(names)})`
-    const rows = sql`unnest(${list(names.map((name) => sql`given.${name}`))}) with ordinality`
-    const wanted = sql`${typed} cross join ${rows} as wanted (${list(names)}, n)`
-    const on = keyCondition(plan, (index) => sql`wanted.${names[index]}`)
+    const typed = sql`(select ${types} from ${plan.source} where false union all select ${given}) ${givenKeys} (${list(names)})`
+    const rows = sql`unnest(${list(names.map((name) => sql`${givenKeys}.${name}`))}) with ordinality`
+    const from = sql`${typed} cross join ${rows} as ${wanted} (${list(names)}, n)`
+    const on = keyCondition(plan, (index) => sql`${wanted}.${names[index]}`)
     const where = whereClause([removedCondition(plan, removed)])
     return new Statement(
       plan.drizzle,
-      sql`select ${selection.sql}, wanted.n from ${wanted} join ${plan.source} on ${on}${where}`,
+      sql`select ${selection.sql}, ${wantedNumber} from ${from} join ${plan.source} on ${on}${where}`,
     )
   })
   const arrays = plan.key.map((_, index) => keyed.map((key) => key[index]))
@@ -125,11 +128,11 @@ async function byNumber(
   removed: ReadOptions['removed'],
 ): Promise<(readonly unknown[] | undefined)[]> {
   const statement = plan.statements.of(`numbered/${selection.shape}/${removed ?? ''}`, () => {
-    const wanted = wantedKeys(plan.key, sql`${slot(0)}`)
+    const from = wantedKeys(plan.key, sql`${slot(0)}`)
     const where = whereClause([removedCondition(plan, removed)])
     return new Statement(
       plan.drizzle,
-      sql`select ${selection.sql}, ${wantedNumber} from ${wanted} join ${plan.source} on ${isWanted(plan.key, plan.key)}${where}`,
+      sql`select ${selection.sql}, ${wantedNumber} from ${from} join ${plan.source} on ${isWanted(plan.key, plan.key)}${where}`,
     )
   })
   return numbered(keyed, selection.marked(await statement.run(runner, [keysParameter(keyed)])))

@@ -28,9 +28,11 @@ function wholeUnits(count: number): RegExp {
   const [dates, times] = [units.slice(0, Math.min(count, 3)), units.slice(3, count)].map((part) => {
     return part.flatMap(([, letters]) => Array.from(letters, (letter) => `(?:${whole}${letter})?`)).join('')
   })
+  // As the server writes it: hours and minutes between colons, and nothing under the last unit.
+  const clock = count < 4 ? '00:00:00' : String.raw`[-+]?\d+:${count === 4 ? '00' : String.raw`\d\d`}(?::00)?`
   const time = times === '' ? '' : String.raw`(?:T(?=[-+\d])${times})?`
   return new RegExp(
-    String.raw`^\s*(?:(?:${whole}\s*(?:${names.join('|')})(?![a-z])\s*)+|P(?=[-+\dT])${dates}${time})\s*$`,
+    String.raw`^\s*(?:(?:${whole}\s*(?:${names.join('|')})(?![a-z])\s*)+(?:${clock})?|${clock}|-?infinity|P(?=[-+\dT])${dates}${time})\s*$`,
     'i',
   )
 }

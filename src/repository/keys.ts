@@ -14,7 +14,7 @@ export function keysParameter(keys: readonly (readonly unknown[])[]): string {
 }
 
 /** Under which keys are joined with a table: a name that no table has, since both stand in one FROM. */
-const wanted = sql.identifier('keys wanted')
+export const wanted = sql.identifier('keys wanted')
 
 /** The number of a wanted key, from 1. */
 export const wantedNumber = sql`${wanted}.n`

@@ -44,14 +44,25 @@ export function finiteOrNot(value: unknown): string {
   return Object.is(number, -0) ? '-0' : String(number)
 }
 
-export function real(value: unknown): string {
+export function real(value: unknown, purpose: Purpose): string {
   const number = typed<number>(value, 'number')
   const single = Math.fround(number)
   if (Number.isFinite(number) && !Number.isFinite(single)) throw new Complaint('is out of the range of real')
   if (number !== 0 && single === 0) throw new Complaint('is too small for real')
   // Fractions are rounded anyway, as in any floating point column; of a whole number nobody expects it.
-  if (Number.isSafeInteger(number) && single !== number) throw new Complaint('has more digits than real can keep')
+  if (purpose === 'store' && Number.isInteger(number) && number !== single && number !== shortest(single)) {
+    throw new Complaint('has more digits than real can keep')
+  }
   return finiteOrNot(number)
+}
+
+/** The number of fewest digits that is stored as this one: what the server answers for it. */
+function shortest(single: number): number {
+  for (let digits = 1; digits < 9; digits++) {
+    const candidate = Number(single.toPrecision(digits))
+    if (Math.fround(candidate) === single) return candidate
+  }
+  return Number(single.toPrecision(9))
 }
 
 /** The digits a numeric column keeps: in all, and after the point. */
@@ -101,10 +112,11 @@ export function numericText({ precision, scale = 0 }: Digits, value: string, pur
   if (purpose === 'compare' || precision === undefined) return value
   const digits = `${whole}${fraction}`
   const point = whole.length + exponent
+  const firstDigit = digits.search(/[1-9]/)
+  if (firstDigit === -1) return value
   const lastDigit = digits.replace(/0+$/, '').length
   if (lastDigit - point > scale) throw tooManyDigits(scale, 'after')
-  const firstDigit = digits.search(/[1-9]/)
-  if (firstDigit !== -1 && point - firstDigit > precision - scale) {
+  if (point - firstDigit > precision - scale) {
     throw tooManyDigits(precision - scale, 'before')
   }
   return value

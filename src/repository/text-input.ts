@@ -10,7 +10,10 @@ export function textEncoder(column: PgColumn): Encode {
   return (value, purpose) => {
     const given = text(value)
     if (purpose === 'compare') return given
-    if (values && !values.has(given)) throw new Complaint(`must be one of ${column.enumValues?.join(', ')}`)
+    // What is shorter than char(n) comes back padded.
+    const unpadded = column.columnType === 'PgChar' ? given.replace(/ +$/, '') : given
+    if (values && !values.has(given) && !values.has(unpadded))
+      throw new Complaint(`must be one of ${column.enumValues?.join(', ')}`)
     return length === undefined ? given : shortText(given, length)
   }
 }

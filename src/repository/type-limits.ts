@@ -25,7 +25,7 @@ export function limitOf(type: string): Limit | undefined {
   if (name === 'name') return bytes(63)
   if (name === '"char"') return bytes(1)
   if (name === 'date') return noTime
-  if (/^(?:timestamp|time|interval)/.test(name)) return fractions(first)
+  if (/^(?:timestamp|timestamptz|time|timetz|interval)(?![a-z_])/.test(name)) return fractions(first)
   return undefined
 }
 
