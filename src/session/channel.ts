@@ -4,7 +4,7 @@
  *
  *   open ──cancel, deadline──▶ doomed ──▶ ended        open ──▶ ended
  *
- * BEGIN, SAVEPOINT and settings are deferred (`defer`) and travel in the round trip of the first statement they guard;
+ * BEGIN, SAVEPOINT and settings are deferred (`prelude.ts`) and travel in the round trip of the first statement they guard;
  * if none follows, they are never sent. A doomed channel refuses every statement with the reason, has what runs
  * stopped on the server, and its connection is closed afterwards, never reused: the request to stop might come late.
  */
