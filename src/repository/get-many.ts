@@ -3,14 +3,14 @@
  * always the same are told apart here; for all others the server says which key a row answers. Keys of text nearly always
  * tell themselves apart: only for those that seem to be missing among rows found, the server is asked once more.
  */
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
 import { textOf } from './column-input.ts'
 import { isWanted, keysParameter, wanted, wantedKeys, wantedNumber } from './keys.ts'
 import { checkOptions } from './options.ts'
 import { type Reading, readingOf, type ReadOptions } from './reading.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
-import { keyCondition, type ReadRow, removedCondition, whereClause } from './selection.ts'
+import { keyCondition, type ReadRow, removedCondition, type Selection, whereClause } from './selection.ts'
 import { list, slot, Statement } from './statement.ts'
 import { keyParameters, type PlannedColumn, type TablePlan } from './table-plan.ts'
 
@@ -110,11 +110,7 @@ async function byEqualText(
     const rows = sql`unnest(${list(names.map((name) => sql`${givenKeys}.${name}`))}) with ordinality`
     const from = sql`${typed} cross join ${rows} as ${wanted} (${list(names)}, n)`
     const on = keyCondition(plan, (index) => sql`${wanted}.${names[index]}`)
-    const where = whereClause([removedCondition(plan, removed)])
-    return new Statement(
-      plan.drizzle,
-      sql`select ${selection.sql}, ${wantedNumber} from ${from} join ${plan.source} on ${on}${where}`,
-    )
+    return joined(plan, selection, { from, on, removed })
   })
   const arrays = plan.key.map((_, index) => keyed.map((key) => key[index]))
   return numbered(keyed, selection.marked(await statement.run(runner, arrays)))
@@ -129,11 +125,7 @@ async function byNumber(
 ): Promise<(readonly unknown[] | undefined)[]> {
   const statement = plan.statements.of(`numbered/${selection.shape}/${removed ?? ''}`, () => {
     const from = wantedKeys(plan.key, sql`${slot(0)}`)
-    const where = whereClause([removedCondition(plan, removed)])
-    return new Statement(
-      plan.drizzle,
-      sql`select ${selection.sql}, ${wantedNumber} from ${from} join ${plan.source} on ${isWanted(plan.key, plan.key)}${where}`,
-    )
+    return joined(plan, selection, { from, on: isWanted(plan.key, plan.key), removed })
   })
   return numbered(keyed, selection.marked(await statement.run(runner, [keysParameter(keyed)])))
 }
@@ -146,4 +138,17 @@ function numbered(
   const found: (readonly unknown[] | undefined)[] = keyed.map(() => undefined)
   for (const row of answered) found[Number(row.at(-1)) - 1] = row
   return found
+}
+
+/** The rows that belong to wanted keys, with the number of the key behind each. */
+function joined(
+  plan: TablePlan,
+  selection: Selection,
+  { from, on, removed }: { readonly from: SQL; readonly on: SQL; readonly removed: ReadOptions['removed'] },
+): Statement {
+  const where = whereClause([removedCondition(plan, removed)])
+  return new Statement(
+    plan.drizzle,
+    sql`select ${selection.sql}, ${wantedNumber} from ${from} join ${plan.source} on ${on}${where}`,
+  )
 }

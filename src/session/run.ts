@@ -53,7 +53,7 @@ export interface Trace {
 export interface RunOptions extends Pick<TaskOptions, 'label'> {
   /** Bounds wait and task; the caller closes it. */
   readonly scope: Scope | undefined
-  /** Called when the task is over, or could not begin; the result waits for what it answers. */
+  /** Called when the task is over, or could not begin, before its result is answered. */
   readonly ended?: (() => void) | undefined
   readonly identity?: Identity | undefined
   /** True when the task is one transaction, which puts the identity on itself. */
