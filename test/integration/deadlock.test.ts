@@ -1,7 +1,7 @@
 /** Pool deadlock: tasks that hold a connection and wait for another. What can be served is served, the rest is told at once. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PoolDeadlock } from '../../src/errors.ts'
-import { type Bank, type BankEngine, gate, openBank, Recorder } from '../support/bank.ts'
+import { type Bank, type BankEngine, gate, meeting, openBank, Recorder } from '../support/bank.ts'
 import { eventually, expectQuiet } from '../support/invariants.ts'
 
 let bank: Bank
@@ -42,15 +42,8 @@ describe('a nested acquisition', () => {
 
   test('of two tasks on a pool of 2: the newest is refused, the other one served', async () => {
     await using engine = await bank.engine({ pool: { max: 2, acquireTimeoutMs: 20_000 } })
-    const both = gate()
-    let holding = 0
-    const task = () =>
-      engine.session(async () => {
-        holding += 1
-        if (holding === 2) both.open()
-        await both.opened
-        return engine.session(() => 'served')
-      })
+    const meet = meeting(engine, 2)
+    const task = () => meet(() => engine.session(() => 'served'))
     const [first, second] = await Promise.allSettled([task(), task()])
     expect(first).toMatchObject({ status: 'fulfilled', value: 'served' })
     expect(second).toMatchObject({ status: 'rejected', reason: expect.any(PoolDeadlock) })
@@ -148,15 +141,8 @@ describe('a nested acquisition', () => {
   test('that deadlocked once holds nobody back for long afterwards', async () => {
     await using engine = await bank.engine({ pool: { max: 2, acquireTimeoutMs: 20_000 } })
     await expect(nest(engine, 3)).rejects.toThrow(PoolDeadlock)
-    const both = gate()
-    let holding = 0
-    const meet = () =>
-      engine.session(async () => {
-        holding += 1
-        if (holding === 2) both.open()
-        await both.opened
-      })
-    await Promise.all([meet(), meet()])
+    const meet = meeting(engine, 2)
+    await Promise.all([meet(() => 1), meet(() => 2)])
     await expectQuiet(engine, bank.admin)
   })
 

@@ -4,7 +4,7 @@ import { parseDatabaseUrl, type PoolConfig, poolSettings } from '../../src/confi
 import { ConnectionLost, PoolDeadlock, PoolOverloaded, PoolTimeout } from '../../src/errors.ts'
 import { openConnection } from '../../src/pool/connection.ts'
 import { Pool } from '../../src/pool/pool.ts'
-import { type Bank, type BankSession, gate, openBank, Recorder } from '../support/bank.ts'
+import { type Bank, type BankSession, gate, meeting, openBank, Recorder } from '../support/bank.ts'
 import { eventually, expectQuiet } from '../support/invariants.ts'
 
 let bank: Bank
@@ -278,15 +278,8 @@ describe('a server that takes no more connections', () => {
   test('is no way out of a deadlock: the newest is refused as soon as the limit is known', async () => {
     await using server = await limited(2)
     const { engine } = server
-    const both = gate()
-    let holding = 0
-    const task = () =>
-      engine.session(async () => {
-        holding += 1
-        if (holding === 2) both.open()
-        await both.opened
-        return engine.session(() => 'served')
-      })
+    const meet = meeting(engine, 2)
+    const task = () => meet(() => engine.session(() => 'served'))
     const startedAt = performance.now()
     const settled = await Promise.allSettled([task(), task()])
     expect(performance.now() - startedAt).toBeLessThan(2000)

@@ -95,3 +95,16 @@ export function gate(): { readonly opened: Promise<void>; open(): void } {
   const opened = once(controller.signal, 'abort').then(() => undefined)
   return { opened, open: () => controller.abort() }
 }
+
+/** Starts sessions that hold a connection each until `count` of them do, and then go on with `then`. */
+export function meeting(engine: Pick<BankEngine, 'session'>, count: number) {
+  const all = gate()
+  let holding = 0
+  return <T>(then: () => T) =>
+    engine.session(async () => {
+      holding += 1
+      if (holding === count) all.open()
+      await all.opened
+      return then()
+    })
+}
