@@ -6,7 +6,7 @@ const task = ['signal', 'timeoutMs', 'label']
 /** The options each call knows. */
 const known = {
   session: task,
-  transaction: [...task, 'isolation', 'readOnly', 'deferrable', 'retries'],
+  transaction: [...task, 'isolation', 'readOnly', 'deferrable', 'attempts'],
   gather: [...task, 'concurrency', 'snapshot', 'onTimings'],
   map: [...task, 'concurrency', 'ordered'],
   optional: ['timeoutMs'],
@@ -19,6 +19,9 @@ export function checkOptions(call: keyof typeof known, options: object): void {
     throw new UsageError(`the options of ${call} are an object of ${names.join(', ')}`)
   }
   for (const name in options) {
+    if (name === 'retries' && call === 'transaction') {
+      throw new UsageError('transaction has no option retries: attempts is the number of runs, the first included')
+    }
     if (!names.includes(name)) throw new UsageError(`${call} has no option ${name}; it takes ${names.join(', ')}`)
   }
   const { signal } = options as { readonly signal?: unknown }

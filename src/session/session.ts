@@ -13,7 +13,7 @@ import type { Publish } from '../observe/observation.ts'
 import type { Result, StatementOptions } from '../pool/connection.ts'
 import type { Deadline } from '../task/deadline.ts'
 import { isAborted } from '../sqlstate.ts'
-import { createBackoff, type RetryOptions, retriesFrom } from '../task/retry.ts'
+import { attemptsFrom, createBackoff, type RetryOptions } from '../task/retry.ts'
 import { Scope, type TaskOptions } from '../task/scope.ts'
 import type { Channel } from './channel.ts'
 import type { Database, Drizzle, Schema, StatementRunner, Streamable } from './drizzle.ts'
@@ -94,8 +94,8 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
 
   /**
    * Runs a unit of work in a transaction, or in a savepoint when there is one already: committed when it returns,
-   * rolled back when it throws. The outermost is run again, as a whole, after 40001 and 40P01 (`retries`, default 5
-   * attempts), so it must be safe to run twice; what it does outside the database is the caller's business.
+   * rolled back when it throws. The outermost is run again, as a whole, after 40001 and 40P01 (`attempts`, default 5
+   * in all), so it must be safe to run twice; what it does outside the database is the caller's business.
    */
   get transaction(): <T>(
     unitOfWork: (session: this) => T | PromiseLike<T>,
@@ -167,9 +167,9 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     const refusal = this.#refusal()
     if (refusal) throw refusal
     const outermost = !this.#channel.inTransaction
-    if (!outermost && options.retries !== undefined)
-      throw new UsageError('retries are set by the outermost transaction')
-    const backoff = createBackoff(retriesFrom(options))
+    if (!outermost && options.attempts !== undefined)
+      throw new UsageError('attempts are set by the outermost transaction')
+    const backoff = createBackoff(attemptsFrom(options))
     const bounded = options.timeoutMs !== undefined || options.signal !== undefined
     // One deadline for all attempts.
     const scope = bounded ? new Scope(options, this.#scope) : this.#scope

@@ -6,19 +6,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { DeadlockDetected, SerializationFailure, UsageError } from '../errors.ts'
 
 export interface RetryOptions {
-  /** Attempts in all after serialization failures and deadlocks, the first included. 1 to 100; default 5. */
-  readonly retries?: number | undefined
+  /** How often the work is run at most when serialization failures and deadlocks end it. 1 to 100; default 5. */
+  readonly attempts?: number | undefined
 }
 
 /** Milliseconds: the ceiling of the first pause, and of any. */
 const pauseMs = { first: 10, longest: 1000 }
 
 /** The attempts asked for. @throws UsageError when out of range. */
-export function retriesFrom({ retries = 5 }: RetryOptions): number {
-  if (!Number.isInteger(retries) || retries < 1 || retries > 100) {
-    throw new UsageError('retries is the number of attempts: a whole number from 1 to 100')
+export function attemptsFrom({ attempts = 5 }: RetryOptions): number {
+  if (!Number.isInteger(attempts) || attempts < 1 || attempts > 100) {
+    throw new UsageError('attempts must be a whole number from 1 to 100; 1 runs the work once')
   }
-  return retries
+  return attempts
 }
 
 /** Counts attempts and says how long to wait before the next. */

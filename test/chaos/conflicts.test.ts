@@ -28,7 +28,7 @@ test('200 deadlocks: every transaction commits in the end, once', { timeout: 120
               await sql`update accounts set balance = balance + 1 where id = ${second}`
               await sql`insert into entries (nonce, half) values (${`deadlock-${name}-${done}`}, ${random.between(1, 2 ** 30)})`
             },
-            { retries: 50, timeoutMs: 20_000 },
+            { attempts: 50, timeoutMs: 20_000 },
           ),
         )
         expect('error' in outcome ? outcome.error : undefined).toBeUndefined()
@@ -61,7 +61,7 @@ test(
             await sql`update accounts set balance = balance + 50 * ${count}::int where id = ${id + 8}`
             return count
           },
-          { isolation: 'serializable', retries: 50, timeoutMs: 10_000 },
+          { isolation: 'serializable', attempts: 50, timeoutMs: 10_000 },
         )
       for (let turn = 0; turn < (long ? 200 : 15); turn++) {
         await bank.admin.sql`update accounts set balance = 100 where true`

@@ -71,7 +71,7 @@ describe('the deadline of a transaction in a session', () => {
           await sql`select pg_sleep(0.2)`
           await sql`do $$ begin raise exception 'again' using errcode = '40001'; end $$`
         },
-        { timeoutMs: 500, retries: 100 },
+        { timeoutMs: 500, attempts: 100 },
       ),
     )
     await expect(transaction).rejects.toThrow(DeadlineExceeded)

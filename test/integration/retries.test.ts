@@ -41,13 +41,13 @@ describe('a transaction', () => {
 
   test('is tried 5 times by default, or as often as said, and then throws the conflict', async () => {
     await using engine = await bank.engine()
-    const runs = async (retries?: number) => {
+    const runs = async (attempts?: number) => {
       let count = 0
       const unit = async (session: BankSession) => {
         count += 1
         await failing('40001', 1000)(session)
       }
-      const call = engine.transaction(unit, retries === undefined ? {} : { retries })
+      const call = engine.transaction(unit, attempts === undefined ? {} : { attempts })
       await expect(call).rejects.toThrow(SerializationFailure)
       return count
     }
@@ -99,7 +99,7 @@ describe('a transaction', () => {
       })
     })
     expect(runs).toEqual({ outer: 2, inner: 2 })
-    const nested = engine.transaction(({ transaction }) => transaction(() => 1, { retries: 3 }))
+    const nested = engine.transaction(({ transaction }) => transaction(() => 1, { attempts: 3 }))
     await expect(nested).rejects.toThrow(UsageError)
   })
 
@@ -114,21 +114,21 @@ describe('a transaction', () => {
           current_setting('transaction_isolation')) as seen`
         return row?.seen
       },
-      { isolation: 'serializable', retries: 3 },
+      { isolation: 'serializable', attempts: 3 },
     )
     expect([runs, seen]).toEqual([3, '7 serializable'])
   })
 
   test('stops retrying at its deadline', async () => {
     await using engine = await bank.engine()
-    const call = engine.transaction(failing('40001', 1000, 'late'), { retries: 100, timeoutMs: 300 })
+    const call = engine.transaction(failing('40001', 1000, 'late'), { attempts: 100, timeoutMs: 300 })
     await expect(call).rejects.toThrow(DeadlineExceeded)
     await expectQuiet(engine, bank.admin)
   })
 
-  test.each([0, 101, 1.5])('with retries %s is refused', async (retries) => {
+  test.each([0, 101, 1.5])('with attempts %s is refused', async (attempts) => {
     await using engine = await bank.engine()
-    await expect(engine.transaction(() => 1, { retries })).rejects.toThrow(UsageError)
+    await expect(engine.transaction(() => 1, { attempts })).rejects.toThrow(UsageError)
   })
 })
 

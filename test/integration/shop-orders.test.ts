@@ -55,7 +55,7 @@ test('concurrent orders that name the same products in opposite order do not dea
   const forth = [1, 2, 3, 4].map((productId) => ({ productId, quantity: 1 }))
   const placed = await Promise.all(
     Array.from({ length: 10 }, (_, index) =>
-      placeOrder(shop.engine, { customerId: 1, items: index % 2 === 0 ? forth : forth.toReversed() }, { retries: 1 }),
+      placeOrder(shop.engine, { customerId: 1, items: index % 2 === 0 ? forth : forth.toReversed() }, { attempts: 1 }),
     ),
   )
   expect(placed).toHaveLength(10)

@@ -1,7 +1,7 @@
 /** Backoff: which failures pass, how often they are tried, how long the pauses are, and what ends one. */
 import { describe, expect, test } from 'vitest'
 import { DeadlockDetected, SerializationFailure, UniqueViolation, UsageError } from '../../src/errors.ts'
-import { createBackoff, retriesFrom } from '../../src/task/retry.ts'
+import { createBackoff, attemptsFrom } from '../../src/task/retry.ts'
 
 const conflict = () => new SerializationFailure('x', { sqlState: '40001' })
 
@@ -56,8 +56,8 @@ describe('backoff', () => {
     await createBackoff(2).pause(60_000, AbortSignal.abort())
   })
 
-  test('retries are 5 unless said otherwise, from 1 to 100', () => {
-    expect([retriesFrom({}), retriesFrom({ retries: 1 }), retriesFrom({ retries: 100 })]).toEqual([5, 1, 100])
-    for (const retries of [0, 101, 2.5, Number.NaN]) expect(() => retriesFrom({ retries })).toThrow(UsageError)
+  test('attempts are 5 unless said otherwise, from 1 to 100', () => {
+    expect([attemptsFrom({}), attemptsFrom({ attempts: 1 }), attemptsFrom({ attempts: 100 })]).toEqual([5, 1, 100])
+    for (const attempts of [0, 101, 2.5, Number.NaN]) expect(() => attemptsFrom({ attempts })).toThrow(UsageError)
   })
 })
