@@ -77,18 +77,9 @@ const refused = /^(?:28|3D000)/
 /** SQLSTATEs that say a value given cannot be what it should be: too long, out of range, no number, no date, no JSON. */
 const unusableValue = /^22(?:001|003|007|008|009|021|023|026|02[1-9]|03[0-9A-G]|P02|P03|P05)$/
 
-/** What fails when a prepared statement no longer fits the schema; prepared anew, it may fit. */
-const outdated = new Set<unknown>(['RevalidateCachedQuery', 'FetchPreparedStatement', 'transformAssignedExpr'])
-
 /** True for a typed error that the server answered, and not one of ours. */
 export function isAnswer(error: unknown): boolean {
   return error instanceof Error && isServerError(error.cause)
-}
-
-/** True for the failure of a prepared statement under which the schema was changed. */
-export function isOutdatedPlan(error: unknown): boolean {
-  const cause = error instanceof Error ? error.cause : undefined
-  return cause instanceof Error && 'routine' in cause && outdated.has(cause.routine)
 }
 
 /** True for what the server says to every statement of a transaction after the first failure. */

@@ -4,7 +4,8 @@
  */
 import { parseDatabaseUrl } from '../config.ts'
 import { ConfigInvalid } from '../errors.ts'
-import { type Connection, openConnection } from '../pool/connection.ts'
+import type { Connection } from '../pool/connection.ts'
+import { openConnection } from '../pool/open-connection.ts'
 
 /** A database URL, or a connection that is the caller's and used by nobody else meanwhile. */
 export type Target = string | Connection

@@ -5,18 +5,25 @@
  *
  * postgres.js would reconnect silently after a loss, with the transaction and its settings gone; here the second
  * connect is refused, and a lost connection refuses every statement (`ConnectionLost`). Nothing of postgres.js's pool,
- * `begin`, `reserve` or `cancel` is used. Statements sent without waiting are pipelined, in order.
+ * `begin`, `reserve` or `cancel` is used.
+ *
+ * Statements sent without waiting are pipelined, in order. A statement may have steps in front of it (`batch.ts`): their
+ * batch begins when nothing else is under way, and what is sent after it waits for its answer. When a step is refused,
+ * so is all that waits. When the socket closes, every statement that has no answer is rejected then, in order: the
+ * driver would forget those that it had not sent yet.
  */
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import postgres from 'postgres'
+import type postgres from 'postgres'
 import { describeAddress, type ServerAddress } from '../config.ts'
-import { ConfigInvalid, ConnectionLost, RivuletError, UsageError } from '../errors.ts'
+import { ConnectionLost, RivuletError, UsageError } from '../errors.ts'
 import { fromServerError, isServerError } from '../sqlstate.ts'
-import { encodeParameter, installCodecs, type TypedParameter } from './codec.ts'
+import type { Step } from './batch.ts'
+import { encodeParameter, type TypedParameter } from './codec.ts'
+import type { DriverSocket } from './driver-socket.ts'
 import { type Dispatch, dispatchOf, type DriverOptions, DriverStatement, type Settle } from './driver-statement.ts'
-import { openSocket, sendCancelRequest } from './socket.ts'
-import { StatusTail, type TransactionStatus } from './status-tail.ts'
+import type { MessageListener, ServerMessages, TransactionStatus } from './server-messages.ts'
+import { sendCancelRequest } from './socket.ts'
 
 /** Rows as the driver gives them: objects by column name, or arrays by position. */
 export interface Result<TRow = unknown> extends Array<TRow> {
@@ -27,10 +34,16 @@ export interface Result<TRow = unknown> extends Array<TRow> {
   readonly columns: readonly { readonly name: string; readonly type: number }[]
 }
 
-/** What becomes of an answer, and of a failure, before anybody sees it; a promise fewer than waiting for both. */
+/** What becomes of an answer, and of a failure, before the caller sees it; a promise fewer than waiting for both. */
 export interface Outcome<T> {
   readonly answered: (result: Result) => T
-  readonly failed: (error: unknown) => T | Promise<T>
+  /** `refusedStep` is what the server refused in front of the statement, which was skipped. */
+  readonly failed: (error: unknown, refusedStep?: Step) => T | Promise<T>
+  /**
+   * Called when a statement that had been prepared earlier failed before it was bound: nothing of it has run, and
+   * parsed anew it may fit. Returns the steps to put in front of it then; undefined lets it fail.
+   */
+  readonly again?: (error: unknown) => readonly Step[] | undefined
 }
 
 /** How a statement is sent. */
@@ -41,6 +54,8 @@ export interface StatementOptions {
   readonly prepare?: boolean
   /** What each parameter is for, such as a column: errors about its value say so. */
   readonly names?: readonly (string | undefined)[] | undefined
+  /** Travel in front of the statement, in its batch: it runs only if none of them is refused. */
+  readonly steps?: readonly Step[] | undefined
 }
 
 /** A statement takes at most this many parameters (postgres.js refuses 65,534 and would then hang the rest). */
@@ -53,16 +68,43 @@ const closeGraceMs = 1000
 const preparedStatement: DriverOptions = { prepare: true, simple: false }
 const unpreparedStatement: DriverOptions = { prepare: false, simple: false }
 const wholeScript: DriverOptions = { prepare: false, simple: true }
+const noOptions: StatementOptions = {}
 
-type Client = postgres.Sql<Record<string, never>>
-type Backend = { readonly pid: number; readonly secret: number }
+/** A statement with all that goes with it. */
+interface Request<T> {
+  readonly text: string
+  readonly parameters: readonly unknown[]
+  readonly driverOptions: DriverOptions
+  readonly options: StatementOptions
+  readonly outcome: Outcome<T> | undefined
+}
 
-export class Connection {
+/** postgres.js, as we use it. */
+export type Client = postgres.Sql<Record<string, never>>
+
+/** What a request to cancel needs to know. */
+export interface Backend {
+  readonly pid: number
+  readonly secret: number
+}
+
+/** What a connection is made of. */
+export interface ConnectionParts {
+  readonly client: Client
+  readonly socket: Socket
+  readonly driverSocket: DriverSocket
+  readonly messages: ServerMessages
+  readonly address: ServerAddress
+  readonly backend: Backend
+  readonly serverTimeoutMs: number
+}
+
+export class Connection implements MessageListener {
   readonly backendPid: number
   readonly openedAt = performance.now()
   /** Set once the connection can no longer be used; every later statement is rejected with it. */
   lost: ConnectionLost | undefined
-  /** Statements sent whose answer is not complete. */
+  /** Statements given to this connection whose outcome is not known. */
   inFlight = 0
   /** The server's own statement_timeout in milliseconds; 0 is none. A deadline never loosens it. */
   readonly serverTimeoutMs: number
@@ -75,28 +117,38 @@ export class Connection {
   readonly #client: Client
   readonly #dispatch: Dispatch
   readonly #socket: Socket
+  readonly #driverSocket: DriverSocket
+  readonly #messages: ServerMessages
   readonly #address: ServerAddress
   readonly #backend: Backend
   readonly #prepared = new Set<string>()
-  readonly #tail: StatusTail
+  /** Statements that the server has not answered, in order: first those the driver has, then those that wait. */
+  readonly #unanswered: DriverStatement[] = []
+  /** How many of them the driver has. */
+  #sent = 0
+  /** The statement whose batch is under way. */
+  #batch: DriverStatement | undefined
   readonly #typed: (parameter: TypedParameter) => unknown
   readonly #quiet: (() => void)[] = []
   #closing: Promise<void> | undefined
   readonly #closed: Promise<void>
 
-  constructor(client: Client, socket: Socket, address: ServerAddress, backend: Backend, serverTimeoutMs: number) {
+  constructor({ client, socket, driverSocket, messages, address, backend, serverTimeoutMs }: ConnectionParts) {
     this.serverTimeoutMs = serverTimeoutMs
     this.#client = client
     this.#dispatch = dispatchOf(client)
     this.#socket = socket
+    this.#driverSocket = driverSocket
+    this.#messages = messages
+    messages.listener = this
     this.#address = address
     this.#backend = backend
     this.backendPid = backend.pid
     this.#typed = ({ value, type }) => client.typed(value as never, type)
-    this.#tail = new StatusTail(socket)
     this.#closed = new Promise((resolve) => {
       socket.once('close', () => {
         this.lose(new ConnectionLost(`the connection to ${describeAddress(address)} was closed`))
+        this.#rejectFrom(0, new ConnectionLost('the connection broke while the statement ran', { cause: this.lost }))
         this.onClosed?.()
         resolve()
       })
@@ -108,7 +160,7 @@ export class Connection {
    * has said something else since, such as that it is being shut down.
    */
   get transactionStatus(): TransactionStatus | undefined {
-    return this.#tail.status
+    return this.#messages.status
   }
 
   /** Distinct statements prepared here; postgres.js never frees one. */
@@ -139,12 +191,12 @@ export class Connection {
     }
     const driverOptions =
       options.prepare === true && this.#prepares(text, encoded) ? preparedStatement : unpreparedStatement
-    return this.#send(text, encoded, driverOptions, options.arrays === true, outcome, options.names)
+    return this.#send({ text, parameters: encoded, driverOptions, options, outcome })
   }
 
   /** Sends a script of ours without parameters: several statements, one round trip. */
   script<T = Result>(text: string, outcome?: Outcome<T>): Promise<T> {
-    return this.#send(text, [], wholeScript, false, outcome)
+    return this.#send({ text, parameters: [], driverOptions: wholeScript, options: noOptions, outcome })
   }
 
   /** Resolves when no statement is in flight. */
@@ -155,6 +207,11 @@ export class Connection {
   /** Asks the server to stop what runs here. The connection must not be used for anything new afterwards. */
   cancel(signal: AbortSignal): Promise<void> {
     return sendCancelRequest(this.#address, this.#backend, signal)
+  }
+
+  /** Rejects the statements that have not been sent, because they wait for a batch. */
+  discard(error: RivuletError): void {
+    this.#rejectFrom(this.#sent, error)
   }
 
   /** Marks the connection as lost without touching the socket: nothing more is sent. */
@@ -213,34 +270,88 @@ export class Connection {
     return true
   }
 
-  #send<T>(
-    text: string,
-    parameters: readonly unknown[],
-    options: DriverOptions,
-    arrays: boolean,
-    { answered, failed }: Outcome<T> = asItIs as Outcome<T>,
-    names?: StatementOptions['names'],
-  ): Promise<T> {
+  /** Sends a statement, or lets it wait at `place` among the unanswered; by default behind all others. */
+  #send<T>(request: Request<T>, place = this.#unanswered.length): Promise<T> {
+    const { text, parameters, driverOptions, options, outcome = asItIs as Outcome<T> } = request
     const { lost } = this
     if (lost) {
       const error = new ConnectionLost('the connection was lost: nothing more can run in this session', { cause: lost })
-      return refused(error, failed)
+      return refused(error, outcome.failed)
     }
     this.inFlight += 1
+    let statement!: DriverStatement
     const answer = new Promise<Result | Duplex>((resolve, reject) => {
-      this.#dispatch(new DriverStatement(text, parameters, options, arrays, resolve as Settle, reject))
+      statement = new DriverStatement(text, parameters, driverOptions, options.arrays, resolve as Settle, reject)
+      statement.steps = options.steps
+      this.#unanswered.splice(place, 0, statement)
+      this.#advance()
     })
     // Not done while the driver reads the answer: what is thrown here, and whose context it is, are the caller's affair.
     return answer.then(
       (result) => {
-        this.#countDown()
-        return Array.isArray(result) ? answered(result) : failed(this.#copied(result as Duplex))
+        this.#settled(statement)
+        return Array.isArray(result) ? outcome.answered(result) : outcome.failed(this.#copied(result as Duplex))
       },
-      (error: unknown) => {
-        this.#countDown()
-        return failed(this.#translate(error, names))
-      },
+      (reason: unknown) => this.#failed(request, statement, reason),
     )
+  }
+
+  #failed<T>(request: Request<T>, statement: DriverStatement, reason: unknown): T | Promise<T> {
+    const { outcome = asItIs as Outcome<T>, options } = request
+    const error = this.#translate(reason, options.names)
+    const neverRan = statement.neverRan && isServerError(reason)
+    const refusedStep = neverRan ? options.steps?.[statement.refusedStep ?? -1] : undefined
+    // What waits was to run behind the step, not without it.
+    if (refusedStep) this.#rejectFrom(this.#sent, error)
+    const outdated = neverRan && statement.reused && !refusedStep
+    const steps = outdated ? outcome.again?.(error) : undefined
+    // In front of what waits, so that the order stays.
+    const again =
+      steps &&
+      this.#send({ ...request, driverOptions: unpreparedStatement, options: { ...options, steps } }, this.#sent)
+    this.#settled(statement)
+    return again ?? outcome.failed(error, refusedStep)
+  }
+
+  /** Gives the driver what may be sent now. */
+  #advance(): void {
+    while (this.#sent < this.#unanswered.length && this.#batch === undefined) {
+      const next = this.#unanswered[this.#sent]
+      if (next === undefined || (next.steps?.length && this.#sent > 0)) return
+      this.#sent += 1
+      if (next.steps?.length) {
+        this.#batch = next
+        this.#driverSocket.precede(next.steps)
+      }
+      this.#dispatch(next)
+    }
+  }
+
+  /** The server has answered the first statement; the driver reads the answer next. */
+  ready(neverRan: boolean): void {
+    const statement = this.#unanswered.shift()
+    if (!statement) return
+    this.#sent -= 1
+    statement.neverRan = neverRan
+    if (statement.steps?.length) statement.refusedStep = this.#messages.refusedStep
+  }
+
+  setting(): void {
+    // Nothing depends on a setting yet.
+  }
+
+  #settled(statement: DriverStatement): void {
+    if (this.#batch === statement) this.#batch = undefined
+    if (this.lost) this.#rejectFrom(this.#sent, this.lost)
+    this.#advance()
+    this.inFlight -= 1
+    if (this.inFlight > 0 || this.#quiet.length === 0) return
+    for (const resolve of this.#quiet.splice(0)) resolve()
+  }
+
+  #rejectFrom(index: number, error: unknown): void {
+    for (const statement of this.#unanswered.splice(index)) statement.reject(error)
+    if (this.#sent > index) this.#sent = index
   }
 
   /** A COPY that was not recognised by its text: postgres.js answers with a stream that occupies the connection. */
@@ -248,12 +359,6 @@ export class Connection {
     stream.on('error', () => undefined)
     this.destroy()
     return new UsageError('COPY from stdin or to stdout is not for sessions: use insertMany, stream, or psql')
-  }
-
-  #countDown(): void {
-    this.inFlight -= 1
-    if (this.inFlight > 0 || this.#quiet.length === 0) return
-    for (const resolve of this.#quiet.splice(0)) resolve()
   }
 
   #translate(error: unknown, names: StatementOptions['names']): unknown {
@@ -284,107 +389,8 @@ function refused<T>(reason: unknown, failed: Outcome<T>['failed'] | undefined): 
   return failed ? refusal.catch(failed) : refusal
 }
 
-/** What `openConnection` needs to know. */
-export interface ConnectionConfig {
-  readonly address: ServerAddress
-  readonly connectTimeoutMs: number
-  /** Gives up connecting when aborted; the reason is thrown. */
-  readonly signal?: AbortSignal | undefined
-}
-
-/**
- * Connects, authenticates and answers a usable connection.
- * @throws ConnectionLost when the server cannot be reached or breaks off, ConfigInvalid when it refuses who we are.
- */
-export async function openConnection({ address, connectTimeoutMs, signal }: ConnectionConfig): Promise<Connection> {
-  const abort = new AbortController()
-  let socket: Socket | undefined
-  const giveUp = (error: Error) => {
-    abort.abort(error)
-    socket?.destroy(error)
-  }
-  const expired = new ConnectionLost(`${describeAddress(address)} did not answer within ${connectTimeoutMs} ms`)
-  const timer = setTimeout(() => giveUp(expired), connectTimeoutMs)
-  const onAbort = () => giveUp(signal?.reason as Error)
-  signal?.addEventListener('abort', onAbort, { once: true })
-  try {
-    signal?.throwIfAborted()
-    socket = await openSocket(address, abort.signal)
-    const client = createClient(address, socket)
-    // The first statement completes the handshake; postgres.js then knows the backend's pid and cancel key.
-    const first = client.unsafe(askTimeout)
-    const [row] = (await Promise.race([first, brokenOff(socket, abort.signal)])) as unknown as [{ ms: number }]
-    const backend = (first as unknown as { state: Backend }).state
-    return new Connection(client, socket, address, { pid: backend.pid, secret: backend.secret }, row.ms)
-  } catch (error) {
-    socket?.destroy()
-    if (abort.signal.aborted) throw abort.signal.reason
-    if (error instanceof RivuletError) throw error
-    if (isServerError(error)) throw refusal(error)
-    throw new ConnectionLost(`${describeAddress(address)} broke off while connecting`, { cause: withoutQuery(error) })
-  } finally {
-    clearTimeout(timer)
-    signal?.removeEventListener('abort', onAbort)
-  }
-}
-
-/** The limit that server, database or role put on a statement, in milliseconds; 0 is none. */
-const askTimeout = `select extract(epoch from current_setting('statement_timeout')::interval)::float8 * 1000 as ms`
-
-/** Rejects when the socket closes or connecting is given up: postgres.js may then leave its statement unanswered. */
-function brokenOff(socket: Socket, signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    const onClose = () => reject(new Error('the server hung up'))
-    if (socket.destroyed) onClose()
-    socket.once('close', onClose)
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
-  })
-}
-
-function createClient(address: ServerAddress, socket: Socket): Client {
-  let used = false
-  const client = postgres({
-    host: address.host,
-    port: address.port,
-    database: address.database,
-    user: address.user,
-    password: address.password,
-    ssl: false,
-    max: 1,
-    idle_timeout: 0,
-    max_lifetime: 0,
-    connect_timeout: 0,
-    keep_alive: 0,
-    fetch_types: false,
-    prepare: true,
-    backoff: () => 0,
-    // Dates are read in ISO style whatever the role or the database prefers; the order of input stays theirs.
-    connection: { ...address.startup, DateStyle: 'ISO' },
-    onnotice: () => undefined,
-    socket: () => {
-      // postgres.js asks again when it would reconnect: this connection is over instead.
-      if (used) throw new ConnectionLost('the connection was lost')
-      used = true
-      return socket
-    },
-  } as unknown as postgres.Options<Record<string, never>>) as unknown as Client
-  installCodecs(client.options)
-  return client
-}
-
-function refusal(error: Parameters<typeof fromServerError>[0]): RivuletError {
-  const typed = fromServerError(error)
-  if (typed instanceof ConfigInvalid) return typed
-  const { cause } = typed
-  const reason = cause instanceof Error ? cause.message : typed.message
-  // 53300 too many connections, 55000, 57P03 starting up, …: the server is there but takes nobody now.
-  if (/^(?:08|53|55|57)/.test(error.code))
-    return new ConnectionLost(`the server takes no connection: ${reason}`, { cause })
-  return new ConfigInvalid(`the server refused the connection: ${reason}`, { cause })
-}
-
 /** postgres.js hangs the statement and its parameters on every error; they must not travel on. */
-function withoutQuery(error: unknown): unknown {
+export function withoutQuery(error: unknown): unknown {
   if (!(error instanceof Error)) return error
   const { code } = error as NodeJS.ErrnoException
   return Object.assign(new Error(error.message), { name: error.name }, code === undefined ? {} : { code })

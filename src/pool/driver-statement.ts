@@ -5,6 +5,7 @@
  * `src/connection.js`.
  */
 import type postgres from 'postgres'
+import type { Step } from './batch.ts'
 
 /** Takes the answer, or the failure. */
 export type Settle = (outcome: unknown) => void
@@ -27,6 +28,13 @@ export class DriverStatement {
   readonly tagged = false
   /** Where it was called, for the driver's errors: of no use to our callers. */
   readonly origin = ''
+  /** What travels in front of it, in its batch. */
+  steps: readonly Step[] | undefined
+  /** Of a statement that failed: which step was refused, and whether it failed before it was bound. */
+  refusedStep: number | undefined
+  neverRan = false
+  /** It was prepared before it was sent. Known once it has failed. */
+  reused = false
   // Written by the driver.
   active = false
   cancelled = null
@@ -45,7 +53,7 @@ export class DriverStatement {
     text: string,
     parameters: readonly unknown[],
     options: DriverOptions,
-    arrays: boolean,
+    arrays: boolean | undefined,
     answered: Settle,
     failed: Settle,
   ) {
@@ -62,6 +70,7 @@ export class DriverStatement {
    * not: two at once would wait for ever. Whoever sent it knows better.
    */
   get retried(): undefined {
+    this.reused = this.prepared
     this.prepared = false
     return undefined
   }

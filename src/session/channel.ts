@@ -4,17 +4,18 @@
  *
  *   open ──cancel, deadline──▶ doomed ──▶ ended        open ──▶ ended
  *
- * BEGIN, SAVEPOINT and settings are deferred (`prelude.ts`) and travel in the round trip of the first statement they guard;
- * if none follows, they are never sent. A doomed channel refuses every statement with the reason, has what runs
+ * BEGIN, SAVEPOINT and settings are deferred (`prelude.ts`) and travel in the batch of the first statement they guard; if
+ * none follows, they are never sent. A doomed channel refuses every statement with the reason, has what runs
  * stopped on the server, and its connection is closed afterwards, never reused: the request to stop might come late.
  */
 import { asRivuletError, type Phase, RivuletError, SessionEnded, StatementTimeout, UsageError } from '../errors.ts'
 import type { Publish, RetireReason } from '../observe/observation.ts'
 import type { Connection, Outcome, Result, StatementOptions } from '../pool/connection.ts'
-import { isAborted, isAnswer, isOutdatedPlan } from '../sqlstate.ts'
+import { isAborted } from '../sqlstate.ts'
 import type { CancelReason, Scope } from '../task/scope.ts'
 import { callSite } from './call-site.ts'
-import { Prelude } from './prelude.ts'
+import { aloneAgain, guard, isPassing, markOutdated, stepsAgain } from './outdated.ts'
+import { type Deferred, Prelude } from './prelude.ts'
 import { Races } from './races.ts'
 import { changesSession, refusedStatement, statementTraits } from './session-state.ts'
 import type { SessionWork } from './session-work.ts'
@@ -66,6 +67,10 @@ export class Channel {
   #refusedPrelude: unknown
   /** True once a prepared statement no longer fitted the schema: the others may not fit either. */
   #outdated = false
+  /** Open units of work that may be run again as a whole. */
+  rerunnable = 0
+  /** True while the savepoint is there from which an outdated statement is repeated. */
+  #guards = false
   /** The tasks that run here, one inside the other, with the scopes that bound them. */
   readonly races = new Races()
   /** The scopes that bound the task, outermost first. */
@@ -107,19 +112,34 @@ export class Channel {
   ): Promise<T> {
     const refusal = this.doomed ?? refusedStatement(text)
     if (refusal) return Promise.reject(refusal)
-    this.#sendPrelude(scope)
-    if (statementTraits(text).limitsStatements) this.prelude.leaveTimeout()
     const prepare = this.#ownsServerSession && options.prepare === true && !this.#outdated
-    const sent = prepare === (options.prepare ?? false) ? options : { ...options, prepare }
+    const steps = this.#guarded(this.prelude.take(scope, this.inTransaction), prepare)
+    if (statementTraits(text).limitsStatements) this.prelude.leaveTimeout()
+    const asGiven = prepare === (options.prepare ?? false) && steps === undefined
+    const sent = asGiven ? options : { ...options, prepare, steps }
     return this.#query(text, parameters, sent, work, true, read)
   }
 
   /**
-   * Sends what is deferred without waiting for the task's first statement; resolves when it is answered. If it fails,
-   * the channel is doomed with what `failure` makes of that.
+   * Puts a savepoint in front of a prepared statement whose transaction cannot be run again: should it be outdated, it
+   * is repeated from there. The batch that opens the transaction, or a savepoint, needs none.
    */
-  async flush(scope: Scope | undefined, failure: (cause: unknown) => RivuletError): Promise<void> {
-    if (!this.doomed) await Promise.all(this.#sendPrelude(scope, failure))
+  #guarded(steps: readonly Deferred[] | undefined, prepare: boolean): readonly Deferred[] | undefined {
+    if (!prepare || !this.inTransaction || this.rerunnable > 0 || stepsAgain(steps) !== undefined) return steps
+    const release = this.#guards ? [{ text: `release savepoint ${guard}` }] : []
+    this.#guards = true
+    return [...release, { text: `savepoint ${guard}` }, ...(steps ?? [])]
+  }
+
+  /** Sends what is deferred without waiting for the task's first statement, if that has not been sent. */
+  flush(scope: Scope | undefined, work: SessionWork): void {
+    if (this.doomed || this.prelude.isEmpty) return
+    const steps = this.prelude.take(scope, this.inTransaction) ?? []
+    const last = steps.at(-1)
+    if (!last) return
+    const options = { steps: steps.slice(0, -1) }
+    // What is refused dooms the channel, or fails the task's next statement.
+    this.#query(last.text, last.parameters ?? [], options, work, false).catch(() => undefined)
   }
 
   /** Sends a statement of ours now, behind what is deferred: SAVEPOINT and its kin, cursors. */
@@ -132,8 +152,8 @@ export class Channel {
   ): Promise<Result> {
     const { doomed } = this
     if (doomed) return Promise.reject(doomed)
-    this.#sendPrelude(scope)
-    return this.#query(text, parameters, options, work, false)
+    const steps = this.prelude.take(scope, this.inTransaction)
+    return this.#query(text, parameters, steps ? { ...options, steps } : options, work, false)
   }
 
   /** A query that runs in a statement of ours may change the server session, as any other. */
@@ -160,6 +180,7 @@ export class Channel {
     this.inTransaction = false
     this.prelude.ended()
     this.#refusedPrelude = this.firstError = undefined
+    this.#guards = false
     if (this.phase === 'commit') this.phase = 'task'
     this.#time.commitEnded()
     this.races.committed()
@@ -169,6 +190,7 @@ export class Channel {
   rewound(): void {
     this.prelude.rewound()
     this.#refusedPrelude = this.firstError = undefined
+    this.#guards = false
   }
 
   /** Dooms the channel when `scope` is cancelled; answers what ends the watch. */
@@ -202,6 +224,7 @@ export class Channel {
     this.#doomed = error
     this.retire = retire
     this.#controller?.abort(error)
+    this.connection.discard(error)
     if (this.connection.inFlight > 0) this.#cancelling = stopOnServer(this.connection, timeoutMs)
   }
 
@@ -266,10 +289,12 @@ export class Channel {
     const startedAt = this.#begin(work, ofTheTask)
     const number = this.statements
     const alone = !this.inTransaction
-    let prepared = options.prepare === true
+    const steps = options.steps as readonly Deferred[] | undefined
+    let repeated = false
     const outcome: Outcome<T> = {
       answered: (result) => {
         this.#end(work)
+        steps?.forEach(({ answered }) => answered?.())
         if (ofTheTask) this.noticeState(text, result.command)
         if (ofTheTask && this.#publish) this.#publishStatement(text, startedAt, undefined)
         try {
@@ -281,25 +306,27 @@ export class Channel {
           throw error
         }
       },
-      failed: (error) => {
+      again: (error) => {
+        if (isPassing(error)) return undefined
+        this.#outdated = true
+        this.retire ??= 'prepared statements outdated'
+        if (repeated || this.#doomed) return undefined
+        repeated = true
+        const last = this.statements === number
+        const again = alone ? aloneAgain(text, last) : stepsAgain(steps)
+        if (!again) markOutdated(error)
+        return again
+      },
+      failed: (error, refusedStep) => {
         const { kind } = statementTraits(text)
-        if (prepared && isOutdatedPlan(error)) {
-          prepared = false
-          this.#outdated = true
-          this.retire ??= 'prepared statements outdated'
-          // Nothing was done, and it was to be done by itself: it is parsed anew. A write keeps its place in the order.
-          const last = this.statements === number
-          if (alone && !this.inTransaction && !this.doomed && (kind === 'read' || (kind === 'write' && last))) {
-            return this.connection.query(text, parameters, { ...options, prepare: false }, outcome)
-          }
-        }
         this.#end(work)
+        steps?.forEach(({ answered }) => answered?.())
         work.failing(handed)
         // Not all that a failing statement did is undone: an advisory lock of the session stays.
         if (ofTheTask) this.noticeState(text, kind === 'code' ? 'CALL' : 'SELECT')
         if (ofTheTask && this.#publish) this.#publishStatement(text, startedAt, error)
         if (!alone) this.firstError ??= error
-        throw this.#failed(error)
+        throw this.#failed(error, refusedStep)
       },
     }
     const handed: Promise<T> = this.connection.query(text, parameters, options, outcome)
@@ -326,9 +353,10 @@ export class Channel {
     for (const resolve of this.#settled.splice(0)) resolve()
   }
 
-  #failed(error: unknown): unknown {
+  #failed(error: unknown, refusedStep: Deferred | undefined): unknown {
     const failure = this.stoppedByDeadline(error, 'statement') ?? this.#doomed
     if (failure) return failure
+    if (refusedStep) return this.#refused(error, refusedStep)
     if (this.connection.lost) this.retire ??= 'unhealthy'
     return isAborted(error) ? (this.#refusedPrelude ?? error) : error
   }
@@ -357,13 +385,12 @@ export class Channel {
     })
   }
 
-  #sendPrelude(scope: Scope | undefined, failure?: (cause: unknown) => RivuletError): readonly Promise<void>[] {
-    return this.prelude.send(scope, this.inTransaction, (error, wasBegin) => {
-      this.firstError ??= error
-      // What it guards must not go on without it. In a transaction the server sees to that, up to the next savepoint.
-      const seenTo = failure === undefined && this.inTransaction && !wasBegin && isAnswer(error)
-      if (seenTo) this.#refusedPrelude ??= error
-      else this.doom((failure ?? asRivuletError)(error), 'unhealthy')
-    })
+  /** The server has refused what was to guard a statement, which did not run. Returns what to fail with. */
+  #refused(error: unknown, step: Deferred): unknown {
+    const reason = step.refusal?.(error) ?? error
+    // In a failed transaction the server itself refuses all that follows, up to the next savepoint.
+    if (!step.refusal && this.connection.transactionStatus === 'E') this.#refusedPrelude ??= error
+    else this.doom(asRivuletError(reason), 'unhealthy')
+    return reason
   }
 }

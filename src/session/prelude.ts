@@ -1,30 +1,36 @@
 /**
- * What travels before the next statement of a task, in its round trip: BEGIN, settings, savepoints, and the
- * statement_timeout that a deadline asks for. Nothing is sent for a task that sends nothing.
+ * What travels in front of the next statement of a task: BEGIN, settings, savepoints, and the statement_timeout that a
+ * deadline asks for. In a transaction they are steps of that statement's batch, so that it cannot run without them.
+ * Nothing is sent for a task that sends nothing.
  */
-import type { Connection, Outcome } from '../pool/connection.ts'
+import type { RivuletError } from '../errors.ts'
+import type { Step } from '../pool/batch.ts'
+import type { Connection } from '../pool/connection.ts'
 import type { Scope } from '../task/scope.ts'
 import { StatementTimeout } from './statement-timeout.ts'
 
-/** A statement of ours that waits for the next one of the task; with parameters, a single statement. */
-export interface Deferred {
-  readonly text: string
-  readonly parameters?: readonly unknown[]
+/** A statement of ours that waits for the next one of the task. */
+export interface Deferred extends Step {
+  /** Called when its batch has been answered, either way. */
+  readonly answered?: () => void
+  /** What the session fails with when it is refused. Default: the server's reason. */
+  readonly refusal?: (cause: unknown) => RivuletError
 }
-
-const nothing: readonly Promise<void>[] = []
 
 export class Prelude {
   readonly #connection: Connection
   readonly #deferred: Deferred[] = []
   readonly #timeout: StatementTimeout
-  readonly #options: { readonly prepare: boolean }
 
-  /** `ownsServerSession` is false behind a transaction pooler: no named statements, no settings outside transactions. */
+  /** `ownsServerSession` is false behind a transaction pooler: no settings outside transactions. */
   constructor(connection: Connection, ownsServerSession: boolean) {
     this.#connection = connection
     this.#timeout = new StatementTimeout(connection, ownsServerSession)
-    this.#options = { prepare: ownsServerSession }
+  }
+
+  /** Whether anything waits. */
+  get isEmpty(): boolean {
+    return this.#deferred.length === 0
   }
 
   /** Puts a statement before the next one; answers what takes it back if unsent. */
@@ -35,27 +41,24 @@ export class Prelude {
   }
 
   /**
-   * Sends what waits; `failed` is called for what the server refuses, before the answer to anything sent later, and told
-   * whether it was BEGIN itself.
+   * Takes what waits, as the steps of the next statement's batch. Outside a transaction nothing is guarded: a tighter
+   * time limit is sent at once, in front of the statement.
    */
-  send(
-    scope: Scope | undefined,
-    inTransaction: boolean,
-    failed: (error: unknown, wasBegin: boolean) => void,
-  ): readonly Promise<void>[] {
+  take(scope: Scope | undefined, inTransaction: boolean): readonly Deferred[] | undefined {
     const timeout = this.#timeout.setting(scope, inTransaction)
-    if (this.#deferred.length === 0 && timeout === undefined) return nothing
-    const deferred = this.#deferred.splice(0)
-    if (timeout !== undefined) deferred.push({ text: timeout })
-    return deferred.map(({ text, parameters }) => {
-      const outcome: Outcome<void> = {
-        answered: () => undefined,
-        failed: (error) => failed(error, text.startsWith('begin')),
-      }
-      return parameters
-        ? this.#connection.query(text, parameters, this.#options, outcome)
-        : this.#connection.script(text, outcome)
-    })
+    if (!inTransaction) {
+      if (timeout !== undefined) this.#limit(timeout)
+      return undefined
+    }
+    if (timeout !== undefined) this.#deferred.push({ text: timeout })
+    return this.#deferred.length === 0 ? undefined : this.#deferred.splice(0)
+  }
+
+  #limit(text: string): void {
+    const connection = this.#connection
+    // Should it fail, our own timer keeps the deadline; what is in force is then not known.
+    const failed = () => void (connection.statementTimeoutMs = NaN)
+    void connection.script(text, { answered: () => undefined, failed })
   }
 
   /** The task limits its statements itself: its own limit must not be loosened. */

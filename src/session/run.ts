@@ -161,9 +161,11 @@ export async function runOn<TSession extends TaskSession, T>(
   const session = runtime.create(channel, scope, opensTransaction ? identity : undefined)
   try {
     if (channel.doomed) throw channel.doomed
-    // Whoever has no limit of its own must not run under that of an earlier call, nor may BEGIN.
-    const limited = channel.connection.statementTimeoutMs !== 0 && !channel.inTransaction
-    if (limited && (identity || scope?.deadline === undefined)) await liftTimeout(channel)
+    // A call with more time must not run under the limit of an earlier one, nor may BEGIN.
+    const { statementTimeoutMs } = channel.connection
+    const limited = statementTimeoutMs !== 0 && !channel.inTransaction
+    const tighter = !identity && scope?.deadline !== undefined && scope.deadline.remainingMs <= statementTimeoutMs
+    if (limited && !tighter) await liftTimeout(channel)
     if (identity && !opensTransaction) unit = new UnitOfWork(channel, {}, [identityStatement(identity)])
     const work = runtime.current.run({ channel, scope }, task, session)
     const result = await channel.races.run(work, scope)

@@ -9,7 +9,7 @@
  * order on the one connection: they are pipelined, not concurrent; `gather` is for that.
  */
 import { SessionEnded, UsageError } from '../errors.ts'
-import type { Publish } from '../observe/observation.ts'
+import type { Observation, Publish } from '../observe/observation.ts'
 import type { Result, StatementOptions } from '../pool/connection.ts'
 import type { Deadline } from '../task/deadline.ts'
 import { isAborted } from '../sqlstate.ts'
@@ -18,6 +18,7 @@ import { Scope, type TaskOptions } from '../task/scope.ts'
 import type { Channel } from './channel.ts'
 import type { Database, Drizzle, Schema, StatementRunner, Streamable } from './drizzle.ts'
 import { checkOptions, checkTask } from './options.ts'
+import { isOutdated } from './outdated.ts'
 import { SessionWork } from './session-work.ts'
 import { createSqlTag, type SqlTag } from './sql.ts'
 import { streamRows, type StreamOptions } from './stream.ts'
@@ -94,8 +95,9 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
 
   /**
    * Runs a unit of work in a transaction, or in a savepoint when there is one already: committed when it returns,
-   * rolled back when it throws. The outermost is run again, as a whole, after 40001 and 40P01 (`attempts`, default 5
-   * in all), so it must be safe to run twice; what it does outside the database is the caller's business.
+   * rolled back when it throws. The outermost is run again, as a whole, after 40001 and 40P01 (`attempts`, default 5),
+   * and any is once when DDL has outdated a prepared statement in it, so it must be safe to run twice; what it does
+   * outside the database is the caller's business.
    */
   get transaction(): <T>(
     unitOfWork: (session: this) => T | PromiseLike<T>,
@@ -177,12 +179,25 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     this.#busy = true
     try {
       if (outermost) await liftTimeout(this.#channel)
-      for (;;) {
+      for (let outdated = false; ;) {
         try {
           return await this.#attempt(unitOfWork, options, scope)
         } catch (error) {
           const channel = this.#channel
-          const delayMs = outermost && !channel.doomed && !channel.connection.lost ? backoff.next(error) : undefined
+          if (channel.doomed || channel.connection.lost) throw error
+          if (!outdated && isOutdated(error)) {
+            outdated = true
+            const retried = {
+              type: 'transaction retried',
+              label: this.label,
+              attempt: backoff.attempt,
+              delayMs: 0,
+              error,
+            }
+            this.#environment.publish?.(retried as Observation)
+            continue
+          }
+          const delayMs = outermost ? backoff.next(error) : undefined
           if (delayMs === undefined) throw error
           const { attempt } = backoff
           this.#environment.publish?.({ type: 'transaction retried', label: this.label, attempt, delayMs, error })
@@ -208,6 +223,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
       const unit = new UnitOfWork(channel, options, [this.#identity && identityStatement(this.#identity)])
       this.#unit = unit
       this.#nested = nested
+      channel.rerunnable += 1
       try {
         const work = this.#environment.within(channel, scope, () => unitOfWork(nested))
         const result = await (scope === this.#scope ? work : channel.races.run(work, scope))
@@ -224,6 +240,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
       }
     } finally {
       nested.end()
+      channel.rerunnable -= 1
       this.#unit = this.#nested = undefined
     }
   }

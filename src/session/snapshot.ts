@@ -96,9 +96,13 @@ async function helpOut<TSession extends TaskSession>(
   channel.stopWatching = channel.watch(gathering.scope)
   await liftTimeout(channel).catch(() => channel.giveUp())
   if (queue.remaining > 0 && !channel.doomed) {
-    openUnit(channel, [{ text: `set transaction snapshot '${snapshot}'` }])
-    imports.push(channel.flush(gathering.scope, snapshotLost))
+    let answered!: () => void
+    imports.push(new Promise((resolve) => (answered = resolve)))
+    openUnit(channel, [{ text: `set transaction snapshot '${snapshot}'`, answered, refusal: snapshotLost }])
+    // The import travels with the first statement of the first task; one that sends none now must not hold up the leader.
+    setImmediate(() => channel.flush(gathering.scope, new SessionWork()))
     await drainOn(runtime, gathering, queue, channel)
+    answered()
   }
   await endLane(runtime, channel)
 }
@@ -152,14 +156,14 @@ function openUnit(channel: Channel, extra: readonly Deferred[]): void {
 }
 
 /**
- * Ends the transaction without waiting for the answer: the next session's statements queue up behind it. Of a doomed
- * lane it is waited for that what ran on it has been stopped, unless time is up.
+ * Ends the transaction. The gather does not wait for the answer, but the connection does: nothing else runs on it
+ * before. Of a doomed lane it is waited for that what ran on it has been stopped, unless time is up.
  */
 async function endLane(runtime: Runtime, channel: Channel): Promise<void> {
-  const { connection } = channel
-  if (channel.inTransaction && !channel.doomed && !connection.lost) {
-    channel.script('rollback').catch(() => connection.destroy())
+  if (channel.inTransaction && !channel.doomed && !channel.connection.lost) {
+    const ended = channel.script('rollback').catch(() => void (channel.retire ??= 'unhealthy'))
     channel.ended()
+    return void ended.then(() => closeChannel(runtime, channel))
   }
   const stopping = closeChannel(runtime, channel)
   if (channel.retire !== 'deadline') await stopping

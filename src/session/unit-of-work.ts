@@ -3,7 +3,8 @@
  *
  *   deferred ──first statement──▶ begun ──▶ committed | rolled back        deferred ──▶ never sent
  *
- * BEGIN travels with the first statement, so an empty unit of work costs nothing. It is answered as committed only
+ * BEGIN travels in the batch of the first statement, so an empty unit of work costs nothing, and no statement runs
+ * outside the transaction it belongs to. It is answered as committed only
  * when the server said COMMIT. https://www.postgresql.org/docs/current/sql-begin.html
  */
 import { SessionEnded, UsageError } from '../errors.ts'
@@ -55,8 +56,7 @@ export class UnitOfWork {
       this.#deferred = channel.prelude.defer({ text: `savepoint ${this.#savepoint}` })
       return
     }
-    // Set after BEGIN, not in it: should a mode be refused, the transaction is there to take the failure.
-    this.#deferred = channel.prelude.defer({ text: modes === '' ? 'begin' : `begin; set transaction ${modes}` })
+    this.#deferred = channel.prelude.defer({ text: modes === '' ? 'begin' : `begin ${modes}` })
     for (const statement of extra) if (statement) channel.prelude.defer(statement)
     channel.began()
   }
@@ -112,29 +112,25 @@ export class UnitOfWork {
     channel.ended()
   }
 
-  /** Undoes a nested unit of work without waiting: what is sent next comes after it. */
+  /** Undoes a nested unit of work in the batch of the next statement; the end of the transaction undoes it as well. */
   undo(): void {
     const channel = this.#channel
     this.#over = true
     if (!this.#deferred.sent()) return this.#dropped()
-    if (channel.doomed || channel.connection.lost) return
-    channel.script(this.#rewindText()).catch(() => {
-      channel.retire ??= 'unhealthy'
-    })
+    channel.prelude.defer({ text: `rollback to savepoint ${this.#savepoint}` })
+    channel.prelude.defer({ text: `release savepoint ${this.#savepoint}` })
     channel.rewound()
   }
 
   async #rewind(): Promise<void> {
+    const channel = this.#channel
     try {
-      await this.#channel.script(this.#rewindText())
-      this.#channel.rewound()
-    } catch {
-      // The savepoint was never made, because the transaction had failed before: that undoes this as well.
+      await channel.script(`rollback to savepoint ${this.#savepoint}; release savepoint ${this.#savepoint}`)
+      channel.rewound()
+    } catch (error) {
+      // The transaction has failed, if not before then by this: its end undoes the nested work as well.
+      channel.firstError ??= error
     }
-  }
-
-  #rewindText(): string {
-    return `rollback to savepoint ${this.#savepoint}; release savepoint ${this.#savepoint}`
   }
 
   #dropped(): void {

@@ -56,13 +56,11 @@ export function createBackoff(attempts: number): Backoff {
 /** Failures of work that has been tried as often as it may: whoever it was part of does not try it all over again. */
 const exhausted = new WeakSet<object>()
 
-/** True for a conflict with another transaction, or with DDL under a prepared statement, also when wrapped. */
+/** True for a conflict with another transaction, also when wrapped. */
 function passes(error: unknown): boolean {
   for (let inner = error, depth = 0; inner instanceof Error && depth < 10; inner = inner.cause, depth++) {
     if (exhausted.has(inner)) return false
     if (inner instanceof SerializationFailure || inner instanceof DeadlockDetected) return true
-    // A table was altered under a prepared statement (0A000 from this routine); it has been forgotten since.
-    if ('routine' in inner && inner.routine === 'RevalidateCachedQuery') return true
   }
   return false
 }

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseDatabaseUrl, type PoolConfig, poolSettings } from '../../src/config.ts'
 import { ConnectionLost, PoolDeadlock, PoolOverloaded, PoolTimeout } from '../../src/errors.ts'
-import { openConnection } from '../../src/pool/connection.ts'
+import { openConnection } from '../../src/pool/open-connection.ts'
 import { Pool } from '../../src/pool/pool.ts'
 import { type Bank, type BankSession, gate, meeting, openBank, Recorder } from '../support/bank.ts'
 import { eventually, expectQuiet } from '../support/invariants.ts'

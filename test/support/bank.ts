@@ -8,6 +8,7 @@ import { bigint, integer, pgTable, text } from 'drizzle-orm/pg-core'
 import type { Config } from '../../src/config.ts'
 import { type Engine, openEngine, type Session } from '../../src/engine.ts'
 import type { Observation } from '../../src/observe/observation.ts'
+import type { Schema } from '../../src/session/drizzle.ts'
 import { Admin } from './admin.ts'
 import { openTestDatabase, scriptTemplate, type TestDatabase } from './database.ts'
 import { type FaultProxy, openFaultProxy } from './fault-proxy.ts'
@@ -97,7 +98,7 @@ export function gate(): { readonly opened: Promise<void>; open(): void } {
 }
 
 /** Starts sessions that hold a connection each until `count` of them do, and then go on with `then`. */
-export function meeting(engine: Pick<BankEngine, 'session'>, count: number) {
+export function meeting<TSchema extends Schema>(engine: Pick<Engine<TSchema>, 'session'>, count: number) {
   const all = gate()
   let holding = 0
   return <T>(then: () => T) =>

@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { inject } from 'vitest'
 import { parseDatabaseUrl } from '../../src/config.ts'
 import { applyMigrations } from '../../src/migrate/apply.ts'
-import { openConnection, type Connection } from '../../src/pool/connection.ts'
+import type { Connection } from '../../src/pool/connection.ts'
+import { openConnection } from '../../src/pool/open-connection.ts'
 
 /** A database of its own, for `await using`, or to be disposed of in `afterAll`. */
 export interface TestDatabase extends AsyncDisposable {

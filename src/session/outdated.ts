@@ -1,0 +1,51 @@
+/**
+ * What becomes of a prepared statement that fails before it is bound, because the schema or the search path is no longer
+ * what it was prepared for. Nothing of it has run, so it is sent once more, parsed anew: by itself outside a transaction,
+ * else behind what opened the transaction or behind a savepoint; where neither is there, the unit of work is run again.
+ * https://www.postgresql.org/docs/current/sql-prepare.html
+ */
+import type { Step } from '../pool/batch.ts'
+import { RivuletError, StatementTimeout } from '../errors.ts'
+import { isAborted } from '../sqlstate.ts'
+import { statementTraits } from './session-state.ts'
+
+/** Errors of statements whose preparation was outdated, and which could not be repeated by themselves. */
+const outdated = new WeakSet<object>()
+
+/** True for what can hit any statement on its way, prepared or not: a failed transaction, a cancel, a lock, a shutdown. */
+export function isPassing(error: unknown): boolean {
+  return isAborted(error) || error instanceof StatementTimeout || (error instanceof RivuletError && error.retryable)
+}
+
+/** Marks the error of a statement whose unit of work may be run again. */
+export function markOutdated(error: unknown): void {
+  if (typeof error === 'object' && error !== null) outdated.add(error)
+}
+
+/** True for the failure of an outdated prepared statement, also when wrapped: the unit of work, run again, may succeed. */
+export function isOutdated(error: unknown): boolean {
+  for (let inner = error, depth = 0; inner instanceof Error && depth < 10; inner = inner.cause, depth++) {
+    if (outdated.has(inner)) return true
+  }
+  return false
+}
+
+/** The savepoint from which an outdated statement is repeated. */
+export const guard = 'rivulet_again'
+
+const noSteps: readonly Step[] = []
+
+/** Outside a transaction a statement is just sent again; one that writes must keep its place in the order. */
+export function aloneAgain(text: string, last: boolean): readonly Step[] | undefined {
+  const { kind } = statementTraits(text)
+  return kind === 'read' || (kind === 'write' && last) ? noSteps : undefined
+}
+
+/** In a transaction it is sent again behind what opened the transaction, or behind the savepoint in its batch. */
+export function stepsAgain(steps: readonly Step[] = noSteps): readonly Step[] | undefined {
+  const begin = steps.findIndex(({ text }) => text.startsWith('begin'))
+  if (begin >= 0) return [{ text: 'rollback' }, ...steps.slice(begin)]
+  const savepoint = steps.findLastIndex(({ text }) => text.startsWith('savepoint '))
+  if (savepoint < 0) return undefined
+  return [{ text: `rollback to ${steps[savepoint]?.text}` }, ...steps.slice(savepoint + 1)]
+}
