@@ -75,7 +75,8 @@ export class UnitOfWork {
     try {
       await this.#channel.script(`release savepoint ${this.#savepoint}`)
     } catch (error) {
-      const { firstError } = this.#channel
+      const { firstError, connection } = this.#channel
+      if (this.#channel.doomed || connection.lost) throw error
       await this.#rewind()
       if (firstError === undefined) throw error
       throw new UsageError(
