@@ -14,7 +14,7 @@ import type { Connection, Outcome, Result, StatementOptions } from '../pool/conn
 import { isAborted } from '../sqlstate.ts'
 import type { CancelReason, Scope } from '../task/scope.ts'
 import { callSite } from './call-site.ts'
-import { aloneAgain, guard, isPassing, markOutdated, stepsAgain } from './outdated.ts'
+import { aloneAgain, Guard, isPassing, markOutdated, stepsAgain } from './outdated.ts'
 import { type Deferred, Prelude } from './prelude.ts'
 import { Races } from './races.ts'
 import { changesSession, refusedStatement, statementTraits } from './session-state.ts'
@@ -34,6 +34,13 @@ export interface ChannelOptions {
   readonly parent: Channel | undefined
 }
 
+/** What failed first in a transaction. */
+interface Failure {
+  readonly error: unknown
+  /** False when a statement of ours failed, of which the task does not know. */
+  readonly ofTheTask: boolean
+}
+
 export class Channel {
   readonly connection: Connection
   readonly label: string | undefined
@@ -48,8 +55,8 @@ export class Channel {
   /** The most statements of the task that ran at once; above one they were pipelined, not concurrent. */
   mostRunning = 0
   lastUsedAt = performance.now()
-  /** The first error of a statement in the running transaction: why the server may answer COMMIT with ROLLBACK. */
-  firstError: unknown
+  /** The first failure in the running transaction: why the server answers COMMIT with ROLLBACK. */
+  firstFailure: Failure | undefined
   phase: Phase = 'task'
   inTransaction = false
   /** Ends the watch over the task's scope. */
@@ -69,8 +76,7 @@ export class Channel {
   #outdated = false
   /** Open units of work that may be run again as a whole. */
   rerunnable = 0
-  /** True while the savepoint is there from which an outdated statement is repeated. */
-  #guards = false
+  readonly #guard = new Guard()
   /** The tasks that run here, one inside the other, with the scopes that bound them. */
   readonly races = new Races()
   /** The scopes that bound the task, outermost first. */
@@ -113,22 +119,13 @@ export class Channel {
     const refusal = this.doomed ?? refusedStatement(text)
     if (refusal) return Promise.reject(refusal)
     const prepare = this.#ownsServerSession && options.prepare === true && !this.#outdated
-    const steps = this.#guarded(this.prelude.take(scope, this.inTransaction), prepare)
+    const taken = this.prelude.take(scope, this.inTransaction)
+    const guarded = prepare && this.inTransaction && this.rerunnable === 0
+    const steps = guarded ? this.#guard.before(taken) : taken
     if (statementTraits(text).limitsStatements) this.prelude.leaveTimeout()
     const asGiven = prepare === (options.prepare ?? false) && steps === undefined
     const sent = asGiven ? options : { ...options, prepare, steps }
     return this.#query(text, parameters, sent, work, true, read)
-  }
-
-  /**
-   * Puts a savepoint in front of a prepared statement whose transaction cannot be run again: should it be outdated, it
-   * is repeated from there. The batch that opens the transaction, or a savepoint, needs none.
-   */
-  #guarded(steps: readonly Deferred[] | undefined, prepare: boolean): readonly Deferred[] | undefined {
-    if (!prepare || !this.inTransaction || this.rerunnable > 0 || stepsAgain(steps) !== undefined) return steps
-    const release = this.#guards ? [{ text: `release savepoint ${guard}` }] : []
-    this.#guards = true
-    return [...release, { text: `savepoint ${guard}` }, ...(steps ?? [])]
   }
 
   /** Sends what is deferred without waiting for the task's first statement, if that has not been sent. */
@@ -162,25 +159,29 @@ export class Channel {
       this.retire = 'session state changed'
   }
 
-  /** Sends a script of ours that ends something; what is deferred stays unsent. */
+  /** Sends a script of ours that ends something; what is deferred stays unsent. A failure fails the transaction. */
   script(text: string): Promise<Result> {
     const { doomed } = this
     if (doomed) return Promise.reject(doomed)
-    return this.connection.script(text)
+    const failed = (error: unknown) => {
+      if (this.inTransaction) this.firstFailure ??= { error, ofTheTask: false }
+      throw error
+    }
+    return this.connection.script<Result>(text, { answered: (result) => result, failed })
   }
 
   /** A transaction begins: what failed before is not of it. */
   began(): void {
     this.inTransaction = true
-    this.firstError = undefined
+    this.firstFailure = undefined
   }
 
   /** The transaction is over: what was local to it is gone. */
   ended(): void {
     this.inTransaction = false
     this.prelude.ended()
-    this.#refusedPrelude = this.firstError = undefined
-    this.#guards = false
+    this.#refusedPrelude = this.firstFailure = undefined
+    this.#guard.gone()
     if (this.phase === 'commit') this.phase = 'task'
     this.#time.commitEnded()
     this.races.committed()
@@ -189,8 +190,8 @@ export class Channel {
   /** A savepoint was rolled back: settings made since then are gone, and with them what we know of the timeout. */
   rewound(): void {
     this.prelude.rewound()
-    this.#refusedPrelude = this.firstError = undefined
-    this.#guards = false
+    this.#refusedPrelude = this.firstFailure = undefined
+    this.#guard.gone()
   }
 
   /** Dooms the channel when `scope` is cancelled; answers what ends the watch. */
@@ -325,7 +326,7 @@ export class Channel {
         // Not all that a failing statement did is undone: an advisory lock of the session stays.
         if (ofTheTask) this.noticeState(text, kind === 'code' ? 'CALL' : 'SELECT')
         if (ofTheTask && this.#publish) this.#publishStatement(text, startedAt, error)
-        if (!alone) this.firstError ??= error
+        if (!alone) this.firstFailure ??= { error, ofTheTask: ofTheTask && !refusedStep }
         throw this.#failed(error, refusedStep)
       },
     }

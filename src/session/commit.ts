@@ -9,12 +9,12 @@ import type { Channel } from './channel.ts'
 
 /**
  * Sends COMMIT and answers once the transaction is durable.
- * @throws CommitOutcomeUnknown when no answer comes, ConnectionLost when it broke before, UsageError when a failure was
- * swallowed, or the server's reason for refusing.
+ * @throws CommitOutcomeUnknown when no answer comes, ConnectionLost when it broke before, UsageError when the task had
+ * caught a failure, or the server's reason for refusing.
  */
 export async function commit(channel: Channel, options: { readonly askTransactionId: boolean }): Promise<void> {
   if (channel.doomed) throw channel.doomed
-  const { connection, firstError } = channel
+  const { connection } = channel
   // Lost before COMMIT was sent: what was begun is undone, and nothing is unknown.
   if (connection.lost) throw new ConnectionLost('the connection was lost before COMMIT', { cause: connection.lost })
   if (connection.inFlight === 0 && connection.transactionStatus === 'I') {
@@ -26,13 +26,14 @@ export async function commit(channel: Channel, options: { readonly askTransactio
   // Asked for just before COMMIT, in its round trip: the answer usually arrives even if COMMIT's does not.
   let transactionId: string | undefined
   if (options.askTransactionId) {
-    connection.script('select pg_current_xact_id_if_assigned()::text as id').then(
+    channel.script('select pg_current_xact_id_if_assigned()::text as id').then(
       (rows) => (transactionId = (rows as { id: string | null }[])[0]?.id ?? undefined),
       // A failed transaction answers nothing here; COMMIT says so as well.
       () => undefined,
     )
   }
   let command: string
+  let firstFailure
   try {
     command = ((await connection.script('commit')) as Result).command
   } catch (error) {
@@ -43,15 +44,18 @@ export async function commit(channel: Channel, options: { readonly askTransactio
       { cause: error, transactionId },
     )
   } finally {
+    firstFailure = channel.firstFailure
     channel.ended()
   }
   if (command === 'COMMIT') return
   // Stopped while it waited for COMMIT: the request to stop hit what was sent just before it.
   if (channel.doomed) throw channel.doomed
-  if (firstError instanceof RivuletError && firstError.retryable) throw firstError
+  const { error: cause, ofTheTask = true } = firstFailure ?? {}
+  if (!ofTheTask) throw channel.stoppedByDeadline(cause, 'commit') ?? cause
+  if (cause instanceof RivuletError && cause.retryable) throw cause
   throw new UsageError(
     'the transaction was rolled back, not committed: a statement in it had failed and its error was caught; ' +
       'run statements that may fail in a nested session.transaction',
-    { cause: firstError },
+    { cause },
   )
 }

@@ -30,8 +30,23 @@ export function isOutdated(error: unknown): boolean {
   return false
 }
 
-/** The savepoint from which an outdated statement is repeated. */
-export const guard = 'rivulet_again'
+/** The savepoint from which an outdated statement is repeated, where its transaction cannot be run again. */
+export class Guard {
+  #there = false
+
+  /** Puts it in front of a prepared statement; a batch that opens a transaction or a savepoint needs none. */
+  before(steps: readonly Step[] | undefined): readonly Step[] | undefined {
+    if (stepsAgain(steps) !== undefined) return steps
+    const released = this.#there ? [{ text: 'release savepoint rivulet_again' }] : []
+    this.#there = true
+    return [...released, { text: 'savepoint rivulet_again' }, ...(steps ?? noSteps)]
+  }
+
+  /** The transaction has ended, or was rolled back to before. */
+  gone(): void {
+    this.#there = false
+  }
+}
 
 const noSteps: readonly Step[] = []
 

@@ -233,10 +233,10 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
       } catch (error) {
         nested.end()
         nested.disown()
-        const { firstError } = channel
+        const { firstFailure } = channel
         await unit.rollback(nested.running)
         // All that came after the first failure in a transaction tells is that there was one.
-        throw isAborted(error) ? (firstError ?? error) : error
+        throw isAborted(error) ? (firstFailure?.error ?? error) : error
       }
     } finally {
       nested.end()

@@ -75,14 +75,14 @@ export class UnitOfWork {
     try {
       await this.#channel.script(`release savepoint ${this.#savepoint}`)
     } catch (error) {
-      const { firstError, connection } = this.#channel
+      const { firstFailure, connection } = this.#channel
       if (this.#channel.doomed || connection.lost) throw error
       await this.#rewind()
-      if (firstError === undefined) throw error
+      if (!firstFailure?.ofTheTask) throw firstFailure?.error ?? error
       throw new UsageError(
         'the nested transaction was rolled back: a statement in it had failed and its error was caught; ' +
           'run statements that may fail in a session.transaction of their own',
-        { cause: firstError },
+        { cause: firstFailure.error },
       )
     }
   }
@@ -101,7 +101,7 @@ export class UnitOfWork {
     if (running > 0) {
       // ROLLBACK would wait behind what other branches still run: it is stopped, and the connection closed. After a
       // failure there is no need for that, as the server then refuses all that follows.
-      if (!isAnswer(channel.firstError)) return channel.giveUp()
+      if (!isAnswer(channel.firstFailure?.error)) return channel.giveUp()
       await channel.idle()
       if (channel.doomed) return
     }
@@ -128,9 +128,8 @@ export class UnitOfWork {
     try {
       await channel.script(`rollback to savepoint ${this.#savepoint}; release savepoint ${this.#savepoint}`)
       channel.rewound()
-    } catch (error) {
+    } catch {
       // The transaction has failed, if not before then by this: its end undoes the nested work as well.
-      channel.firstError ??= error
     }
   }
 
