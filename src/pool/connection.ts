@@ -22,6 +22,7 @@ import type { Step } from './batch.ts'
 import { encodeParameter, type TypedParameter } from './codec.ts'
 import type { DriverSocket } from './driver-socket.ts'
 import { type Dispatch, dispatchOf, type DriverOptions, DriverStatement, type Settle } from './driver-statement.ts'
+import { PreparedStatements } from './prepared-statements.ts'
 import type { MessageListener, ServerMessages, TransactionStatus } from './server-messages.ts'
 import { sendCancelRequest } from './socket.ts'
 
@@ -110,8 +111,7 @@ export class Connection implements MessageListener {
   readonly serverTimeoutMs: number
   /** The statement_timeout in force for the session in milliseconds; 0 is the server's default. */
   statementTimeoutMs = 0
-  /** Distinct statements to prepare here at most. */
-  maxPreparedStatements = Infinity
+  readonly prepared = new PreparedStatements()
   /** Called once, when the socket has closed for whatever reason. */
   onClosed: (() => void) | undefined
   readonly #client: Client
@@ -121,7 +121,6 @@ export class Connection implements MessageListener {
   readonly #messages: ServerMessages
   readonly #address: ServerAddress
   readonly #backend: Backend
-  readonly #prepared = new Set<string>()
   /** Statements that the server has not answered, in order: first those the driver has, then those that wait. */
   readonly #unanswered: DriverStatement[] = []
   /** How many of them the driver has. */
@@ -163,11 +162,6 @@ export class Connection implements MessageListener {
     return this.#messages.status
   }
 
-  /** Distinct statements prepared here; postgres.js never frees one. */
-  get preparedStatements(): number {
-    return this.#prepared.size
-  }
-
   get closed(): Promise<void> {
     return this.#closed
   }
@@ -190,7 +184,7 @@ export class Connection implements MessageListener {
       return refused(error, outcome?.failed)
     }
     const driverOptions =
-      options.prepare === true && this.#prepares(text, encoded) ? preparedStatement : unpreparedStatement
+      options.prepare === true && this.prepared.takes(text, encoded) ? preparedStatement : unpreparedStatement
     return this.#send({ text, parameters: encoded, driverOptions, options, outcome })
   }
 
@@ -252,22 +246,6 @@ export class Connection implements MessageListener {
     const encoded: unknown[] = []
     for (const parameter of parameters) encoded.push(encodeParameter(parameter, encoded.length + 1, this.#typed))
     return encoded
-  }
-
-  /**
-   * Whether a statement is prepared: once there are as many as may be, further ones are not until the connection is
-   * replaced, because none is ever freed. Like the driver, it tells statements apart by text and parameter types.
-   */
-  #prepares(text: string, encoded: readonly unknown[]): boolean {
-    let statement = text
-    for (let index = 0; index < encoded.length; index++) {
-      const value = encoded[index]
-      if (typeof value === 'object' && value !== null) statement += `;${index}:${(value as TypedParameter).type}`
-    }
-    if (this.#prepared.has(statement)) return true
-    if (this.#prepared.size >= this.maxPreparedStatements) return false
-    this.#prepared.add(statement)
-    return true
   }
 
   /** Sends a statement, or lets it wait at `place` among the unanswered; by default behind all others. */

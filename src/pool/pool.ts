@@ -14,6 +14,7 @@ import type { Publish, RetireReason } from '../observe/observation.ts'
 import { ConnectBackoff } from './connect-backoff.ts'
 import type { Connection } from './connection.ts'
 import type { PoolStats } from './pool-stats.ts'
+import { Unprepared } from './prepared-statements.ts'
 import { Reserve } from './reserve.ts'
 import { type AcquireRequest, type Holder, WaitQueue } from './wait-queue.ts'
 
@@ -47,6 +48,7 @@ export class Pool {
   readonly #queue: WaitQueue
   readonly #backoff = new ConnectBackoff()
   readonly #reserve = new Reserve(() => this.#advance())
+  readonly #unprepared = new Unprepared()
   readonly #openings = new Set<Promise<void>>()
   /** The attempts to connect that are under way; aborted when the pool closes. */
   readonly #attempts = new Set<AbortController>()
@@ -309,7 +311,8 @@ export class Pool {
     const retireAt = maxLifetimeMs === 0 ? Infinity : connection.openedAt + maxLifetimeMs * (1 - Math.random() * 0.1)
     const slot: Slot = { connection, retireAt, idleUntil: Infinity, leasedSince: undefined, holder: undefined }
     this.#slots.set(connection, slot)
-    connection.maxPreparedStatements = this.#settings.maxPreparedStatements
+    connection.prepared.most = this.#settings.maxPreparedStatements
+    connection.prepared.unprepared = this.#unprepared
     connection.onClosed = () => this.#closedByServer(slot)
     if (connection.lost || this.#closed) this.#retire(slot, 'unhealthy')
     else this.#serve(slot)
@@ -358,7 +361,7 @@ export class Pool {
   #outlived({ connection, retireAt }: Slot, now: number): RetireReason | undefined {
     if (this.#closed) return 'pool closing'
     if (now >= retireAt) return 'lifetime'
-    if (connection.preparedStatements >= this.#settings.maxPreparedStatements) return 'too many prepared statements'
+    if (connection.prepared.size >= this.#settings.maxPreparedStatements) return 'too many prepared statements'
     return undefined
   }
 

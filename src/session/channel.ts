@@ -72,8 +72,8 @@ export class Channel {
   readonly #settled: (() => void)[] = []
   /** Why the server refused a prelude in the running transaction, and so refuses all that follows. */
   #refusedPrelude: unknown
-  /** True once a prepared statement no longer fitted the schema: the others may not fit either. */
-  #outdated = false
+  /** Prepared statements that failed before they were bound: nothing is prepared here any more, as others may fail, too. */
+  readonly #suspected: string[] = []
   /** Open units of work that may be run again as a whole. */
   rerunnable = 0
   readonly #guard = new Guard()
@@ -118,10 +118,9 @@ export class Channel {
   ): Promise<T> {
     const refusal = this.doomed ?? refusedStatement(text)
     if (refusal) return Promise.reject(refusal)
-    const prepare = this.#ownsServerSession && options.prepare === true && !this.#outdated
-    const taken = this.prelude.take(scope, this.inTransaction)
-    const guarded = prepare && this.inTransaction && this.rerunnable === 0
-    const steps = guarded ? this.#guard.before(taken) : taken
+    const prepare = this.#ownsServerSession && options.prepare === true && this.#suspected.length === 0
+    let steps = this.prelude.take(scope, this.inTransaction)
+    if (prepare && this.inTransaction && this.rerunnable === 0) steps = this.#guard.before(steps)
     if (statementTraits(text).limitsStatements) this.prelude.leaveTimeout()
     const asGiven = prepare === (options.prepare ?? false) && steps === undefined
     const sent = asGiven ? options : { ...options, prepare, steps }
@@ -135,7 +134,6 @@ export class Channel {
     const last = steps.at(-1)
     if (!last) return
     const options = { steps: steps.slice(0, -1) }
-    // What is refused dooms the channel, or fails the task's next statement.
     this.#query(last.text, last.parameters ?? [], options, work, false).catch(() => undefined)
   }
 
@@ -185,6 +183,12 @@ export class Channel {
     if (this.phase === 'commit') this.phase = 'task'
     this.#time.commitEnded()
     this.races.committed()
+  }
+
+  /** What was suspected has proved true: parsed anew, it fits. The connection is replaced. */
+  outdated(): void {
+    for (const text of this.#suspected) this.connection.prepared.unprepared.add(text)
+    if (this.#suspected.length > 0) this.retire ??= 'prepared statements outdated'
   }
 
   /** A savepoint was rolled back: settings made since then are gone, and with them what we know of the timeout. */
@@ -295,6 +299,7 @@ export class Channel {
     const outcome: Outcome<T> = {
       answered: (result) => {
         this.#end(work)
+        if (repeated) this.outdated()
         steps?.forEach(({ answered }) => answered?.())
         if (ofTheTask) this.noticeState(text, result.command)
         if (ofTheTask && this.#publish) this.#publishStatement(text, startedAt, undefined)
@@ -308,13 +313,10 @@ export class Channel {
         }
       },
       again: (error) => {
-        if (isPassing(error)) return undefined
-        this.#outdated = true
-        this.retire ??= 'prepared statements outdated'
-        if (repeated || this.#doomed) return undefined
+        if (isPassing(error) || this.#doomed) return undefined
+        this.#suspected.push(text)
         repeated = true
-        const last = this.statements === number
-        const again = alone ? aloneAgain(text, last) : stepsAgain(steps)
+        const again = alone ? aloneAgain(text, this.statements === number) : stepsAgain(steps)
         if (!again) markOutdated(error)
         return again
       },

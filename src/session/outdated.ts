@@ -33,10 +33,13 @@ export function isOutdated(error: unknown): boolean {
 /** The savepoint from which an outdated statement is repeated, where its transaction cannot be run again. */
 export class Guard {
   #there = false
+  /** How often it was made; a transaction of many subtransactions that write slows down others on the server. */
+  #count = 0
 
   /** Puts it in front of a prepared statement; a batch that opens a transaction or a savepoint needs none. */
   before(steps: readonly Step[] | undefined): readonly Step[] | undefined {
-    if (stepsAgain(steps) !== undefined) return steps
+    if (stepsAgain(steps) !== undefined || this.#count >= mostGuards) return steps
+    this.#count += 1
     const released = this.#there ? [{ text: 'release savepoint rivulet_again' }] : []
     this.#there = true
     return [...released, { text: 'savepoint rivulet_again' }, ...(steps ?? noSteps)]
@@ -47,6 +50,9 @@ export class Guard {
     this.#there = false
   }
 }
+
+/** PostgreSQL keeps 64 subtransactions of a transaction at hand (PGPROC_MAX_CACHED_SUBXIDS). */
+const mostGuards = 50
 
 const noSteps: readonly Step[] = []
 

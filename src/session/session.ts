@@ -181,7 +181,9 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
       if (outermost) await liftTimeout(this.#channel)
       for (let outdated = false; ;) {
         try {
-          return await this.#attempt(unitOfWork, options, scope)
+          const result = await this.#attempt(unitOfWork, options, scope)
+          if (outdated) this.#channel.outdated()
+          return result
         } catch (error) {
           const channel = this.#channel
           if (channel.doomed || channel.connection.lost) throw error

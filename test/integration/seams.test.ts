@@ -521,7 +521,8 @@ describe('DDL under prepared statements', () => {
       ])
       expect(await balance()).toBe(write.status === 'fulfilled' ? 99 : 7)
     })
-    await engine.session(async (session) => {
+    await using fresh = await bank.engine({ pool: { max: 1 } })
+    await fresh.session(async (session) => {
       await set(session, 8)
       await bank.admin.sql`alter table accounts add column two int`
       const [first] = await Promise.allSettled([
@@ -531,6 +532,7 @@ describe('DDL under prepared statements', () => {
       expect([first.status, await balance()]).toEqual(['rejected', 200])
     })
     await bank.admin.sql`alter table accounts drop column one, drop column two`
+    await fresh.close()
     await expectQuiet(engine, bank.admin)
   })
 
