@@ -17,7 +17,7 @@ import { callSite } from './call-site.ts'
 import { aloneAgain, Guard, isPassing, markOutdated, stepsAgain } from './outdated.ts'
 import { type Deferred, Prelude } from './prelude.ts'
 import { Races } from './races.ts'
-import { changesSession, refusedStatement, statementTraits } from './session-state.ts'
+import { changesSession, LastValues, refusedStatement, statementTraits } from './session-state.ts'
 import type { SessionWork } from './session-work.ts'
 import { stopOnServer } from './stop-on-server.ts'
 import { TimeSpent } from './time-spent.ts'
@@ -77,6 +77,7 @@ export class Channel {
   /** Open units of work that may be run again as a whole. */
   rerunnable = 0
   readonly #guard = new Guard()
+  readonly #lastValues = new LastValues()
   /** The tasks that run here, one inside the other, with the scopes that bound them. */
   readonly races = new Races()
   /** The scopes that bound the task, outermost first. */
@@ -119,9 +120,11 @@ export class Channel {
     const refusal = this.doomed ?? refusedStatement(text)
     if (refusal) return Promise.reject(refusal)
     const prepare = this.#ownsServerSession && options.prepare === true && this.#suspected.length === 0
+    const { limitsStatements, kind } = statementTraits(text)
     let steps = this.prelude.take(scope, this.inTransaction)
+    steps = this.#lastValues.discardedBefore(kind, this.inTransaction, steps)
     if (prepare && this.inTransaction && this.rerunnable === 0) steps = this.#guard.before(steps)
-    if (statementTraits(text).limitsStatements) this.prelude.leaveTimeout()
+    if (limitsStatements) this.prelude.leaveTimeout()
     const asGiven = prepare === (options.prepare ?? false) && steps === undefined
     const sent = asGiven ? options : { ...options, prepare, steps }
     return this.#query(text, parameters, sent, work, true, read)
@@ -145,8 +148,7 @@ export class Channel {
     scope: Scope | undefined,
     work: SessionWork,
   ): Promise<Result> {
-    const { doomed } = this
-    if (doomed) return Promise.reject(doomed)
+    if (this.doomed) return Promise.reject(this.doomed)
     const steps = this.prelude.take(scope, this.inTransaction)
     return this.#query(text, parameters, steps ? { ...options, steps } : options, work, false)
   }
@@ -159,8 +161,7 @@ export class Channel {
 
   /** Sends a script of ours that ends something; what is deferred stays unsent. A failure fails the transaction. */
   script(text: string): Promise<Result> {
-    const { doomed } = this
-    if (doomed) return Promise.reject(doomed)
+    if (this.doomed) return Promise.reject(this.doomed)
     const failed = (error: unknown) => {
       if (this.inTransaction) this.firstFailure ??= { error, ofTheTask: false }
       throw error

@@ -4,15 +4,42 @@
  * The rule: a connection goes back to the pool when its session only queried and changed rows (SELECT, INSERT, UPDATE,
  * DELETE, MERGE, EXPLAIN, SHOW, LOCK, SET LOCAL) and called none of the functions that outlive a statement. After
  * anything else (SET, LISTEN, temporary tables, DO, CALL, DDL, …) the connection is closed and replaced. So the cost
- * falls on sessions that changed something. What a function of the user's does inside a SELECT cannot be seen from here.
+ * falls on sessions that changed something. A name or string in Unicode escapes may spell anything. What a function of the
+ * user's does inside a SELECT cannot be seen in its text; settings that the server reports are compared as well.
+ *
+ * The last values of sequences stay with the server session, too. They are of use to few programs: once a statement of
+ * this process has asked for one, every session begins with DISCARD SEQUENCES.
  */
 import { UsageError } from '../errors.ts'
+import type { Step } from '../pool/batch.ts'
 
 const rowCommands = new Set(['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'MERGE', 'EXPLAIN', 'SHOW', 'LOCK TABLE'])
 
+/** Functions that answer with the last value of a sequence in the server session. */
+const lastValue = /\b(?:lastval|currval)\b|\bu&["']/i
+
+/** True once a statement of this process may have asked for one. */
+let lastValueAsked = false
+
+/** The last values of sequences, in one session: none is left of an earlier one. */
+export class LastValues {
+  #discarded = false
+
+  /** The steps of a statement's batch; not every statement outside a transaction may have any. */
+  discardedBefore(
+    kind: StatementTraits['kind'],
+    inTransaction: boolean,
+    steps: readonly Step[] | undefined,
+  ): readonly Step[] | undefined {
+    if (!lastValueAsked || this.#discarded || !(inTransaction || kind === 'read' || kind === 'write')) return steps
+    this.#discarded = true
+    return [...(steps ?? []), { text: 'discard sequences' }]
+  }
+}
+
 /** Functions with an effect on the session, settings changed through their view, and temporary tables by SELECT. */
 const lastingEffect =
-  /\bset_config\b|\bpg_(?:try_)?advisory_(?:un)?lock(?:_shared|_all)?\b|\bsetseed\b|\bdblink_connect|\b(?:into|create)\b(?:\s|\/\*.*?\*\/|--[^\n]*\n)+(?:(?:local|global)(?:\s|\/\*.*?\*\/|--[^\n]*\n)+)?temp|\bpg_temp|\bupdate\s+(?:only\s+)?(?:pg_catalog\s*\.\s*)?pg_settings\b/i
+  /\bset_config\b|\bu&["']|\bpg_(?:try_)?advisory_(?:un)?lock(?:_shared|_all)?\b|\bsetseed\b|\bdblink_connect|\b(?:into|create)\b(?:\s|\/\*.*?\*\/|--[^\n]*\n)+(?:(?:local|global)(?:\s|\/\*.*?\*\/|--[^\n]*\n)+)?temp|\bpg_temp|\bupdate\s+(?:only\s+)?(?:pg_catalog\s*\.\s*)?pg_settings\b/i
 
 /** set_config(name, value, true) ends with its transaction; only plain literals and parameters are read for it. */
 const localSetting = /\bset_config\s*\(\s*(?:'[^']*'|\$\d+)\s*,\s*(?:'[^']*'|\$\d+)\s*,\s*true\s*\)/gi
@@ -69,6 +96,7 @@ export function statementTraits(text: string): StatementTraits {
       limitsStatements: /\bstatement_timeout\b/i.test(text),
       clientCopy: clientCopy.test(start),
     }
+    lastValueAsked ||= lastValue.test(text)
     if (known.size >= mostKnown) known.clear()
     known.set(text, traits)
   }

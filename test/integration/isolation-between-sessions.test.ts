@@ -59,6 +59,7 @@ const leaks: readonly (readonly [string, (session: BankSession) => unknown])[] =
     ({ transaction }) => transaction(({ sql }) => sql`declare mine cursor with hold for select 1`),
   ],
   ['DO', ({ sql }) => sql`do $$ begin perform set_config('app.tenant', '7', false); end $$`],
+  ['set_config spelt in escapes', ({ sql }) => sql`select U&"set\\005fconfig"('app.tenant', '7', false)`],
   ['a CTE that locks', ({ sql }) => sql`with locked as (select pg_advisory_lock(5)) select * from locked`],
 ]
 
@@ -71,6 +72,25 @@ describe('the next session sees nothing of', () => {
     expect(await engine.session(state)).toEqual(before)
     expect(recorder.of('connection retired')).toMatchObject([{ reason: 'session state changed' }])
     await expectQuiet(engine, bank.admin)
+  })
+
+  test('the last value of a sequence, even if its own statements came first', async () => {
+    await using engine = await bank.engine({ pool: { max: 1 } })
+    const add = ({ sql }: BankSession, nonce: string) =>
+      sql<{ id: number }>`insert into entries (nonce, half) values (${nonce}, 1) returning id`
+    const last = ({ sql }: BankSession) => sql<{ id: number }>`select lastval()::int as id`
+    await engine.session((session) => add(session, 'sequence'))
+    await expect(engine.session(last)).rejects.toThrow('lastval is not yet defined in this session')
+    await engine.transaction(async (session) => {
+      const [added] = await add(session, 'sequence 2')
+      expect(await last(session)).toEqual([added])
+    })
+    const behind = engine.session(async (session) => {
+      await session.sql`select 1`
+      return last(session)
+    })
+    await expect(behind).rejects.toThrow('lastval is not yet defined in this session')
+    expect(engine.stats()).toMatchObject({ opened: 1, retired: 0 })
   })
 
   test('a transaction left open by a stream that nobody finished', async () => {
