@@ -2,8 +2,8 @@
 import { eq, sql as fragment } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { UniqueViolation, UsageError } from '../../src/errors.ts'
-import { accounts, type Bank, openBank } from '../support/bank.ts'
-import { expectQuiet } from '../support/invariants.ts'
+import { accounts, type Bank, type BankSession, meeting, openBank } from '../support/bank.ts'
+import { eventually, expectQuiet } from '../support/invariants.ts'
 
 let bank: Bank
 beforeAll(async () => {
@@ -132,6 +132,38 @@ describe('round trips at the proxy', () => {
     const identified = engine.as({ settings: { 'request.user_id': '7' } })
     await identified.session(({ sql }) => sql`select ${1}::int`)
     expect(await proxy.countRoundTrips(() => identified.session(({ sql }) => sql`select ${1}::int`))).toBe(2)
+  })
+
+  test('statements at once in a transaction are two, as they wait for the batch that opens it', async () => {
+    const proxy = await bank.proxy()
+    await using engine = await bank.engine({ proxy, pool: { max: 1 } })
+    const three = ({ sql }: BankSession) =>
+      Promise.all([sql`select ${1}::int`, sql`select ${2}::int`, sql`select ${3}::int`])
+    await engine.transaction(three)
+    expect(await proxy.countRoundTrips(() => engine.session(three))).toBe(1)
+    expect(await proxy.countRoundTrips(() => engine.transaction(three))).toBe(3)
+  })
+
+  test('a snapshot gather is two until its result, the export and the tasks, on any number of connections', async () => {
+    const proxy = await bank.proxy()
+    await using engine = await bank.engine({ proxy, pool: { max: 3 } })
+    const meet = meeting(engine, 3)
+    const warm = () => meet(() => undefined)
+    await Promise.all([warm(), warm(), warm()])
+    const task = ({ sql }: BankSession) => sql`select 1`
+    const gathered = async () => {
+      await eventually(() => expect(engine.stats()).toMatchObject({ idle: 3, leased: 0 }))
+      const before = proxy.links.map(({ roundTrips }) => roundTrips)
+      await engine.gather([task, task, task], { snapshot: true })
+      return proxy.links.map(({ roundTrips }, index) => roundTrips - (before[index] ?? 0)).sort()
+    }
+    let fewest = await gathered()
+    for (let run = 0; run < 4; run++) {
+      const counted = await gathered()
+      if (Math.max(...counted) < Math.max(...fewest)) fewest = counted
+    }
+    // The leader exports, then reads; the others import and read in one.
+    expect(fewest).toEqual([1, 1, 2])
   })
 
   test('an empty transaction and an empty session are none', async () => {
