@@ -25,7 +25,10 @@ export function mergeIdentities(base: Identity | undefined, own: Identity | unde
 export function checkIdentity(identity: Identity): void {
   if (typeof identity !== 'object' || identity === null) throw new ConfigInvalid('an identity is { role, settings }')
   const { role, settings = {} } = identity
-  if ('role' in identity || Object.keys(settings).length === 0) checkRole(role)
+  if (!('role' in identity) && Object.keys(settings).length === 0) {
+    throw new ConfigInvalid('an identity names a role, settings, or both: an empty one would protect nothing')
+  }
+  if ('role' in identity) checkRole(role)
   for (const [name, value] of Object.entries(settings)) {
     if (!/^[a-z_][\w$]*(?:\.[a-z_][\w$]*)+$/i.test(name)) {
       throw new ConfigInvalid(

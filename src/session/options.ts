@@ -24,7 +24,8 @@ export function checkOptions(call: keyof typeof known, options: object): void {
     }
     if (!names.includes(name)) throw new UsageError(`${call} has no option ${name}; it takes ${names.join(', ')}`)
   }
-  const { signal } = options as { readonly signal?: unknown }
+  const { signal, label } = options as { readonly signal?: unknown; readonly label?: unknown }
+  if (label !== undefined && typeof label !== 'string') throw new UsageError('label must be a text')
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw new UsageError('signal must be an AbortSignal')
 }
 

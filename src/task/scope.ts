@@ -32,6 +32,7 @@ export class Scope {
   readonly #listeners = new Set<Listener>()
   readonly #undo: (() => void)[] = []
   #controller: AbortController | undefined
+  #closed = false
 
   constructor(options: Pick<TaskOptions, 'signal' | 'timeoutMs'> = {}, parent?: Scope) {
     this.#parent = parent
@@ -89,12 +90,13 @@ export class Scope {
 
   /** Frees timer and listeners; the scope can no longer be cancelled. */
   close(): void {
+    this.#closed = true
     for (const undo of this.#undo.splice(0)) undo()
     this.#listeners.clear()
   }
 
   #cancel(reason: CancelReason): void {
-    if (this.reason) return
+    if (this.reason || this.#closed) return
     this.reason = reason
     for (const undo of this.#undo.splice(0)) undo()
     const listeners = [...this.#listeners]

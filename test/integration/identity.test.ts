@@ -101,6 +101,11 @@ describe('an identity', () => {
     await expectQuiet(engine, bank.admin)
   })
 
+  test('of nothing is told what an identity names', async () => {
+    await using engine = await bank.engine()
+    expect(() => engine.as({})).toThrow('names a role, settings, or both')
+  })
+
   test('of nobody known to the server is an error, and no session runs as somebody else', async () => {
     await using engine = await bank.engine({ pool: { max: 1 } })
     let ran: unknown

@@ -162,6 +162,8 @@ test('a transaction in a session refuses them as well, before anything is writte
     for (const [unitOfWork, options, message] of [
       [write, { readonly: true }, 'transaction has no option readonly'],
       [write, { timeoutMS: 50 }, 'transaction has no option timeoutMS'],
+      [write, { retries: 3 }, 'attempts is the number of runs'],
+      [write, { label: 7 }, 'label must be a text'],
       [write, { signal: {} }, 'signal must be an AbortSignal'],
       [write, 50, 'the options of transaction are an object'],
       ['insert', {}, 'transaction takes a function'],

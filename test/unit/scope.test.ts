@@ -72,6 +72,14 @@ describe('a scope', () => {
     expect(told).toEqual(['stayed', 'late'])
   })
 
+  test('when closed can no longer be cancelled', () => {
+    const scope = new Scope()
+    const { signal } = scope
+    scope.close()
+    scope.cancel(new Cancelled('too late'))
+    expect([scope.reason, signal.aborted]).toEqual([undefined, false])
+  })
+
   test('when closed leaves no listener on its signal or its parent, and no timer', async () => {
     const controller = new AbortController()
     const listeners = counted(controller.signal)
