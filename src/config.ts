@@ -1,10 +1,10 @@
 /**
  * The configuration: what can be set, its unit, range and default, checked before anything is opened.
- * The only reader of process.env. The database URL is parsed here and nowhere else, because an unknown parameter must
- * be an error (drivers pass it on to the server as a start-up parameter) and no message may repeat the password.
+ * The only reader of process.env. The database URL is read here and nowhere else, together with libpq's variables,
+ * because an unknown parameter must be an error (drivers pass it on to the server as a start-up parameter).
  */
-import { readFileSync } from 'node:fs'
-import { userInfo } from 'node:os'
+import { serverAddress } from './address/database-url.ts'
+import type { ServerAddress } from './address/server-address.ts'
 import { ConfigInvalid } from './errors.ts'
 import type { Observer } from './observe/observation.ts'
 
@@ -12,10 +12,16 @@ import type { Observer } from './observe/observation.ts'
 export interface Config<TSchema extends Record<string, unknown> = Record<string, unknown>> {
   /** The Drizzle tables and relations, as in `import * as schema from './schema'`. */
   readonly schema: TSchema
-  /** postgres://user:password@host:port/database. Default: DATABASE_URL, else the embedded server. */
+  /**
+   * postgres://user:password@host:port/database, by libpq's rules. Default: DATABASE_URL, else the embedded server;
+   * PGHOST and its like fill in what a URL leaves open, and stand for no URL.
+   */
   readonly url?: string | undefined
   readonly pool?: PoolConfig | undefined
-  /** `'transaction'` behind PgBouncer in transaction mode: no prepared statements, no session state. Default `'none'`. */
+  /**
+   * `'transaction'` behind PgBouncer in transaction mode: no prepared statements, no session state. Default `'none'`,
+   * unless the URL has `pgbouncer=true`.
+   */
   readonly pooler?: 'none' | 'transaction' | undefined
   /** How Drizzle derives column names that the schema leaves out; as in Drizzle's own config. Default: as written. */
   readonly casing?: 'snake_case' | 'camelCase' | undefined
@@ -56,36 +62,19 @@ export interface PoolConfig {
   readonly idleTimeoutMs?: number | undefined
   /** Milliseconds a connection lives at most, less up to a tenth. Default 1,800,000; 0: for ever. */
   readonly maxLifetimeMs?: number | undefined
-  /** Milliseconds for connecting, TLS and authentication. Default 5,000. */
+  /** Milliseconds for connecting, TLS and authentication, for each place tried. Default: the URL's, else 5,000. */
   readonly connectTimeoutMs?: number | undefined
+  /**
+   * Milliseconds without a byte from the server after which a statement's backend is looked for, on a connection of its
+   * own: is it gone, or not to be reached, the statement fails with ConnectionLost. Default 30,000; 0: never.
+   */
+  readonly probeAfterMs?: number | undefined
   /** Distinct prepared statements a connection keeps before it is replaced by a fresh one. Default 1,000. */
   readonly maxPreparedStatements?: number | undefined
 }
 
 /** `PoolConfig` with every default filled in. */
 export type PoolSettings = { readonly [K in keyof Required<PoolConfig>]: number }
-
-/** How to reach one server and who we are there. */
-export interface ServerAddress {
-  readonly host: string
-  readonly port: number
-  readonly database: string
-  readonly user: string
-  readonly password: string
-  readonly tls: TlsMode
-  /** PEM of the certificate authorities for verify-ca and verify-full; undefined: those Node trusts. */
-  readonly rootCertificate: string | undefined
-  /** Start-up parameters of the session. */
-  readonly startup: Readonly<Record<string, string>>
-}
-
-const tlsModes = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
-
-/** libpq's sslmode; only the verify modes check who answers. https://www.postgresql.org/docs/current/libpq-ssl.html */
-type TlsMode = (typeof tlsModes)[number]
-
-/** Parameters a database URL may carry, and what each is for. */
-const urlParameters = ['host', 'port', 'sslmode', 'sslrootcert', 'application_name', 'options'] as const
 
 /** Fills in the defaults. @throws ConfigInvalid naming the setting that is out of range, and its range. */
 export function poolSettings(pool: PoolConfig = {}): PoolSettings {
@@ -109,6 +98,7 @@ const poolRanges: { readonly [K in keyof Required<PoolConfig>]: readonly [number
   idleTimeoutMs: [60_000, 0, dayMs],
   maxLifetimeMs: [1_800_000, 0, dayMs],
   connectTimeoutMs: [5000, 1, dayMs],
+  probeAfterMs: [30_000, 0, dayMs],
   maxPreparedStatements: [1000, 1, 1_000_000],
 }
 
@@ -136,88 +126,9 @@ export function listenPort(fallback: number): number {
 }
 
 /**
- * Parses postgres://user:password@host:port/database?parameters. A host that starts with a slash, in `?host=`, is the
- * directory of a Unix socket. @throws ConfigInvalid that names the fault and never the password.
+ * Reads postgres://user:password@host:port/database?parameters by libpq's rules, and libpq's variables (PGHOST,
+ * PGPASSWORD, …) for what it leaves open. @throws ConfigInvalid that names the fault and never the password.
  */
-export function parseDatabaseUrl(text: string, applicationName = 'rivulet'): ServerAddress {
-  if (text.includes('%00')) throw new ConfigInvalid('the database URL holds a NUL character (%00)')
-  const shape = 'expected postgres://user:password@host:port/database'
-  if (!/^postgres(?:ql)?:\/\//.test(text))
-    throw new ConfigInvalid(`the database URL is not one of PostgreSQL: ${shape}`)
-  // URL refuses `user:password@/database`, which libpq allows with ?host=; a host that cannot exist stands in.
-  const noHost = 'unset.invalid'
-  const url = parsed(text.replace(/^(postgres(?:ql)?:\/\/(?:[^@/?#]*@)?)(?=[/?]|$)/, `$1${noHost}`), shape)
-  const known: readonly string[] = urlParameters
-  for (const name of url.searchParams.keys()) {
-    if (!known.includes(name)) {
-      throw new ConfigInvalid(
-        `unknown parameter ${JSON.stringify(name)} in the database URL; known are ${known.join(', ')}`,
-      )
-    }
-  }
-  const parameter = (name: (typeof urlParameters)[number]) => url.searchParams.get(name) ?? undefined
-  const host =
-    parameter('host') ?? (url.hostname === noHost ? 'localhost' : decoded(url.hostname.replace(/^\[|\]$/g, '')))
-  const user = decoded(url.username) || userInfo().username
-  const rootFile = parameter('sslrootcert')
-  const options = parameter('options')
-  return {
-    host,
-    port: portNumber(parameter('port') ?? url.port),
-    user,
-    password: decoded(url.password),
-    database: decoded(url.pathname.slice(1)) || user,
-    tls: tlsMode(parameter('sslmode')),
-    rootCertificate: rootFile === undefined ? undefined : readCertificate(rootFile),
-    startup: {
-      application_name: parameter('application_name') ?? applicationName,
-      ...(options === undefined ? {} : { options }),
-    },
-  }
-}
-
-/** How an address may be shown: without user, password or parameters. */
-export function describeAddress({ host, port, database }: ServerAddress): string {
-  return `${host}:${port}/${database}`
-}
-
-function parsed(text: string, shape: string): URL {
-  try {
-    return new URL(text)
-  } catch {
-    // The cause would hold the whole URL, password included.
-    throw new ConfigInvalid(
-      `the database URL cannot be parsed: ${shape}; characters such as @ : / ? # in the password must be percent-encoded`,
-    )
-  }
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    throw new ConfigInvalid('the database URL holds a broken percent-encoding: write a literal % as %25')
-  }
-}
-
-function portNumber(text: string): number {
-  const port = text === '' ? 5432 : Number(text)
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-    throw new ConfigInvalid('the port in the database URL must be a whole number from 1 to 65535')
-  }
-  return port
-}
-
-function tlsMode(text: string | undefined): TlsMode {
-  const mode = tlsModes.find((known) => known === (text ?? 'prefer'))
-  if (mode === undefined) throw new ConfigInvalid(`sslmode in the database URL must be one of ${tlsModes.join(', ')}`)
-  return mode
-}
-
-function readCertificate(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (cause) {
-    throw new ConfigInvalid('the file named by sslrootcert in the database URL cannot be read', { cause })
-  }
+export function parseDatabaseUrl(text: string, applicationName?: string): ServerAddress {
+  return serverAddress(text, { applicationName, variable: environment })
 }

@@ -11,7 +11,7 @@ import { is, Table, View } from 'drizzle-orm'
 import { type Config, environment, parseDatabaseUrl, poolSettings, refuseUnknown } from './config.ts'
 import { ConfigInvalid, PoolClosed, UsageError } from './errors.ts'
 import { createPublish, type Publish } from './observe/observation.ts'
-import { openConnection } from './pool/open-connection.ts'
+import { connectionOpener } from './pool/open-connection.ts'
 import { Pool } from './pool/pool.ts'
 import type { PoolStats } from './pool/pool-stats.ts'
 import { RepositorySession } from './repository/repository-session.ts'
@@ -92,11 +92,12 @@ export async function openEngine<TSchema extends Schema>(config: Config<TSchema>
   const server = await serverFor(config.url)
   try {
     const address = parseDatabaseUrl(server.url, config.applicationName)
-    const { connectTimeoutMs } = settings
-    const pool = new Pool(settings, (signal) => openConnection({ address, connectTimeoutMs, signal }), publish)
+    const connectTimeoutMs = config.pool?.connectTimeoutMs ?? address.connectTimeoutMs ?? settings.connectTimeoutMs
+    const pool = new Pool(settings, connectionOpener(address, connectTimeoutMs), publish)
     await pool.probe()
     await migrate(config, server.url, publish).catch((error: unknown) => pool.close().then(() => Promise.reject(error)))
-    const core = createCore(config, pool, publish, server.stop)
+    const pooled = config.pooler === undefined ? address.pooled : config.pooler === 'transaction'
+    const core = createCore({ ...config, pooler: pooled ? 'transaction' : 'none' }, pool, publish, server.stop)
     return new OpenEngine<TSchema>(core, undefined)
   } catch (error) {
     await server.stop()

@@ -24,10 +24,10 @@ export async function withConnection<T>(
   work: (connection: Connection, openObserver?: OpenObserver) => Promise<T>,
 ): Promise<T> {
   if (typeof target !== 'string') return work(target)
-  const open = () => openConnection({ address: parseDatabaseUrl(target, 'rivulet migrate'), connectTimeoutMs })
-  const connection = await open()
+  const connection = await openConnection({ address: parseDatabaseUrl(target, 'rivulet migrate'), connectTimeoutMs })
   try {
-    return await work(connection, open)
+    // The same server, wherever the URL may lead.
+    return await work(connection, () => openConnection({ address: connection.address, connectTimeoutMs }))
   } finally {
     await connection.close()
   }

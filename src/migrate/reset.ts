@@ -4,7 +4,8 @@
  */
 import type { MigrationSource, WaitOptions } from './apply.ts'
 import { waiting } from './apply.ts'
-import { parseDatabaseUrl, type ServerAddress } from '../config.ts'
+import type { ServerAddress } from '../address/server-address.ts'
+import { parseDatabaseUrl } from '../config.ts'
 import { LockTimeout, UsageError } from '../errors.ts'
 import { withConnection } from './connect.ts'
 import { Ledger, quoted } from './ledger.ts'
@@ -56,8 +57,11 @@ export async function emptyDatabase(
 }
 
 /** True when the server runs on this machine. Names are not resolved, so 127.example.com is not this machine. */
-function isLocal({ host }: Pick<ServerAddress, 'host'>): boolean {
-  return host.startsWith('/') || host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host)
+function isLocal({ endpoints }: Pick<ServerAddress, 'endpoints'>): boolean {
+  return endpoints.every(({ host, ip }) => {
+    const place = ip ?? host
+    return place.startsWith('/') || place === 'localhost' || place === '::1' || /^127(?:\.\d{1,3}){3}$/.test(place)
+  })
 }
 
 /** @throws UsageError unless the database is local, or `named` is its name. */
@@ -70,7 +74,7 @@ export function refuseForeign(address: ServerAddress, named: string | undefined)
   }
   if (named === undefined && !isLocal(address)) {
     throw new UsageError(
-      `${address.host} is not this machine: nothing was dropped. If you mean it, name the database: ` +
+      `${address.endpoints.map(({ host }) => host).join(', ')} is not this machine: nothing was dropped. If you mean it, name the database: ` +
         `\`rivulet reset --database ${address.database}\``,
     )
   }

@@ -7,7 +7,6 @@ import { randomBytes } from 'node:crypto'
 import type { Connection } from '../pool/connection.ts'
 import { Cancelled, ConfigInvalid } from '../errors.ts'
 import { waiting, type MigrationSource } from './apply.ts'
-import { parseDatabaseUrl } from '../config.ts'
 import { openConnection } from '../pool/open-connection.ts'
 import { refusePooler, withConnection } from './connect.ts'
 import { sqlStateOf } from './failure.ts'
@@ -108,7 +107,8 @@ async function withScratch<T>(
     }
     try {
       await applySettings(server, name, surroundings)
-      const address = { ...parseDatabaseUrl(url, 'rivulet verify'), database: name }
+      // On the server that has the scratch database, wherever the URL may lead.
+      const address = { ...server.address, database: name }
       const connection = await openConnection({ address, connectTimeoutMs: 10_000 })
       try {
         return await work(connection)

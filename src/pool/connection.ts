@@ -14,16 +14,17 @@
  */
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type postgres from 'postgres'
-import { describeAddress, type ServerAddress } from '../config.ts'
+import { describeAddress, type ServerAddress } from '../address/server-address.ts'
 import { ConnectionLost, RivuletError, UsageError } from '../errors.ts'
 import { fromServerError, isServerError } from '../sqlstate.ts'
 import type { Step } from './batch.ts'
 import { encodeParameter, type TypedParameter } from './codec.ts'
+import type { Backend, Client, ConnectionParts } from './connection-parts.ts'
 import type { DriverSocket } from './driver-socket.ts'
 import { type Dispatch, dispatchOf, type DriverOptions, DriverStatement, type Settle } from './driver-statement.ts'
 import { PreparedStatements } from './prepared-statements.ts'
 import type { MessageListener, ServerMessages, TransactionStatus } from './server-messages.ts'
+import type { ServerState } from './server-state.ts'
 import { sendCancelRequest } from './socket.ts'
 
 /** Rows as the driver gives them: objects by column name, or arrays by position. */
@@ -62,6 +63,9 @@ export interface StatementOptions {
 /** A statement takes at most this many parameters (postgres.js refuses 65,534 and would then hang the rest). */
 const maxParameters = 65_533
 
+/** SQLSTATE of a write in a transaction that is read-only. */
+const readOnlyState = '25006'
+
 /** Milliseconds a close may take before the socket is destroyed. */
 const closeGraceMs = 1000
 
@@ -80,26 +84,6 @@ interface Request<T> {
   readonly outcome: Outcome<T> | undefined
 }
 
-/** postgres.js, as we use it. */
-export type Client = postgres.Sql<Record<string, never>>
-
-/** What a request to cancel needs to know. */
-export interface Backend {
-  readonly pid: number
-  readonly secret: number
-}
-
-/** What a connection is made of. */
-export interface ConnectionParts {
-  readonly client: Client
-  readonly socket: Socket
-  readonly driverSocket: DriverSocket
-  readonly messages: ServerMessages
-  readonly address: ServerAddress
-  readonly backend: Backend
-  readonly serverTimeoutMs: number
-}
-
 export class Connection implements MessageListener {
   readonly backendPid: number
   readonly openedAt = performance.now()
@@ -107,8 +91,12 @@ export class Connection implements MessageListener {
   lost: ConnectionLost | undefined
   /** Statements given to this connection whose outcome is not known. */
   inFlight = 0
-  /** The server's own statement_timeout in milliseconds; 0 is none. A deadline never loosens it. */
-  readonly serverTimeoutMs: number
+  /** Where it leads: one place, by its network address. */
+  readonly address: ServerAddress
+  readonly backend: Backend
+  readonly server: ServerState
+  /** Set when the server refused a write because it takes none (25006), whoever asked for that. */
+  refusedWrite = false
   /** The statement_timeout in force for the session in milliseconds; 0 is the server's default. */
   statementTimeoutMs = 0
   readonly prepared = new PreparedStatements()
@@ -119,8 +107,6 @@ export class Connection implements MessageListener {
   readonly #socket: Socket
   readonly #driverSocket: DriverSocket
   readonly #messages: ServerMessages
-  readonly #address: ServerAddress
-  readonly #backend: Backend
   /** Statements that the server has not answered, in order: first those the driver has, then those that wait. */
   readonly #unanswered: DriverStatement[] = []
   /** How many of them the driver has. */
@@ -132,16 +118,16 @@ export class Connection implements MessageListener {
   #closing: Promise<void> | undefined
   readonly #closed: Promise<void>
 
-  constructor({ client, socket, driverSocket, messages, address, backend, serverTimeoutMs }: ConnectionParts) {
-    this.serverTimeoutMs = serverTimeoutMs
+  constructor({ client, socket, driverSocket, messages, address, backend, server }: ConnectionParts) {
     this.#client = client
     this.#dispatch = dispatchOf(client)
     this.#socket = socket
     this.#driverSocket = driverSocket
     this.#messages = messages
     messages.listener = this
-    this.#address = address
-    this.#backend = backend
+    this.address = address
+    this.backend = backend
+    this.server = server
     this.backendPid = backend.pid
     this.#typed = ({ value, type }) => client.typed(value as never, type)
     this.#closed = new Promise((resolve) => {
@@ -160,6 +146,16 @@ export class Connection implements MessageListener {
    */
   get transactionStatus(): TransactionStatus | undefined {
     return this.#messages.status
+  }
+
+  /** The server's own statement_timeout in milliseconds; 0 is none. A deadline never loosens it. */
+  get serverTimeoutMs(): number {
+    return this.server.timeoutMs
+  }
+
+  /** How much the server has said so far. */
+  get bytesRead(): number {
+    return this.#socket.bytesRead
   }
 
   get closed(): Promise<void> {
@@ -200,7 +196,7 @@ export class Connection implements MessageListener {
 
   /** Asks the server to stop what runs here. The connection must not be used for anything new afterwards. */
   cancel(signal: AbortSignal): Promise<void> {
-    return sendCancelRequest(this.#address, this.#backend, signal)
+    return sendCancelRequest(this.address, this.backend, signal)
   }
 
   /** Rejects the statements that have not been sent, because they wait for a batch. */
@@ -314,8 +310,8 @@ export class Connection implements MessageListener {
     if (statement.steps?.length) statement.refusedStep = this.#messages.refusedStep
   }
 
-  setting(): void {
-    // Nothing depends on a setting yet.
+  setting(name: string, value: string): void {
+    this.server.report(name, value)
   }
 
   #settled(statement: DriverStatement): void {
@@ -342,6 +338,7 @@ export class Connection implements MessageListener {
   #translate(error: unknown, names: StatementOptions['names']): unknown {
     if (error instanceof RivuletError) return error
     if (isServerError(error)) {
+      if (error.code === readOnlyState) this.refusedWrite = true
       const typed = fromServerError(error, names)
       if (typed instanceof ConnectionLost) this.lose(typed)
       return typed

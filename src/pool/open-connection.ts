@@ -1,31 +1,89 @@
 /**
- * Opens a connection: the socket, the handshake that postgres.js does on it, and the first statement, which completes it.
- * What the server says to a connection it refuses tells a wrong configuration from an outage.
+ * Opens connections: tries the places of an address by libpq's rules until one is reached that is what
+ * `target_session_attrs` asks for, authenticates there, and hands the socket to a postgres.js client with `max: 1`.
+ * A server that refuses who we are ends the search; one that is not there, or is starting, does not.
+ * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS
  */
 import type { Socket } from 'node:net'
 import postgres from 'postgres'
-import { describeAddress, type ServerAddress } from '../config.ts'
+import { at, describeAddress, type ServerAddress, type SessionKind } from '../address/server-address.ts'
 import { ConfigInvalid, ConnectionLost, RivuletError } from '../errors.ts'
 import { fromServerError, isServerError } from '../sqlstate.ts'
 import { installCodecs } from './codec.ts'
-import { type Backend, type Client, Connection, withoutQuery } from './connection.ts'
+import { Connection, withoutQuery } from './connection.ts'
+import type { Client } from './connection-parts.ts'
 import { DriverSocket } from './driver-socket.ts'
+import { shakeHands } from './handshake.ts'
+import { PlaceOrder } from './place-order.ts'
 import { ServerMessages } from './server-messages.ts'
-import { openSocket } from './socket.ts'
+import { askServer, type ServerAnswer, ServerState } from './server-state.ts'
+import { openSocket, reachedBy } from './socket.ts'
 
 /** What `openConnection` needs to know. */
 export interface ConnectionConfig {
   readonly address: ServerAddress
+  /** Milliseconds each place may take to answer. */
   readonly connectTimeoutMs: number
   /** Gives up connecting when aborted; the reason is thrown. */
   readonly signal?: AbortSignal | undefined
 }
 
+/** Opens a connection; gives up when the signal is aborted, with its reason. */
+export type Open = (signal?: AbortSignal) => Promise<Connection>
+
 /**
  * Connects, authenticates and answers a usable connection.
- * @throws ConnectionLost when the server cannot be reached or breaks off, ConfigInvalid when it refuses who we are.
+ * @throws ConnectionLost when no server can be reached or one breaks off, ConfigInvalid when it refuses who we are.
  */
-export async function openConnection({ address, connectTimeoutMs, signal }: ConnectionConfig): Promise<Connection> {
+export function openConnection({ address, connectTimeoutMs, signal }: ConnectionConfig): Promise<Connection> {
+  return connectionOpener(address, connectTimeoutMs)(signal)
+}
+
+/** What opens one connection after another and remembers which places are of no use. */
+export function connectionOpener(address: ServerAddress, connectTimeoutMs: number): Open {
+  const order = new PlaceOrder(address)
+  return (signal = new AbortController().signal) => openSomewhere(address, order, connectTimeoutMs, signal)
+}
+
+async function openSomewhere(
+  address: ServerAddress,
+  order: PlaceOrder,
+  connectTimeoutMs: number,
+  signal: AbortSignal,
+): Promise<Connection> {
+  const { sessionKind } = address
+  const failures: ConnectionLost[] = []
+  const kinds: SessionKind[] = sessionKind === 'prefer-standby' ? ['standby', 'any'] : [sessionKind]
+  for (const kind of kinds) {
+    failures.length = 0
+    for await (const place of order.places(signal, (error) => failures.push(error))) {
+      const there = at(address, place)
+      try {
+        const connection = await openThere(there, connectTimeoutMs, signal)
+        const fits = connection.server.is(kind)
+        order.record(place, fits)
+        if (fits) return connection
+        failures.push(new ConnectionLost(`${describeAddress(there)} is not ${kind}, as target_session_attrs asks for`))
+        await connection.close()
+      } catch (error) {
+        order.record(place, false)
+        if (signal.aborted || !maySearchOn(error)) throw error
+        failures.push(error)
+      }
+    }
+  }
+  const [first, ...others] = failures
+  if (first === undefined || others.length === 0) throw first ?? new ConnectionLost('there is no place to connect to')
+  const reasons = failures.map(({ message }) => message).join('; ')
+  throw new ConnectionLost(`none of ${describeAddress(address)} will do: ${reasons}`, { cause: failures.at(-1) })
+}
+
+/** A server that is just starting is passed over; any other refusal would be the same elsewhere. */
+function maySearchOn(error: unknown): error is ConnectionLost {
+  return error instanceof ConnectionLost && (!isServerError(error.cause) || error.cause.code === '57P03')
+}
+
+async function openThere(address: ServerAddress, connectTimeoutMs: number, signal: AbortSignal): Promise<Connection> {
   const abort = new AbortController()
   let socket: Socket | undefined
   const giveUp = (error: Error) => {
@@ -34,26 +92,28 @@ export async function openConnection({ address, connectTimeoutMs, signal }: Conn
   }
   const expired = new ConnectionLost(`${describeAddress(address)} did not answer within ${connectTimeoutMs} ms`)
   const timer = setTimeout(() => giveUp(expired), connectTimeoutMs)
-  const onAbort = () => giveUp(signal?.reason as Error)
-  signal?.addEventListener('abort', onAbort, { once: true })
+  const onAbort = () => giveUp(signal.reason as Error)
+  signal.addEventListener('abort', onAbort, { once: true })
   try {
-    signal?.throwIfAborted()
+    signal.throwIfAborted()
     socket = await openSocket(address, abort.signal)
+    const startup = startupParameters(address)
+    const { pid, secret, parameters, bytes } = await shakeHands(socket, address, startup)
     const messages = new ServerMessages()
-    const driverSocket = new DriverSocket(socket, messages)
+    const driverSocket = new DriverSocket(socket, messages, bytes)
     const client = createClient(address, driverSocket)
-    // The first statement completes the handshake; postgres.js then knows the backend's pid and cancel key.
-    const first = client.unsafe(askTimeout)
-    const [row] = (await Promise.race([first, brokenOff(socket, abort.signal)])) as unknown as [{ ms: number }]
-    const { pid, secret } = (first as unknown as { state: Backend }).state
+    const first = client.unsafe(askServer)
+    const [answer] = (await Promise.race([first, brokenOff(socket, abort.signal)])) as unknown as [ServerAnswer]
+    const server = new ServerState(answer, parameters)
+    const backend = { pid, secret, started: answer.pid === pid ? (answer.started ?? undefined) : undefined }
     return new Connection({
       client,
       socket,
       driverSocket,
       messages,
-      address,
-      backend: { pid, secret },
-      serverTimeoutMs: row.ms,
+      address: reachedBy(socket, address),
+      backend,
+      server,
     })
   } catch (error) {
     socket?.destroy()
@@ -63,12 +123,14 @@ export async function openConnection({ address, connectTimeoutMs, signal }: Conn
     throw new ConnectionLost(`${describeAddress(address)} broke off while connecting`, { cause: withoutQuery(error) })
   } finally {
     clearTimeout(timer)
-    signal?.removeEventListener('abort', onAbort)
+    signal.removeEventListener('abort', onAbort)
   }
 }
 
-/** The limit that server, database or role put on a statement, in milliseconds; 0 is none. */
-const askTimeout = `select extract(epoch from current_setting('statement_timeout')::interval)::float8 * 1000 as ms`
+/** Dates are read in ISO style whatever the role or the database prefers; the order of input stays theirs. */
+function startupParameters({ user, database, startup }: ServerAddress): Readonly<Record<string, string>> {
+  return { user, database, client_encoding: 'UTF8', ...startup, DateStyle: 'ISO' }
+}
 
 /** Rejects when the socket closes or connecting is given up: postgres.js may then leave its statement unanswered. */
 function brokenOff(socket: Socket, signal: AbortSignal): Promise<never> {
@@ -82,12 +144,13 @@ function brokenOff(socket: Socket, signal: AbortSignal): Promise<never> {
 
 function createClient(address: ServerAddress, socket: DriverSocket): Client {
   let used = false
-  const client = postgres({
+  const { options } = postgres({
     host: address.host,
     port: address.port,
     database: address.database,
     user: address.user,
-    password: address.password,
+    // Not needed: the server knows us by now.
+    password: '',
     ssl: false,
     max: 1,
     idle_timeout: 0,
@@ -97,16 +160,19 @@ function createClient(address: ServerAddress, socket: DriverSocket): Client {
     fetch_types: false,
     prepare: true,
     backoff: () => 0,
-    // Dates are read in ISO style whatever the role or the database prefers; the order of input stays theirs.
-    connection: { ...address.startup, DateStyle: 'ISO' },
+    connection: address.startup,
     onnotice: () => undefined,
+    // Whatever PGTARGETSESSIONATTRS says: postgres.js reads it on its own, and looks for another server by it.
+    target_session_attrs: 'primary',
     socket: () => {
       // postgres.js asks again when it would reconnect: this connection is over instead.
       if (used) throw new ConnectionLost('the connection was lost')
       used = true
       return socket
     },
-  } as unknown as postgres.Options<Record<string, never>>) as unknown as Client
+  } as unknown as postgres.Options<Record<string, never>>)
+  // Options that were parsed before are taken as they are, this one as well.
+  const client = postgres({ ...options, target_session_attrs: undefined } as never) as unknown as Client
   installCodecs(client.options)
   return client
 }

@@ -6,28 +6,37 @@
 import { once } from 'node:events'
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
-import { describeAddress, type ServerAddress } from '../config.ts'
+import { at, describeAddress, type ServerAddress } from '../address/server-address.ts'
 import { ConfigInvalid, ConnectionLost } from '../errors.ts'
 
 const sslRequestCode = 80_877_103
 const cancelRequestCode = 80_877_102
 
-/** Opens a socket. @throws ConnectionLost when the server cannot be reached, ConfigInvalid when TLS is refused. */
+/**
+ * Opens a socket to the first endpoint of `address`. @throws ConnectionLost when the server cannot be reached,
+ * ConfigInvalid when TLS is refused.
+ */
 export async function openSocket(address: ServerAddress, signal: AbortSignal): Promise<Socket> {
-  const path = `${address.host}/.s.PGSQL.${address.port}`
-  const local = address.host.startsWith('/')
-  const socket = local ? connect({ path }) : connect({ host: address.host, port: address.port })
+  const { host, port, ip, keepAliveMs, tls } = address
+  const local = host.startsWith('/')
+  const socket = local ? connect({ path: `${host}/.s.PGSQL.${port}` }) : connect({ host: ip ?? host, port })
   // Between two listeners of others, an error without a listener would be an uncaught exception.
   socket.on('error', () => undefined)
   try {
     await once(socket, 'connect', { signal })
     socket.setNoDelay(true)
-    socket.setKeepAlive(true, 30_000)
-    return local || address.tls === 'disable' ? socket : await secured(socket, address, signal)
+    socket.setKeepAlive(keepAliveMs > 0, keepAliveMs)
+    return local || tls.mode === 'disable' ? socket : await secured(socket, address, signal)
   } catch (cause) {
     socket.destroy()
     throw signal.aborted || cause instanceof ConfigInvalid ? cause : unreachable(address, cause)
   }
+}
+
+/** Where an open socket leads: to the very address it is connected to, whatever the name stands for by now. */
+export function reachedBy(socket: Socket, address: ServerAddress): ServerAddress {
+  const { host, port, password } = address
+  return at(address, { host, port, password, ip: host.startsWith('/') ? undefined : socket.remoteAddress })
 }
 
 /**
@@ -57,19 +66,26 @@ export async function sendCancelRequest(
 }
 
 async function secured(socket: Socket, address: ServerAddress, signal: AbortSignal): Promise<Socket> {
-  const request = Buffer.alloc(8)
-  request.writeInt32BE(8, 0)
-  request.writeInt32BE(sslRequestCode, 4)
-  socket.write(request)
-  const answer = await firstByte(socket, signal)
-  if (answer === 'N') {
-    if (address.tls === 'prefer') return socket.resume()
-    throw new ConfigInvalid(`${describeAddress(address)} does not offer TLS, but sslmode=${address.tls} asks for it`)
+  const { mode, direct } = address.tls
+  if (!direct) {
+    const request = Buffer.alloc(8)
+    request.writeInt32BE(8, 0)
+    request.writeInt32BE(sslRequestCode, 4)
+    socket.write(request)
+    const answer = await firstByte(socket, signal)
+    if (answer === 'N') {
+      if (mode === 'prefer') return socket.resume()
+      throw new ConfigInvalid(`${describeAddress(address)} does not offer TLS, but sslmode=${mode} asks for it`)
+    }
+    if (answer !== 'S') throw new ConnectionLost(`${describeAddress(address)} does not answer like a PostgreSQL server`)
   }
-  if (answer !== 'S') throw new ConnectionLost(`${describeAddress(address)} does not answer like a PostgreSQL server`)
   const encrypted = connectTls({ socket, ...tlsOptions(address) })
   encrypted.on('error', () => undefined)
   await once(encrypted, 'secureConnect', { signal })
+  // Who does not know the protocol's name may be a server of something else, made to speak for PostgreSQL.
+  if (direct && encrypted.alpnProtocol !== 'postgresql') {
+    throw new ConfigInvalid(`${describeAddress(address)} does not know sslnegotiation=direct: it takes PostgreSQL 17`)
+  }
   return encrypted
 }
 
@@ -84,14 +100,26 @@ async function firstByte(socket: Socket, signal: AbortSignal): Promise<string> {
   return answer
 }
 
-function tlsOptions({ host, tls, rootCertificate }: ServerAddress): ConnectionOptions {
+function tlsOptions({ host, tls }: ServerAddress): ConnectionOptions {
+  const { mode, direct, authorities, certificate, key, keyPassword, revoked, namesHost, minVersion, maxVersion } = tls
   const options: ConnectionOptions = {
-    ...(isIP(host) ? { host } : { servername: host, host }),
-    ...(rootCertificate === undefined ? {} : { ca: rootCertificate }),
+    host,
+    // The name that the certificate is checked against is `host`; this one is sent.
+    ...(isIP(host) ? {} : { servername: namesHost ? host : '' }),
+    ...(direct ? { ALPNProtocols: ['postgresql'] } : {}),
+    ...defined({ ca: authorities as string[] | undefined, cert: certificate, key, passphrase: keyPassword }),
+    ...defined({ crl: revoked, minVersion, maxVersion }),
   }
-  if (tls === 'verify-full') return options
-  if (tls === 'verify-ca') return { ...options, checkServerIdentity: () => undefined }
+  if (mode === 'verify-full') return options
+  if (mode === 'verify-ca') return { ...options, checkServerIdentity: () => undefined }
   return { ...options, rejectUnauthorized: false }
+}
+
+/** Without what is undefined, which Node would take for a setting. */
+function defined(options: {
+  readonly [K in keyof ConnectionOptions]: ConnectionOptions[K] | undefined
+}): ConnectionOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
 }
 
 function unreachable(address: ServerAddress, cause: unknown): Error {

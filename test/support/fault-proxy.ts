@@ -7,7 +7,8 @@
  */
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import { parseDatabaseUrl, type ServerAddress } from '../../src/config.ts'
+import type { ServerAddress } from '../../src/address/server-address.ts'
+import { parseDatabaseUrl } from '../../src/config.ts'
 
 /** What a new link does before any byte has passed. */
 export type Opening = 'pass' | 'end' | 'reset' | 'silence' | 'garbage' | 'end after first answer' | 'half an answer'

@@ -2,7 +2,7 @@
  * A server of one's own, to be killed, stopped and started again on the same data, which nobody else may suffer from.
  */
 import { execFileSync } from 'node:child_process'
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, chown, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
@@ -41,6 +41,16 @@ export class PrivateServer implements AsyncDisposable {
   /** SIGKILL to the postmaster: its backends notice by themselves and end. */
   async kill(): Promise<void> {
     process.kill(await this.#postmaster(), 'SIGKILL')
+  }
+
+  /** Starts again as a hot standby that follows nobody, until it is promoted. */
+  async becomeStandby(): Promise<void> {
+    for (const server of this.#handles.splice(0)) await server.stop()
+    const { uid, gid } = await stat(this.#data)
+    const signal = join(this.#data, 'standby.signal')
+    await writeFile(signal, '')
+    if (process.getuid?.() === 0) await chown(signal, uid, gid)
+    await this.start()
   }
 
   /** Stops every process of the server where it is; its sockets stay open and silent. */

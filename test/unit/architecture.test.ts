@@ -13,6 +13,7 @@ const layers: Readonly<Record<string, number>> = {
   'src/errors.ts': 0,
   'src/sqlstate.ts': 0,
   'src/config.ts': 0,
+  'src/address': 0,
   'src/observe': 0,
   'src/task': 1,
   'src/pool': 2,

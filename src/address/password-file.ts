@@ -1,0 +1,81 @@
+/**
+ * libpq's password file: lines `host:port:database:user:password`, the first that fits counts, * fits all, and a
+ * backslash goes before a colon or backslash that is meant as such. A file that others may read is not used.
+ * https://www.postgresql.org/docs/current/libpq-pgpass.html
+ */
+import { readFileSync, statSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { ConfigInvalid } from '../errors.ts'
+
+/** What a line must fit. */
+export interface PasswordKey {
+  readonly host: string
+  readonly port: number
+  readonly database: string
+  readonly user: string
+}
+
+/** Finds passwords in the file `given`, or in the user's own, which may be missing. */
+export function passwordFile(given: string | undefined): (key: PasswordKey) => string | undefined {
+  const text = given === undefined ? readOwn() : readGiven(given)
+  const lines = text.split(/\r?\n/).filter((line) => line !== '' && !line.startsWith('#'))
+  return (key) => {
+    const wanted = [key.host, String(key.port), key.database, key.user]
+    for (const line of lines) {
+      const fields = fieldsOf(line)
+      const password = fields[4]
+      if (password !== undefined && wanted.every((value, at) => fields[at] === value || fields[at] === '*')) {
+        return password
+      }
+    }
+    return undefined
+  }
+}
+
+/** True when only its owner may read the file; Windows keeps such files in a place of the user's own. */
+export function isPrivate(path: string): boolean {
+  return process.platform === 'win32' || (statSync(path).mode & 0o077) === 0
+}
+
+function readOwn(): string {
+  const windows = process.platform === 'win32'
+  const path = windows ? join(homedir(), 'AppData', 'Roaming', 'postgresql', 'pgpass.conf') : join(homedir(), '.pgpass')
+  try {
+    if (isPrivate(path)) return readFileSync(path, 'utf8')
+  } catch {
+    // Most have none.
+    return ''
+  }
+  process.emitWarning(`${path} is not used, because others may read it: chmod 600 it`)
+  return ''
+}
+
+function readGiven(path: string): string {
+  let open = false
+  try {
+    if (isPrivate(path)) return readFileSync(path, 'utf8')
+    open = true
+  } catch (cause) {
+    throw new ConfigInvalid('the file named by passfile in the database URL, or PGPASSFILE, cannot be read', { cause })
+  }
+  if (open) throw new ConfigInvalid('the file named by passfile, or PGPASSFILE, may be read by others: chmod 600 it')
+  return ''
+}
+
+/** The five fields; a `*` that was escaped is not told apart, as in libpq. Only in the password a colon needs no escape. */
+function fieldsOf(line: string): string[] {
+  const fields: string[] = []
+  let field = ''
+  for (let at = 0; at < line.length; at++) {
+    const character = line[at] ?? ''
+    if (character === ':' && fields.length < 4) {
+      fields.push(field)
+      field = ''
+    } else {
+      const escaped = character === '\\' && at + 1 < line.length
+      field += escaped ? line[++at] : character
+    }
+  }
+  return [...fields, field]
+}

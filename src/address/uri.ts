@@ -1,0 +1,81 @@
+/**
+ * Takes a connection URI apart as libpq does: several hosts, each with a port of its own; everything percent-decoded
+ * and nothing else, so that a plus is a plus. It answers libpq's parameters by name; what they mean is not known here.
+ * No message repeats any part of the URI but names of parameters: what is taken for a port may be half a password.
+ * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
+ */
+import { ConfigInvalid } from '../errors.ts'
+
+const shape = 'expected postgres://user:password@host:port/database'
+const escape = 'characters such as @ : / ? # in the password must be percent-encoded'
+
+/** The parameters of a URI; the parts before the question mark are `user`, `password`, `host`, `port` and `dbname`. */
+export function uriParameters(text: string): Map<string, string> {
+  const [scheme] = /^postgres(?:ql)?:\/\//.exec(text) ?? []
+  if (scheme === undefined) throw new ConfigInvalid(`the database URL is not one of PostgreSQL: ${shape}`)
+  if (text.includes('%00') || text.includes('\0')) throw new ConfigInvalid('the database URL holds a NUL character')
+  const whole = text.slice(scheme.length)
+  const at = endOfUser(whole)
+  const [, place = '', path, query] = /^([^/?]*)(?:\/([^?]*))?(?:\?([^]*))?$/.exec(whole.slice(at + 1)) ?? []
+  // Half a password, taken for a host, a database or the name of a parameter, would end up in messages.
+  const misplaced = path?.includes('@') || place.includes('@')
+  if (misplaced || (query?.includes('@') && (at >= 0 || /:.*[^\d,:\]]/.test(place)))) {
+    throw new ConfigInvalid(`the database URL has an @ too late: ${escape}`)
+  }
+  const found = new Map<string, string>()
+  const keep = (name: string, value: string) => value !== '' && found.set(name, value)
+  if (at >= 0) {
+    const [, user = '', password = ''] = /^([^:]*):?([^]*)$/.exec(whole.slice(0, at)) ?? []
+    keep('user', decoded(user))
+    keep('password', decoded(password))
+  }
+  for (const [name, values] of placeParameters(place)) if (values.some(Boolean)) keep(name, values.join(','))
+  keep('dbname', decoded(path ?? ''))
+  for (const pair of (query ?? '').split('&').filter(Boolean)) {
+    const [, name = '', value] = /^([^=]*)(?:=([^]*))?$/.exec(pair) ?? []
+    if (value === undefined || name === '')
+      throw new ConfigInvalid('a parameter in the database URL has no = or no name')
+    found.delete(decoded(name))
+    keep(decoded(name), decoded(value))
+  }
+  return found
+}
+
+/**
+ * Where the @ behind user and password is; -1: there is none. libpq takes the first @ before the first slash; here the
+ * last one before the host is taken, because no host has one and many a password does.
+ */
+function endOfUser(text: string): number {
+  const [authority = ''] = /^[^/?]*/.exec(text) ?? []
+  const last = authority.lastIndexOf('@')
+  if (last >= 0) return last
+  const [upToPath = ''] = /^[^/]*/.exec(text) ?? []
+  return upToPath.lastIndexOf('@')
+}
+
+/** Hosts and ports of `a:1,[::1]:2,c`; what is left out is empty. */
+function placeParameters(text: string): [string, string[]][] {
+  const hosts: string[] = []
+  const ports: string[] = []
+  for (const each of text.split(',')) {
+    const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::([^:]*))?$/.exec(each)
+    if (!match) {
+      throw new ConfigInvalid(`the database URL cannot be parsed: ${shape}; ${escape}; an IPv6 address stands in [ ]`)
+    }
+    const [, bracketed, plain = '', port = ''] = match
+    hosts.push(decoded(bracketed ?? plain))
+    ports.push(decoded(port))
+  }
+  return [
+    ['host', hosts],
+    ['port', ports],
+  ]
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw new ConfigInvalid('the database URL holds a broken percent-encoding: write a literal % as %25')
+  }
+}

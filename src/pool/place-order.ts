@@ -1,0 +1,85 @@
+/**
+ * In which order the places of an address are tried: as they are written, or shuffled, and last those that lately did not
+ * answer or were not what was asked for. Each address that a host name stands for is a place of its own.
+ * Without the memory every new connection would wait for a host that is down. (pgjdbc's hostRecheckSeconds)
+ */
+import dns from 'node:dns'
+import { isIP } from 'node:net'
+import type { Endpoint, ServerAddress } from '../address/server-address.ts'
+import { ConnectionLost } from '../errors.ts'
+
+/** Milliseconds for which a place that failed is tried last. */
+const distrustedMs = 10_000
+
+export class PlaceOrder {
+  readonly #address: Pick<ServerAddress, 'endpoints' | 'shuffled'>
+  readonly #failedAt = new Map<string, number>()
+
+  constructor(address: Pick<ServerAddress, 'endpoints' | 'shuffled'>) {
+    this.#address = address
+  }
+
+  /**
+   * The places, names resolved, as late as possible; a name that stands for nothing is handed to `unresolved`.
+   * @throws the signal's reason.
+   */
+  async *places(signal: AbortSignal, unresolved: (error: ConnectionLost) => void): AsyncGenerator<Endpoint> {
+    const { endpoints, shuffled } = this.#address
+    const later: Endpoint[] = []
+    for (const endpoint of shuffled ? shuffle(endpoints) : endpoints) {
+      let found: Endpoint[] = []
+      try {
+        found = await resolved(endpoint, signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        unresolved(error as ConnectionLost)
+      }
+      for (const place of shuffled ? shuffle(found) : found) {
+        if (this.#distrusts(place)) later.push(place)
+        else yield place
+      }
+    }
+    yield* later
+  }
+
+  /** Remembers whether a place was of use. */
+  record(place: Endpoint, useful: boolean): void {
+    if (useful) this.#failedAt.delete(keyOf(place))
+    else this.#failedAt.set(keyOf(place), performance.now())
+  }
+
+  #distrusts(place: Endpoint): boolean {
+    const at = this.#failedAt.get(keyOf(place))
+    if (at === undefined) return false
+    if (performance.now() - at < distrustedMs) return true
+    this.#failedAt.delete(keyOf(place))
+    return false
+  }
+}
+
+function keyOf({ host, port, ip }: Endpoint): string {
+  return `${ip ?? host}:${port}`
+}
+
+/** Looked up as the system does it, /etc/hosts included, and anew each time: names move. */
+function resolved(endpoint: Endpoint, signal: AbortSignal): Promise<Endpoint[]> {
+  const { host, port, ip } = endpoint
+  if (ip !== undefined || host.startsWith('/') || isIP(host)) return Promise.resolve([endpoint])
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason as Error)
+    signal.addEventListener('abort', onAbort, { once: true })
+    if (signal.aborted) onAbort()
+    dns.lookup(host, { all: true }, (cause, addresses) => {
+      signal.removeEventListener('abort', onAbort)
+      if (cause) {
+        const text = `cannot reach PostgreSQL at ${host}:${port} (${cause.code}): is the name right?`
+        reject(new ConnectionLost(text, { cause }))
+      } else resolve(addresses.map(({ address }) => ({ ...endpoint, ip: address })))
+    })
+  })
+}
+
+function shuffle<T>(items: readonly T[]): T[] {
+  const left = [...items]
+  return items.map(() => left.splice(Math.floor(Math.random() * left.length), 1)[0] as T)
+}
