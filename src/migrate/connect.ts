@@ -2,10 +2,11 @@
  * The one direct connection a migration command works on. Never through a pooler that lends out backends: an advisory
  * lock taken there, and every setting, belongs to whoever comes next.
  */
-import { parseDatabaseUrl } from '../config.ts'
+import { parseDatabaseUrl, poolSettings } from '../config.ts'
 import { ConfigInvalid } from '../errors.ts'
 import type { Connection } from '../pool/connection.ts'
 import { openConnection } from '../pool/open-connection.ts'
+import { SilenceWatch } from '../pool/silence-watch.ts'
 
 /** A database URL, or a connection that is the caller's and used by nobody else meanwhile. */
 export type Target = string | Connection
@@ -25,10 +26,14 @@ export async function withConnection<T>(
 ): Promise<T> {
   if (typeof target !== 'string') return work(target)
   const connection = await openConnection({ address: parseDatabaseUrl(target, 'rivulet migrate'), connectTimeoutMs })
+  const { probeAfterMs } = poolSettings()
+  const silence = new SilenceWatch({ probeAfterMs, connectTimeoutMs, watched: () => [connection] })
+  silence.start()
   try {
     // The same server, wherever the URL may lead.
     return await work(connection, () => openConnection({ address: connection.address, connectTimeoutMs }))
   } finally {
+    await silence.stop()
     await connection.close()
   }
 }

@@ -343,7 +343,8 @@ export class Connection implements MessageListener {
       if (typed instanceof ConnectionLost) this.lose(typed)
       return typed
     }
-    const lost = new ConnectionLost('the connection broke while the statement ran', { cause: withoutQuery(error) })
+    const cause = this.lost ?? withoutQuery(error)
+    const lost = new ConnectionLost('the connection broke while the statement ran', { cause })
     this.lose(lost)
     // Anything postgres.js throws that is no answer of the server leaves the protocol in an unknown state.
     this.#socket.destroy()

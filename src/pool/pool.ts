@@ -11,11 +11,13 @@
 import type { PoolSettings } from '../config.ts'
 import { ConfigInvalid, ConnectionLost, PoolClosed, PoolTimeout, type RivuletError } from '../errors.ts'
 import type { Publish, RetireReason } from '../observe/observation.ts'
+import { Attempts } from './attempts.ts'
 import { ConnectBackoff } from './connect-backoff.ts'
 import type { Connection } from './connection.ts'
 import type { PoolStats } from './pool-stats.ts'
 import { Unprepared } from './prepared-statements.ts'
 import { Reserve } from './reserve.ts'
+import { SilenceWatch } from './silence-watch.ts'
 import { type AcquireRequest, type Holder, WaitQueue } from './wait-queue.ts'
 
 /** A connection that is idle or leased. */
@@ -35,7 +37,7 @@ const sweepMs = 5000
 
 export class Pool {
   readonly #settings: PoolSettings
-  readonly #open: (signal: AbortSignal) => Promise<Connection>
+  readonly #attempts: Attempts
   readonly #publish: Publish
   /**
    * Changes only when a connection comes or goes: a Map or Set that every call adds to and deletes from links its dead
@@ -47,11 +49,10 @@ export class Pool {
   readonly #closing = new Set<Promise<void>>()
   readonly #queue: WaitQueue
   readonly #backoff = new ConnectBackoff()
+  readonly #silence: SilenceWatch
   readonly #reserve = new Reserve(() => this.#advance())
   readonly #unprepared = new Unprepared()
   readonly #openings = new Set<Promise<void>>()
-  /** The attempts to connect that are under way; aborted when the pool closes. */
-  readonly #attempts = new Set<AbortController>()
   #opening = 0
   #closed = false
   #retryTimer: NodeJS.Timeout | undefined
@@ -61,7 +62,10 @@ export class Pool {
 
   constructor(settings: PoolSettings, open: (signal: AbortSignal) => Promise<Connection>, publish: Publish) {
     this.#settings = settings
-    this.#open = open
+    const live = () => [...this.#slots.keys()].filter(({ lost }) => !lost).length
+    this.#attempts = new Attempts(open, this.#backoff, live)
+    const { probeAfterMs, connectTimeoutMs } = settings
+    this.#silence = new SilenceWatch({ probeAfterMs, connectTimeoutMs, watched: () => this.#slots.keys() })
     this.#publish = publish
     this.#queue = new WaitQueue(settings, publish)
   }
@@ -154,12 +158,14 @@ export class Pool {
     this.#reserve.forget()
     clearInterval(this.#sweepTimer)
     this.#sweepTimer = undefined
+    const unwatched = this.#silence.stop()
     this.#queue.refuseAll(new PoolClosed('the engine was closed'))
     this.#idle.length = 0
     // What is still leased is closed under its holder: from here on it counts as closing, and its release as nothing.
     this.#leased = 0
     for (const slot of this.#slots.values()) this.#retire(slot, 'pool closing')
-    for (const attempt of this.#attempts) attempt.abort(new PoolClosed('the engine was closed'))
+    this.#attempts.abort(new PoolClosed('the engine was closed'))
+    await unwatched
     while (this.#closing.size + this.#openings.size > 0) await Promise.all([...this.#closing, ...this.#openings])
   }
 
@@ -280,28 +286,13 @@ export class Pool {
     this.#advance()
   }
 
-  /** Makes one attempt, given up after `patienceMs` when the server may be away. */
   async #connect(patienceMs: number): Promise<Connection> {
     const startedAt = performance.now()
-    const attempt = new AbortController()
-    this.#attempts.add(attempt)
-    const expired = () => {
-      const live = [...this.#slots.keys()].filter(({ lost }) => !lost).length
-      // While others live the server is there, and slow; they may be gone the next time.
-      if (this.#backoff.atOnce(live) > 1) timer?.refresh()
-      else attempt.abort(new ConnectionLost(`the server did not answer within ${Math.round(patienceMs)} ms`))
-    }
-    const timer = patienceMs === Infinity ? undefined : setTimeout(expired, patienceMs)
-    try {
-      const connection = await this.#open(attempt.signal)
-      const durationMs = performance.now() - startedAt
-      this.#backoff.succeeded(durationMs)
-      this.#publish?.({ type: 'connection opened', backendPid: connection.backendPid, durationMs })
-      return connection
-    } finally {
-      clearTimeout(timer)
-      this.#attempts.delete(attempt)
-    }
+    const connection = await this.#attempts.connect(patienceMs)
+    const durationMs = performance.now() - startedAt
+    this.#backoff.succeeded(durationMs)
+    this.#publish?.({ type: 'connection opened', backendPid: connection.backendPid, durationMs })
+    return connection
   }
 
   #admit(connection: Connection): void {
@@ -314,6 +305,7 @@ export class Pool {
     connection.prepared.most = this.#settings.maxPreparedStatements
     connection.prepared.unprepared = this.#unprepared
     connection.onClosed = () => this.#closedByServer(slot)
+    this.#silence.start()
     if (connection.lost || this.#closed) this.#retire(slot, 'unhealthy')
     else this.#serve(slot)
   }
