@@ -59,6 +59,7 @@ export type RetireReason =
   | 'statements still running'
   | 'too many prepared statements'
   | 'prepared statements outdated'
+  | 'server changed'
   | 'unhealthy'
   | 'pool closing'
 

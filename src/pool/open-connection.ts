@@ -57,7 +57,7 @@ async function openSomewhere(
   for (const kind of kinds) {
     failures.length = 0
     for await (const place of order.places(signal, (error) => failures.push(error))) {
-      const there = at(address, place)
+      const there = { ...at(address, place), sessionKind: kind }
       try {
         const connection = await openThere(there, connectTimeoutMs, signal)
         const fits = connection.server.is(kind)

@@ -14,6 +14,7 @@ import type { Publish, RetireReason } from '../observe/observation.ts'
 import { Attempts } from './attempts.ts'
 import { ConnectBackoff } from './connect-backoff.ts'
 import type { Connection } from './connection.ts'
+import { Demotion } from './demotion.ts'
 import type { PoolStats } from './pool-stats.ts'
 import { Unprepared } from './prepared-statements.ts'
 import { Reserve } from './reserve.ts'
@@ -50,6 +51,7 @@ export class Pool {
   readonly #queue: WaitQueue
   readonly #backoff = new ConnectBackoff()
   readonly #silence: SilenceWatch
+  readonly #demotion = new Demotion()
   readonly #reserve = new Reserve(() => this.#advance())
   readonly #unprepared = new Unprepared()
   readonly #openings = new Set<Promise<void>>()
@@ -124,7 +126,8 @@ export class Pool {
     slot.leasedSince = undefined
     slot.holder = undefined
     this.#leased -= 1
-    const reason = retire ?? this.#outlived(slot, now)
+    const doubted = this.#demotion.doubts(connection, now)
+    const reason = retire ?? (doubted ? 'server changed' : this.#outlived(slot, now))
     if (connection.lost || reason) this.#retire(slot, reason ?? 'unhealthy')
     else this.#serve(slot, now)
   }
@@ -264,7 +267,9 @@ export class Pool {
     }
     // With no connection at all, one attempt at a time finds out whether the server is there.
     const atOnce = this.#backoff.atOnce(this.#idle.length + this.#leased)
-    while (this.#opening < Math.min(this.#queue.size, atOnce) && this.#canGrow() && !this.#retryTimer) {
+    const wanted = Math.min(Math.max(this.#queue.size, this.#demotion.wantsFresh ? 1 : 0), atOnce)
+    while (this.#opening < wanted && this.#canGrow() && !this.#retryTimer) {
+      this.#demotion.wantsFresh = false
       const opening = this.#openOne().finally(() => this.#openings.delete(opening))
       this.#openings.add(opening)
     }
@@ -308,6 +313,7 @@ export class Pool {
     this.#silence.start()
     if (connection.lost || this.#closed) this.#retire(slot, 'unhealthy')
     else this.#serve(slot)
+    if (this.#demotion.admitted(connection)) this.#sweep()
   }
 
   #connectFailed(error: unknown, tookMs: number): void {
@@ -353,6 +359,7 @@ export class Pool {
   #outlived({ connection, retireAt }: Slot, now: number): RetireReason | undefined {
     if (this.#closed) return 'pool closing'
     if (now >= retireAt) return 'lifetime'
+    if (this.#demotion.outdates(connection)) return 'server changed'
     if (connection.prepared.size >= this.#settings.maxPreparedStatements) return 'too many prepared statements'
     return undefined
   }
