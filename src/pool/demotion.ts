@@ -1,6 +1,7 @@
 /**
- * Which connections to replace because their server takes no writes while another connection would find one that does:
- * after a failover they lead to what is a standby now, or was closed for writing, and would fail every write.
+ * Which connections to replace because of what another one has met at the same place: a server that takes no writes,
+ * while a fresh connection would find one that does, or a server that has fallen silent. After a failover the old ones
+ * lead to what is a standby now, or to nobody.
  *
  *   trusted ──a write refused (25006), and not by the session's own wish──▶ doubted ──a fresh one takes writes──▶ outdated
  *
@@ -47,6 +48,11 @@ export class Demotion {
     for (const [place, since] of this.#doubted) this.#outdatedBefore.set(place, since)
     this.#doubted.clear()
     return true
+  }
+
+  /** Takes note of a connection that has fallen silent: what took it, others have met as well. */
+  fellSilent(connection: Connection): void {
+    this.#outdatedBefore.set(placeOf(connection), performance.now())
   }
 
   /** Whether a connection leads to a server that is not what it was, or is not what was asked for any more. */

@@ -66,8 +66,11 @@ export class Pool {
     this.#settings = settings
     const live = () => [...this.#slots.keys()].filter(({ lost }) => !lost).length
     this.#attempts = new Attempts(open, this.#backoff, live)
-    const { probeAfterMs, connectTimeoutMs } = settings
-    this.#silence = new SilenceWatch({ probeAfterMs, connectTimeoutMs, watched: () => this.#slots.keys() })
+    const gaveUp = (connection: Connection) => {
+      this.#demotion.fellSilent(connection)
+      this.#sweep()
+    }
+    this.#silence = new SilenceWatch({ ...settings, watched: () => this.#slots.keys(), gaveUp })
     this.#publish = publish
     this.#queue = new WaitQueue(settings, publish)
   }

@@ -6,7 +6,8 @@
  *   heard ──no byte for probeAfterMs, a statement in flight──▶ looked for ──found amiss──▶ looked for again ──▶ given up
  *     ▲─────────────a byte, or nothing amiss───────────────────────┴──────────────────────────────┘
  *
- * However long a statement takes, it is not given up while its backend works on it. One timer looks at all connections
+ * However long a statement takes, it is not given up while its backend works on it. A server that is out of reach is
+ * given as long to come back. One timer looks at all connections
  * every few seconds; statements cost nothing.
  */
 import { setTimeout as delay } from 'node:timers/promises'
@@ -22,6 +23,8 @@ export interface SilenceWatchOptions {
   readonly connectTimeoutMs: number
   /** The connections that may wait for an answer. */
   readonly watched: () => Iterable<Connection>
+  /** Told of every connection that is given up. */
+  readonly gaveUp?: (connection: Connection) => void
 }
 
 /** Milliseconds between looks at the connections, and between finding one amiss and making sure; at most. */
@@ -92,28 +95,34 @@ export class SilenceWatch {
     return false
   }
 
-  /** Gives up those connections that twice in a row, without a byte in between, are found amiss. */
+  /** Gives up those connections that stay amiss, without a byte in between. */
   async #examine(connections: readonly Connection[]): Promise<void> {
-    const { probeAfterMs, connectTimeoutMs } = this.#options
+    const { probeAfterMs, connectTimeoutMs, gaveUp } = this.#options
     const { signal } = this.#stopped
-    const options = { connectTimeoutMs, signal }
-    const first = await lookFor(connections, options)
-    const suspects = connections.filter((connection) => this.#isAmiss(connection, first))
-    if (suspects.length === 0) return
-    try {
-      const pauseMs = Math.min(longestPauseMs, probeAfterMs)
-      await delay(pauseMs, undefined, { signal, ref: false })
-    } catch {
-      // The pool has closed.
-      return
+    const pauseMs = Math.min(longestPauseMs, probeAfterMs)
+    const startedAt = performance.now()
+    let suspects = connections
+    let before: ReadonlyMap<Connection, Finding> = new Map()
+    while (!signal.aborted) {
+      const findings = await lookFor(suspects, { connectTimeoutMs, signal })
+      suspects = suspects.filter((connection) => this.#isAmiss(connection, findings))
+      // A server may be out of reach for a while, and TCP outlast it.
+      const outlasted = performance.now() - startedAt >= probeAfterMs
+      const isSure = (connection: Connection) =>
+        findings.get(connection) === before.get(connection) &&
+        (outlasted || findings.get(connection) !== 'out of reach')
+      const lost = suspects.filter(isSure)
+      before = findings
+      for (const connection of lost) {
+        giveUp(connection, findings.get(connection))
+        gaveUp?.(connection)
+      }
+      const left = lost.filter((connection) => findings.get(connection) === 'waiting')
+      if (left.length > 0) await endBackends(left, { connectTimeoutMs, signal })
+      suspects = suspects.filter((connection) => !lost.includes(connection))
+      if (suspects.length === 0) return
+      await delay(pauseMs, undefined, { signal, ref: false }).catch(() => undefined)
     }
-    const still = suspects.filter((connection) => this.#isSilent(connection))
-    if (still.length === 0) return
-    const second = await lookFor(still, options)
-    const lost = still.filter((connection) => this.#isAmiss(connection, second))
-    for (const connection of lost) giveUp(connection, second.get(connection))
-    const left = lost.filter((connection) => second.get(connection) === 'waiting')
-    if (left.length > 0) await endBackends(left, options)
   }
 
   /** Not amiss is also what has been heard of meanwhile; the rest is asked about again after a while. */

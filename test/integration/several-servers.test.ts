@@ -45,7 +45,7 @@ describe('the places of a URL', () => {
       const [first, second] = [await bank.proxy(), await bank.proxy()]
       first.opening = opening
       const url = urlOf([first, second])
-      expect(await connected(url, portOf, 500)).toBe(parseDatabaseUrl(second.url).port)
+      expect(await connected(url, portOf, 2000)).toBe(parseDatabaseUrl(second.url).port)
       expect(first.connections).toBe(1)
     },
   )
@@ -81,7 +81,7 @@ describe('the places of a URL', () => {
   test('that did not answer are tried last for a while, so that not every connection waits for them', async () => {
     const [first, second] = [await bank.proxy(), await bank.proxy()]
     first.opening = 'silence'
-    const open = connectionOpener(parseDatabaseUrl(urlOf([first, second])), 300)
+    const open = connectionOpener(parseDatabaseUrl(urlOf([first, second])), 2000)
     const connections = [await open(), await open(), await open()]
     expect(connections.map(portOf)).toEqual(Array(3).fill(parseDatabaseUrl(second.url).port))
     expect(first.connections).toBe(1)

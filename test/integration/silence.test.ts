@@ -19,7 +19,7 @@ beforeEach(async () => {
 afterEach(() => bank[Symbol.asyncDispose]())
 
 function open(probeAfterMs = 100, max = 4): Promise<BankEngine> {
-  const pool = { probeAfterMs, max, connectTimeoutMs: 300 }
+  const pool = { probeAfterMs, max, connectTimeoutMs: 2000 }
   return bank.engine({ proxy, pool, observe: recorder.of.observe })
 }
 
@@ -82,6 +82,19 @@ describe('a call without a time limit', () => {
     for (const link of proxy.openLinks) link.stall()
     await bank.admin.terminate()
     expect(everythingIn(await call.catch((reason: unknown) => reason))).toContain('its backend is not there any more')
+    await expectHealthy(engine, bank.admin)
+  })
+
+  test('that is given up takes the idle connections to the same place with it: they have met the same', async () => {
+    await using engine = await open()
+    const { opened, open: release } = gate()
+    const tasks = [1, 2, 3].map(() => engine.session(() => opened))
+    await eventually(() => expect(engine.stats().leased).toBe(3))
+    release()
+    await Promise.all(tasks)
+    for (const link of proxy.openLinks) link.stall()
+    await expect(engine.session(({ sql }) => sql`select 1`)).rejects.toThrow(ConnectionLost)
+    await eventually(() => expect(engine.stats()).toMatchObject({ open: 0, closing: 0, opened: 3 }))
     await expectHealthy(engine, bank.admin)
   })
 
@@ -158,7 +171,7 @@ describe('the probe', () => {
     const role = `${bank.name}_limited`
     await bank.admin.sql.unsafe(`create role ${role} login password 'limited' connection limit 1`)
     const url = proxy.url.replace(/\/\/[^@/]*@/, `//${role}:limited@`)
-    const pool = { probeAfterMs: 50, max: 1, connectTimeoutMs: 1000 }
+    const pool = { probeAfterMs: 50, max: 1, connectTimeoutMs: 5000 }
     const engine = await bank.engine({ url, pool })
     const before = proxy.connections
     await expect(engine.session(sleep(1))).resolves.toHaveLength(1)
