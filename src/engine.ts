@@ -91,9 +91,10 @@ export async function openEngine<TSchema extends Schema>(config: Config<TSchema>
   const publish = createPublish([config.observe ?? []].flat())
   const server = await serverFor(config.url)
   try {
-    const address = parseDatabaseUrl(server.url, config.applicationName)
+    const addressNow = () => parseDatabaseUrl(server.url, config.applicationName)
+    const address = addressNow()
     const connectTimeoutMs = config.pool?.connectTimeoutMs ?? address.connectTimeoutMs ?? settings.connectTimeoutMs
-    const pool = new Pool(settings, connectionOpener(address, connectTimeoutMs), publish)
+    const pool = new Pool(settings, connectionOpener(addressNow, connectTimeoutMs), publish)
     await pool.probe()
     await migrate(config, server.url, publish).catch((error: unknown) => pool.close().then(() => Promise.reject(error)))
     const pooled = config.pooler === undefined ? address.pooled : config.pooler === 'transaction'

@@ -36,13 +36,16 @@ export type Open = (signal?: AbortSignal) => Promise<Connection>
  * @throws ConnectionLost when no server can be reached or one breaks off, ConfigInvalid when it refuses who we are.
  */
 export function openConnection({ address, connectTimeoutMs, signal }: ConnectionConfig): Promise<Connection> {
-  return connectionOpener(address, connectTimeoutMs)(signal)
+  return connectionOpener(() => address, connectTimeoutMs)(signal)
 }
 
-/** What opens one connection after another and remembers which places are of no use. */
-export function connectionOpener(address: ServerAddress, connectTimeoutMs: number): Open {
-  const order = new PlaceOrder(address)
-  return (signal = new AbortController().signal) => openSomewhere(address, order, connectTimeoutMs, signal)
+/**
+ * What opens one connection after another and remembers which places are of no use. The address is asked for anew each
+ * time: certificates, keys and password files are replaced while a service runs.
+ */
+export function connectionOpener(addressNow: () => ServerAddress, connectTimeoutMs: number): Open {
+  const order = new PlaceOrder()
+  return async (signal = new AbortController().signal) => openSomewhere(addressNow(), order, connectTimeoutMs, signal)
 }
 
 async function openSomewhere(
@@ -56,7 +59,7 @@ async function openSomewhere(
   const kinds: SessionKind[] = sessionKind === 'prefer-standby' ? ['standby', 'any'] : [sessionKind]
   for (const kind of kinds) {
     failures.length = 0
-    for await (const place of order.places(signal, (error) => failures.push(error))) {
+    for await (const place of order.places(address, signal, (error) => failures.push(error))) {
       const there = { ...at(address, place), sessionKind: kind }
       try {
         const connection = await openThere(there, connectTimeoutMs, signal)

@@ -12,19 +12,17 @@ import { ConnectionLost } from '../errors.ts'
 const distrustedMs = 10_000
 
 export class PlaceOrder {
-  readonly #address: Pick<ServerAddress, 'endpoints' | 'shuffled'>
   readonly #failedAt = new Map<string, number>()
-
-  constructor(address: Pick<ServerAddress, 'endpoints' | 'shuffled'>) {
-    this.#address = address
-  }
 
   /**
    * The places, names resolved, as late as possible; a name that stands for nothing is handed to `unresolved`.
    * @throws the signal's reason.
    */
-  async *places(signal: AbortSignal, unresolved: (error: ConnectionLost) => void): AsyncGenerator<Endpoint> {
-    const { endpoints, shuffled } = this.#address
+  async *places(
+    { endpoints, shuffled }: Pick<ServerAddress, 'endpoints' | 'shuffled'>,
+    signal: AbortSignal,
+    unresolved: (error: ConnectionLost) => void,
+  ): AsyncGenerator<Endpoint> {
     const later: Endpoint[] = []
     for (const endpoint of shuffled ? shuffle(endpoints) : endpoints) {
       let found: Endpoint[] = []

@@ -3,6 +3,9 @@
  * stop a statement) goes where it leads. Each place is a proxy of its own before the one server.
  */
 import dns from 'node:dns'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../src/config.ts'
 import { Cancelled, ConfigInvalid, ConnectionLost } from '../../src/errors.ts'
@@ -81,7 +84,8 @@ describe('the places of a URL', () => {
   test('that did not answer are tried last for a while, so that not every connection waits for them', async () => {
     const [first, second] = [await bank.proxy(), await bank.proxy()]
     first.opening = 'silence'
-    const open = connectionOpener(parseDatabaseUrl(urlOf([first, second])), 2000)
+    const address = parseDatabaseUrl(urlOf([first, second]))
+    const open = connectionOpener(() => address, 2000)
     const connections = [await open(), await open(), await open()]
     expect(connections.map(portOf)).toEqual(Array(3).fill(parseDatabaseUrl(second.url).port))
     expect(first.connections).toBe(1)
@@ -111,6 +115,26 @@ describe('the places of a URL', () => {
       expect(ports.size).toBe(2)
     })
   })
+})
+
+test('a password that is changed in its file while the service runs is used for the next connection', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'rivulet-password-'))
+  const file = join(directory, 'pgpass')
+  const role = `${bank.name}_rotated`
+  const write = (password: string) => writeFile(file, `*:*:*:${role}:${password}`, { mode: 0o600 })
+  await bank.admin.sql.unsafe(`create role ${role} login password 'old'`)
+  await write('old')
+  const proxy = await bank.proxy()
+  const url = `${proxy.url.replace(/\/\/[^@]*@/, `//${role}@`)}&passfile=${encodeURIComponent(file)}`
+  await using engine = await bank.engine({ url })
+  await bank.admin.sql.unsafe(`alter role ${role} password 'new'`)
+  await write('new')
+  for (const link of proxy.openLinks) link.reset()
+  const ask = () => engine.session(({ sql }) => sql<{ me: string }>`select current_user::text as me`)
+  expect(await eventually(ask)).toEqual([{ me: role }])
+  await engine.close()
+  await bank.admin.sql.unsafe(`drop role ${role}`)
+  await rm(directory, { recursive: true })
 })
 
 describe('target_session_attrs', () => {
