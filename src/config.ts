@@ -71,6 +71,11 @@ export interface PoolConfig {
   readonly probeAfterMs?: number | undefined
   /** Distinct prepared statements a connection keeps before it is replaced by a fresh one. Default 1,000. */
   readonly maxPreparedStatements?: number | undefined
+  /**
+   * Milliseconds between two looks at whether columns have changed their types, which prepared statements would not
+   * notice: one query over the catalog, about a millisecond for sixty tables. Default 1,000; 0: never.
+   */
+  readonly catalogCheckMs?: number | undefined
 }
 
 /** `PoolConfig` with every default filled in. */
@@ -100,6 +105,7 @@ const poolRanges: { readonly [K in keyof Required<PoolConfig>]: readonly [number
   connectTimeoutMs: [5000, 1, dayMs],
   probeAfterMs: [30_000, 0, dayMs],
   maxPreparedStatements: [1000, 1, 1_000_000],
+  catalogCheckMs: [1000, 0, dayMs],
 }
 
 /** @throws ConfigInvalid when `given` has a key that is not one of `known`: a misspelt setting must not be ignored. */

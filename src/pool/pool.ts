@@ -16,7 +16,7 @@ import { ConnectBackoff } from './connect-backoff.ts'
 import type { Connection } from './connection.ts'
 import { Demotion } from './demotion.ts'
 import type { PoolStats } from './pool-stats.ts'
-import { Unprepared } from './prepared-statements.ts'
+import { Preparation } from './preparation.ts'
 import { Reserve } from './reserve.ts'
 import { SilenceWatch } from './silence-watch.ts'
 import { type AcquireRequest, type Holder, WaitQueue } from './wait-queue.ts'
@@ -53,7 +53,7 @@ export class Pool {
   readonly #silence: SilenceWatch
   readonly #demotion = new Demotion()
   readonly #reserve = new Reserve(() => this.#advance())
-  readonly #unprepared = new Unprepared()
+  readonly #preparation: Preparation
   readonly #openings = new Set<Promise<void>>()
   #opening = 0
   #closed = false
@@ -66,11 +66,11 @@ export class Pool {
     this.#settings = settings
     const live = () => [...this.#slots.keys()].filter(({ lost }) => !lost).length
     this.#attempts = new Attempts(open, this.#backoff, live)
-    const gaveUp = (connection: Connection) => {
-      this.#demotion.fellSilent(connection)
-      this.#sweep()
-    }
-    this.#silence = new SilenceWatch({ ...settings, watched: () => this.#slots.keys(), gaveUp })
+    const gaveUp = (connection: Connection) => (this.#demotion.fellSilent(connection), this.#sweep())
+    const connections = () => this.#slots.keys()
+    this.#silence = new SilenceWatch({ ...settings, watched: connections, gaveUp })
+    const idle = () => this.#idle.find(({ connection }) => !connection.lost)?.connection
+    this.#preparation = new Preparation(settings, { connections, idle, changed: () => this.#sweep() })
     this.#publish = publish
     this.#queue = new WaitQueue(settings, publish)
   }
@@ -131,8 +131,9 @@ export class Pool {
     this.#leased -= 1
     const doubted = this.#demotion.doubts(connection, now)
     const reason = retire ?? (doubted ? 'server changed' : this.#outlived(slot, now))
-    if (connection.lost || reason) this.#retire(slot, reason ?? 'unhealthy')
-    else this.#serve(slot, now)
+    if (connection.lost || reason) return this.#retire(slot, reason ?? 'unhealthy')
+    this.#preparation.returned(connection)
+    this.#serve(slot, now)
   }
 
   /** Why the server cannot be reached, while it cannot: how the last attempt to connect failed; else undefined. */
@@ -163,7 +164,7 @@ export class Pool {
     clearTimeout(this.#regrowTimer)
     this.#reserve.forget()
     clearInterval(this.#sweepTimer)
-    this.#sweepTimer = undefined
+    this.#preparation.stop()
     const unwatched = this.#silence.stop()
     this.#queue.refuseAll(new PoolClosed('the engine was closed'))
     this.#idle.length = 0
@@ -310,8 +311,7 @@ export class Pool {
     const retireAt = maxLifetimeMs === 0 ? Infinity : connection.openedAt + maxLifetimeMs * (1 - Math.random() * 0.1)
     const slot: Slot = { connection, retireAt, idleUntil: Infinity, leasedSince: undefined, holder: undefined }
     this.#slots.set(connection, slot)
-    connection.prepared.most = this.#settings.maxPreparedStatements
-    connection.prepared.unprepared = this.#unprepared
+    this.#preparation.admit(connection)
     connection.onClosed = () => this.#closedByServer(slot)
     this.#silence.start()
     if (connection.lost || this.#closed) this.#retire(slot, 'unhealthy')
@@ -363,8 +363,7 @@ export class Pool {
     if (this.#closed) return 'pool closing'
     if (now >= retireAt) return 'lifetime'
     if (this.#demotion.outdates(connection)) return 'server changed'
-    if (connection.prepared.size >= this.#settings.maxPreparedStatements) return 'too many prepared statements'
-    return undefined
+    return this.#preparation.outdates(connection)
   }
 
   #retire({ connection }: Slot, reason: RetireReason): void {

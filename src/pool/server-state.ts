@@ -29,6 +29,9 @@ export class ServerState {
   /** What the server has reported last, by name; what SET LOCAL or a role changes is reported as well. */
   readonly parameters: ReadonlyMap<string, string>
   readonly #reported: Map<string, string>
+  readonly #atFirst: ReadonlyMap<string, string>
+  /** Parameters that are not what they were at first. */
+  readonly #changed = new Set<string>()
   readonly #asked: ServerAnswer
   readonly #reportsStandby: boolean
   readonly #reportsReadOnly: boolean
@@ -36,6 +39,7 @@ export class ServerState {
   /** `reported` is what it has reported while the connection was opened. */
   constructor(asked: ServerAnswer, reported: ReadonlyMap<string, string>) {
     this.parameters = this.#reported = new Map(reported)
+    this.#atFirst = reported
     this.#asked = asked
     this.#reportsStandby = reported.get('in_hot_standby') === onOff(asked.standby)
     this.#reportsReadOnly = reported.get('default_transaction_read_only') === onOff(asked.readOnly)
@@ -44,6 +48,13 @@ export class ServerState {
   /** The server reports the value of a parameter. */
   report(name: string, value: string): void {
     this.#reported.set(name, value)
+    if (name === 'in_hot_standby' || this.#atFirst.get(name) === value) this.#changed.delete(name)
+    else this.#changed.add(name)
+  }
+
+  /** Whether a setting of the session is not what it was when the connection was opened. */
+  get settingsChanged(): boolean {
+    return this.#changed.size > 0
   }
 
   get timeoutMs(): number {

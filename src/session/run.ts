@@ -202,16 +202,17 @@ export function closeChannel(runtime: Runtime, channel: Channel): Promise<void> 
   if (channel.doomed === undefined && channel.running > 0) channel.giveUp()
   const stopping = channel.doomed !== undefined && connection.inFlight > 0
   channel.over()
-  const release = () => runtime.pool.release(connection, retirement(channel))
+  const release = () => runtime.pool.release(connection, retirement(runtime, channel))
   if (stopping) return channel.stopped().then(release)
   release()
   return undefined
 }
 
-function retirement(channel: Channel): RetireReason | undefined {
+function retirement({ ownsServerSession }: Runtime, channel: Channel): RetireReason | undefined {
   const { connection } = channel
   if (channel.retire) return channel.retire
   if (channel.inTransaction && !connection.lost) return 'left a transaction open'
+  if (ownsServerSession && connection.server.settingsChanged) return 'session state changed'
   if (connection.inFlight > 0 || connection.transactionStatus === 'I') return undefined
   return connection.transactionStatus === undefined ? 'unhealthy' : 'left a transaction open'
 }

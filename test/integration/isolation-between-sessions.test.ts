@@ -8,6 +8,8 @@ let bank: Bank
 beforeAll(async () => {
   bank = await openBank()
   await bank.admin.sql`do $$ begin create role rivulet_test_reader; exception when others then null; end $$`
+  await bank.admin.sql`create function pretends_to_read() returns text language sql as
+    $$ select set_config('TimeZone', 'Asia/Tokyo', false) $$`
 })
 afterAll(() => bank[Symbol.asyncDispose]())
 
@@ -15,6 +17,7 @@ afterAll(() => bank[Symbol.asyncDispose]())
 const state = async ({ sql }: BankSession) => {
   const [row] = await sql`select current_setting('work_mem') as work_mem, current_setting('search_path') as path,
     current_setting('app.tenant', true) as tenant, current_setting('statement_timeout') as timeout,
+    current_setting('TimeZone') as zone,
     current_user as who, current_setting('transaction_isolation') as isolation,
     (select count(*)::int from pg_locks where pid = pg_backend_pid() and locktype = 'advisory') as locks,
     (select count(*)::int from pg_class where relpersistence = 't') as temporary,
@@ -59,6 +62,7 @@ const leaks: readonly (readonly [string, (session: BankSession) => unknown])[] =
     ({ transaction }) => transaction(({ sql }) => sql`declare mine cursor with hold for select 1`),
   ],
   ['DO', ({ sql }) => sql`do $$ begin perform set_config('app.tenant', '7', false); end $$`],
+  ['a setting that a function changes', ({ sql }) => sql`select pretends_to_read()`],
   ['set_config spelt in escapes', ({ sql }) => sql`select U&"set\\005fconfig"('app.tenant', '7', false)`],
   ['a CTE that locks', ({ sql }) => sql`with locked as (select pg_advisory_lock(5)) select * from locked`],
 ]

@@ -194,3 +194,65 @@ describe('a value that does not fit', () => {
     expect(engine.stats()).toMatchObject({ opened: 1, retired: 0 })
   })
 })
+
+describe('a column that changes its type under statements that do not fail', () => {
+  const stored = async () =>
+    (await bank.admin.sql<{ at: string }[]>`select at::text from tested.times order by id desc limit 1`)[0]?.at
+
+  test('is noticed: the next write is parsed for the new type', async () => {
+    await bank.admin.sql.unsafe(`drop schema if exists tested cascade; create schema tested;
+      create table tested.times (id int generated always as identity, at timestamp)`)
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ pool: { max: 2, catalogCheckMs: 20 }, observe: recorder.observe })
+    const write = () =>
+      engine.session(({ sql }) => sql`insert into tested.times (at) values (${'2022-01-01 00:00:00-0200'})`)
+    await write()
+    expect(await stored()).toBe('2022-01-01 00:00:00')
+    await bank.admin.sql`alter table tested.times alter at type timestamptz using at at time zone 'UTC'`
+    await expect
+      .poll(() => recorder.of('connection retired').map(({ reason }) => reason))
+      .toContain('prepared statements outdated')
+    await write()
+    expect(new Date((await stored()) ?? '')).toEqual(new Date('2022-01-01T02:00:00Z'))
+    await expectHealthy(engine, bank.admin)
+  })
+
+  test('of a table made after the engine was opened as well', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ pool: { max: 1, catalogCheckMs: 20 }, observe: recorder.observe })
+    await bank.admin.sql.unsafe(
+      `drop schema if exists tested cascade; create schema tested; create table tested.late (n int)`,
+    )
+    await engine.session(({ sql }) => sql`insert into tested.late values (${1})`)
+    // Two looks, so that the table is known.
+    const looks = await lookedAt()
+    await expect.poll(lookedAt).toBeGreaterThan(looks + 1)
+    await bank.admin.sql`alter table tested.late alter n type bigint`
+    await expect
+      .poll(() => recorder.of('connection retired').map(({ reason }) => reason))
+      .toContain('prepared statements outdated')
+  })
+
+  test('is not taken for changed by new tables, temporary ones or rows, and costs no connection', async () => {
+    await bank.admin.sql.unsafe(`drop schema if exists tested cascade`)
+    await using engine = await bank.engine({ pool: { max: 1, catalogCheckMs: 20 } })
+    await engine.session(({ sql }) => sql`select ${1}::int`)
+    await bank.admin.sql.unsafe(`create schema tested; create table tested.more (n int); create temp table more (n int);
+      create index on tested.more (n); insert into tested.more values (1)`)
+    const looks = await lookedAt()
+    await expect.poll(lookedAt).toBeGreaterThan(looks + 2)
+    expect(engine.stats()).toMatchObject({ opened: 1, retired: 0 })
+  })
+
+  /** How often the catalog has been looked at by the connection there is: pg_stat_activity shows its last query. */
+  let seen = ''
+  let count = 0
+  const lookedAt = async () => {
+    const rows = await bank.admin.sql<{ at: string }[]>`select query_start::text as at from pg_stat_activity
+      where datname = current_database() and application_name = 'rivulet' and query like '%hashoidextended%'`
+    const now = rows.map(({ at }) => at).join()
+    if (now !== seen) count += 1
+    seen = now
+    return count
+  }
+})

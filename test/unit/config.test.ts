@@ -14,6 +14,7 @@ describe('the settings of the pool', () => {
       connectTimeoutMs: 5000,
       probeAfterMs: 30_000,
       maxPreparedStatements: 1000,
+      catalogCheckMs: 1000,
     })
     expect(poolSettings({ max: 3, maxQueue: 0, idleTimeoutMs: 0 })).toMatchObject({
       max: 3,
