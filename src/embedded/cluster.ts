@@ -7,26 +7,38 @@ import { mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigInvalid } from '../errors.ts'
 import type { Binaries } from './binaries.ts'
-import { run, type RunOptions } from './command.ts'
+import type { RunOptions } from './command.ts'
+import type { Keeper } from './keeper.ts'
 import { giveTo, readText, type Place } from './place.ts'
 
 /** The name of the superuser and of the database. */
 export const databaseName = 'rivulet'
 
+/** Who runs the programs, and for whom. */
+interface Maker {
+  /** Ends them when this process dies. */
+  readonly keeper: Keeper
+  readonly place: Place
+  readonly binaries: Binaries
+}
+
 /**
- * Makes the data directory when there is none; else sees that these binaries can open it. Only under the claim.
- * Aborting the signal leaves none, and rejects with its reason.
+ * Makes the data directory when there is none; else sees that these binaries can open it. Only under the claim, when
+ * no keeper runs but this one. Aborting the signal leaves none, and rejects with its reason.
  * @throws {ConfigInvalid} when the one that is there is of another major version or no data directory at all.
  */
 export async function prepareCluster(
-  place: Place,
-  binaries: Binaries,
+  maker: Maker,
   password: string,
   durable: boolean,
   signal?: AbortSignal,
 ): Promise<void> {
-  if ((await stat(place.data).catch(() => undefined)) === undefined)
-    return initialise(place, binaries, password, durable, signal)
+  const { place, binaries } = maker
+  for (const name of await readdir(place.home)) {
+    // What a process that was killed left unfinished.
+    if (name.startsWith('draft-')) await rm(join(place.home, name), { recursive: true, force: true })
+  }
+  if ((await stat(place.data).catch(() => undefined)) === undefined) return initialise(maker, password, durable, signal)
   const version = await readText(join(place.data, 'PG_VERSION'))
   if (version === binaries.majorVersion) return
   const found = version === undefined ? 'is not a complete data directory' : `was made by PostgreSQL ${version}`
@@ -36,17 +48,8 @@ export async function prepareCluster(
   )
 }
 
-async function initialise(
-  place: Place,
-  binaries: Binaries,
-  password: string,
-  durable: boolean,
-  signal?: AbortSignal,
-): Promise<void> {
-  for (const name of await readdir(place.home)) {
-    // What a process that was killed left unfinished. Its initdb may still be writing, so this may have to wait for later.
-    if (name.startsWith('draft-')) await rm(join(place.home, name), { recursive: true, force: true }).catch(() => {})
-  }
+async function initialise(maker: Maker, password: string, durable: boolean, signal?: AbortSignal): Promise<void> {
+  const { place, binaries } = maker
   const draft = await mkdtemp(join(place.home, 'draft-'))
   try {
     await giveTo(place.user, draft)
@@ -58,20 +61,20 @@ async function initialise(
     const text = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
     const effort = durable ? [] : ['--no-sync']
     const args = [`--pgdata=${data}`, ...access, ...text, ...effort, '--no-instructions']
-    await must(binaries.initdb, place, args, { signal })
+    await must(maker, binaries.initdb, args, { signal })
     // The package has no createdb; single-user mode needs no connection.
     const flags = durable ? [] : ['-F']
     const input = `CREATE DATABASE ${databaseName}`
-    await must(binaries.postgres, place, ['--single', ...flags, '-D', data, 'postgres'], { input, signal })
+    await must(maker, binaries.postgres, ['--single', ...flags, '-D', data, 'postgres'], { input, signal })
     await rename(data, place.data)
   } finally {
     await rm(draft, { recursive: true, force: true })
   }
 }
 
-async function must(program: string, place: Place, args: string[], options: RunOptions): Promise<void> {
+async function must({ keeper, place }: Maker, program: string, args: string[], options: RunOptions): Promise<void> {
   options.signal?.throwIfAborted()
-  const { ok, output } = await run(program, args, place.user, options)
+  const { ok, output } = await keeper.run(program, args, place.user, options)
   options.signal?.throwIfAborted()
   // Single-user mode exits 0 whatever became of the statement.
   if (ok && !/^.*\b(ERROR|FATAL|PANIC):/m.test(output)) return

@@ -1,12 +1,13 @@
 /**
- * Throw-away servers live in directories under the one for temporary files, named after the process that made them. When
- * that process was killed nobody is left to stop the server, so the next one to open a throw-away server does.
+ * Throw-away servers live in directories under the one for temporary files, named after the process that made them.
+ * Their keepers remove them; where one could not (it was killed, or the whole machine died), the next one to open a
+ * throw-away server does.
  */
 import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { withClaim } from './claim.ts'
-import { countHolders } from './holders.ts'
+import { isKept } from './hold.ts'
 import { readText } from './place.ts'
 import { stopPostmaster } from './postmaster.ts'
 import { isAlive, ownIdentity } from './process-identity.ts'
@@ -18,7 +19,7 @@ export function makeEphemeralDirectory(): Promise<string> {
   return mkdtemp(join(tmpdir(), `${prefix}${ownIdentity()}-`))
 }
 
-/** Stops the throw-away servers whose processes have all died, and removes their directories. Never rejects. */
+/** Stops the throw-away servers that neither their process nor a keeper looks after, and removes their directories. Never rejects. */
 export async function removeAbandoned(): Promise<void> {
   const names = await readdir(tmpdir()).catch(() => [])
   for (const name of names.filter((name) => name.startsWith(prefix) && !isAlive(name.slice(prefix.length)))) {
@@ -26,15 +27,15 @@ export async function removeAbandoned(): Promise<void> {
     try {
       const found = await lstat(directory)
       if (!found.isDirectory() || found.uid !== (process.getuid?.() ?? found.uid)) continue
-      await withClaim(directory, () => removeUnheld(directory), { timeoutMs: 1_000 })
+      await withClaim(directory, () => removeUnkept(directory), { timeoutMs: 1_000 })
     } catch {
       // Somebody else is at it, or it is not in a state to be understood: a later one may have more luck.
     }
   }
 }
 
-async function removeUnheld(directory: string): Promise<void> {
-  if ((await countHolders(directory)) > 0) return
+async function removeUnkept(directory: string): Promise<void> {
+  if (await isKept(directory)) return
   const home = (await readText(join(directory, 'home'))) ?? directory
   await stopPostmaster(join(home, 'data'))
   await rm(home, { recursive: true, force: true })

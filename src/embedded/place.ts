@@ -1,6 +1,6 @@
 /**
  * Where the embedded server of a project lives. The project's directory (`.rivulet/`) holds what its client processes
- * share: claims, holders, the password, the log. The home holds what the server itself must reach: data, socket and,
+ * share: claims, the keeper's address, the password, the log. The home holds what the server itself must reach: data, socket and,
  * when need be, a copy of the binaries.
  *
  * Both are one directory, with one exception: a root process runs the server as another user, who cannot enter a
@@ -48,10 +48,9 @@ export async function prepareDirectory(wanted: string): Promise<string> {
       if (me === uid) await chmod(directory, mode)
       await writeFile(join(directory, '.gitignore'), '*\n', { flag: 'wx' }).catch(unlessPresent)
     }
-    for (const name of ['claims', 'holders']) {
-      await mkdir(join(directory, name)).catch(unlessPresent)
-      if (me === 0) await chown(join(directory, name), uid, gid)
-    }
+    const claims = join(directory, 'claims')
+    await mkdir(claims).catch(unlessPresent)
+    if (me === 0) await chown(claims, uid, gid)
     return directory
   } catch (error) {
     if (error instanceof ConfigInvalid) throw error

@@ -5,13 +5,12 @@
  * miscadmin.h, LOCK_FILE_LINE_*) and survives a crash, so the process it names is looked at before it is believed:
  * it must be a postgres that works in this directory. States in the record: starting, ready, stopping.
  */
-import { spawn } from 'node:child_process'
-import { open, readFile, realpath, rename, rm } from 'node:fs/promises'
+import { readFile, realpath, rm, truncate } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ConfigInvalid } from '../errors.ts'
-import { spawnOptions } from './command.ts'
+import type { Keeper } from './keeper.ts'
 import { identityOf, isAlive, lookUp } from './process-identity.ts'
 import type { ServerUser } from './server-user.ts'
 
@@ -93,11 +92,16 @@ export function answers({ socketDirectory, port }: Postmaster): Promise<boolean>
 }
 
 export interface StartOptions {
+  /** The parent of its process. */
+  readonly keeper: Keeper
   readonly postgres: string
   readonly data: string
   readonly user: ServerUser | undefined
   readonly settings: Readonly<Record<string, string>>
+  /** What the keeper writes its log to. */
   readonly logFile: string
+  /** Directories to be removed when it has ended. */
+  readonly remove: readonly string[]
 }
 
 /**
@@ -120,32 +124,27 @@ export async function startPostmaster(options: StartOptions): Promise<Postmaster
   }
 }
 
-async function startOnce({ postgres, data, user, settings, logFile }: StartOptions): Promise<Postmaster> {
-  await rename(logFile, `${logFile}.previous`).catch(() => {})
-  const log = await open(logFile, 'w', 0o600)
-  try {
-    const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-    const child = spawn(postgres, ['-D', data, ...flags], {
-      ...spawnOptions(user),
-      stdio: ['ignore', log.fd, log.fd],
-    })
-    let end: string | undefined
-    child.once('error', (error) => (end = error.message))
-    child.once('exit', (code, signal) => (end = signal ?? `exit code ${code}`))
-    child.unref()
-    const giveUpAt = performance.now() + startTimeoutMs
-    for (;;) {
-      const record = await readRecord(data)
-      if (end === undefined && record?.pid === child.pid && record?.status === 'ready') return record
-      if (end !== undefined) throw await startFailure(data, end, logFile)
-      if (performance.now() > giveUpAt) {
-        child.kill('SIGQUIT')
-        throw await startFailure(data, `not ready within ${startTimeoutMs / 1000} seconds`, logFile)
-      }
-      await sleep(pollMs)
+async function startOnce({
+  keeper,
+  postgres,
+  data,
+  user,
+  settings,
+  logFile,
+  remove,
+}: StartOptions): Promise<Postmaster> {
+  const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+  await truncate(logFile)
+  const pid = await keeper.serve(postgres, ['-D', data, ...flags], user, remove)
+  const giveUpAt = performance.now() + startTimeoutMs
+  for (;;) {
+    const record = await readRecord(data)
+    if (keeper.serverEnd !== undefined) throw await startFailure(data, keeper.serverEnd, logFile)
+    if (record !== undefined && record.pid === pid && record.status === 'ready') return record
+    if (performance.now() > giveUpAt) {
+      throw await startFailure(data, `not ready within ${startTimeoutMs / 1000} seconds`, logFile)
     }
-  } finally {
-    await log.close()
+    await sleep(pollMs)
   }
 }
 

@@ -1,12 +1,12 @@
 /**
  * The default server: a real PostgreSQL of this project's own, for whoever has no DATABASE_URL.
  *
- * States of a project's server: absent, running, and back. Every handle is a holder. Opening starts the server or adopts
- * the running one (also an orphan, whose processes were all killed); closing stops it when no living holder is left, so
- * whoever leaves last stops it. Both happen under the project's claim, one process at a time.
+ * States of a project's server: absent, running, and back. Opening starts the server or adopts the running one, one
+ * process at a time, under the project's claim. Every handle holds it, and it runs as long as anybody does: a small
+ * process of its own, the keeper, stops it when the last handle was stopped or the last process that had one is dead.
  * No signal handlers and no timers: a process that opened a server still ends when it has nothing else to do.
  */
-import { rm, stat } from 'node:fs/promises'
+import { open, rename, stat } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import { ConfigInvalid } from '../errors.ts'
@@ -14,19 +14,11 @@ import { prepareBinaries } from './binaries.ts'
 import { withClaim } from './claim.ts'
 import { databaseName, prepareCluster } from './cluster.ts'
 import { makeEphemeralDirectory, removeAbandoned } from './ephemeral.ts'
-import { addHolder, countHolders, removeHolder } from './holders.ts'
+import { type Hold, holdIn, isKept } from './hold.ts'
+import { Keeper } from './keeper.ts'
 import { findPlace, prepareDirectory, readPassword, type Place } from './place.ts'
-import {
-  answers,
-  awaitReady,
-  readRecord,
-  startPostmaster,
-  stopPostmaster,
-  stopProcess,
-  type Postmaster,
-} from './postmaster.ts'
-import { identityOf } from './process-identity.ts'
-import { makeSocketDirectory, removeFarSocketDirectory, socketPort } from './socket-directory.ts'
+import { answers, awaitReady, readRecord, startPostmaster, stopPostmaster, type Postmaster } from './postmaster.ts'
+import { keeperAddress, makeSocketDirectory, removeFarSocketDirectory, socketPort } from './socket-directory.ts'
 
 /** A running server, held until `stop`. */
 export interface EmbeddedServer {
@@ -36,7 +28,7 @@ export interface EmbeddedServer {
   readonly socketDirectory?: string
   /** Where its data is. As root that may be outside the project, which the server's own user has to reach. */
   readonly dataDirectory: string
-  /** True when this call started the server or took over an orphan; false when others already used it. */
+  /** True when this call started the server; false when others already used it. */
   readonly owned: boolean
   /** Gives the server up, and stops it when nobody else uses it: 35 seconds at the very most. Idempotent. */
   stop(): Promise<void>
@@ -60,73 +52,102 @@ export interface EmbeddedServerOptions {
  * that ended it.
  */
 export async function openEmbeddedServer(options: EmbeddedServerOptions = {}): Promise<EmbeddedServer> {
-  const { settings = {}, ephemeral = false, signal } = options
+  const { ephemeral = false, signal } = options
   if (ephemeral) await removeAbandoned()
   const wanted = options.directory ?? (ephemeral ? await makeEphemeralDirectory() : '.rivulet')
   const directory = await prepareDirectory(resolve(wanted))
-  const open = async (): Promise<EmbeddedServer> => {
+  const enter = async (): Promise<EmbeddedServer> => {
     const place = await findPlace(directory)
     const password = await readPassword(directory)
-    const others = await countHolders(directory)
-    const running = await adopt(place, others)
-    const postmaster = running ?? (await start(place, password, settings, ephemeral, signal))
-    const holder = await addHolder(directory)
+    const adopted = await adopt(place, signal)
+    const { postmaster, hold } = adopted ?? (await start(place, password, options))
     let stopped: Promise<void> | undefined
-    const server = identityOf(postmaster.pid)
-    const stop = () => (stopped ??= release(place, holder, ephemeral, server))
+    const stop = () => (stopped ??= release(place, hold))
     return {
       url: urlOf(postmaster, password),
       ...(postmaster.socketDirectory === undefined ? {} : { socketDirectory: postmaster.socketDirectory }),
       dataDirectory: place.data,
-      owned: running === undefined || others === 0,
+      owned: adopted === undefined,
       stop,
       [Symbol.asyncDispose]: stop,
     }
   }
-  return withClaim(directory, open, { signal })
+  return withClaim(directory, enter, { signal })
 }
 
-async function adopt(place: Place, others: number): Promise<Postmaster | undefined> {
-  const running = await awaitReady(place.data)
-  if (running === undefined || (await answers(running))) return running
-  if (others > 0) {
-    throw new ConfigInvalid(
-      `The embedded PostgreSQL in ${place.data} (process ${running.pid}) runs but does not answer, and ${others} other ` +
-        'users have it open: stop them and try again, or set DATABASE_URL.',
-    )
+/** A running server, and our share in it. */
+interface Held {
+  readonly postmaster: Postmaster
+  readonly hold: Hold
+}
+
+async function adopt(place: Place, signal: AbortSignal | undefined): Promise<Held | undefined> {
+  const hold = await holdIn(place.directory, signal)
+  try {
+    const postmaster = hold && (await awaitReady(place.data))
+    if (postmaster && (await answers(postmaster))) return { postmaster, hold }
+    if (postmaster) {
+      throw new ConfigInvalid(
+        `The embedded PostgreSQL in ${place.data} (process ${postmaster.pid}) runs but does not answer, and others ` +
+          'have it open: stop them and try again, or set DATABASE_URL.',
+      )
+    }
+  } catch (error) {
+    await hold?.release()
+    throw error
   }
+  // It crashed just now; or it runs on without its keeper, which was killed, and without anybody to count on its end.
+  await hold?.release()
   await stopPostmaster(place.data)
   return undefined
 }
 
-async function start(
-  place: Place,
-  password: string,
-  settings: Readonly<Record<string, string>>,
-  ephemeral: boolean,
-  signal: AbortSignal | undefined,
-): Promise<Postmaster> {
-  const binaries = await prepareBinaries(place)
-  await prepareCluster(place, binaries, password, !ephemeral, signal)
-  signal?.throwIfAborted()
-  // A server that crashed left its socket behind.
-  await removeFarSocketDirectory((await readRecord(place.data))?.socketDirectory)
-  return startPostmaster({
-    postgres: binaries.postgres,
-    data: place.data,
-    user: place.user,
-    logFile: join(place.directory, 'server.log'),
-    settings: {
-      max_connections: '100',
-      ...(ephemeral ? { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' } : {}),
-      ...(process.platform === 'win32' ? await tcpSettings() : await socketSettings(place)),
-      ...settings,
-    },
-  })
+async function start(place: Place, password: string, options: EmbeddedServerOptions): Promise<Held> {
+  const { settings = {}, ephemeral = false, signal } = options
+  const logFile = join(place.directory, 'server.log')
+  const keeper = await openKeeper(logFile)
+  try {
+    // A server that crashed left its socket behind.
+    await removeFarSocketDirectory((await readRecord(place.data))?.socketDirectory)
+    const { socketDirectory, isFar } = await makeSocketDirectory(place)
+    // Known before it starts anything: should this process die, the next one finds it and waits for its end.
+    const known = keeper.listen(place.directory, keeperAddress(socketDirectory), isFar ? socketDirectory : undefined)
+    const [binaries] = await Promise.all([prepareBinaries(place), known])
+    await prepareCluster({ keeper, place, binaries }, password, !ephemeral, signal)
+    signal?.throwIfAborted()
+    const postmaster = await startPostmaster({
+      keeper,
+      postgres: binaries.postgres,
+      data: place.data,
+      user: place.user,
+      logFile,
+      settings: {
+        max_connections: '100',
+        ...(ephemeral ? { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' } : {}),
+        ...(process.platform === 'win32' ? await tcpSettings() : socketSettings(socketDirectory)),
+        ...settings,
+      },
+      remove: ephemeral ? [place.home, place.directory] : [],
+    })
+    return { postmaster, hold: await keeper.open() }
+  } catch (error) {
+    await keeper.end()
+    throw error
+  }
 }
 
-async function socketSettings(place: Place): Promise<Record<string, string>> {
-  const directory = await makeSocketDirectory(place)
+async function openKeeper(logFile: string): Promise<Keeper> {
+  await rename(logFile, `${logFile}.previous`).catch(() => {})
+  // To append: it is emptied for every attempt to start.
+  const log = await open(logFile, 'a', 0o600)
+  try {
+    return new Keeper(log.fd)
+  } finally {
+    await log.close()
+  }
+}
+
+function socketSettings(directory: string): Record<string, string> {
   return {
     listen_addresses: '',
     port: String(socketPort),
@@ -150,18 +171,12 @@ function freePort(): Promise<number> {
   })
 }
 
-async function release(place: Place, holder: string, ephemeral: boolean, server: string): Promise<void> {
-  // The directory was removed under us: nobody can adopt this server any more.
-  if ((await stat(join(place.directory, 'claims')).catch(() => undefined)) === undefined) return stopProcess(server)
+async function release(place: Place, hold: Hold): Promise<void> {
+  if (await hold.release()) return
+  // The server crashed, and its keeper has ended with it; somebody may have started another. Or the keeper was killed.
+  if ((await stat(join(place.directory, 'claims')).catch(() => undefined)) === undefined) return
   await withClaim(place.directory, async () => {
-    await removeHolder(place.directory, holder)
-    if ((await countHolders(place.directory)) > 0) return
-    const record = await readRecord(place.data)
-    await stopPostmaster(place.data)
-    await removeFarSocketDirectory(record?.socketDirectory)
-    if (!ephemeral) return
-    await rm(place.home, { recursive: true, force: true })
-    await rm(place.directory, { recursive: true, force: true })
+    if (!(await isKept(place.directory))) await stopPostmaster(place.data)
   })
 }
 

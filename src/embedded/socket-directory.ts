@@ -2,7 +2,9 @@
  * The directory of the server's Unix socket, which its user alone can enter: the port cannot be taken, and no other
  * user of the machine can even try a password. It is `socket` in the home, unless the path would be longer than the
  * system allows (sun_path: 107 bytes on Linux, 103 on macOS); then a new one under the directory for temporary files.
+ * The keeper has its socket there, too, and removes such a new one with it.
  */
+import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
@@ -13,20 +15,26 @@ import { socketPath } from './postmaster.ts'
 export const socketPort = 5432
 const longestPath = process.platform === 'linux' ? 107 : 103
 
-/** Makes an empty directory for the socket. Only under the claim, with no server running. */
-export async function makeSocketDirectory(place: Place): Promise<string> {
+/** Makes an empty directory for the socket, near or far. Only under the claim, with no server running. */
+export async function makeSocketDirectory(place: Place): Promise<{ socketDirectory: string; isFar: boolean }> {
   const near = join(place.home, 'socket')
   if (fits(near)) {
     await makePrivate(near, place.user)
-    return near
+    return { socketDirectory: near, isFar: false }
   }
   const parent = fits(join(tmpdir(), 'rivulet-XXXXXX')) ? tmpdir() : '/tmp'
   const far = await mkdtemp(join(parent, 'rivulet-'))
   await giveTo(place.user, far)
-  return far
+  return { socketDirectory: far, isFar: true }
 }
 
-/** Removes a directory that a former server had outside its home. The path comes from a file of the server's user. */
+/** Where the keeper listens: beside the server's socket, under a name no keeper had before; on Windows a named pipe. */
+export function keeperAddress(socketDirectory: string): string {
+  const name = `keeper-${randomBytes(3).toString('hex')}`
+  return process.platform === 'win32' ? `\\\\.\\pipe\\rivulet-${name}` : join(socketDirectory, name)
+}
+
+/** Removes a directory that a server which was killed had outside its home. The path comes from a file of the server's user. */
 export async function removeFarSocketDirectory(directory: string | undefined): Promise<void> {
   if (directory === undefined || !/^rivulet-\w{6}$/.test(basename(directory))) return
   if (![tmpdir(), '/tmp'].includes(dirname(directory))) return

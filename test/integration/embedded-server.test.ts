@@ -16,7 +16,9 @@ import {
   isRunning,
   makeDirectory,
   makeProject,
+  processesIn,
   query,
+  runningPid,
   serverPid,
   startChild,
   until,
@@ -32,12 +34,6 @@ async function newProject(): Promise<string> {
   return join(await makeDirectory(), '.rivulet')
 }
 
-async function runningPid(home: string): Promise<number> {
-  const pid = await serverPid(home)
-  if (pid === undefined) throw new Error(`no server runs in ${home}`)
-  return pid
-}
-
 describe('start and stop', () => {
   test('a new project gets a server with its own database, and stop ends it', async () => {
     const directory = await newProject()
@@ -49,7 +45,7 @@ describe('start and stop', () => {
     const pid = await runningPid(directory)
     await server.stop()
     expect(isRunning(pid)).toBe(false)
-    expect(await readdir(join(directory, 'holders'))).toEqual([])
+    expect(processesIn(directory)).toEqual([])
   })
 
   test('the data is there at the next start', async () => {
@@ -97,10 +93,12 @@ describe('start and stop', () => {
     expect(Number(group)).toBe(pid)
   })
 
-  test('a server that nobody stops does not keep its process alive', async () => {
+  test('a server that nobody stops does not keep its process alive, and ends with it', async () => {
     const directory = await makeProject()
     const child = startChild({ directory, ...quick }, { afterwards: 'leave' })
+    expect((await child.opened).owned).toBe(true)
     expect(await child.exited).toBe(0)
+    await until(() => processesIn(directory).length === 0)
   })
 })
 
@@ -142,46 +140,9 @@ describe('several processes', () => {
     await Promise.all([visit(), visit(), visit()])
     expect(await serverPid(directory)).toBeUndefined()
   })
-
-  test('a process that was killed holds nothing: the other one stops the server when it leaves', async () => {
-    const directory = await makeProject()
-    const killed = startChild({ directory, ...quick })
-    await killed.opened
-    await using survivor = await openEmbeddedServer({ directory, ...quick })
-    const pid = await runningPid(directory)
-    await killed.kill()
-    expect(await query(survivor.url, 'select 1 as one')).toEqual([{ one: 1 }])
-    await survivor.stop()
-    expect(isRunning(pid)).toBe(false)
-  })
 })
 
 describe('after a crash', () => {
-  test('the orphan of a killed process is adopted and owned, with its data', async () => {
-    const directory = await makeProject()
-    const killed = startChild({ directory, ...quick })
-    await query((await killed.opened).url, 'create table kept as select 42 as n')
-    const pid = await runningPid(directory)
-    await killed.kill()
-    const server = await openEmbeddedServer({ directory, ...quick })
-    expect(server.owned).toBe(true)
-    expect(await runningPid(directory)).toBe(pid)
-    expect(await query(server.url, 'select n from kept')).toEqual([{ n: 42 }])
-    await server.stop()
-    expect(isRunning(pid)).toBe(false)
-  })
-
-  test('a process killed while it starts the server is succeeded by the next one', async () => {
-    const directory = await newProject()
-    const killed = startChild({ directory, ...quick })
-    // In the middle of initdb.
-    await until(async () => (await readdir(directory).catch(() => [])).some((name) => name.startsWith('draft-')))
-    await killed.kill()
-    await killed.opened.catch(() => {})
-    await using server = await openEmbeddedServer({ directory, ...quick })
-    expect(await query(server.url, 'select 1 as one')).toEqual([{ one: 1 }])
-  })
-
   test('a server that was killed is started again by the next to open, and stop does not hang', async () => {
     const directory = await makeProject()
     const server = await openEmbeddedServer({ directory, ...quick })
@@ -192,10 +153,10 @@ describe('after a crash', () => {
     const again = await openEmbeddedServer({ directory, ...quick })
     expect(await runningPid(directory)).not.toBe(pid)
     expect(await query(again.url, 'select n from kept')).toEqual([{ n: 42 }])
-    await again.stop()
-    // The first handle is still a holder, and leaves last.
-    expect(await query(server.url, 'select 1 as one')).toEqual([{ one: 1 }])
+    // The first handle held the server that is no more, and has nothing to say about its successor.
     await server.stop()
+    expect(await query(again.url, 'select 1 as one')).toEqual([{ one: 1 }])
+    await again.stop()
     expect(await serverPid(directory)).toBeUndefined()
   })
 
@@ -238,17 +199,6 @@ describe('after a crash', () => {
     expect(isRunning(pid)).toBe(false)
     await expect(stat(directory)).rejects.toThrow('ENOENT')
   })
-
-  test('the ephemeral server of a killed process is removed by the next ephemeral one', async () => {
-    const killed = startChild({ ephemeral: true })
-    const directory = join((await killed.opened).socketDirectory, '..')
-    const pid = await runningPid(directory)
-    await killed.kill()
-    const next = await openEmbeddedServer({ ephemeral: true })
-    await next.stop()
-    expect(isRunning(pid)).toBe(false)
-    await expect(stat(directory)).rejects.toThrow('ENOENT')
-  })
 })
 
 describe('what cannot work says so', () => {
@@ -281,7 +231,7 @@ describe('what cannot work says so', () => {
     const directory = await makeProject()
     const failure = openEmbeddedServer({ directory, settings: { max_connections: 'many' } })
     await expect(failure).rejects.toThrow('invalid value for parameter "max_connections"')
-    expect(await readdir(join(directory, 'holders'))).toEqual([])
+    expect(processesIn(directory)).toEqual([])
     await using server = await openEmbeddedServer({ directory, ...quick })
     expect(server.owned).toBe(true)
   })

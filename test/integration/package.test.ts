@@ -96,6 +96,8 @@ test('holds what it needs and nothing of the workshop', async () => {
   expect(version).toMatch(/^\d+\.\d+\.\d+/)
   await expect(readFile(join(installed, 'migrations', 'meta', '_journal.json'), 'utf8')).resolves.toContain('entries')
   await expect(readFile(join(installed, 'LICENSE'), 'utf8')).resolves.toContain('MIT')
+  // A program of its own, which nothing imports.
+  await expect(readFile(join(installed, 'dist/src/embedded/keeper-process.js'), 'utf8')).resolves.toContain('spawn')
   for (const part of ['src', 'test', 'tsconfig.json']) {
     await expect(readFile(join(installed, part))).rejects.toThrow('ENOENT')
   }

@@ -144,6 +144,24 @@ export async function serverPid(home: string): Promise<number | undefined> {
   return pid > 0 && isRunning(pid) ? pid : undefined
 }
 
+/** The number of the server process in a home where one runs. */
+export async function runningPid(home: string): Promise<number> {
+  const pid = await serverPid(home)
+  if (pid === undefined) throw new Error(`no server runs in ${home}`)
+  return pid
+}
+
+/** Programs of PostgreSQL that work in a directory, as `ps` shows them. */
+export function processesIn(directory: string): string[] {
+  const list = execFileSync('ps', ['-eo', 'pid,args'], { encoding: 'utf8' })
+  return list.split('\n').filter((line) => line.includes(`${directory}/`) && /initdb|postgres/.test(line))
+}
+
+/** The parent of a process. */
+export function parentOf(pid: number): number {
+  return Number(execFileSync('ps', ['-o', 'ppid=', '-p', String(pid)], { encoding: 'utf8' }))
+}
+
 /** Whether a process of this number runs; one that ended and was not yet waited for does not. */
 export function isRunning(pid: number): boolean {
   return lookUp(pid) !== undefined

@@ -133,9 +133,9 @@ describe('files', () => {
   })
 
   test('have names in kebab-case that say what is in them', () => {
-    const good = /(^|\/)[a-z0-9]+(-[a-z0-9]+)*(\.test|\.test-d|\.d|\.config)?\.ts$/
+    const good = /(^|\/)[a-z0-9]+(-[a-z0-9]+)*(\.test|\.test-d|\.d|\.config)?\.[jt]s$/
     const empty =
-      /^src\/.*\b(utils?|common|helpers?|types|misc)\/|(^|\/)(utils?|common|helpers?|types|misc)(\.test)?\.ts$/
+      /^src\/.*\b(utils?|common|helpers?|types|misc)\/|(^|\/)(utils?|common|helpers?|types|misc)(\.test)?\.[jt]s$/
     const wrong = sources.filter(({ path }) => !good.test(path) || empty.test(path))
     expect(wrong.map(({ path }) => path)).toEqual([])
   })
@@ -153,7 +153,7 @@ describe('files', () => {
 
 function read(folder: string): SourceFile[] {
   return readdirSync(join(root, folder), { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .filter((entry) => entry.isFile() && /\.[jt]s$/.test(entry.name))
     .map((entry) => {
       const path = join(entry.parentPath, entry.name).slice(root.length)
       const text = readFileSync(join(root, path), 'utf8')

@@ -1,0 +1,99 @@
+/**
+ * Holding a running server: a connection to its keeper. The kernel closes it when the process dies, of whatever, so
+ * nobody holds a server after their death. The keeper says `held` to whoever it takes; a keeper whose server is ending
+ * says nothing, and the connection closes with its process. A hold keeps no process alive.
+ * The file `keeper` in the project's directory has the keeper's address: a Unix socket, on Windows a named pipe.
+ */
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { ConfigInvalid } from '../errors.ts'
+
+/** A share in a running server: it runs as long as anybody has one. */
+export interface Hold {
+  /** Gives the share up, and waits for the server's end when it was the last. False when keeper and server were gone before. */
+  release(): Promise<boolean>
+}
+
+// Longer than the keeper gives a server to end.
+const endTimeoutMs = 40_000
+
+/** Where the address of a directory's keeper is written down. */
+export const addressFile = (directory: string): string => join(directory, 'keeper')
+
+/**
+ * A share in the server that a keeper of this directory keeps open; undefined when there is none. While one is ending,
+ * its end is waited for. Only under the claim.
+ * @throws {ConfigInvalid} when that takes too long; the signal's reason.
+ */
+export async function holdIn(directory: string, signal?: AbortSignal): Promise<Hold | undefined> {
+  const address = await addressIn(directory)
+  return address === undefined ? undefined : holdAt(address, signal)
+}
+
+/** Whether a keeper of this directory still runs, in whatever state. */
+export async function isKept(directory: string): Promise<boolean> {
+  const address = await addressIn(directory)
+  if (address === undefined) return false
+  const socket = connect(address)
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}
+
+/** The same for a keeper's address. */
+export function holdAt(address: string, signal?: AbortSignal): Promise<Hold | undefined> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(address)
+    const giveUp = (reason: unknown) => {
+      reject(reason as Error)
+      socket.destroy()
+    }
+    const abort = () => giveUp(signal?.reason)
+    if (signal?.aborted) return abort()
+    signal?.addEventListener('abort', abort)
+    socket.setTimeout(endTimeoutMs, () =>
+      giveUp(
+        new ConfigInvalid(
+          `The embedded PostgreSQL has been ending for ${endTimeoutMs / 1000} seconds: end it and try again, or set DATABASE_URL.`,
+        ),
+      ),
+    )
+    socket.on('error', () => {})
+    let hasLeft = false
+    const closed = new Promise<boolean>((resolve) => socket.once('close', () => resolve(hasLeft)))
+    const settled = () => signal?.removeEventListener('abort', abort)
+    void closed.then(settled).then(() => resolve(undefined))
+    socket.once('data', () => {
+      settled()
+      socket.setTimeout(0)
+      socket.unref()
+      socket.on('data', () => (hasLeft = true))
+      resolve({
+        release: () => {
+          if (!socket.destroyed) {
+            socket.ref()
+            socket.write('leave\n')
+          }
+          return closed
+        },
+      })
+    })
+  })
+}
+
+/** Undefined when no server was ever started here. */
+async function addressIn(directory: string): Promise<string | undefined> {
+  try {
+    return await readFile(addressFile(directory), 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * An owner's side of the keeper: the small process that is the parent of a server and stops it when nobody holds it any
+ * more (`keeper-process.js`). Whoever starts the server spawns the keeper and gives it orders over the channel between
+ * them; that channel alone can, so that a keeper of root's runs nothing for anybody else. Everybody, the starter too,
+ * then holds the server by a connection to the keeper's socket (`hold.ts`).
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { chmod, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { ConfigInvalid } from '../errors.ts'
+import { type Outcome, type RunOptions, spawnOptions } from './command.ts'
+import { addressFile, type Hold, holdAt } from './hold.ts'
+import { uniqueName } from './process-identity.ts'
+import type { ServerUser } from './server-user.ts'
+
+/** A program as the keeper is to spawn it. */
+export interface Command {
+  readonly file: string
+  readonly args: readonly string[]
+  readonly options: ReturnType<typeof spawnOptions>
+  /** What it reads. Default nothing. */
+  readonly input?: string | undefined
+}
+
+/** What the keeper is told by whoever spawned it: one at a time, each answered before the next. */
+export type Order =
+  | { readonly do: 'listen'; readonly address: string; readonly temporary?: string | undefined }
+  | { readonly do: 'run'; readonly command: Command }
+  | { readonly do: 'serve'; readonly command: Command; readonly remove: readonly string[] }
+  | { readonly do: 'open' }
+
+interface Answer {
+  readonly done?: unknown
+  readonly failed?: string
+  /** How the server ended, whenever it did. */
+  readonly ended?: string
+}
+
+/** A keeper in the hands of whoever starts the server: it ends, with all it started, when that process does. */
+export class Keeper {
+  readonly #child: ChildProcess
+  /** Resolves with the reason when it has exited, or could not be run at all. */
+  readonly #exited: Promise<string>
+  #serverEnd: string | undefined
+  #address = ''
+
+  /** @param log the file descriptor that the server writes its log to */
+  constructor(log: number) {
+    const program = fileURLToPath(new URL('keeper-process.js', import.meta.url))
+    // A process group of its own: a Ctrl-C is for its owners.
+    this.#child = spawn(process.execPath, [program], { ...spawnOptions(undefined), stdio: ['ignore', log, log, 'ipc'] })
+    this.#exited = new Promise((resolve) => {
+      this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`))
+      this.#child.once('error', (error) => resolve(error.message))
+    })
+    this.#child.on('message', ({ ended }: Answer) => (this.#serverEnd = ended ?? this.#serverEnd))
+  }
+
+  /** How the server ended that was started last; undefined while it runs. */
+  get serverEnd(): string | undefined {
+    return this.#serverEnd
+  }
+
+  /**
+   * Makes it known in a directory, to those who want to hold the server or to wait for the end of a start that was cut
+   * short. A `temporary` directory of its socket is removed with it.
+   */
+  async listen(directory: string, address: string, temporary?: string): Promise<void> {
+    await this.#order({ do: 'listen', address, temporary })
+    this.#address = address
+    await writeAddress(directory, address)
+  }
+
+  /** Runs a program to its end, like `run`; aborted, it ends the keeper as well. */
+  async run(file: string, args: string[], user: ServerUser | undefined, options: RunOptions = {}): Promise<Outcome> {
+    const { input, signal } = options
+    const end = () => void this.end()
+    signal?.addEventListener('abort', end)
+    try {
+      const command = { file, args, options: spawnOptions(user), input }
+      return (await this.#order({ do: 'run', command })) as Outcome
+    } catch (error) {
+      return { ok: false, output: (error as Error).message }
+    } finally {
+      signal?.removeEventListener('abort', end)
+    }
+  }
+
+  /** Starts the server and returns the number of its process. What is in `remove` goes when it has ended for good. */
+  async serve(file: string, args: string[], user: ServerUser | undefined, remove: readonly string[]): Promise<number> {
+    this.#serverEnd = undefined
+    const command = { file, args, options: spawnOptions(user) }
+    return (await this.#order({ do: 'serve', command, remove })) as number
+  }
+
+  /** Opens the server to all, and exchanges the command of the keeper for a hold like everybody's. */
+  async open(): Promise<Hold> {
+    this.#child.send({ do: 'open' } satisfies Order)
+    const hold = await holdAt(this.#address)
+    if (hold === undefined) throw new ConfigInvalid('The process that keeps the embedded PostgreSQL ended: try again.')
+    this.#child.unref()
+    if (this.#child.connected) this.#child.disconnect()
+    return hold
+  }
+
+  /** Ends it and whatever it runs. */
+  async end(): Promise<void> {
+    if (this.#child.connected) this.#child.disconnect()
+    await this.#exited
+  }
+
+  async #order(order: Order): Promise<unknown> {
+    const answer = new Promise<Answer>((resolve) => {
+      const hear = (message: Answer) => {
+        if (message.ended !== undefined) return
+        this.#child.off('message', hear)
+        resolve(message)
+      }
+      this.#child.on('message', hear)
+    })
+    // A failure to send is followed by the exit.
+    if (this.#child.connected) this.#child.send(order, () => {})
+    const exited = this.#exited.then((failed): Answer => ({ failed }))
+    const { done, failed } = await Promise.race([answer, exited])
+    if (failed === undefined) return done
+    throw new ConfigInvalid(
+      `The process that keeps the embedded PostgreSQL (${process.execPath}) cannot do its work: ${failed}. ` +
+        'Try again, or set DATABASE_URL.',
+    )
+  }
+}
+
+/** In one step, and whoever wrote the one before: root and the project's owner take turns. */
+async function writeAddress(directory: string, address: string): Promise<void> {
+  const draft = join(directory, `keeper-${uniqueName()}`)
+  await writeFile(draft, address)
+  await chmod(draft, 0o644)
+  await rename(draft, addressFile(directory))
+}
