@@ -30,7 +30,8 @@ const help = `Usage: rivulet COMMAND [options]
 ${commands.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`).join('\n')}
 
 It works on the project in the current directory: drizzle.config.ts names the schema, the migrations folder and the
-database. Without dbCredentials there, DATABASE_URL is used; without that, the embedded server in .rivulet/.
+database. Without dbCredentials there, DATABASE_URL is used; without that, the embedded server in .rivulet/,
+beside the nearest package.json.
 
 Exit codes: 0 done, 1 failed, 2 migrations are pending, 3 files and database contradict each other, 4 a lock was not
 to be had in time, 64 wrong call or configuration, 130 interrupted (SIGINT), 143 terminated (SIGTERM).

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { environment, parseDatabaseUrl } from '../config.ts'
 import { ConfigInvalid } from '../errors.ts'
@@ -66,7 +66,8 @@ export async function withDatabase<T>(project: Project, work: (url: string) => P
     return work(url)
   }
   const { openEmbeddedServer } = await import('../embedded/server.ts')
-  const server = await openEmbeddedServer({ directory: join(project.directory, '.rivulet') })
+  const { projectDirectory } = await import('../embedded/place.ts')
+  const server = await openEmbeddedServer({ directory: projectDirectory(project.directory) })
   try {
     return await work(server.url)
   } finally {

@@ -9,9 +9,10 @@
  * project moves, and begins empty when the project's directory was removed.
  */
 import { createHash, randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { chmod, chown, mkdir, mkdtemp, readFile, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { ConfigInvalid } from '../errors.ts'
 import { run } from './command.ts'
 import { stopPostmaster } from './postmaster.ts'
@@ -23,6 +24,16 @@ export interface Place {
   readonly data: string
   /** Whom the server runs as; undefined means: as this process. */
   readonly user: ServerUser | undefined
+}
+
+/** Where a project has its server, from any of its folders: `.rivulet` beside the nearest package.json, else in `folder`. */
+export function projectDirectory(folder: string = process.cwd()): string {
+  let root = resolve(folder)
+  while (!existsSync(join(root, 'package.json'))) {
+    if (dirname(root) === root) return resolve(folder, '.rivulet')
+    root = dirname(root)
+  }
+  return join(root, '.rivulet')
 }
 
 /**

@@ -16,7 +16,7 @@ import { databaseName, prepareCluster } from './cluster.ts'
 import { makeEphemeralDirectory, removeAbandoned } from './ephemeral.ts'
 import { type Hold, holdIn, isKept } from './hold.ts'
 import { Keeper } from './keeper.ts'
-import { findPlace, prepareDirectory, readPassword, type Place } from './place.ts'
+import { findPlace, prepareDirectory, projectDirectory, readPassword, type Place } from './place.ts'
 import { answers, awaitReady, readRecord, startPostmaster, stopPostmaster, type Postmaster } from './postmaster.ts'
 import { keeperAddress, makeSocketDirectory, removeFarSocketDirectory, socketPort } from './socket-directory.ts'
 
@@ -36,7 +36,10 @@ export interface EmbeddedServer {
 }
 
 export interface EmbeddedServerOptions {
-  /** Where it keeps its data. Default `.rivulet` in the current directory; a new temporary one when `ephemeral`. */
+  /**
+   * Where it keeps its data. Default `.rivulet` in the project's root, which is the nearest folder upwards with a
+   * package.json, else the current directory; a new temporary one when `ephemeral`.
+   */
   directory?: string
   /** Settings of PostgreSQL, such as `{ max_connections: '200' }`. A server that already runs keeps its own. */
   settings?: Readonly<Record<string, string>>
@@ -54,7 +57,7 @@ export interface EmbeddedServerOptions {
 export async function openEmbeddedServer(options: EmbeddedServerOptions = {}): Promise<EmbeddedServer> {
   const { ephemeral = false, signal } = options
   if (ephemeral) await removeAbandoned()
-  const wanted = options.directory ?? (ephemeral ? await makeEphemeralDirectory() : '.rivulet')
+  const wanted = options.directory ?? (ephemeral ? await makeEphemeralDirectory() : projectDirectory())
   const directory = await prepareDirectory(resolve(wanted))
   const enter = async (): Promise<EmbeddedServer> => {
     const place = await findPlace(directory)

@@ -2,10 +2,11 @@
  * Where and as whom an embedded server can run: as root and as an ordinary user, in places the server's user cannot
  * enter, with any locale, path and installation. What only root can arrange is skipped for everybody else.
  */
-import { execFileSync } from 'node:child_process'
-import { chmod, chown, mkdir, readFile, readdir, rename, rm, stat, unlink } from 'node:fs/promises'
+import { execFile, execFileSync } from 'node:child_process'
+import { chmod, chown, mkdir, readFile, readdir, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterEach, describe, expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../src/config.ts'
 import { findPackage } from '../../src/embedded/binaries.ts'
@@ -75,6 +76,41 @@ describe('whatever the path', () => {
     expect(await query(server.url, 'select 1 as one')).toEqual([{ one: 1 }])
     await server.stop()
     await expect(stat(socketDirectory)).rejects.toThrow('ENOENT')
+  })
+
+  test.each(['', 'packages/app/src'])(
+    'a process in the folder "%s" of a project uses the server of its root',
+    async (folder) => {
+      const root = await makeDirectory()
+      const cwd = join(root, folder)
+      await mkdir(cwd, { recursive: true })
+      await writeFile(join(root, 'package.json'), '{}')
+      const child = startChild({ ...quick }, { cwd })
+      expect((await child.opened).socketDirectory).toBe(join(root, '.rivulet', 'socket'))
+      await child.stop()
+    },
+  )
+
+  test('a process that stands in no project keeps its data where it stands', async () => {
+    const cwd = await makeDirectory()
+    const child = startChild({ ...quick }, { cwd })
+    expect((await child.opened).socketDirectory).toBe(join(cwd, '.rivulet', 'socket'))
+    await child.stop()
+  })
+
+  test('the command uses the server of the root of the project whose config it is given', async () => {
+    const root = await makeDirectory()
+    const config = join(root, 'database', 'drizzle.config.json')
+    await mkdir(join(root, 'database', 'drizzle', 'meta'), { recursive: true })
+    await writeFile(join(root, 'package.json'), '{}')
+    await writeFile(config, JSON.stringify({ dialect: 'postgresql', schema: './schema.ts' }))
+    await writeFile(join(root, 'database', 'drizzle', 'meta', '_journal.json'), '{ "entries": [] }')
+    const program = new URL('../../src/cli/main.ts', import.meta.url).pathname
+    const args = ['--import', import.meta.resolve('tsx'), program, 'migrate', '--config', config]
+    const { DATABASE_URL: _, ...env } = process.env
+    await promisify(execFile)(process.execPath, args, { cwd: '/', env })
+    expect(await readdir(join(root, '.rivulet'))).toContain('data')
+    expect(await readdir(join(root, 'database'))).not.toContain('.rivulet')
   })
 
   test('a path with spaces, quotes, commas and letters of other alphabets works', async () => {

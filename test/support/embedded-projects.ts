@@ -35,6 +35,8 @@ export interface Child {
 export interface ChildOptions {
   afterwards?: 'hold' | 'leave'
   env?: Record<string, string>
+  /** The current directory. Default the root of the file system. */
+  cwd?: string
   user?: { uid: number; gid: number } | undefined
   /** The program and loader of another checkout. */
   program?: string
@@ -92,7 +94,7 @@ export function startChild(options: EmbeddedServerOptions, settings: ChildOption
     settings.afterwards ?? 'hold',
   ]
   const child = spawn(process.execPath, args, {
-    cwd: '/',
+    cwd: settings.cwd ?? '/',
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, ...settings.env },
     ...settings.user,
