@@ -116,7 +116,9 @@ async function start(place: Place, password: string, options: EmbeddedServerOpti
     // Known before it starts anything: should this process die, the next one finds it and waits for its end.
     const known = keeper.listen(place.directory, keeperAddress(socketDirectory), isFar ? socketDirectory : undefined)
     const [binaries] = await Promise.all([prepareBinaries(place), known])
-    await prepareCluster({ keeper, place, binaries }, password, !ephemeral, signal)
+    // Whoever has the server flush nothing does not wait for the disk while its data is made, either.
+    const durable = !ephemeral && settings.fsync !== 'off'
+    await prepareCluster({ keeper, place, binaries }, password, durable, signal)
     signal?.throwIfAborted()
     const postmaster = await startPostmaster({
       keeper,

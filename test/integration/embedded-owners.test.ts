@@ -69,7 +69,7 @@ describe('a killed owner', () => {
 
   test('that another process is following is followed: by the same server, or by the next', async () => {
     const directory = await makeProject()
-    for (let round = 0; round < 8; round += 1) {
+    for (let round = 0; round < 5; round += 1) {
       const owner = startChild({ directory, ...quick })
       await owner.opened
       const [follower] = await Promise.all([openEmbeddedServer({ directory, ...quick }), owner.kill()])
@@ -136,13 +136,14 @@ describe('a killed owner', () => {
 })
 
 describe('an owner killed while it starts the server', () => {
-  /** The files of a start in the order in which they appear, and where a project is new. */
-  const moments: readonly [string, (names: readonly string[]) => boolean][] = [
-    ['its log is opened', (names) => names.includes('server.log')],
-    ['its keeper is known', (names) => names.includes('keeper')],
-    ['its socket has a directory', (names) => names.includes('socket')],
-    ['its data is being made', (names) => names.some((name) => name.startsWith('draft-'))],
-    ['its process begins', (names) => names.includes('data/postmaster.pid')],
+  const makeNew = async () => join(await makeDirectory(), '.rivulet')
+  /** What appears in the course of a start, in a project that is new or not. */
+  const moments: readonly [string, () => Promise<string>, (names: readonly string[]) => boolean][] = [
+    ['its log is opened', makeProject, (names) => names.includes('server.log')],
+    ['its socket has a directory', makeProject, (names) => names.includes('socket')],
+    ['its keeper is known', makeProject, (names) => names.includes('keeper')],
+    ['its data is being made', makeNew, (names) => names.some((name) => name.startsWith('draft-'))],
+    ['its process begins', makeProject, (names) => names.includes('data/postmaster.pid')],
   ]
 
   async function namesIn(directory: string): Promise<string[]> {
@@ -151,8 +152,8 @@ describe('an owner killed while it starts the server', () => {
     return [...inside, ...data.map((name) => `data/${name}`)]
   }
 
-  test.each(moments)('when %s leaves nothing running, and nothing in the way of the next', async (_, reached) => {
-    const directory = join(await makeDirectory(), '.rivulet')
+  test.each(moments)('when %s leaves nothing running, and nothing in the way of the next', async (_, make, reached) => {
+    const directory = await make()
     const owner = startChild({ directory, ...quick })
     while (!reached(await namesIn(directory))) await new Promise((resolve) => setImmediate(resolve))
     await owner.kill()
@@ -164,7 +165,7 @@ describe('an owner killed while it starts the server', () => {
   })
 
   test('is succeeded at once by one that waited', async () => {
-    const directory = join(await makeDirectory(), '.rivulet')
+    const directory = await makeNew()
     const owner = startChild({ directory, ...quick })
     await until(async () => (await namesIn(directory)).some((name) => name.startsWith('draft-')))
     const [next] = await Promise.all([openEmbeddedServer({ directory, ...quick }), owner.kill()])

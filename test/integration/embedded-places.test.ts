@@ -7,15 +7,25 @@ import { chmod, chown, mkdir, readFile, readdir, rename, rm, stat, unlink, write
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../src/config.ts'
 import { findPackage } from '../../src/embedded/binaries.ts'
 import { openEmbeddedServer } from '../../src/embedded/server.ts'
 import { ConfigInvalid } from '../../src/errors.ts'
 import { makeCheckout, withoutInstallScript } from '../support/embedded-checkout.ts'
-import { cleanUp, makeDirectory, query, serverPid, startChild, userOf } from '../support/embedded-projects.ts'
+import {
+  cleanUp,
+  forgetTemplate,
+  makeDirectory,
+  makeProject,
+  query,
+  serverPid,
+  startChild,
+  userOf,
+} from '../support/embedded-projects.ts'
 
 afterEach(cleanUp)
+afterAll(forgetTemplate)
 
 const quick = { settings: { fsync: 'off' } }
 const isRoot = process.getuid?.() === 0
@@ -46,7 +56,7 @@ describe('whatever the environment says', () => {
   })
 
   test('a password is needed, and it must be the right one', async () => {
-    await using server = await openEmbeddedServer({ ephemeral: true })
+    await using server = await openEmbeddedServer({ directory: await makeProject(), ...quick })
     const { password } = parseDatabaseUrl(server.url)
     await expect(query(server.url.replace(password, 'wrong'), 'select 1')).rejects.toThrow('password authentication')
     expect(await query(server.url, 'show password_encryption')).toEqual([{ password_encryption: 'scram-sha-256' }])
@@ -68,7 +78,9 @@ describe('whatever the environment says', () => {
 
 describe('whatever the path', () => {
   test('a project deeper than a socket path may be long has its socket elsewhere, and leaves nothing there', async () => {
-    const deep = join(await makeDirectory(), ...Array.from({ length: 12 }, () => 'twelve-bytes'), '.rivulet')
+    const parent = join(await makeDirectory(), ...Array.from({ length: 12 }, () => 'twelve-bytes'))
+    await mkdir(parent, { recursive: true })
+    const deep = await makeProject(parent)
     const server = await openEmbeddedServer({ directory: deep, ...quick })
     const socketDirectory = server.socketDirectory ?? ''
     expect(dirname(socketDirectory)).toBe(tmpdir())
@@ -78,28 +90,28 @@ describe('whatever the path', () => {
     await expect(stat(socketDirectory)).rejects.toThrow('ENOENT')
   })
 
-  test.each(['', 'packages/app/src'])(
-    'a process in the folder "%s" of a project uses the server of its root',
-    async (folder) => {
-      const root = await makeDirectory()
-      const cwd = join(root, folder)
-      await mkdir(cwd, { recursive: true })
-      await writeFile(join(root, 'package.json'), '{}')
-      const child = startChild({ ...quick }, { cwd })
-      expect((await child.opened).socketDirectory).toBe(join(root, '.rivulet', 'socket'))
-      await child.stop()
-    },
-  )
+  test('a process in a folder of a project uses the server of its root', async () => {
+    const root = await makeDirectory()
+    const cwd = join(root, 'packages/app/src')
+    await mkdir(cwd, { recursive: true })
+    await writeFile(join(root, 'package.json'), '{}')
+    const directory = await makeProject(root)
+    const child = startChild({ ...quick }, { cwd })
+    expect((await child.opened).socketDirectory).toBe(join(directory, 'socket'))
+    await child.stop()
+  })
 
   test('a process that stands in no project keeps its data where it stands', async () => {
     const cwd = await makeDirectory()
+    const directory = await makeProject(cwd)
     const child = startChild({ ...quick }, { cwd })
-    expect((await child.opened).socketDirectory).toBe(join(cwd, '.rivulet', 'socket'))
+    expect((await child.opened).socketDirectory).toBe(join(directory, 'socket'))
     await child.stop()
   })
 
   test('the command uses the server of the root of the project whose config it is given', async () => {
     const root = await makeDirectory()
+    const directory = await makeProject(root)
     const config = join(root, 'database', 'drizzle.config.json')
     await mkdir(join(root, 'database', 'drizzle', 'meta'), { recursive: true })
     await writeFile(join(root, 'package.json'), '{}')
@@ -109,7 +121,8 @@ describe('whatever the path', () => {
     const args = ['--import', import.meta.resolve('tsx'), program, 'migrate', '--config', config]
     const { DATABASE_URL: _, ...env } = process.env
     await promisify(execFile)(process.execPath, args, { cwd: '/', env })
-    expect(await readdir(join(root, '.rivulet'))).toContain('data')
+    // It ran: this server has a log.
+    expect(await readdir(directory)).toContain('server.log')
     expect(await readdir(join(root, 'database'))).not.toContain('.rivulet')
   })
 
@@ -157,7 +170,7 @@ describe('whatever the installation', () => {
     const checkout = await makeCheckout(await makeDirectory())
     const links = await linksOfPackage()
     for (const link of links) await unlink(join(checkout.native, '..', link))
-    const child = startChild({ directory: join(checkout.root, '.rivulet'), ...quick }, checkout)
+    const child = startChild({ directory: await makeProject(checkout.root), ...quick }, checkout)
     expect(await query((await child.opened).url, 'select 1 as one')).toEqual([{ one: 1 }])
     for (const link of links) expect((await stat(join(checkout.native, '..', link))).isFile()).toBe(true)
     await child.stop()
@@ -265,9 +278,7 @@ describe.skipIf(!isRoot)('as root', () => {
 
   test("an ordinary user is told that root's project is not theirs", async () => {
     const checkout = await makeCheckout(await makeDirectory())
-    const directory = join(await makeDirectory(), '.rivulet')
-    await (await openEmbeddedServer({ directory, ...quick })).stop()
-    const child = startChild({ directory }, { ...checkout, user: nobody })
+    const child = startChild({ directory: await makeProject() }, { ...checkout, user: nobody })
     const { error, message } = await child.opened
     expect(error).toBe('config_invalid')
     expect(message).toContain('belongs to another user (uid 0)')

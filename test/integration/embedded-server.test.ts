@@ -37,7 +37,7 @@ async function newProject(): Promise<string> {
 describe('start and stop', () => {
   test('a new project gets a server with its own database, and stop ends it', async () => {
     const directory = await newProject()
-    const server = await openEmbeddedServer({ directory, ...quick })
+    const server = await openEmbeddedServer({ directory })
     expect(server.owned).toBe(true)
     expect(await query(server.url, 'select current_database() as database, current_user as name')).toEqual([
       { database: 'rivulet', name: 'rivulet' },

@@ -57,10 +57,14 @@ export async function makeDirectory(mode = 0o755, parent: string = tmpdir()): Pr
 let template: Promise<string> | undefined
 
 /** A project whose server has run before and stopped: a copy of one, which is quicker than to initialise another. */
-export async function makeProject(): Promise<string> {
+export async function makeProject(parent?: string): Promise<string> {
   template ??= initialise()
-  const directory = join(await makeDirectory(), '.rivulet')
+  const directory = join(parent ?? (await makeDirectory()), '.rivulet')
   execFileSync('cp', ['-a', await template, directory])
+  // What a start makes is not there yet.
+  for (const name of ['server.log', 'keeper', 'socket']) {
+    await rm(join(directory, name), { recursive: true, force: true })
+  }
   return directory
 }
 
