@@ -1,8 +1,8 @@
 /**
  * The directory of the server's Unix socket, which its user alone can enter: the port cannot be taken, and no other
  * user of the machine can even try a password. It is `socket` in the home, unless the path would be longer than the
- * system allows (sun_path: 107 bytes on Linux, 103 on macOS); then a new one under the directory for temporary files.
- * The keeper has its socket there, too, and removes such a new one with it.
+ * system allows (sun_path: 107 bytes on Linux, 103 on macOS) or has a comma, which separates hosts in a URL; then it is
+ * a new one under the directory for temporary files, which the keeper, whose own socket is there too, removes.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, rmdir } from 'node:fs/promises'
@@ -44,5 +44,5 @@ export async function removeFarSocketDirectory(directory: string | undefined): P
 }
 
 function fits(directory: string): boolean {
-  return Buffer.byteLength(socketPath(directory, 65_535)) <= longestPath
+  return Buffer.byteLength(socketPath(directory, 65_535)) <= longestPath && !directory.includes(',')
 }
