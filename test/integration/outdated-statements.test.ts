@@ -218,11 +218,10 @@ describe('a column that changes its type under statements that do not fail', () 
   })
 
   test('of a table made after the engine was opened as well', async () => {
+    await bank.admin.sql`drop schema if exists tested cascade`
     const recorder = new Recorder()
     await using engine = await bank.engine({ pool: { max: 1, catalogCheckMs: 20 }, observe: recorder.observe })
-    await bank.admin.sql.unsafe(
-      `drop schema if exists tested cascade; create schema tested; create table tested.late (n int)`,
-    )
+    await bank.admin.sql.unsafe('create schema tested; create table tested.late (n int)')
     await engine.session(({ sql }) => sql`insert into tested.late values (${1})`)
     // Two looks, so that the table is known.
     const looks = await lookedAt()
