@@ -8,11 +8,11 @@ import { isIP } from 'node:net'
 import type { Endpoint, ServerAddress } from '../address/server-address.ts'
 import { ConnectionLost } from '../errors.ts'
 
-/** Milliseconds for which a place that failed is tried last. */
-const distrustedMs = 10_000
+/** Milliseconds for which a place that failed is tried last; doubled while it goes on failing. */
+const distrustMs = { first: 10_000, longest: 300_000 }
 
 export class PlaceOrder {
-  readonly #failedAt = new Map<string, number>()
+  readonly #distrust = new Map<string, { readonly until: number; readonly forMs: number }>()
 
   /**
    * The places, names resolved, as late as possible; a name that stands for nothing is handed to `unresolved`.
@@ -42,16 +42,15 @@ export class PlaceOrder {
 
   /** Remembers whether a place was of use. */
   record(place: Endpoint, useful: boolean): void {
-    if (useful) this.#failedAt.delete(keyOf(place))
-    else this.#failedAt.set(keyOf(place), performance.now())
+    const key = keyOf(place)
+    if (useful) return void this.#distrust.delete(key)
+    const before = this.#distrust.get(key)
+    const forMs = before ? Math.min(distrustMs.longest, before.forMs * 2) : distrustMs.first
+    this.#distrust.set(key, { until: performance.now() + forMs, forMs })
   }
 
   #distrusts(place: Endpoint): boolean {
-    const at = this.#failedAt.get(keyOf(place))
-    if (at === undefined) return false
-    if (performance.now() - at < distrustedMs) return true
-    this.#failedAt.delete(keyOf(place))
-    return false
+    return performance.now() < (this.#distrust.get(keyOf(place))?.until ?? 0)
   }
 }
 
