@@ -5,7 +5,7 @@
  */
 import type { Socket } from 'node:net'
 import { describeAddress, type ServerAddress } from '../address/server-address.ts'
-import { ConnectionLost } from '../errors.ts'
+import { ConfigInvalid, ConnectionLost } from '../errors.ts'
 
 export interface Message {
   /** R for authentication, S ParameterStatus, K BackendKeyData, E error, N notice, v another version, Z ready. */
@@ -34,15 +34,12 @@ export class MessageReader {
     socket.resume()
   }
 
-  /** The next message. @throws ConnectionLost when the socket ends first, or speaks no PostgreSQL. */
+  /** The next message. @throws ConnectionLost when the socket ends first, or speaks no PostgreSQL; ConfigInvalid. */
   async next(): Promise<Message> {
     for (;;) {
       const message = this.#take()
       if (message) return message
-      if (this.#over || this.#socket.destroyed) {
-        const text = `${describeAddress(this.#address)} broke off while connecting`
-        throw new ConnectionLost(text, { cause: this.#failure })
-      }
+      if (this.#over || this.#socket.destroyed) throw this.#ended()
       await new Promise<void>((resolve) => (this.#wake = resolve))
     }
   }
@@ -58,6 +55,16 @@ export class MessageReader {
   stop(): void {
     this.#socket.pause()
     this.#socket.off('data', this.#onData).off('error', this.#onError).off('close', this.#onClose)
+  }
+
+  #ended(): ConnectionLost | ConfigInvalid {
+    const place = describeAddress(this.#address)
+    const cause = this.#failure
+    // From TLS 1.3 on a server looks at our certificate when we take the connection for made.
+    const alert = cause instanceof Error && 'code' in cause && /^ERR_SSL_.*ALERT.*/.exec(String(cause.code))
+    if (alert)
+      return new ConfigInvalid(`${place} does not accept our certificate (${alert[0]}): see sslcert`, { cause })
+    return new ConnectionLost(`${place} broke off while connecting`, { cause })
   }
 
   #take(): Message | undefined {

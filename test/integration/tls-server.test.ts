@@ -114,6 +114,9 @@ describe('authentication', () => {
     const url = server.url('certified', `${verified}&sslcert=${cert}&sslkey=${key}`)
     expect(await encryptionOf(url)).toMatchObject({ client_dn: '/CN=certified', me: 'certified' })
     expect(await refusalOf(server.url('certified', verified))).toContain('certificate')
+    const other = await clientCertificate(directory, 'server.pem', 'server-key.pem')
+    const unknown = server.url('certified', `${verified}&sslcert=${other.cert}&sslkey=${other.key}`)
+    expect(await refusalOf(unknown)).toMatch(/does not accept our certificate \(ERR_SSL_\w+\): see sslcert/)
   })
 
   test('of passwords beyond ASCII is prepared as PostgreSQL prepares them', async () => {

@@ -89,10 +89,14 @@ async function encrypting(port: number): Promise<void> {
 }
 
 /** A copy of the client's certificate and key with the permissions that a key must have. */
-export async function clientCertificate(directory: string): Promise<{ readonly cert: string; readonly key: string }> {
-  const [cert, key] = [join(directory, 'client.pem'), join(directory, 'client-key.pem')]
-  await copyFile(fileURLToPath(new URL('client.pem', folder)), cert)
-  await writeFile(key, await readFile(new URL('client-key.pem', folder)), { mode: 0o600 })
+export async function clientCertificate(
+  directory: string,
+  certName = 'client.pem',
+  keyName = 'client-key.pem',
+): Promise<{ readonly cert: string; readonly key: string }> {
+  const [cert, key] = [join(directory, certName), join(directory, keyName)]
+  await copyFile(fileURLToPath(new URL(certName, folder)), cert)
+  await writeFile(key, await readFile(new URL(keyName, folder)), { mode: 0o600 })
   return { cert, key }
 }
 
