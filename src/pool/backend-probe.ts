@@ -70,6 +70,10 @@ async function onProbe(
   const stop = () => probe.destroy()
   signal.addEventListener('abort', stop, { once: true })
   try {
+    // Behind a pooler there is nothing to look for, and no setting that is ours.
+    if (connections.every(({ backend }) => backend.started === undefined)) return []
+    // A limit of server, database or role is for the statements of a service.
+    await probe.script('set statement_timeout = 0')
     const keys = connections.map(({ backend }) => `"${backend.pid} ${backend.started ?? ''}"`)
     return await probe.query(text, [`{${keys.join(',')}}`])
   } finally {

@@ -106,9 +106,10 @@ async function openThere(address: ServerAddress, connectTimeoutMs: number, signa
     const driverSocket = new DriverSocket(socket, messages, bytes)
     const client = createClient(address, driverSocket)
     const first = client.unsafe(askServer)
-    const [answer] = (await Promise.race([first, brokenOff(socket, abort.signal)])) as unknown as [ServerAnswer]
+    const answer = (await Promise.race([first, brokenOff(socket, abort.signal)])) as unknown as ServerAnswer
     const server = new ServerState(answer, parameters)
-    const backend = { pid, secret, started: answer.pid === pid ? (answer.started ?? undefined) : undefined }
+    const [, [facts]] = answer
+    const backend = { pid, secret, started: facts.pid === pid ? (facts.started ?? undefined) : undefined }
     return new Connection({
       client,
       socket,

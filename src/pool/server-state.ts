@@ -6,18 +6,21 @@
  */
 import type { SessionKind } from '../address/server-address.ts'
 
-/** What is asked for when a connection is opened, in one row. */
-export const askServer = `select
-  extract(epoch from current_setting('statement_timeout')::interval)::float8 * 1000 as "timeoutMs",
+/**
+ * What is asked for when a connection is opened; the rows of the first and the last statement are the answer. Server,
+ * database or role may limit a statement to less than the last one takes, on a backend that has everything to load yet:
+ * the limit is lifted for that.
+ */
+export const askServer = `show statement_timeout; set local statement_timeout = 0; select
   pg_catalog.pg_is_in_recovery() as standby,
   current_setting('default_transaction_read_only') = 'on' as "readOnly",
   pg_catalog.pg_backend_pid() as pid,
   (select extract(epoch from backend_start)::text
     from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())) as started`
 
-export interface ServerAnswer {
-  /** The limit that server, database or role put on a statement, in milliseconds; 0 is none. */
-  readonly timeoutMs: number
+export type ServerAnswer = readonly [readonly [{ readonly statement_timeout: string }], readonly [ServerFacts]]
+
+export interface ServerFacts {
   readonly standby: boolean
   readonly readOnly: boolean
   readonly pid: number
@@ -32,14 +35,17 @@ export class ServerState {
   readonly #atFirst: ReadonlyMap<string, string>
   /** Parameters that are not what they were at first. */
   readonly #changed = new Set<string>()
-  readonly #asked: ServerAnswer
+  readonly #asked: ServerFacts
+  /** The limit that server, database or role put on a statement, in milliseconds; 0 is none. */
+  readonly timeoutMs: number
   readonly #reportsStandby: boolean
   readonly #reportsReadOnly: boolean
 
   /** `reported` is what it has reported while the connection was opened. */
-  constructor(asked: ServerAnswer, reported: ReadonlyMap<string, string>) {
+  constructor([[limit], [asked]]: ServerAnswer, reported: ReadonlyMap<string, string>) {
     this.parameters = this.#reported = new Map(reported)
     this.#atFirst = reported
+    this.timeoutMs = milliseconds(limit.statement_timeout)
     this.#asked = asked
     this.#reportsStandby = reported.get('in_hot_standby') === onOff(asked.standby)
     this.#reportsReadOnly = reported.get('default_transaction_read_only') === onOff(asked.readOnly)
@@ -55,10 +61,6 @@ export class ServerState {
   /** Whether a setting of the session is not what it was when the connection was opened. */
   get settingsChanged(): boolean {
     return this.#changed.size > 0
-  }
-
-  get timeoutMs(): number {
-    return this.#asked.timeoutMs
   }
 
   get standby(): boolean {
@@ -93,6 +95,14 @@ export class ServerState {
         return this.standby
     }
   }
+}
+
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, min: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** PostgreSQL shows a duration in the largest unit in which it is whole, and 0 without one. */
+function milliseconds(text: string): number {
+  const [, number = '0', unit = 'ms'] = /^(\d+)(\w*)$/.exec(text) ?? []
+  return Number(number) * (unitMs[unit || 'ms'] ?? 1)
 }
 
 function onOff(value: boolean): string {

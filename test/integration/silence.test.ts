@@ -111,6 +111,18 @@ describe('a call without a time limit', () => {
     expect(Number(row?.balance)).toBe(100)
   })
 
+  test('gets ConnectionLost also where statements may take less than the search for their backends', async () => {
+    const role = `${bank.name}_hurried`
+    await bank.admin.sql.unsafe(`create role ${role} login password 'hurried'`)
+    await bank.admin.sql.unsafe(`alter role ${role} set statement_timeout = '1ms'`)
+    const url = proxy.url.replace(/\/\/[^@/]*@/, `//${role}:hurried@`)
+    const engine = await bank.engine({ url, pool: { probeAfterMs: 50, max: 1 } })
+    for (const link of proxy.openLinks) link.stall()
+    await expect(engine.session(({ sql }) => sql`select 1`)).rejects.toThrow(ConnectionLost)
+    await engine.close()
+    await bank.admin.sql.unsafe(`drop role ${role}`)
+  })
+
   test('gets CommitOutcomeUnknown when it is COMMIT that is not answered', async () => {
     await using engine = await open()
     const call = engine.transaction(async ({ sql }) => {
