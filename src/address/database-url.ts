@@ -30,7 +30,7 @@ export function serverAddress(text: string, { applicationName, variable }: UrlCo
   const database = parameter('dbname') ?? user
   const endpoints = endpointsOf(parameter, { user, database })
   const [first] = endpoints
-  const tls = tlsSettings(parameter, given.get('sslmode') ?? ofSsl(ssl) ?? parameter('sslmode'))
+  const tls = tlsSettings(parameter, given.get('sslmode') || (ofSsl(ssl) ?? parameter('sslmode')))
   const channelBinding = oneOf('channel_binding', parameter('channel_binding'), bindings) ?? 'prefer'
   if (channelBinding === 'require' && tls.mode === 'disable') {
     throw new ConfigInvalid('channel_binding=require needs encryption: sslmode=disable rules it out')
@@ -51,8 +51,7 @@ export function serverAddress(text: string, { applicationName, variable }: UrlCo
     pooled: oneOf('pgbouncer', parameter('pgbouncer'), ['true', 'false']) === 'true',
     startup: {
       application_name:
-        given.get('application_name') ??
-        applicationName ??
+        (given.get('application_name') || applicationName) ??
         parameter('application_name') ??
         parameter('fallback_application_name') ??
         'rivulet',
@@ -106,7 +105,7 @@ function portNumber(text: string): number {
 
 /** JDBC's `ssl=true`, which libpq knows as well. */
 function ofSsl(value: string | undefined): string | undefined {
-  if (value === undefined) return undefined
+  if (!value) return undefined
   if (value === 'true' || value === '1') return 'require'
   if (value === 'false' || value === '0') return 'disable'
   throw new ConfigInvalid('ssl in the database URL must be true or false; sslmode says more')

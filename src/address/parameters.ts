@@ -93,12 +93,11 @@ export function parametersOf(
   variable: (name: string) => string | undefined,
 ): Parameters {
   for (const [name, value] of given) check(name, value)
-  const placed = given.has('host') || given.has('hostaddr')
+  const placed = Boolean(given.get('host') || given.get('hostaddr'))
   const parameters: Parameters = (name) => {
     // A URL that names a place must not be led to another one.
-    if (name === 'hostaddr' && placed) return given.get(name)
-    const standIn = variables[name]
-    return given.get(name) ?? (standIn === undefined ? undefined : variable(standIn))
+    const standIn = name === 'hostaddr' && placed ? undefined : variables[name]
+    return (given.get(name) ?? (standIn === undefined ? undefined : variable(standIn))) || undefined
   }
   if (parameters('requirepeer') !== undefined) throw refused('requirepeer')
   if (!/^(?:disable|prefer)$/.test(parameters('gssencmode') ?? 'disable')) {
@@ -117,7 +116,8 @@ function check(name: string, value: string): void {
   if (Object.hasOwn(variables, name)) return
   const harmlessValue = Object.hasOwn(harmless, name) ? harmless[name] : undefined
   if (harmlessValue === undefined) throw refused(name)
-  if (!harmlessValue.test(value)) throw new ConfigInvalid(`${name} in the database URL cannot be kept as it is written`)
+  if (value !== '' && !harmlessValue.test(value))
+    throw new ConfigInvalid(`${name} in the database URL cannot be kept as it is written`)
 }
 
 function refused(name: string): ConfigInvalid {

@@ -35,8 +35,8 @@ export function uriParameters(text: string): Map<string, string> {
     const [, name = '', value] = /^([^=]*)(?:=([^]*))?$/.exec(pair) ?? []
     if (value === undefined || name === '')
       throw new ConfigInvalid('a parameter in the database URL has no = or no name')
-    found.delete(decoded(name))
-    keep(decoded(name), decoded(value))
+    // Also when it is empty: then it says that no variable stands in.
+    found.set(decoded(name), decoded(value))
   }
   return found
 }

@@ -22,7 +22,7 @@ import { keeperAddress, makeSocketDirectory, removeFarSocketDirectory, socketPor
 
 /** A running server, held until `stop`. */
 export interface EmbeddedServer {
-  /** `postgres://user:password@/database?host=/socket/directory&port=5432`; on Windows with a TCP address. Secret. */
+  /** `postgres://user:password@/database?host=/socket/directory&port=5432&…`; on Windows with a TCP address. Secret. */
   readonly url: string
   /** The directory of the Unix socket; absent on Windows. */
   readonly socketDirectory?: string
@@ -187,7 +187,9 @@ async function release(place: Place, hold: Hold): Promise<void> {
 
 function urlOf({ socketDirectory, port }: Postmaster, password: string): string {
   const user = `${databaseName}:${password}`
-  if (socketDirectory === undefined) return `postgres://${user}@127.0.0.1:${port}/${databaseName}`
+  // What is left empty is not taken from libpq's variables: they are meant for other servers.
+  const alone = 'sslmode=disable&channel_binding=&require_auth=&target_session_attrs=&options='
+  if (socketDirectory === undefined) return `postgres://${user}@127.0.0.1:${port}/${databaseName}?${alone}`
   const host = encodeURIComponent(socketDirectory).replaceAll('%2F', '/')
-  return `postgres://${user}@/${databaseName}?host=${host}&port=${port}`
+  return `postgres://${user}@/${databaseName}?host=${host}&port=${port}&${alone}`
 }

@@ -6,7 +6,7 @@ import dns from 'node:dns'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { parseDatabaseUrl } from '../../src/config.ts'
 import { Cancelled, ConfigInvalid, ConnectionLost } from '../../src/errors.ts'
 import type { Connection } from '../../src/pool/connection.ts'
@@ -166,6 +166,28 @@ describe('target_session_attrs', () => {
     const none = connected(urlOf(places, '&target_session_attrs=standby'), portOf)
     await expect(none).rejects.toThrow(/is not standby, as target_session_attrs asks for/)
     await bank.admin.sql.unsafe(`drop database ${bank.name}_read_only with (force)`)
+  })
+
+  test('and other variables meant for another server do not keep anybody from the embedded one', async () => {
+    const variables = {
+      PGTARGETSESSIONATTRS: 'standby',
+      PGCHANNELBINDING: 'require',
+      PGREQUIREAUTH: 'none',
+      PGSSLMODE: 'verify-full',
+      PGOPTIONS: '-c no_such_setting=1',
+      PGHOST: 'nowhere.invalid',
+      PGHOSTADDR: '192.0.2.1',
+      PGPORT: '1',
+      PGUSER: 'nobody',
+      PGPASSWORD: 'nothing',
+      PGDATABASE: 'none',
+    }
+    for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value)
+    try {
+      expect(await connected(server.url, portOf)).toBe(5432)
+    } finally {
+      vi.unstubAllEnvs()
+    }
   })
 
   test('primary and standby tell a hot standby, also when it is promoted, which its connections notice', async () => {

@@ -309,6 +309,19 @@ describe("libpq's variables", () => {
     expect(read('postgres://', variables, 'mine').startup.application_name).toBe('mine')
   })
 
+  test('do not stand in for what the URL leaves empty on purpose', () => {
+    const variables = { PGOPTIONS: '-c geqo=off', PGSSLMODE: 'require', PGHOST: 'other', PGCHANNELBINDING: 'require' }
+    expect(read('postgres://h/d?options=&sslmode=&channel_binding=&host=', variables)).toMatchObject({
+      host: 'localhost',
+      tls: { mode: 'prefer' },
+      channelBinding: 'prefer',
+      startup: { application_name: 'rivulet' },
+    })
+    expect(read('postgres://h/d?application_name=', { PGAPPNAME: 'env' }).startup).toEqual({
+      application_name: 'rivulet',
+    })
+  })
+
   test('lead nowhere else when the URL names a host', () => {
     expect(places('postgres://h/d', { PGHOSTADDR: '10.0.0.1', PGHOST: 'other' })).toEqual(['h 5432'])
     expect(places('postgres:///d', { PGHOSTADDR: '10.0.0.1', PGHOST: 'other' })).toEqual(['other 5432 10.0.0.1'])
