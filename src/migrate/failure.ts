@@ -4,11 +4,12 @@
  */
 import { ConnectionLost, MigrationFailed } from '../errors.ts'
 import type { Statement } from './statements.ts'
+import { child, children, text } from './tree.ts'
 
 /** The file that failed, as far as messages are concerned. */
 interface FailedFile {
   readonly file: string
-  readonly script: { readonly transactional: boolean }
+  readonly script: { readonly transactional: boolean; readonly statements: readonly Statement[] }
 }
 
 /** A statement failed: `cause` is what the connection threw. */
@@ -17,7 +18,7 @@ export function failure(work: FailedFile, number: number, statement: Statement, 
   if (cause instanceof ConnectionLost) return connectionLost(work, cause, where, number, statement.line)
   const sqlState = sqlStateOf(cause)
   const message = cause instanceof Error ? cause.message : String(cause)
-  const hint = hintFor(sqlState, message)
+  const hint = hintFor(sqlState, message, roleSetBy(work.script.statements.slice(0, number - 1)))
   return new MigrationFailed(
     `${where} failed: ${message}${sqlState ? ` [${sqlState}]` : ''}${hint && `\n${hint}`}\n${outcomeOf(work)}`,
     { cause, file: work.file, statement: number, line: statement.line, sqlState },
@@ -36,20 +37,24 @@ export function connectionLost(
   return new MigrationFailed(message, { cause, file: work.file, statement, line })
 }
 
-/** Errors of the ledger write or of COMMIT itself: deferred constraints speak up here. */
-export async function whileRecording(work: FailedFile, body: () => Promise<void>): Promise<void> {
+/**
+ * Errors of the ledger write or of COMMIT itself: deferred constraints speak up here. `statements` of the file, counted
+ * from its first, decide under which role it happens; none: under that of the database URL.
+ */
+export async function whileCommitting(work: FailedFile, statements: number, body: () => Promise<void>): Promise<void> {
   try {
     await body()
   } catch (cause) {
     const sqlState = sqlStateOf(cause)
     const message = cause instanceof Error ? cause.message : String(cause)
+    const role = roleSetBy(work.script.statements.slice(0, statements))
     const outcome =
       cause instanceof ConnectionLost
         ? 'whether it was committed is in the ledger: run this again, it goes on from there'
         : outcomeOf(work)
     throw new MigrationFailed(
       `${work.file}: committing failed: ${message}${sqlState ? ` [${sqlState}]` : ''}\n` +
-        `${sqlState === '42501' ? `${hintFor(sqlState, message)}\n` : ''}${outcome}`,
+        `${sqlState === '42501' ? `${hintFor(sqlState, message, role)}\n` : ''}${outcome}`,
       { cause, file: work.file, sqlState },
     )
   }
@@ -71,14 +76,30 @@ export function sqlStateOf(error: unknown): string | undefined {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
 }
 
-function hintFor(sqlState: string | undefined, message: string): string {
+/** The role that the last SET ROLE, or SET SESSION AUTHORIZATION, among `statements` has set; undefined for none. */
+function roleSetBy(statements: readonly Statement[]): string | undefined {
+  let role: string | undefined
+  for (const { tree } of statements) {
+    const set = child(tree, 'VariableSetStmt')
+    if (set === undefined) continue
+    // RESET ALL leaves the role alone.
+    if (!['role', 'session_authorization'].includes(text(set.name))) continue
+    const value = text(child(children(set, 'args')[0], 'A_Const', 'sval')?.sval)
+    role = value === '' || value === 'none' ? undefined : value
+  }
+  return role
+}
+
+function hintFor(sqlState: string | undefined, message: string, role: string | undefined): string {
   switch (sqlState) {
     case '25001':
       return `This statement cannot run in a transaction: put \`-- rivulet:no-transaction\` on the file's first line.`
     case '55P04':
       return 'A new enum value cannot be used in the transaction that adds it: move its use to the next migration.'
     case '42501':
-      return `The role of the database URL lacks this right: ${remedyFor(message)}, or migrate as the owner.`
+      return role === undefined
+        ? `The role of the database URL lacks this right: ${remedyFor(message)}, or migrate as the owner.`
+        : `The role ${role}, which the file has set, lacks this right: ${remedyFor(message)}, or put RESET ROLE before it.`
     case '42P07':
     case '42710':
     case '42701':
@@ -111,6 +132,10 @@ function remedyFor(message: string): string {
     case 'procedure':
       return `GRANT EXECUTE ON ${kind.toUpperCase()} ${name} TO it`
     default:
+      if (/permission denied to set session authorization/.test(message)) {
+        return 'only a superuser may do that; SET ROLE does with GRANT of that role TO it'
+      }
+      if (message.startsWith('permission denied to set role ')) return `GRANT ${/"(.*)"/.exec(message)?.[1]} TO it`
       return message.startsWith('must be owner of ') ? 'GRANT the owning role TO it' : 'grant it'
   }
 }

@@ -12,9 +12,10 @@
 import { Cancelled, ConnectionLost, MigrationFailed } from '../errors.ts'
 import type { Connection } from '../pool/connection.ts'
 import { sendAlone, standsAlone } from './alone.ts'
-import { connectionLost, outcomeOf, whileRecording } from './failure.ts'
+import { connectionLost, outcomeOf } from './failure.ts'
 import { sha256 } from './folder.ts'
 import { settleInterrupted } from './interrupted.ts'
+import { cleanSession, commitRecorded, recordAlone } from './migrator-session.ts'
 import { MigrationRefused } from './refusal.ts'
 import { givingWay, rollBack, type RunOptions, send, type Work } from './sending.ts'
 import { kindOf } from './tree.ts'
@@ -35,7 +36,7 @@ export async function runWork(connection: Connection, work: Work, options: RunOp
   try {
     signal?.throwIfAborted()
     onProgress?.({ type: 'started', file: work.file, statements: statements.length, transactional })
-    await freshSession(connection)
+    await cleanSession(connection)
     if (transactional) {
       await givingWay(connection, work, options, () => inTransaction(connection, work, options, started))
     } else await oneByOne(connection, work, options, started)
@@ -52,15 +53,6 @@ export async function runWork(connection: Connection, work: Work, options: RunOp
   return performance.now() - started
 }
 
-/** Every file starts from the same settings, whatever the one before it has set. */
-async function freshSession(connection: Connection): Promise<void> {
-  await connection.script(
-    'reset all; reset role; set statement_timeout = 0; set idle_in_transaction_session_timeout = 0',
-  )
-  // A server that notices a killed client at once frees its locks at once; not every platform can.
-  await connection.script("set client_connection_check_interval = '1s'").catch(() => undefined)
-}
-
 async function inTransaction(connection: Connection, work: Work, options: RunOptions, started: number): Promise<void> {
   await connection.script(`begin; set local lock_timeout = ${options.lockTimeoutMs}`)
   for (const [index, statement] of work.script.statements.entries()) {
@@ -74,10 +66,8 @@ async function inTransaction(connection: Connection, work: Work, options: RunOpt
   }
   options.onProgress?.({ type: 'recording', file: work.file })
   options.signal?.throwIfAborted()
-  await whileRecording(work, async () => {
-    await work.record(performance.now() - started)
-    await connection.script('commit')
-  })
+  const { length } = work.script.statements
+  await commitRecorded(connection, work, length, () => work.record(performance.now() - started))
 }
 
 async function oneByOne(connection: Connection, work: Work, options: RunOptions, started: number): Promise<void> {
@@ -107,25 +97,18 @@ async function oneByOne(connection: Connection, work: Work, options: RunOptions,
       const done = await settleInterrupted(connection, statement.tree, wasRunning, (name) =>
         onProgress?.({ type: 'invalid index dropped', file: work.file, index: name }),
       )
-      await save(index, true)
+      await recordAlone(connection, work, () => save(index, true))
       if (!done) await sendAlone(connection, work, index, statement, options)
-      await save(index + 1, false)
+      await recordAlone(connection, work, () => save(index + 1, false))
     } else {
       await givingWay(connection, work, options, async () => {
         await connection.script(`begin; set local lock_timeout = ${options.lockTimeoutMs}`)
         await send(connection, work, index, statement, options)
-        await whileRecording(work, async () => {
-          await save(index + 1, false)
-          await connection.script('commit')
-        })
+        await commitRecorded(connection, work, index + 1, () => save(index + 1, false))
       })
     }
   }
   onProgress?.({ type: 'recording', file: work.file })
   options.signal?.throwIfAborted()
-  await whileRecording(work, async () => {
-    await connection.script('begin')
-    await work.record(performance.now() - started)
-    await connection.script('commit')
-  })
+  await recordAlone(connection, work, () => work.record(performance.now() - started))
 }
