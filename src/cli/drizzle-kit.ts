@@ -214,12 +214,12 @@ function findKit(directory: string): string {
   return join(dirname(main), 'bin.cjs')
 }
 
-/** The last lines of what drizzle-kit said, without its stack. */
+/** What drizzle-kit said from its first error on, without its stack; its last words when it called nothing an error. */
 function quote(output: string): string {
   const lines = output.split('\n').map((line) => line.trimEnd())
   const kept = lines.filter((line) => line !== '' && !/^\s+at |^Reading config file|^No config path/.test(line))
-  return kept
-    .slice(-12)
-    .map((line) => `  ${line}`)
-    .join('\n')
+  const first = [/^\s*\w*(?:Error|Exception)\b/, /^\s*(?:\w*Warning\b|\[?[✗✘×])/]
+    .map((sign) => kept.findIndex((line) => sign.test(line)))
+    .find((index) => index >= 0)
+  return (first === undefined ? kept.slice(-12) : kept.slice(first, first + 12)).map((line) => `  ${line}`).join('\n')
 }

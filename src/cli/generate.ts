@@ -1,30 +1,37 @@
-/** `rivulet generate`: drizzle-kit writes a migration, then it is linted. */
+/** `rivulet generate`: drizzle-kit writes a migration, then it is linted, and tried in a scratch database. */
 import { relative } from 'node:path'
 import { UsageError } from '../errors.ts'
 import { readMigrations } from '../migrate/folder.ts'
 import { lint } from '../migrate/lint/lint.ts'
+import type { Trial } from '../migrate/trial.ts'
 import { textOption } from './arguments.ts'
 import { type Command, commonHelp, exitCodes, type OptionValues } from './command.ts'
 import { type Answers, runGenerate } from './drizzle-kit.ts'
 import { findingsText } from './lint.ts'
+import { trialFinding, tried } from './tried.ts'
 
 export const generate: Command = {
   name: 'generate',
   summary: 'write a migration from the changes of the schema, with drizzle-kit',
   help: `Usage: rivulet generate [options]
 
-Runs the project's drizzle-kit generate and lints what it wrote. When drizzle-kit cannot tell a rename from a new column
-it asks; where there is no terminal, or to be sure, answer beforehand:
+Runs the project's drizzle-kit generate, lints what it wrote, and tries it in a scratch database, on top of the migrations
+before it: on the server of the database URL where its role may make one (CREATEDB), else on a throw-away embedded one.
+When drizzle-kit cannot tell a rename from a new column it asks; where there is no terminal, or to be sure, answer
+beforehand:
 
 Options:
       --name NAME         the end of the file's name. Default: drizzle-kit makes one up
       --custom            an empty file, for SQL of your own
       --rename OLD:NEW    a table or a column (TABLE.OLD:NEW) was renamed; may be given several times
       --created           whatever drizzle-kit asks about is new, and the old one is dropped
+      --scratch URL       a server where the scratch database may be made
+      --no-try            do not try what was written
 ${commonHelp}
 
-Exit codes: 0 written, or nothing to write (what lint finds is printed, and makes \`rivulet lint\` fail), 1 drizzle-kit
-failed, 3 the migrations folder is broken or its snapshots collide, 64 a question of drizzle-kit has no answer
+Exit codes: 0 written, or nothing to write (what lint finds is printed, and makes \`rivulet lint\` fail; so is why a file
+could not be tried), 1 drizzle-kit failed, or the file was written and cannot run, 3 the migrations folder is broken or
+its snapshots collide, 64 a question of drizzle-kit has no answer
 
 Examples:
   rivulet generate --name add_prices
@@ -35,6 +42,8 @@ Examples:
     custom: { type: 'boolean' },
     rename: { type: 'string', multiple: true },
     created: { type: 'boolean' },
+    scratch: { type: 'string' },
+    'no-try': { type: 'boolean' },
   },
   run: async ({ values, console, signal, project }) => {
     const found = await project()
@@ -59,14 +68,31 @@ Examples:
       text: migration.text,
       report: names.has(migration.name),
     }))
-    // A custom file has yet to be written.
-    const findings = values.custom === true ? [] : await lint(sources)
-    if (findings.length > 0) console.note(findingsText(findings, console))
     const files = written.map(({ path }) => relative('', path))
-    const next = values.custom === true ? 'Write it, then' : 'Read it, then'
-    const text = `Wrote ${files.join(', ')}. ${next}: rivulet migrate`
-    return { exitCode: exitCodes.done, text, json: { files, findings } }
+    const list = files.join(', ')
+    if (values.custom === true) {
+      const text = `Wrote ${list}. Write it, then: rivulet migrate`
+      return { exitCode: exitCodes.done, text, json: { files, findings: [] } }
+    }
+    const trial: Trial =
+      values['no-try'] === true
+        ? { outcome: 'untried', reason: '--no-try' }
+        : await tried(found, [...names], textOption(values, 'scratch'), signal)
+    const failure = trialFinding(trial, (name) =>
+      relative('', written.find((file) => file.name === name)?.path ?? name),
+    )
+    const findings = [...(failure ? [failure] : []), ...(await lint(sources))]
+    if (findings.length > 0) console.note(findingsText(findings, console))
+    if (trial.outcome === 'untried') console.note(console.style('yellow', `not tried: ${trial.reason}`))
+    const exitCode = failure ? exitCodes.failed : exitCodes.done
+    return { exitCode, text: `Wrote ${list}${endings[trial.outcome]}`, json: { files, findings, trial } }
   },
+}
+
+const endings = {
+  runs: ', and it runs in a scratch database. Read it, then: rivulet migrate',
+  fails: ', but it cannot run. Mend it, then: rivulet lint --try',
+  untried: '. Read it, then: rivulet migrate',
 }
 
 function answersFrom(values: OptionValues): Answers {

@@ -3,9 +3,11 @@ import { basename, relative, resolve } from 'node:path'
 import { UsageError } from '../errors.ts'
 import { findMigration, readMigrations, readSql } from '../migrate/folder.ts'
 import { type Finding, lint as lintSources, lintRules, type LintSource } from '../migrate/lint/lint.ts'
+import type { Trial } from '../migrate/trial.ts'
 import { textOption } from './arguments.ts'
-import { type Command, commonHelp, exitCodes, type Run } from './command.ts'
+import { type Command, commonHelp, exitCodes, type Outcome, type Run } from './command.ts'
 import type { Console } from './console.ts'
+import { trialFinding, tried } from './tried.ts'
 
 export const lint: Command = {
   name: 'lint',
@@ -20,17 +22,26 @@ or, at the head of a file, for all of it: -- rivulet:ignore-file RULE: REASON
 Options:
       --since NAME        only migrations after this one
       --rules             list the rules
+      --try               also run the files in a scratch database, on top of the migrations before them: on the server of
+                          the database URL where its role may make one (CREATEDB), else on a throw-away embedded one. It
+                          holds no rows, and roles and rights are not looked at
+      --scratch URL       the server to try on
 ${commonHelp}
 
-Exit codes: 0 nothing found, 1 findings, 3 the migrations folder is broken
+Exit codes: 0 nothing found, 1 findings, or a file could not be tried, 3 the migrations folder is broken
 
 Examples:
   rivulet lint
-  rivulet lint --since 0012
+  rivulet lint --since 0012 --try
   rivulet lint migrations/0013_prices.sql`,
-  options: { since: { type: 'string' }, rules: { type: 'boolean' } },
+  options: {
+    since: { type: 'string' },
+    rules: { type: 'boolean' },
+    try: { type: 'boolean' },
+    scratch: { type: 'string' },
+  },
   takesFiles: true,
-  run: async ({ values, positionals, console, project }) => {
+  run: async ({ values, positionals, console, signal, project }) => {
     if (values.rules) {
       const rules = lintRules.map(({ name, why, instead, manual }) => ({ name, why, instead, manual }))
       const text = rules.map(({ name, why }) => `${console.styleResult('bold', name)}\n  ${why}`).join('\n')
@@ -38,13 +49,34 @@ Examples:
     }
     const since = textOption(values, 'since')
     if (since !== undefined && positionals.length > 0) throw new UsageError('give either files or --since, not both')
-    const findings = await lintSources(
-      positionals.length > 0 ? await namedFiles(positionals, project) : await folderFiles(project, since),
-    )
-    const exitCode = findings.length > 0 ? exitCodes.failed : exitCodes.done
-    const text = findings.length > 0 ? findingsText(findings, console) : 'Nothing unsafe found.'
-    return { exitCode, text, json: { findings } }
+    const sources = positionals.length > 0 ? await namedFiles(positionals, project) : await folderFiles(project, since)
+    const unsafe = await lintSources(sources)
+    if (values.try !== true) return outcome(unsafe, console)
+    const found = await project()
+    const migrations = await readMigrations(found.source.folder)
+    const fileOf = (name: string) => relative('', migrations.find((file) => file.name === name)?.path ?? name)
+    const names = sources.flatMap(({ file, report = true }) => {
+      if (!report) return []
+      const migration = migrations.find(({ name }) => fileOf(name) === file)
+      if (migration) return [migration.name]
+      throw new UsageError(`${file} is no migration of the project: --try needs to know what comes before it`)
+    })
+    const trial: Trial =
+      names.length === 0 ? { outcome: 'runs' } : await tried(found, names, textOption(values, 'scratch'), signal)
+    const failure = trialFinding(trial, fileOf)
+    return outcome(failure ? [failure, ...unsafe] : unsafe, console, trial)
   },
+}
+
+function outcome(findings: readonly Finding[], console: Console, trial?: Trial): Outcome {
+  const failed = findings.length > 0 || trial?.outcome === 'untried'
+  const text = [
+    findings.length > 0 ? findingsText(findings, console) : 'Nothing unsafe found.',
+    trial?.outcome === 'runs' ? 'What was tried runs in a scratch database.' : '',
+    trial?.outcome === 'untried' ? console.styleResult('red', `Not tried: ${trial.reason}`) : '',
+  ]
+  const exitCode = failed ? exitCodes.failed : exitCodes.done
+  return { exitCode, text: text.filter(Boolean).join('\n'), json: { findings, ...(trial ? { trial } : {}) } }
 }
 
 /** The findings for people; the explanation of a rule stands only where it is met first. */

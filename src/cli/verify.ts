@@ -1,35 +1,46 @@
 /** `rivulet verify`: do the schema in code, the migrations and the live database say the same? */
-import { cp, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
-import { existsSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
-import type { Difference } from '../migrate/introspect.ts'
-import { verifyDatabase } from '../migrate/verify.ts'
+import type { CodeComparison } from '../migrate/code.ts'
+import { MigrationRefused } from '../migrate/refusal.ts'
+import type { Trial } from '../migrate/trial.ts'
+import { verifyCode, verifyDatabase } from '../migrate/verify.ts'
 import { textOption } from './arguments.ts'
-import { type Command, commonHelp, exitCodes } from './command.ts'
-import type { Console } from './console.ts'
-import { runGenerate, UnansweredQuestion } from './drizzle-kit.ts'
+import { type CodeAnswer, comparable, readCode } from './code.ts'
+import { type Command, commonHelp, exitCodes, type Outcome, type Run } from './command.ts'
+import { codeText, databaseText } from './comparison.ts'
 import { count } from './migrate.ts'
 import { type Project, withDatabase } from './project.ts'
+import { withScratchServer } from './scratch-server.ts'
 
 export const verify: Command = {
   name: 'verify',
   summary: 'compare the schema in code, the migrations and the live database',
   help: `Usage: rivulet verify [options]
 
-First drizzle-kit must find nothing to generate from the schema. Then the applied migrations are replayed into a scratch
-database, which is compared with the live one: schemas, tables, columns, types, defaults, constraints, indexes,
-sequences, views, functions, triggers, policies, rules, extended statistics, replica identities, column storage. The
-scratch database is dropped again; the live one is only read.
+Three are compared:
+  the code beside drizzle-kit's snapshots: drizzle-kit must find nothing to generate;
+  the code beside the migrations: they are replayed into a scratch database, and must make there, pending ones included,
+    whatever the code declares. What they make beyond that, in SQL written by hand, is listed and is no drift;
+  the applied migrations beside the live database: it must be what they make in the scratch database.
+The scratch database is dropped again; the live one is only read. Pending migrations are tried.
 
-Compared are public and the schemas that the migrations make or fill, or those of schemaFilter in the Drizzle config;
-tablesFilter holds as well. Not compared: owners, grants, comments, the order of columns; publications, subscriptions,
-event triggers, operators and their classes, casts, collations, conversions, text search objects, foreign servers and
-user mappings, security labels, settings of the database; and whatever belongs to an extension.
+Compared are schemas, tables (partitions, storage parameters, replica identity, CLUSTER ON), columns (type, collation,
+NOT NULL, default, identity, generated, storage, compression, statistics target, options), constraints, indexes, enums,
+domains, ranges, sequences, views, functions, aggregates, triggers, row level security, policies, rules and extended
+statistics; between code and migrations, of these, what a Drizzle schema can declare, but for names that PostgreSQL makes
+up (primary keys, sequences of serial columns), which it does not compare. With the live database, these are compared in
+public and the schemas that the migrations make or fill, or those of schemaFilter in the Drizzle config; tablesFilter
+holds as well.
+
+Not compared: owners, grants, roles and their rights, comments, the order of columns, the dimensions of arrays, names of
+NOT NULL constraints, tablespaces, whether a materialized view is filled, the rows; publications, subscriptions, event triggers, base types,
+operators and their classes, access methods, casts, collations, conversions, languages, transforms, text search objects,
+foreign servers and user mappings, security labels, settings of the database; versions of extensions, and whatever
+belongs to an extension.
 
 Options:
       --scratch URL       a server where the scratch database may be made. Default: the live one's
-      --code-only         compare the schema in code with the migrations, without a database
+      --code-only         without the live database: the code beside snapshots and migrations. The scratch database is
+                          made on the server of the database URL if that may be, else on a throw-away embedded one
 ${commonHelp}
 
 Exit codes: 0 all the same, 1 they differ, 2 all the same but migrations are pending, 3 files and ledger contradict
@@ -39,23 +50,81 @@ Examples:
   rivulet verify
   rivulet verify --code-only       # in CI, where there is no live database`,
   options: { scratch: { type: 'string' }, 'code-only': { type: 'boolean' } },
-  run: async ({ values, console, signal, project }) => {
-    const found = await project()
-    const code = await codeDifference(found, signal)
-    if (values['code-only'] === true) {
-      const exitCode = code === undefined ? exitCodes.done : exitCodes.failed
-      return { exitCode, text: codeText(code, console), json: { code: code ?? null } }
-    }
-    const scratchUrl = textOption(values, 'scratch')
-    const { differences, pending } = await withDatabase(found, (url) =>
-      verifyDatabase(url, { ...found.source, ...filters(found), scratchUrl, signal }),
-    )
-    const drift = code !== undefined || differences.length > 0
-    const late = pending.length > 0 ? `${count(pending.length)} pending, left out here: ${pending.join(', ')}.` : ''
-    const text = [codeText(code, console), databaseText(differences, console), late].filter(Boolean).join('\n')
-    const exitCode = drift ? exitCodes.failed : late === '' ? exitCodes.done : exitCodes.pending
-    return { exitCode, text, json: { code: code ?? null, differences, pending } }
+  run: async (run) => {
+    const found = await run.project()
+    const code = await readCode(found, run.signal)
+    return run.values['code-only'] === true ? codeOnly(run, found, code) : all(run, found, code)
   },
+}
+
+async function all({ values, console, signal }: Run, project: Project, code: CodeAnswer): Promise<Outcome> {
+  const scratchUrl = textOption(values, 'scratch')
+  const result = await withDatabase(project, (url) =>
+    verifyDatabase(url, { ...project.source, ...filters(project), scratchUrl, code: comparable(code), signal }),
+  )
+  const { differences, pending, pendingTrial, code: compared } = result
+  const notCompared = 'the pending migrations come first (see below)'
+  const text = [
+    codeText(code, compared ?? { notCompared }, console),
+    databaseText(differences, console),
+    pending.length > 0 ? `${count(pending.length)} pending, which the live database lacks: ${pending.join(', ')}.` : '',
+    trialText(pendingTrial),
+  ]
+  const drift = differs(code) || differs(compared) || differences.length > 0 || pendingTrial.outcome === 'fails'
+  const exitCode = drift ? exitCodes.failed : pending.length === 0 ? exitCodes.done : exitCodes.pending
+  const json = { ...codeJson(code, compared), differences, pending, pendingTrial }
+  return { exitCode, text: text.filter(Boolean).join('\n'), json }
+}
+
+async function codeOnly({ values, console, signal }: Run, project: Project, code: CodeAnswer): Promise<Outcome> {
+  const sql = comparable(code)
+  const compared = sql === undefined ? { notCompared: 'drizzle-kit asks first' } : await compareOnly()
+  const known = 'notCompared' in compared ? undefined : compared
+  const exitCode = differs(code) || differs(known) ? exitCodes.failed : exitCodes.done
+  const notCompared = 'notCompared' in compared ? compared.notCompared : undefined
+  return { exitCode, text: codeText(code, compared, console), json: { ...codeJson(code, known), notCompared } }
+
+  async function compareOnly() {
+    const served = await withScratchServer(
+      project,
+      textOption(values, 'scratch'),
+      signal,
+      async ({ url, throwAway, standIn }) => {
+        try {
+          return await verifyCode(url, { ...project.source, code: sql!, throwAway, signal })
+        } catch (error) {
+          if (!(error instanceof MigrationRefused) || error.reason !== 'unsafe') throw error
+          return { error, standIn }
+        }
+      },
+      (answer) => 'error' in answer,
+    )
+    if ('unserved' in served) return { notCompared: served.unserved }
+    const { answer } = served
+    if (!('error' in answer)) return answer
+    if (!answer.standIn) throw answer.error
+    return { notCompared: `on a server that stands in for that of the database URL, ${answer.error.message}` }
+  }
+}
+
+function trialText(trial: Trial): string {
+  if (trial.outcome === 'runs') return ''
+  if (trial.outcome === 'untried')
+    return `They could not all be tried: ${trial.reason}. Apply them, then run this again.`
+  const where = `${trial.name}.sql${trial.line === undefined ? '' : ` (line ${trial.line})`}`
+  return `${where} is pending and cannot be applied: ${trial.reason}\nMend the file, then: rivulet lint --try`
+}
+
+function differs(found: CodeAnswer | CodeComparison | undefined): boolean {
+  if (found === undefined) return false
+  return 'whole' in found
+    ? found.ungenerated !== '' || found.question !== undefined
+    : found.differences.length > 0 || found.refused.length > 0
+}
+
+function codeJson({ ungenerated, question }: CodeAnswer, compared: CodeComparison | undefined) {
+  const code = question === undefined ? ungenerated || null : `-- ${question}`
+  return { code, declared: compared ?? null }
 }
 
 function filters({ filters: { schemas, tables } }: Project) {
@@ -76,74 +145,4 @@ function matches(patterns: readonly string[], name: string): boolean {
 function glob(pattern: string): RegExp {
   const source = pattern.replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
   return new RegExp(`^${source.replaceAll('*', '.*').replaceAll('?', '.')}$`)
-}
-
-const folderPrefix = 'rivulet-verify-'
-
-/** Removes the folders that killed runs left behind an hour ago or longer. */
-async function sweep(): Promise<void> {
-  const names = (await readdir(tmpdir()).catch(() => [])).filter((name) => name.startsWith(folderPrefix))
-  for (const path of names.map((name) => join(tmpdir(), name))) {
-    const found = await stat(path).catch(() => undefined)
-    if (found && Date.now() - found.mtimeMs > 3_600_000) {
-      await rm(path, { recursive: true, force: true }).catch(() => undefined)
-    }
-  }
-}
-
-/** The SQL that drizzle-kit would generate, or the question it would ask; undefined when code and migrations agree. */
-async function codeDifference(project: Project, signal: AbortSignal): Promise<string | undefined> {
-  await sweep()
-  const copy = await mkdtemp(join(tmpdir(), folderPrefix))
-  try {
-    if (existsSync(project.source.folder)) await cp(project.source.folder, copy, { recursive: true })
-    // drizzle-kit joins `out` to the current directory, so it has to be relative.
-    const out = relative(project.directory, copy)
-    const { schema, casing } = project
-    const config = { dialect: 'postgresql', schema, out, ...(casing === undefined ? {} : { casing }) }
-    const configPath = join(copy, 'drizzle.config.json')
-    await writeFile(configPath, JSON.stringify(config))
-    const args = [`--config=${relative(project.directory, configPath)}`]
-    const answers = { renames: new Map<string, string>(), created: false }
-    const written = await runGenerate({ project, folder: copy, args, answers, signal })
-    return written.length === 0 ? undefined : written.map(({ text }) => text).join('\n')
-  } catch (error) {
-    if (error instanceof UnansweredQuestion) return `-- ${error.question}`
-    throw error
-  } finally {
-    await rm(copy, { recursive: true, force: true })
-  }
-}
-
-function codeText(code: string | undefined, console: Console): string {
-  if (code === undefined) return 'The schema in code and the migrations agree.'
-  const sql = code.replaceAll('--> statement-breakpoint', '').trim()
-  const head = console.styleResult(
-    'red',
-    'The schema in code differs from the migrations; `rivulet generate` would write:',
-  )
-  return `${head}\n${indented(sql)}`
-}
-
-function databaseText(differences: readonly Difference[], console: Console): string {
-  if (differences.length === 0) return 'The live database is what the migrations make.'
-  const lines = differences.flatMap(({ object, expected, actual }) => {
-    if (actual === undefined) return [console.styleResult('red', `- ${object}${shown(expected)}`)]
-    if (expected === undefined) return [console.styleResult('green', `+ ${object}${shown(actual)}`)]
-    const before = console.styleResult('red', `- ${object}${shown(expected)}`)
-    return [before, console.styleResult('green', `+ ${object}${shown(actual)}`)]
-  })
-  const head = 'The live database differs from the migrations (- as they make it, + as it is):'
-  return [console.styleResult('red', head), ...lines.map(indented)].join('\n')
-}
-
-function shown(definition: string | undefined): string {
-  return definition ? `: ${definition.trim()}` : ''
-}
-
-function indented(text: string): string {
-  return text
-    .split('\n')
-    .map((line) => `  ${line}`)
-    .join('\n')
 }

@@ -4,7 +4,7 @@
  */
 import { ConnectionLost, MigrationFailed } from '../errors.ts'
 import type { Statement } from './statements.ts'
-import { child, children, text } from './tree.ts'
+import { child, children, kindOf, text } from './tree.ts'
 
 /** The file that failed, as far as messages are concerned. */
 interface FailedFile {
@@ -17,12 +17,20 @@ export function failure(work: FailedFile, number: number, statement: Statement, 
   const where = `${work.file}: statement ${number} (line ${statement.line})`
   if (cause instanceof ConnectionLost) return connectionLost(work, cause, where, number, statement.line)
   const sqlState = sqlStateOf(cause)
-  const message = cause instanceof Error ? cause.message : String(cause)
-  const hint = hintFor(sqlState, message, roleSetBy(work.script.statements.slice(0, number - 1)))
   return new MigrationFailed(
-    `${where} failed: ${message}${sqlState ? ` [${sqlState}]` : ''}${hint && `\n${hint}`}\n${outcomeOf(work)}`,
+    `${where} failed: ${explanation(cause, work.script.statements, number)}\n${outcomeOf(work)}`,
     { cause, file: work.file, statement: number, line: statement.line, sqlState },
   )
+}
+
+/** What the server said of statement `number` of these, counted from 1, with its SQLSTATE, and what to do about it. */
+export function explanation(cause: unknown, statements: readonly Statement[], number: number): string {
+  const sqlState = sqlStateOf(cause)
+  const message = cause instanceof Error ? cause.message : String(cause)
+  const hint =
+    hintFor(sqlState, message, roleSetBy(statements.slice(0, number - 1))) ||
+    hintForOrder(sqlState, message, statements.slice(number))
+  return `${message}${sqlState ? ` [${sqlState}]` : ''}${hint && `\n${hint}`}`
 }
 
 /** The connection broke, at a statement or between two. */
@@ -94,6 +102,17 @@ function hintFor(sqlState: string | undefined, message: string, role: string | u
   switch (sqlState) {
     case '25001':
       return `This statement cannot run in a transaction: put \`-- rivulet:no-transaction\` on the file's first line.`
+    case '42P02':
+      return (
+        'A parameter has no value in a migration: write the value in its place, also in the schema in code, as ' +
+        'sql`${table.column} > 0` where gt(table.column, 0) was, because drizzle-kit writes those as parameters.'
+      )
+    case '0A000':
+      return /^cannot alter type of a column/.test(message)
+        ? 'Drop what uses the column before this statement, and make it again after it, in the same file.'
+        : ''
+    case '2BP01':
+      return 'Drop what depends on it in an earlier statement, or move the statement that does up before this one.'
     case '55P04':
       return 'A new enum value cannot be used in the transaction that adds it: move its use to the next migration.'
     case '42501':
@@ -110,6 +129,16 @@ function hintFor(sqlState: string | undefined, message: string, role: string | u
     default:
       return ''
   }
+}
+
+/** What is missing now, but made further down. */
+function hintForOrder(sqlState: string | undefined, message: string, later: readonly Statement[]): string {
+  if (!['42P01', '42704', '42883'].includes(sqlState ?? '')) return ''
+  const name = /^\w+ "?([^"( ]+)"?.* does not exist$/.exec(message)?.[1]?.split('.').at(-1)
+  const maker = later.find(
+    ({ tree, text: source }) => /^(?:Create|View|Composite|Define)/.test(kindOf(tree)) && name && source.includes(name),
+  )
+  return maker ? `The statement on line ${maker.line} makes it: move that one up before this one.` : ''
 }
 
 /** What to grant, as far as the server's words tell. */

@@ -199,7 +199,7 @@ function detailsTable(ledger: string): string {
 }
 
 /** `name` as PostgreSQL's quote_ident() writes it, keywords apart. */
-function shown(name: string): string {
+export function shown(name: string): string {
   return /^[a-z_][a-z0-9_]*$/.test(name) ? name : quoted(name)
 }
 

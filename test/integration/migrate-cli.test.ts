@@ -90,7 +90,7 @@ describe('a project from its first migration on', { timeout: 180_000 }, () => {
     const generated = await project.rivulet('generate', '--name', 'init')
     expect(generated).toMatchObject({
       exitCode: 0,
-      stdout: 'Wrote migrations/0000_init.sql. Read it, then: rivulet migrate\n',
+      stdout: 'Wrote migrations/0000_init.sql, and it runs in a scratch database. Read it, then: rivulet migrate\n',
     })
     expect(await project.rivulet('status')).toMatchObject({ exitCode: 2, stdout: 'pending  0000_init\n\n1 pending.\n' })
     const plan = await project.rivulet('migrate', '--dry-run')
@@ -128,7 +128,10 @@ describe('a project from its first migration on', { timeout: 180_000 }, () => {
     await project.write({ 'schema.ts': 'export const broken = ' })
     expect(await project.rivulet('generate')).toMatchObject({
       exitCode: 1,
-      stderr: expect.stringMatching(/wrote no migration; it said:/),
+      // From its first error on: the cause, not the end of a stack.
+      stderr: expect.stringMatching(
+        /wrote no migration; it said:\n {2}Error: Transform failed with 1 error:\n {2}.*schema\.ts:1:/,
+      ),
     })
     await project.write({
       'schema.ts': schema('name: text()'),
@@ -178,6 +181,97 @@ describe('a project from its first migration on', { timeout: 180_000 }, () => {
     })
     await project.write({ 'migrations/0001_spelling.sql': sound })
     expect(await rowsOf(project.database.url, 'select name from people')).toEqual([['Lynn']])
+  })
+})
+
+describe('what cannot run, or is not what the code declares', { timeout: 180_000 }, () => {
+  const declared = `import { sql } from 'drizzle-orm'
+    import { check, index, integer, pgTable } from 'drizzle-orm/pg-core'
+    export const t = pgTable('t', { id: integer().primaryKey(), n: integer().notNull() }, (t) =>
+      [index('t_n').on(t.n), check('t_pos', sql\`n > 0\`)])`
+
+  test('verify tells code, migrations and database apart, in words and with the SQL that mends it', async () => {
+    await using project = await makeProject()
+    await project.write({ 'schema.ts': declared })
+    await project.rivulet('generate', '--name', 'init')
+    const edited =
+      'CREATE TABLE "t" ("id" integer PRIMARY KEY NOT NULL, "n" integer);\nCREATE TABLE by_hand (id integer);'
+    await project.write({ 'migrations/0000_init.sql': edited })
+    await project.rivulet('migrate')
+    await rowsOf(project.database.url, 'alter table by_hand alter id set statistics 9')
+    expect(await project.rivulet('verify')).toEqual({
+      exitCode: 1,
+      stderr: '',
+      stdout: `The schema in code declares what the migrations do not make (- as declared, + as they make it):
+  - column public.t.n: integer not null
+  + column public.t.n: integer
+  - constraint public.t_pos on t: CHECK ((n > 0))
+  - index public.t_n: CREATE INDEX t_n ON public.t USING btree (n)
+\`rivulet generate\` does not see this: drizzle-kit compares the code with its snapshots, never with the SQL. Write it yourself, with rivulet generate --custom, such as:
+  ALTER TABLE public.t ALTER COLUMN n SET NOT NULL;
+  ALTER TABLE public.t ADD CONSTRAINT t_pos CHECK ((n > 0));
+  CREATE INDEX t_n ON public.t USING btree (n);
+In the migrations only, which is no drift:
+  table public.by_hand
+The live database differs from the migrations (- as they make it, + as it is):
+  - column public.by_hand.id: integer
+  + column public.by_hand.id: integer statistics 9
+Either change the database back, or make its state a migration: rivulet generate --custom
+`,
+    })
+    const { exitCode, stdout } = await project.rivulet('verify', '--code-only', '--json')
+    const found = { exitCode, ...(JSON.parse(stdout) as object) }
+    expect(found).toMatchObject({ exitCode: 1, code: null, declared: { differences: [{}, {}, {}], refused: [] } })
+  })
+
+  test('generate tries what it wrote, on the server of the database URL, and lint does with --try', async () => {
+    await using project = await makeProject()
+    await project.write({
+      'schema.ts': `import { gte } from 'drizzle-orm'
+        import { check, integer, pgTable } from 'drizzle-orm/pg-core'
+        export const t = pgTable('t', { n: integer().notNull() }, (t) => [check('t_pos', gte(t.n, 0))])`,
+    })
+    const generated = await project.rivulet('generate', '--name', 'init')
+    expect(generated).toMatchObject({
+      exitCode: 1,
+      stdout: 'Wrote migrations/0000_init.sql, but it cannot run. Mend it, then: rivulet lint --try\n',
+      stderr: expect.stringMatching(/^migrations\/0000_init\.sql:1: cannot-run: there is no parameter \$1 \[42P02\]\n/),
+    })
+    expect(await project.rivulet('lint')).toMatchObject({ exitCode: 0 })
+    expect(await project.rivulet('lint', '--try')).toMatchObject({
+      exitCode: 1,
+      stdout: expect.stringMatching(/^migrations\/0000_init\.sql:1: cannot-run: [^]*write the value in its place/),
+    })
+    expect(await project.rivulet('verify')).toMatchObject({
+      exitCode: 1,
+      stdout: expect.stringMatching(
+        /0000_init\.sql \(line 1\) is pending and cannot be applied: there is no parameter/,
+      ),
+    })
+    await project.write({
+      'migrations/0000_init.sql': 'CREATE TABLE t (n integer NOT NULL CONSTRAINT t_pos CHECK (n >= 0));',
+    })
+    expect(await project.rivulet('lint', '--try')).toMatchObject({
+      exitCode: 0,
+      stdout: 'Nothing unsafe found.\nWhat was tried runs in a scratch database.\n',
+    })
+    // The schema in code is still what drizzle-kit cannot write down.
+    expect(await project.rivulet('verify', '--code-only')).toMatchObject({
+      exitCode: 1,
+      stdout: expect.stringMatching(
+        /^PostgreSQL refuses a statement that drizzle-kit writes [^]*there is no parameter/,
+      ),
+    })
+    await project.write({ 'elsewhere.sql': 'select 1' })
+    expect(await project.rivulet('lint', '--try', 'elsewhere.sql')).toMatchObject({
+      exitCode: 64,
+      stderr: expect.stringMatching(/elsewhere\.sql is no migration of the project/),
+    })
+    const names = await rowsOf(
+      project.database.url,
+      "select datname from pg_database where datname ~ 'rivulet_scratch'",
+    )
+    expect(names).toEqual([])
   })
 })
 

@@ -1,0 +1,117 @@
+/** What `verify` found, said in words: what differs, object by object, and the SQL that would mend it. */
+import type { CodeComparison } from '../migrate/code.ts'
+import type { Difference } from '../migrate/introspect.ts'
+import type { CodeAnswer } from './code.ts'
+import type { Console } from './console.ts'
+import { remedy } from './remedy.ts'
+
+/** The schema in code beside drizzle-kit's snapshots, and beside what the migrations make. */
+export function codeText(
+  { ungenerated, question }: CodeAnswer,
+  compared: CodeComparison | { readonly notCompared: string },
+  console: Console,
+): string {
+  const parts: string[] = []
+  if (question !== undefined) {
+    parts.push(
+      console.styleResult('red', 'The schema in code differs from the migrations, and drizzle-kit asks:'),
+      `  ${question}`,
+      'Answer it with `rivulet generate --rename OLD:NEW`, or `--created`; until then no more is compared of the code.',
+    )
+  } else if (ungenerated !== '') {
+    const head = 'The schema in code differs from the migrations; `rivulet generate` would write:'
+    parts.push(
+      console.styleResult('red', head),
+      indented(ungenerated.replaceAll('--> statement-breakpoint', '').trim()),
+    )
+  }
+  if ('notCompared' in compared) {
+    if (parts.length === 0) parts.push("The schema in code and drizzle-kit's snapshots agree.")
+    if (question === undefined)
+      parts.push(`What the SQL of the migrations really makes was not looked at: ${compared.notCompared}`)
+    return parts.join('\n')
+  }
+  parts.push(...missingText(compared.differences, console), ...refusedText(compared, console))
+  if (parts.length === 0) parts.push('The schema in code and the migrations agree.')
+  return [...parts, ...beyondText(compared.migrationsOnly, console)].join('\n')
+}
+
+/** The migrations beside the live database. */
+export function databaseText(differences: readonly Difference[], console: Console): string {
+  if (differences.length === 0) return 'The live database is what the migrations make.'
+  const head = 'The live database differs from the migrations (- as they make it, + as it is):'
+  return [
+    console.styleResult('red', head),
+    ...listed(differences, console),
+    'Either change the database back, or make its state a migration: rivulet generate --custom',
+  ].join('\n')
+}
+
+function missingText(differences: readonly Difference[], console: Console): readonly string[] {
+  if (differences.length === 0) return []
+  const head = 'The schema in code declares what the migrations do not make (- as declared, + as they make it):'
+  const remedies = differences.map(remedy).filter((sql) => sql !== undefined)
+  return [
+    console.styleResult('red', head),
+    ...listed(differences, console),
+    '`rivulet generate` does not see this: drizzle-kit compares the code with its snapshots, never with the SQL. Write ' +
+      `it yourself, with rivulet generate --custom${remedies.length > 0 ? ', such as:' : ''}`,
+    ...remedies.map(indented),
+  ]
+}
+
+function refusedText({ refused }: CodeComparison, console: Console): readonly string[] {
+  if (refused.length === 0) return []
+  const one = refused.length === 1
+  const head =
+    `PostgreSQL refuses ${one ? 'a statement' : `${refused.length} statements`} that drizzle-kit writes for the schema in ` +
+    `code; what ${one ? 'it' : 'they'} would make was not compared:`
+  return [
+    console.styleResult('red', head),
+    ...refused.flatMap(({ statement, reason }) => [indented(shortened(statement)), indented(indented(reason))]),
+    'Mend the schema in code, until `drizzle-kit export` prints SQL that runs.',
+  ]
+}
+
+const mostShown = 12
+
+function beyondText(more: readonly Difference[], console: Console): readonly string[] {
+  if (more.length === 0) return []
+  const lines = more.map(({ object, expected, actual }) =>
+    expected === undefined
+      ? `${object}${shown(firstLine(actual ?? ''))}`
+      : `${object}, which the code calls ${expected.split(' ')[1]}`,
+  )
+  const rest = lines.length - mostShown
+  return [
+    'In the migrations only, which is no drift:',
+    ...lines.slice(0, mostShown).map((line) => console.styleResult('dim', indented(line))),
+    ...(rest > 0 ? [`  … and ${rest} more, which --json lists`] : []),
+  ]
+}
+
+function listed(differences: readonly Difference[], console: Console): readonly string[] {
+  return differences.flatMap(({ object, expected, actual }) => [
+    ...(expected === undefined ? [] : [console.styleResult('red', indented(`- ${object}${shown(expected)}`))]),
+    ...(actual === undefined ? [] : [console.styleResult('green', indented(`+ ${object}${shown(actual)}`))]),
+  ])
+}
+
+function shown(definition: string | undefined): string {
+  return definition ? `: ${definition.trim()}` : ''
+}
+
+function firstLine(text: string): string {
+  return shortened(text.trim().split('\n')[0] ?? '')
+}
+
+function shortened(text: string): string {
+  return text.length > 300 ? `${text.slice(0, 300)} …` : text
+}
+
+function indented(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => `  ${line}`)
+    .join('\n')
+}

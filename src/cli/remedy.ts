@@ -1,0 +1,48 @@
+/** The SQL that makes what is missing, where it can be told from PostgreSQL's own definition of it. */
+import type { Difference } from '../migrate/introspect.ts'
+
+/** Turns what is (`actual`) into what should be (`expected`); undefined where more has to be known. */
+export function remedy({ object, expected, actual }: Difference): string | undefined {
+  const [, kind = '', name = ''] =
+    /^(index|row security on|schema|(?:materialized )?view|constraint|column) (.*)$/s.exec(object) ?? []
+  if (expected === undefined) return undefined
+  if (kind === 'column') return columnRemedy(name, expected, actual)
+  if (kind === 'constraint') return constraintRemedy(name, expected, actual)
+  if (kind === 'index') return `${actual === undefined ? '' : `DROP INDEX ${name};\n`}${expected};`
+  if (kind === 'row security on') return `ALTER TABLE ${name} ENABLE ROW LEVEL SECURITY;`
+  if (actual !== undefined) return undefined
+  if (kind === 'schema') return `CREATE SCHEMA ${name};`
+  if (!kind.endsWith('view')) return undefined
+  const [, options = '', query = ''] = /^((?:\w+=\S+ )*)(.*)$/s.exec(expected) ?? []
+  const settings = options === '' ? '' : ` WITH (${options.trim().replaceAll(' ', ', ')})`
+  return `CREATE ${kind.toUpperCase()} ${name}${settings} AS\n${query.trim()}`
+}
+
+function constraintRemedy(entry: string, expected: string, actual: string | undefined): string | undefined {
+  const [, schema, name, table] = /^((?:"(?:[^"]|"")*"|[^".]+)\.)(.*) on (.*)$/s.exec(entry) ?? []
+  const alter = `ALTER TABLE ${schema}${table}`
+  if (actual === `${expected} NOT VALID`) return `${alter} VALIDATE CONSTRAINT ${name};`
+  if (actual === `${expected} DISABLED`) return `${alter} ENABLE TRIGGER ALL;`
+  const drop = actual === undefined ? '' : `${alter} DROP CONSTRAINT ${name};\n`
+  return `${drop}${alter} ADD CONSTRAINT ${name} ${expected};`
+}
+
+function columnRemedy(entry: string, expected: string, actual: string | undefined): string | undefined {
+  const [, table, column] = /^(.*)\.("(?:[^"]|"")*"|[^".]+)$/s.exec(entry) ?? []
+  // Identity, generation and serial columns take more than this.
+  if (/ generated | stored | virtual |nextval of its own/.test(`${expected} ${actual ?? ''} `)) return undefined
+  if (actual === undefined) return `ALTER TABLE ${table} ADD COLUMN ${column} ${expected};`
+  const parts = (definition: string) => {
+    const [before = '', value] = definition.split(/ default (.*)$/s)
+    return { type: before.replace(/ not null\b/, ''), notNull: / not null\b/.test(before), value }
+  }
+  const [wanted, is] = [parts(expected), parts(actual)]
+  if (wanted.type.endsWith('[]') !== is.type.endsWith('[]')) return undefined
+  const change = (action: string) => `ALTER TABLE ${table} ALTER COLUMN ${column} ${action};`
+  const steps: string[] = []
+  if (wanted.type !== is.type) steps.push(change(`TYPE ${wanted.type}`))
+  if (wanted.notNull !== is.notNull) steps.push(change(wanted.notNull ? 'SET NOT NULL' : 'DROP NOT NULL'))
+  if (wanted.value !== is.value)
+    steps.push(change(wanted.value === undefined ? 'DROP DEFAULT' : `SET DEFAULT ${wanted.value}`))
+  return steps.join('\n')
+}

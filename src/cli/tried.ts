@@ -1,0 +1,38 @@
+/** Tries migrations in a scratch database, for `generate` and `lint --try`, and says how it went. */
+import type { Finding } from '../migrate/lint/lint.ts'
+import { manualPage } from '../migrate/lint/rule.ts'
+import { type Trial, tryMigrations } from '../migrate/trial.ts'
+import type { Project } from './project.ts'
+import { withScratchServer } from './scratch-server.ts'
+
+/** Tries those named, on top of the migrations before them. @throws Cancelled */
+export async function tried(
+  project: Project,
+  names: readonly string[] | undefined,
+  scratchUrl: string | undefined,
+  signal: AbortSignal,
+): Promise<Trial> {
+  const served = await withScratchServer(
+    project,
+    scratchUrl,
+    signal,
+    ({ url, throwAway, standIn }) => tryMigrations(url, { ...project.source, names, throwAway, standIn, signal }),
+    ({ outcome }) => outcome === 'untried',
+  )
+  return 'answer' in served ? served.answer : { outcome: 'untried', reason: served.unserved }
+}
+
+/** A file that does not run, as lint tells it. */
+export function trialFinding(trial: Trial, fileOf: (name: string) => string): Finding | undefined {
+  if (trial.outcome !== 'fails') return undefined
+  const [message = '', ...hints] = trial.reason.split('\n')
+  return {
+    rule: 'cannot-run',
+    file: fileOf(trial.name),
+    line: trial.line ?? 1,
+    message,
+    why: 'it was tried in a scratch database, on top of the migrations before it; `rivulet migrate` would fail like that',
+    instead: hints.length > 0 ? hints.map((hint) => `-- ${hint}`).join('\n') : '-- mend the statement',
+    manual: `${manualPage}errcodes-appendix.html`,
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Runs migrations once more, in a scratch database. What reaches beyond that database (roles, other databases, settings
+ * of the server) is left out, and so are SET ROLE and its kin: who owns what is not looked at, and rights that were
+ * granted by hand are not there. On a throw-away server of our own, roles are made, also those that nobody makes.
+ */
+import type { Connection } from '../pool/connection.ts'
+import { MigrationFailed } from '../errors.ts'
+import { waiting } from './apply.ts'
+import { sqlStateOf } from './failure.ts'
+import type { Migration } from './folder.ts'
+import { type Ledger, quoted } from './ledger.ts'
+import { runWork } from './run.ts'
+import { controlsTransaction, parseScript, type Script, type Statement } from './statements.ts'
+import { child, kindOf, text, type Tree } from './tree.ts'
+import { readScript } from './unsafe.ts'
+
+/** How to replay. */
+export interface ReplayOptions {
+  readonly ledger: Ledger
+  readonly signal: AbortSignal | undefined
+  /** True on a throw-away server: roles may be made there. */
+  readonly throwAway: boolean
+  /** True: what `rivulet migrate` would refuse is refused. Default: it runs, as it did before there was Rivulet. */
+  readonly strict?: boolean | undefined
+}
+
+/** Runs them in order. @throws MigrationFailed naming file and line, MigrationRefused for a strict file. */
+export async function replay(
+  connection: Connection,
+  migrations: readonly Migration[],
+  { ledger, signal, throwAway, strict = false }: ReplayOptions,
+): Promise<void> {
+  const options = { ...waiting({ signal, lockTimeoutMs: 60_000, maxWaitMs: 60_000 }), ledger }
+  for (const migration of migrations) {
+    const { name, hash, text } = migration
+    const file = `${name}.sql`
+    const script = strict ? await readScript(file, text) : await asOnce(text)
+    const statements = script.statements.map((statement) =>
+      runs(statement, throwAway) ? statement : nothing(statement),
+    )
+    // A scratch database needs no entry in its ledger.
+    const work = { file, key: name, hash, script: { ...script, statements }, record: () => Promise.resolve() }
+    await withRoles(connection, throwAway, () => runWork(connection, work, options))
+  }
+}
+
+/** Files from before Rivulet may hold what it would refuse today: they ran once, so they run here. */
+async function asOnce(source: string): Promise<Script> {
+  const { statements, transactional } = await parseScript(source)
+  const selfMade = (tree: Tree | undefined) => tree !== undefined && controlsTransaction(tree)
+  return {
+    statements: statements.map((statement) => (selfMade(statement.tree) ? nothing(statement) : statement)),
+    transactional: transactional && !statements.some(({ tree }) => selfMade(tree)),
+  }
+}
+
+/** In its place, so that the others keep their numbers. */
+function nothing(statement: Statement): Statement {
+  return { ...statement, text: 'select', tree: { SelectStmt: {} } }
+}
+
+const aboutRoles = new Set('CreateRoleStmt AlterRoleStmt AlterRoleSetStmt DropRoleStmt GrantRoleStmt'.split(' '))
+const beyondDatabase = new Set(
+  (
+    'CreatedbStmt DropdbStmt AlterDatabaseStmt AlterDatabaseSetStmt AlterSystemStmt CreateTableSpaceStmt ' +
+    'DropTableSpaceStmt CreateSubscriptionStmt AlterSubscriptionStmt DropSubscriptionStmt'
+  ).split(' '),
+)
+
+/** True for statements that a scratch database should see. */
+export function runs({ tree }: Pick<Statement, 'tree'>, throwAway: boolean): boolean {
+  const kind = kindOf(tree)
+  if (aboutRoles.has(kind)) return throwAway
+  const sets = text(child(tree, 'VariableSetStmt')?.name)
+  return !beyondDatabase.has(kind) && sets !== 'role' && sets !== 'session_authorization'
+}
+
+/** The role that the server does not know, when that is why a statement failed. */
+export function missingRole(error: unknown): string | undefined {
+  const cause = error instanceof MigrationFailed ? error.cause : error
+  const message = cause instanceof Error && sqlStateOf(error) === '42704' ? cause.message : ''
+  return /^role "(.+)" does not exist$/.exec(message)?.[1]
+}
+
+/** Repeats `work` with the roles that somebody made by hand on the real server, where they may be made. */
+async function withRoles(connection: Connection, throwAway: boolean, work: () => Promise<unknown>): Promise<void> {
+  const made = new Set<string>()
+  for (;;) {
+    try {
+      await work()
+      return
+    } catch (error) {
+      const role = throwAway ? missingRole(error) : undefined
+      if (role === undefined || made.has(role)) throw error
+      made.add(role)
+      await connection.script(`create role ${quoted(role)}`)
+    }
+  }
+}
