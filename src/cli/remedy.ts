@@ -32,10 +32,6 @@ function columnRemedy(entry: string, expected: string, actual: string | undefine
   // Identity, generation and serial columns take more than this.
   if (/ generated | stored | virtual |nextval of its own/.test(`${expected} ${actual ?? ''} `)) return undefined
   if (actual === undefined) return `ALTER TABLE ${table} ADD COLUMN ${column} ${expected};`
-  const parts = (definition: string) => {
-    const [before = '', value] = definition.split(/ default (.*)$/s)
-    return { type: before.replace(/ not null\b/, ''), notNull: / not null\b/.test(before), value }
-  }
   const [wanted, is] = [parts(expected), parts(actual)]
   if (wanted.type.endsWith('[]') !== is.type.endsWith('[]')) return undefined
   const change = (action: string) => `ALTER TABLE ${table} ALTER COLUMN ${column} ${action};`
@@ -45,4 +41,9 @@ function columnRemedy(entry: string, expected: string, actual: string | undefine
   if (wanted.value !== is.value)
     steps.push(change(wanted.value === undefined ? 'DROP DEFAULT' : `SET DEFAULT ${wanted.value}`))
   return steps.join('\n')
+}
+
+function parts(definition: string) {
+  const [before = '', value] = definition.split(/ default (.*)$/s)
+  return { type: before.replace(/ not null\b/, ''), notNull: / not null\b/.test(before), value }
 }

@@ -83,9 +83,11 @@ export async function describeCode(
   const refused = failed.filter(({ statement }) => !again.some(({ text }) => text === statement))
   const after = await describeDatabase(connection, ledger)
   // Schemas were not dropped: much that was made by hand may be in them.
-  const schemas = statements.map(({ tree }) => `schema ${shown(text(child(tree, 'CreateSchemaStmt')?.schemaname))}`)
+  const schemas = new Set(
+    statements.map(({ tree }) => `schema ${shown(text(child(tree, 'CreateSchemaStmt')?.schemaname))}`),
+  )
   const isNew = ([object, { text }]: [string, Definition]) =>
-    !object.startsWith('function ') && (schemas.includes(object) || before.get(object)?.text !== text)
+    !object.startsWith('function ') && (schemas.has(object) || before.get(object)?.text !== text)
   const roles = throwAway ? [] : await missingRoles(connection, statements)
   return { made, declared: new Map([...after].filter(isNew)), refused: [...later, ...refused, ...roles] }
 }
@@ -197,11 +199,18 @@ export function compareDeclared(
 
 /** The same thing, but for its name: a constraint or an index made by hand, or one of a table that was renamed. */
 function sameButName([object, { text }]: [string, Definition], [name, other]: [string, Definition]): boolean {
-  const place = (entry: string) => entry.replace(/^(\w+ (?:"(?:[^"]|"")*"|[^".]+)\.)(?:"(?:[^"]|"")*"|[^" ]+)/s, '$1')
-  const bare = (definition: string) => definition.replace(/^(CREATE (?:UNIQUE )?INDEX) .*? (ON .* USING )/s, '$1 $2')
   const kind = /^\w+/.exec(object)?.[0] ?? ''
   const nameless = kind === 'constraint' || kind === 'index' || (kind === 'sequence' && text.includes(' owned by '))
-  return nameless && place(object) === place(name) && bare(text) === bare(other.text)
+  return nameless && unnamedEntry(object) === unnamedEntry(name) && unnamedIndex(text) === unnamedIndex(other.text)
+}
+
+/** `constraint public.c on t` without its name. */
+function unnamedEntry(object: string): string {
+  return object.replace(/^(\w+ (?:"(?:[^"]|"")*"|[^".]+)\.)(?:"(?:[^"]|"")*"|[^" ]+)/s, '$1')
+}
+
+function unnamedIndex(definition: string): string {
+  return definition.replace(/^(CREATE (?:UNIQUE )?INDEX) .*? (ON .* USING )/s, '$1 $2')
 }
 
 /** True where PostgreSQL made the name up: primary keys, and the sequences of columns. */

@@ -108,7 +108,7 @@ function hintFor(sqlState: string | undefined, message: string, role: string | u
         'sql`${table.column} > 0` where gt(table.column, 0) was, because drizzle-kit writes those as parameters.'
       )
     case '0A000':
-      return /^cannot alter type of a column/.test(message)
+      return message.startsWith('cannot alter type of a column')
         ? 'Drop what uses the column before this statement, and make it again after it, in the same file.'
         : ''
     case '2BP01':

@@ -47,11 +47,14 @@ export async function replay(
 /** Files from before Rivulet may hold what it would refuse today: they ran once, so they run here. */
 async function asOnce(source: string): Promise<Script> {
   const { statements, transactional } = await parseScript(source)
-  const selfMade = (tree: Tree | undefined) => tree !== undefined && controlsTransaction(tree)
   return {
     statements: statements.map((statement) => (selfMade(statement.tree) ? nothing(statement) : statement)),
     transactional: transactional && !statements.some(({ tree }) => selfMade(tree)),
   }
+}
+
+function selfMade(tree: Tree | undefined): boolean {
+  return tree !== undefined && controlsTransaction(tree)
 }
 
 /** In its place, so that the others keep their numbers. */

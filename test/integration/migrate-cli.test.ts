@@ -267,11 +267,35 @@ Either change the database back, or make its state a migration: rivulet generate
       exitCode: 64,
       stderr: expect.stringMatching(/elsewhere\.sql is no migration of the project/),
     })
-    const names = await rowsOf(
-      project.database.url,
-      "select datname from pg_database where datname ~ 'rivulet_scratch'",
-    )
-    expect(names).toEqual([])
+  })
+
+  test('generate says why it could not try, and does not fail for it', async () => {
+    await using project = await makeProject()
+    await project.write({
+      'drizzle.config.ts': config.replace(' })', ", dbCredentials: { url: 'postgres://127.0.0.1:1/nowhere' } })"),
+      'schema.ts': `import { pgTable, vector } from 'drizzle-orm/pg-core'
+        export const t = pgTable('t', { v: vector({ dimensions: 3 }) })`,
+    })
+    const reason =
+      /^not tried: 0000_init\.sql:1: type "vector" does not exist \[42704\]\n.*stands in for that of the database/
+    expect(await project.rivulet('generate', '--name', 'init')).toEqual({
+      exitCode: 0,
+      stdout: 'Wrote migrations/0000_init.sql. Read it, then: rivulet migrate\n',
+      stderr: expect.stringMatching(reason),
+    })
+    expect(await project.rivulet('lint', '--try')).toMatchObject({
+      exitCode: 1,
+      stdout: expect.stringMatching(
+        /^Nothing unsafe found\.\nNot tried: 0000_init\.sql:1: type "vector" does not exist/,
+      ),
+    })
+    // The snapshots are all that can be compared, and no more is said.
+    expect(await project.rivulet('verify', '--code-only')).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringMatching(
+        /^The schema in code and drizzle-kit's snapshots agree\.\nWhat the SQL .* was not looked at: .*"vector" does not/,
+      ),
+    })
   })
 })
 
