@@ -54,8 +54,8 @@ function missingText(differences: readonly Difference[], console: Console): read
   return [
     console.styleResult('red', head),
     ...listed(differences, console),
-    '`rivulet generate` does not see this: drizzle-kit compares the code with its snapshots, never with the SQL. Write ' +
-      `it yourself, with rivulet generate --custom${remedies.length > 0 ? ', such as:' : ''}`,
+    '`rivulet generate` does not see this: drizzle-kit compares the code with its snapshots, never with the SQL. Change ' +
+      `the code, or write SQL of your own with rivulet generate --custom${remedies.length > 0 ? ', such as:' : '.'}`,
     ...remedies.map(indented),
   ]
 }
@@ -69,7 +69,7 @@ function refusedText({ refused }: CodeComparison, console: Console): readonly st
   return [
     console.styleResult('red', head),
     ...refused.flatMap(({ statement, reason }) => [indented(shortened(statement)), indented(indented(reason))]),
-    'Mend the schema in code, until `drizzle-kit export` prints SQL that runs.',
+    'Mend the schema in code, then: rivulet verify',
   ]
 }
 

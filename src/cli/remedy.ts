@@ -7,6 +7,9 @@ export function remedy({ object, expected, actual }: Difference): string | undef
     /^(index|row security on|schema|(?:materialized )?view|constraint|column) (.*)$/s.exec(object) ?? []
   if (expected === undefined) return undefined
   if (kind === 'column') return columnRemedy(name, expected, actual)
+  if (labels(expected) !== undefined && labels(expected) === labels(actual ?? '')) {
+    return `-- ${object}: the labels are the same, in another order; take the database's order over into the code`
+  }
   if (kind === 'constraint') return constraintRemedy(name, expected, actual)
   if (kind === 'index') return `${actual === undefined ? '' : `DROP INDEX ${name};\n`}${expected};`
   if (kind === 'row security on') return `ALTER TABLE ${name} ENABLE ROW LEVEL SECURITY;`
@@ -46,4 +49,15 @@ function columnRemedy(entry: string, expected: string, actual: string | undefine
 function parts(definition: string) {
   const [before = '', value] = definition.split(/ default (.*)$/s)
   return { type: before.replace(/ not null\b/, ''), notNull: / not null\b/.test(before), value }
+}
+
+/** The labels of an enum in the order of the alphabet; undefined for anything else. */
+function labels(definition: string): string | undefined {
+  return definition.startsWith('enum ')
+    ? definition
+        .slice(5)
+        .split(/, (?=')/)
+        .sort()
+        .join()
+    : undefined
 }

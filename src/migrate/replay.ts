@@ -1,6 +1,6 @@
 /**
  * Runs migrations once more, in a scratch database. What reaches beyond that database (roles, other databases, settings
- * of the server) is left out, and so are SET ROLE and its kin: who owns what is not looked at, and rights that were
+ * of the server) is left out, and so are SET ROLE and OWNER TO: who owns what is not looked at, and rights that were
  * granted by hand are not there. On a throw-away server of our own, roles are made, also those that nobody makes.
  */
 import type { Connection } from '../pool/connection.ts'
@@ -11,7 +11,7 @@ import type { Migration } from './folder.ts'
 import { type Ledger, quoted } from './ledger.ts'
 import { runWork } from './run.ts'
 import { controlsTransaction, parseScript, type Script, type Statement } from './statements.ts'
-import { child, kindOf, text, type Tree } from './tree.ts'
+import { child, children, kindOf, text, type Tree } from './tree.ts'
 import { readScript } from './unsafe.ts'
 
 /** How to replay. */
@@ -75,7 +75,13 @@ export function runs({ tree }: Pick<Statement, 'tree'>, throwAway: boolean): boo
   const kind = kindOf(tree)
   if (aboutRoles.has(kind)) return throwAway
   const sets = text(child(tree, 'VariableSetStmt')?.name)
-  return !beyondDatabase.has(kind) && sets !== 'role' && sets !== 'session_authorization'
+  return !beyondDatabase.has(kind) && sets !== 'role' && sets !== 'session_authorization' && !changesOwner(tree)
+}
+
+function changesOwner(tree: Tree | undefined): boolean {
+  const commands = children(child(tree, 'AlterTableStmt'), 'cmds').map((command) => child(command, 'AlterTableCmd'))
+  const only = commands.length > 0 && commands.every((command) => command?.subtype === 'AT_ChangeOwner')
+  return only || kindOf(tree) === 'AlterOwnerStmt'
 }
 
 /** The role that the server does not know, when that is why a statement failed. */

@@ -8,7 +8,7 @@ import type { MigrationSource } from './apply.ts'
 import { MigrationFailed } from '../errors.ts'
 import { type CodeComparison, type CodeSql, compareCode } from './code.ts'
 import { withConnection } from './connect.ts'
-import { sqlStateOf } from './failure.ts'
+import { explanation, sqlStateOf } from './failure.ts'
 import { type Migration, readMigrations } from './folder.ts'
 import { describeDatabase, type Difference, differences, usedSchemas, withoutTables } from './introspect.ts'
 import { Ledger } from './ledger.ts'
@@ -16,6 +16,7 @@ import { MigrationRefused } from './refusal.ts'
 import { replay, type ReplayOptions } from './replay.ts'
 import { withScratch } from './scratch.ts'
 import { compare, contradiction, inState } from './standing.ts'
+import { parseScript } from './statements.ts'
 import { createExtensions, readSurroundings } from './surroundings.ts'
 import { type Trial, trial } from './trial.ts'
 
@@ -113,15 +114,22 @@ async function replayHistory(
   migrations: readonly Migration[],
   options: ReplayOptions,
 ): Promise<void> {
-  await replay(connection, migrations, options).catch((cause: unknown) => {
-    if (options.signal?.aborted) throw cause
-    throw new MigrationRefused(
-      'unsafe',
-      `the migrations cannot be replayed into an empty database: ${cause instanceof Error ? cause.message : ''}` +
-        missingHint(cause),
-      { cause, ...(cause instanceof MigrationFailed && cause.file !== undefined ? { file: cause.file } : {}) },
-    )
-  })
+  for (const migration of migrations) {
+    try {
+      await replay(connection, [migration], options)
+    } catch (cause) {
+      if (options.signal?.aborted || !(cause instanceof MigrationFailed)) throw cause
+      const { file, line, sqlState, statement = 0 } = cause
+      const { statements } = await parseScript(migration.text)
+      const reason = sqlState === undefined ? cause.message : explanation(cause.cause, statements, statement)
+      const where = sqlState === undefined ? '' : `${file}${line === undefined ? '' : ` (line ${line})`}: `
+      throw new MigrationRefused(
+        'unsafe',
+        `the migrations cannot be replayed into an empty database: ${where}${reason}${missingHint(cause)}`,
+        { cause, ...(file === undefined ? {} : { file }) },
+      )
+    }
+  }
 }
 
 /** What an administrator made by hand is in the live database only. */

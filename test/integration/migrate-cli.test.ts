@@ -207,7 +207,7 @@ describe('what cannot run, or is not what the code declares', { timeout: 180_000
   + column public.t.n: integer
   - constraint public.t_pos on t: CHECK ((n > 0))
   - index public.t_n: CREATE INDEX t_n ON public.t USING btree (n)
-\`rivulet generate\` does not see this: drizzle-kit compares the code with its snapshots, never with the SQL. Write it yourself, with rivulet generate --custom, such as:
+\`rivulet generate\` does not see this: drizzle-kit compares the code with its snapshots, never with the SQL. Change the code, or write SQL of your own with rivulet generate --custom, such as:
   ALTER TABLE public.t ALTER COLUMN n SET NOT NULL;
   ALTER TABLE public.t ADD CONSTRAINT t_pos CHECK ((n > 0));
   CREATE INDEX t_n ON public.t USING btree (n);

@@ -316,7 +316,11 @@ const notCompared: readonly (readonly [string, RegExp])[] = [
     'alter table loose drop column during; alter table loose add during int4range, add exclude using gist (during with &&)',
     /the order of columns/,
   ],
-  ['alter table events rename constraint events_at_not_null to filled', /names of NOT NULL constraints/],
+  [
+    `do $$ begin if current_setting('server_version_num')::int >= 180000
+       then alter table events rename constraint events_at_not_null to filled; end if; end $$`,
+    /names of NOT NULL constraints/,
+  ],
   ['alter table people drop column grid; alter table people add grid integer[]', /dimensions of arrays/],
   ['refresh materialized view z_base with no data', /whether a materialized view is filled/],
   ['insert into groups values (1, 1, $$x$$)', /the rows/],
@@ -413,7 +417,7 @@ describe('what the code declares and the migrations make', () => {
     const unproposed: string[] = []
     for (const [what, change] of declared) {
       const remedies = compareDeclared(code, await after(change)).differences.map(remedy)
-      if (remedies.some((sql) => sql === undefined)) unproposed.push(what)
+      if (remedies.some((sql) => sql === undefined || sql.startsWith('--'))) unproposed.push(what)
       else {
         const mended = compareDeclared(code, await after(`${change}; ${remedies.join('\n')}`)).differences
         expect([what, objects(mended)]).toEqual([what, []])

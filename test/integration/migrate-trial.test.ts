@@ -81,7 +81,9 @@ describe('tryMigrations', () => {
   test('uses the extensions and settings of the database, and minds neither SET ROLE nor rights', async () => {
     await using database = await openEmptyDatabase()
     await rowsOf(database.url, 'create extension hstore')
-    await using project = await makeFolder({ '0000_h': 'set role pg_monitor; create table t (h hstore);' })
+    await using project = await makeFolder({
+      '0000_h': 'set role pg_monitor; create table t (h hstore); alter table t owner to nobody_known;',
+    })
     expect(await tryMigrations(database.url, project)).toEqual({ outcome: 'runs' })
   })
 
