@@ -48,6 +48,8 @@ Examples:
       return { exitCode: exitCodes.done, text, json: { rules } }
     }
     const since = textOption(values, 'since')
+    const scratch = textOption(values, 'scratch')
+    if (scratch !== undefined && values.try !== true) throw new UsageError('--scratch is for --try: give both')
     if (since !== undefined && positionals.length > 0) throw new UsageError('give either files or --since, not both')
     const sources = positionals.length > 0 ? await namedFiles(positionals, project) : await folderFiles(project, since)
     const unsafe = await lintSources(sources)
@@ -61,8 +63,7 @@ Examples:
       if (migration) return [migration.name]
       throw new UsageError(`${file} is no migration of the project: --try needs to know what comes before it`)
     })
-    const trial: Trial =
-      names.length === 0 ? { outcome: 'runs' } : await tried(found, names, textOption(values, 'scratch'), signal)
+    const trial: Trial = names.length === 0 ? { outcome: 'runs' } : await tried(found, names, scratch, signal)
     const failure = trialFinding(trial, fileOf)
     return outcome(failure ? [failure, ...unsafe] : unsafe, console, trial)
   },

@@ -23,19 +23,19 @@ Three are compared:
   the applied migrations beside the live database: it must be what they make in the scratch database.
 The scratch database is dropped again; the live one is only read. Pending migrations are tried.
 
-Compared are schemas, tables (partitions, storage parameters, replica identity, CLUSTER ON), columns (type, collation,
-NOT NULL, default, identity, generated, storage, compression, statistics target, options), constraints, indexes, enums,
-domains, ranges, sequences, views, functions, aggregates, triggers, row level security, policies, rules and extended
-statistics; between code and migrations, of these, what a Drizzle schema can declare, but for names that PostgreSQL makes
-up (primary keys, sequences of serial columns), which it does not compare. With the live database, these are compared in
-public and the schemas that the migrations make or fill, or those of schemaFilter in the Drizzle config; tablesFilter
-holds as well.
+Compared are schemas; tables with partitions, storage parameters, replica identity, CLUSTER ON and row level security;
+columns with type, collation, NOT NULL, default, identity, generation, storage, compression, statistics target and
+options; constraints, indexes, enums, domains, composite types, ranges, sequences, views, functions, aggregates, triggers,
+policies, rules and extended statistics. Code and migrations are compared in what a Drizzle schema can declare of these;
+names that PostgreSQL makes up (of primary keys, of the sequences of serial columns) may differ. The live database is
+compared in public and the schemas that the migrations make or fill, or in those of schemaFilter in the Drizzle config;
+tablesFilter holds as well.
 
 Not compared: owners, grants, roles and their rights, comments, the order of columns, the dimensions of arrays, names of
-NOT NULL constraints, tablespaces, whether a materialized view is filled, the rows; publications, subscriptions, event triggers, base types,
-operators and their classes, access methods, casts, collations, conversions, languages, transforms, text search objects,
-foreign servers and user mappings, security labels, settings of the database; versions of extensions, and whatever
-belongs to an extension.
+NOT NULL constraints, tablespaces, whether a materialized view is filled, the rows; publications, subscriptions, event
+triggers, base types, operators and their classes, access methods, casts, collations, conversions, languages, transforms,
+text search objects, foreign servers and user mappings, security labels, settings of the database; versions of
+extensions, and whatever belongs to an extension.
 
 Options:
       --scratch URL       a server where the scratch database may be made. Default: the live one's

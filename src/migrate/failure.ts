@@ -111,6 +111,14 @@ function hintFor(sqlState: string | undefined, message: string, role: string | u
       return message.startsWith('cannot alter type of a column')
         ? 'Drop what uses the column before this statement, and make it again after it, in the same file.'
         : ''
+    case '42804':
+      return message.includes('cannot be cast automatically')
+        ? 'Say how the values change: ALTER TABLE … ALTER COLUMN … TYPE … USING ….'
+        : ''
+    case '42P16':
+      return message.startsWith('multiple primary keys')
+        ? 'Drop the old one in the statement before: ALTER TABLE … DROP CONSTRAINT ….'
+        : ''
     case '2BP01':
       return 'Drop what depends on it in an earlier statement, or move the statement that does up before this one.'
     case '55P04':

@@ -71,9 +71,11 @@ const beyondDatabase = new Set(
 )
 
 /** True for statements that a scratch database should see. */
-export function runs({ tree }: Pick<Statement, 'tree'>, throwAway: boolean): boolean {
+export function runs({ tree, text: source }: Pick<Statement, 'tree' | 'text'>, throwAway: boolean): boolean {
   const kind = kindOf(tree)
-  if (aboutRoles.has(kind)) return throwAway
+  // Whether a role is there already is usually asked in a DO block, which then makes it.
+  const inBlock = kind === 'DoStmt' && /\b(?:create|alter|drop)\s+(?:role|user)\b(?!\s+mapping)/i.test(source)
+  if (aboutRoles.has(kind) || inBlock) return throwAway
   const sets = text(child(tree, 'VariableSetStmt')?.name)
   return !beyondDatabase.has(kind) && sets !== 'role' && sets !== 'session_authorization' && !changesOwner(tree)
 }

@@ -161,6 +161,11 @@ describe('a server to try on', () => {
     await using database = await openEmptyDatabase()
     const files = { '0000_r': `create role nobody_here; ${table} grant select on t to nobody_here;` }
     expect(await onServer(database.url, files)).toEqual({ outcome: 'runs' })
+    const block = `do $$ begin if not exists (select from pg_roles where rolname = 'nobody_here')
+      then create role nobody_here; end if; end $$;`
+    expect(await onServer(database.url, { '0000_r': `${block} ${table} grant select on t to nobody_here;` })).toEqual({
+      outcome: 'runs',
+    })
     expect(await rowsOf(database.url, "select from pg_roles where rolname = 'nobody_here'")).toEqual([])
     // A server that was named is the one that was meant.
     expect(await onServer(undefined, files, database.url)).toMatchObject({ outcome: 'untried' })
