@@ -61,15 +61,25 @@ function missingText(differences: readonly Difference[], console: Console): read
 }
 
 function refusedText({ refused }: CodeComparison, console: Console): readonly string[] {
-  if (refused.length === 0) return []
-  const one = refused.length === 1
-  const head =
-    `PostgreSQL refuses ${one ? 'a statement' : `${refused.length} statements`} that drizzle-kit writes for the schema in ` +
-    `code; what ${one ? 'it' : 'they'} would make was not compared:`
+  const told = (list: typeof refused, head: string, next: string) =>
+    list.length === 0
+      ? []
+      : [
+          console.styleResult('red', head),
+          ...list.flatMap(({ statement, reason }) => [indented(shortened(statement)), indented(indented(reason))]),
+          next,
+        ]
   return [
-    console.styleResult('red', head),
-    ...refused.flatMap(({ statement, reason }) => [indented(shortened(statement)), indented(indented(reason))]),
-    'Mend the schema in code, then: rivulet verify',
+    ...told(
+      refused.filter(({ ungenerated }) => ungenerated),
+      'PostgreSQL refuses what `rivulet generate` would write:',
+      'Generate it, and mend the file: it is tried then.',
+    ),
+    ...told(
+      refused.filter(({ ungenerated }) => !ungenerated),
+      'PostgreSQL refuses what drizzle-kit writes for the schema in code; what this would make was not compared:',
+      'Mend the schema in code, then: rivulet verify',
+    ),
   ]
 }
 

@@ -31,10 +31,14 @@ export interface CodeSql {
 
 /** A statement of drizzle-kit's that PostgreSQL refuses. */
 export interface RefusedStatement {
+  /** True for the next migration, false for the schema in code as a whole. */
+  readonly ungenerated: boolean
   readonly statement: string
   /** What the server said, with its SQLSTATE, and what to do where that is known. */
   readonly reason: string
 }
+
+type Refusal = Omit<RefusedStatement, 'ungenerated'>
 
 /** The schema in code beside what the migrations, with what is yet to be generated, make. */
 export interface CodeComparison {
@@ -89,7 +93,15 @@ export async function describeCode(
   const isNew = ([object, { text }]: [string, Definition]) =>
     !object.startsWith('function ') && (schemas.has(object) || before.get(object)?.text !== text)
   const roles = throwAway ? [] : await missingRoles(connection, statements)
-  return { made, declared: new Map([...after].filter(isNew)), refused: [...later, ...refused, ...roles] }
+  return {
+    made,
+    declared: new Map([...after].filter(isNew)),
+    refused: [...marked(later, true), ...marked([...refused, ...roles], false)],
+  }
+}
+
+function marked(list: readonly Refusal[], ungenerated: boolean): readonly RefusedStatement[] {
+  return list.map((one) => ({ ungenerated, ...one }))
 }
 
 /** Runs them in the order in which they can run: drizzle-kit's is by name for views. Answers those that never can. */
@@ -97,7 +109,7 @@ async function runAll(
   connection: Connection,
   statements: readonly Pick<Statement, 'text' | 'tree'>[],
   throwAway: boolean,
-): Promise<readonly RefusedStatement[]> {
+): Promise<readonly Refusal[]> {
   let left = statements.filter((statement) => runs(statement, throwAway))
   for (;;) {
     const failed: { statement: (typeof left)[number]; error: unknown }[] = []
@@ -144,7 +156,7 @@ const kinds: Readonly<Record<string, string>> = {
   S: 'sequence',
 }
 
-async function missingRoles(connection: Connection, statements: readonly Statement[]): Promise<RefusedStatement[]> {
+async function missingRoles(connection: Connection, statements: readonly Statement[]): Promise<readonly Refusal[]> {
   const found = statements.filter(({ tree }) => kindOf(tree) === 'CreateRoleStmt')
   const rows = (await connection.query('select rolname as name from pg_catalog.pg_roles', [])) as unknown as {
     name: string

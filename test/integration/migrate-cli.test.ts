@@ -259,7 +259,7 @@ Either change the database back, or make its state a migration: rivulet generate
     expect(await project.rivulet('verify', '--code-only')).toMatchObject({
       exitCode: 1,
       stdout: expect.stringMatching(
-        /^PostgreSQL refuses a statement that drizzle-kit writes [^]*there is no parameter/,
+        /^PostgreSQL refuses what drizzle-kit writes for the schema in code; [^]*there is no parameter/,
       ),
     })
     await project.write({ 'elsewhere.sql': 'select 1' })

@@ -522,12 +522,22 @@ describe('verifyDatabase with the code', () => {
     const { code } = await verified({ '0000_t': table }, whole)
     expect(code?.refused).toEqual([
       {
+        ungenerated: false,
         statement: 'create index t_bad on t (n) where n > $1',
         reason: expect.stringMatching(/^there is no parameter \$1 \[42P02\]\n.*write the value in its place/),
       },
     ])
     // Whatever their order.
     expect(objects(code?.differences ?? [])).toEqual(['view public.a', 'view public.b'])
+  })
+
+  test('says which of the next migration’s statements PostgreSQL refuses', async () => {
+    const { code } = await verified({ '0000_t': table }, table, 'drop index nowhere')
+    const reason = expect.stringMatching(/does not exist \[42704\]/)
+    expect(code).toMatchObject({
+      differences: [],
+      refused: [{ ungenerated: true, statement: 'drop index nowhere', reason }],
+    })
   })
 
   test('does not mind names that PostgreSQL made up, nor those that people chose otherwise', async () => {
@@ -603,7 +613,7 @@ describe('verifyDatabase with the code', () => {
     const whole = `create role nobody_at_all; ${table}`
     const { code } = await verified({ '0000_t': table }, whole)
     const reason = expect.stringMatching(/no such role/)
-    expect(code?.refused).toEqual([{ statement: 'create role nobody_at_all', reason }])
+    expect(code?.refused).toEqual([{ ungenerated: false, statement: 'create role nobody_at_all', reason }])
     const files = { '0000_t': table, '9000_r': 'create role nobody_at_all; grant select on t to nobody_at_all;' }
     expect(await verified(files, whole)).toMatchObject({
       pendingTrial: {
