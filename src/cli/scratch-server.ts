@@ -71,9 +71,11 @@ async function unusable(url: string): Promise<string | undefined> {
     try {
       await refusePooler(connection)
       const [row] = (await connection.query(
-        'select rolsuper or rolcreatedb as may from pg_catalog.pg_roles where rolname = current_user',
+        `select rolsuper or rolcreatedb as may, pg_catalog.pg_is_in_recovery() as standby
+         from pg_catalog.pg_roles where rolname = current_user`,
         [],
-      )) as unknown as { may: boolean }[]
+      )) as unknown as { may: boolean; standby: boolean }[]
+      if (row?.standby) return 'the server of the database URL is a standby'
       return row?.may ? undefined : 'the role of the database URL may not create a scratch database (CREATEDB)'
     } finally {
       await connection.close()

@@ -1,6 +1,8 @@
 /** Tries migrations in a scratch database, for `generate` and `lint --try`, and says how it went. */
+import { RivuletError } from '../errors.ts'
 import type { Finding } from '../migrate/lint/lint.ts'
 import { manualPage } from '../migrate/lint/rule.ts'
+import { MigrationRefused } from '../migrate/refusal.ts'
 import { type Trial, tryMigrations } from '../migrate/trial.ts'
 import type { Project } from './project.ts'
 import { withScratchServer } from './scratch-server.ts'
@@ -16,7 +18,13 @@ export async function tried(
     project,
     scratchUrl,
     signal,
-    ({ url, throwAway, standIn }) => tryMigrations(url, { ...project.source, names, throwAway, standIn, signal }),
+    ({ url, throwAway, standIn }) =>
+      tryMigrations(url, { ...project.source, names, throwAway, standIn, signal }).catch((error: unknown): Trial => {
+        // A full disk, a server that goes away: what was generated is there all the same.
+        const reportable = error instanceof RivuletError && !(error instanceof MigrationRefused)
+        if (signal.aborted || !reportable) throw error
+        return { outcome: 'untried', reason: error.message }
+      }),
     ({ outcome }) => outcome === 'untried',
   )
   return 'answer' in served ? served.answer : { outcome: 'untried', reason: served.unserved }

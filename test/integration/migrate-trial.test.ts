@@ -152,6 +152,9 @@ describe('a server to try on', () => {
       })
       expect(await onServer(plain, { '0000_n': 'create extension nonsense;' })).toMatchObject({ outcome: 'untried' })
       expect(await onServer(plain, { '0000_n': 'select nonsense;' })).toMatchObject({ outcome: 'fails' })
+      // A server that was named is the one that was meant.
+      const refused = { outcome: 'untried', reason: expect.stringMatching(/may not create one: grant it CREATEDB/) }
+      expect(await onServer(undefined, { '0000_t': table }, plain)).toEqual(refused)
     } finally {
       await rowsOf(database.url, `drop role ${role}`)
     }
@@ -167,7 +170,6 @@ describe('a server to try on', () => {
       outcome: 'runs',
     })
     expect(await rowsOf(database.url, "select from pg_roles where rolname = 'nobody_here'")).toEqual([])
-    // A server that was named is the one that was meant.
     expect(await onServer(undefined, files, database.url)).toMatchObject({ outcome: 'untried' })
   })
 })
