@@ -125,13 +125,14 @@ describe('a project from its first migration on', { timeout: 180_000 }, () => {
   })
 
   test('generate fails when drizzle-kit swallows an error, and when snapshots collide', async () => {
-    await project.write({ 'schema.ts': 'export const broken = ' })
+    // Node prints what an error carries after its message: here more than anybody would read.
+    await project.write({
+      'schema.ts': `const more = Object.fromEntries([...'abcdefghijklmnopqrstuvwxyz'].map((key) => [key, key]))
+        throw Object.assign(new Error('no schema today'), more)`,
+    })
     expect(await project.rivulet('generate')).toMatchObject({
       exitCode: 1,
-      // From its first error on: the cause, not the end of a stack.
-      stderr: expect.stringMatching(
-        /wrote no migration; it said:\n {2}Error: Transform failed with 1 error:\n {2}.*schema\.ts:1:/,
-      ),
+      stderr: expect.stringMatching(/wrote no migration; it said:\n {2}Error: no schema today\n/),
     })
     await project.write({
       'schema.ts': schema('name: text()'),
