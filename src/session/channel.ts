@@ -307,7 +307,7 @@ export class Channel {
         try {
           // Stopped too late: it ran, but the task it ran for has been given up.
           if (this.#doomed) throw this.#doomed
-          return read ? read(result) : (result as T)
+          return work.reading(handed, read ? read(result) : (result as T))
         } catch (error) {
           work.failing(handed)
           throw error

@@ -26,6 +26,15 @@ export class SessionWork {
     this.#failedNow.push(handed)
   }
 
+  /** What the answer to a promise is read as. Where that takes a question to the server, it may fail as the promise does. */
+  reading<T>(handed: Promise<unknown>, read: T): T {
+    if (!(read instanceof Promise)) return read
+    return read.catch((error: unknown) => {
+      this.failing(handed)
+      throw error
+    }) as T
+  }
+
   /** The task is gone, and why has been reported. */
   disown(): void {
     this.#disowned = true
