@@ -5,9 +5,12 @@
  * Values for a filter may be longer than the column: nothing equals them, but they can be compared.
  */
 import { is, SQL } from 'drizzle-orm'
-import { type PgColumn, PgArray, PgCustomColumn } from 'drizzle-orm/pg-core'
+import type { PgColumn } from 'drizzle-orm/pg-core'
+import { type ColumnKind, delimiterOf, elementOf, isJsonType, isKind, kindOf } from '../columns/column-kind.ts'
 import { InvalidInput } from '../errors.ts'
-import { isJsonType } from './column-output.ts'
+import { arrayText, quotedElement } from '../values/array.ts'
+import { bytesText } from '../values/bytes.ts'
+import { isPlain } from '../values/plain-object.ts'
 import { intervalEncoder } from './interval-input.ts'
 import { Complaint, type Encode, matching, nameOf, type Purpose, storable, text, typed } from './complaint.ts'
 import {
@@ -38,50 +41,47 @@ export function encodeFor(property: string, encode: Encode, value: unknown, purp
 
 /** The encoder of a column; it never sees null or undefined. */
 export function encoderOf(column: PgColumn): Encode {
-  const integer = integerRanges[column.columnType]
+  const kind = kindOf(column)
+  const integer = integerRanges[kind]
   if (integer) return (value) => wholeNumber(value, integer)
-  const make = encoders[column.columnType]
-  if (make) return make(column)
-  if (is(column, PgArray)) return arrayEncoder(column)
-  return mappedEncoder(column)
+  return (encoders[kind] ?? mappedEncoder)(column)
 }
 
-const encoders: Readonly<Record<string, (column: PgColumn) => Encode>> = {
-  PgBigInt64: () => bigIntegers,
-  PgBigSerial64: () => bigIntegers,
-  PgReal: () => real,
-  PgDoublePrecision: () => finiteOrNot,
-  PgNumeric: numericString,
-  PgNumericNumber: numericNumber,
-  PgNumericBigInt: numericBigint,
-  PgBoolean: () => (value) => (typed<boolean>(value, 'boolean') ? 't' : 'f'),
-  PgText: textEncoder,
-  PgVarchar: textEncoder,
-  PgChar: textEncoder,
-  PgUUID: () => (value) => matching(text(value), uuid, 'must be a UUID'),
-  PgEnumColumn: enumEncoder,
-  PgEnumObjectColumn: enumEncoder,
-  PgTimestamp: instantEncoder,
-  PgDate: () => dayEncoder,
-  PgTimestampString: (column) => temporalEncoder('timestamp', column),
-  PgDateString: (column) => temporalEncoder('date', column),
-  PgTime: (column) => temporalEncoder('time', column),
-  PgInterval: intervalEncoder,
-  PgInet: () => addressEncoder,
-  PgCidr: () => addressEncoder,
-  PgMacaddr: () => macaddrEncoder,
-  PgMacaddr8: () => macaddr8Encoder,
-  PgBinaryVector: bitsEncoder,
-  PgPointTuple: () => pointEncoder(inArray),
-  PgPointObject: () => pointEncoder(inObject),
-  PgLine: () => lineEncoder(inArray),
-  PgLineABC: () => lineEncoder(inObject),
-  PgGeometry: () => geometryEncoder(inArray),
-  PgGeometryObject: () => geometryEncoder(inObject),
-  PgVector: vectorEncoder,
-  PgHalfVector: vectorEncoder,
-  PgJson: () => jsonText,
-  PgJsonb: () => jsonText,
+const encoders: Partial<Readonly<Record<ColumnKind, (column: PgColumn) => Encode>>> = {
+  array: arrayEncoder,
+  bigint: () => bigIntegers,
+  real: () => real,
+  'double precision': () => finiteOrNot,
+  numeric: numericString,
+  'numeric as number': numericNumber,
+  'numeric as bigint': numericBigint,
+  boolean: () => (value) => (typed<boolean>(value, 'boolean') ? 't' : 'f'),
+  text: textEncoder,
+  varchar: textEncoder,
+  char: textEncoder,
+  uuid: () => (value) => matching(text(value), uuid, 'must be a UUID'),
+  enum: enumEncoder,
+  'timestamp as Date': instantEncoder,
+  'date as Date': () => dayEncoder,
+  timestamp: (column) => temporalEncoder('timestamp', column),
+  date: (column) => temporalEncoder('date', column),
+  time: (column) => temporalEncoder('time', column),
+  interval: intervalEncoder,
+  inet: () => addressEncoder,
+  cidr: () => addressEncoder,
+  macaddr: () => macaddrEncoder,
+  macaddr8: () => macaddr8Encoder,
+  bit: bitsEncoder,
+  point: () => pointEncoder(inArray),
+  'point as object': () => pointEncoder(inObject),
+  line: () => lineEncoder(inArray),
+  'line as object': () => lineEncoder(inObject),
+  geometry: () => geometryEncoder(inArray),
+  'geometry as object': () => geometryEncoder(inObject),
+  vector: vectorEncoder,
+  halfvec: vectorEncoder,
+  json: () => jsonText,
+  jsonb: () => jsonText,
 }
 
 const uuid = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i
@@ -116,23 +116,14 @@ function jsonNameOf(value: unknown): string {
   return typeof value === 'object' ? `a ${value?.constructor?.name ?? 'strange object'}` : typeof value
 }
 
-/** True for object literals and their like. */
-export function isPlain(value: unknown): value is Record<string, unknown> {
-  if (typeof value !== 'object' || value === null) return false
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return (
-    (prototype === Object.prototype || prototype === null) &&
-    typeof (value as { toJSON?: unknown }).toJSON !== 'function'
-  )
-}
-
-/** Arrays travel as PostgreSQL's array literal. https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO */
+/** Arrays travel as PostgreSQL's array literal. */
 function arrayEncoder(column: PgColumn): Encode {
-  const { baseColumn } = column as unknown as { baseColumn: PgColumn }
-  const encode = is(baseColumn, PgArray) ? arrayEncoder(baseColumn) : encoderOf(baseColumn)
+  const base = elementOf(column) as PgColumn
+  const encode = encoderOf(base)
+  const nested = elementOf(base) !== undefined
+  const delimiter = delimiterOf(base)
   return (value, purpose) => {
     if (!Array.isArray(value)) throw new Complaint(`must be an array, not ${nameOf(value)}`)
-    const nested = is(baseColumn, PgArray)
     const elements = Array.from(value as unknown[], (element) => {
       if (element === undefined) throw new Complaint('has an element that is undefined')
       if (element === null) {
@@ -141,15 +132,11 @@ function arrayEncoder(column: PgColumn): Encode {
       }
       const encoded = encode(element, purpose)
       if (is(encoded, SQL)) throw new Complaint('has elements that their type writes as SQL')
-      return nested ? (encoded as string) : quoted(encoded)
+      return nested ? (encoded as string) : quotedElement(textOf(encoded))
     })
     if (nested) checkShape(value as unknown[])
-    return `{${elements.join(',')}}`
+    return `{${elements.join(delimiter)}}`
   }
-}
-
-function quoted(encoded: unknown): string {
-  return `"${textOf(encoded).replaceAll(/["\\]/g, String.raw`\$&`)}"`
 }
 
 /** The dimensions of an array are those of its first elements; empty inner arrays would vanish. */
@@ -164,7 +151,7 @@ function mappedEncoder(column: PgColumn): Encode {
   const type = column.getSQLType()
   const limit = limitOf(type)
   const { mapTo, mapFrom } = column as unknown as { mapTo?: unknown; mapFrom?: unknown }
-  const textOnly = is(column, PgCustomColumn) && mapTo === undefined && mapFrom === undefined && isTextType(type)
+  const textOnly = isKind(column, 'custom') && mapTo === undefined && mapFrom === undefined && isTextType(type)
   return (value, purpose) => {
     const result = textOnly ? text(value) : mapped(column, value)
     if (is(result, SQL)) return result
@@ -222,14 +209,11 @@ export const encodeUntyped: Encode = (value) => {
 
 /** An array as the driver gives and takes it, whatever the type of its elements. */
 export function arrayLiteral(values: readonly unknown[]): string {
-  const elements = Array.from(values, (element) => {
-    if (element === null) return 'NULL'
-    if (Array.isArray(element)) return arrayLiteral(element)
+  return arrayText(values, (element) => {
     const written = scalarText(element) ?? (isPlain(element) ? jsonText(element) : undefined)
     if (written === undefined) throw new Complaint(`has an element that is ${nameOf(element)}`)
-    return quoted(written)
+    return written
   })
-  return `{${elements.join(',')}}`
 }
 
 /** A JSON type of the user's own may write JSON itself; a text that is none is not made one. */
@@ -249,8 +233,5 @@ function isBytes(column: PgColumn): boolean {
 
 /** An encoded value as the text PostgreSQL reads. */
 export function textOf(encoded: unknown): string {
-  if (encoded instanceof Uint8Array) {
-    return String.raw`\x${Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength).toString('hex')}`
-  }
-  return String(encoded)
+  return encoded instanceof Uint8Array ? bytesText(encoded) : String(encoded)
 }

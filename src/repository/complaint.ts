@@ -1,5 +1,7 @@
 /** What a value must be, told as a complaint where it is not, and the checks that values of several types share. */
 
+import { textComplaint } from '../values/text.ts'
+
 /** What a value is for: to be stored in the column, or to be compared with it. */
 export type Purpose = 'store' | 'compare'
 
@@ -31,8 +33,8 @@ export function text(value: unknown): string {
 
 /** Text as PostgreSQL can hold it: without NUL, and whole in UTF-8. */
 export function storable(value: string): string {
-  if (value.includes('\0')) throw new Complaint('holds a NUL character, which text cannot store')
-  if (!value.isWellFormed()) throw new Complaint('holds half of a surrogate pair, which UTF-8 cannot store')
+  const complaint = textComplaint(value)
+  if (complaint !== undefined) throw new Complaint(complaint)
   return value
 }
 

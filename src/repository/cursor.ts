@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { InvalidInput } from '../errors.ts'
+import { isKind } from '../columns/column-kind.ts'
 import { arrayLiteral, textOf } from './column-input.ts'
 import type { TotalOrder } from './order.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
@@ -47,7 +48,7 @@ export function exactColumn(column: PlannedColumn): PlannedColumn {
   if (!isFloat(column)) return column
   let exact = exactColumns.get(column)
   if (!exact) {
-    const send = column.column?.columnType === 'PgReal' ? sql`float4send` : sql`float8send`
+    const send = isKind(column.column, 'real') ? sql`float4send` : sql`float8send`
     const reference = sql`${send}(${column.reference})`
     exact = { ...column, property: `${column.property}, exact`, reference, column: undefined, decode: undefined }
     exactColumns.set(column, exact)
@@ -56,7 +57,7 @@ export function exactColumn(column: PlannedColumn): PlannedColumn {
 }
 
 function isFloat({ column }: PlannedColumn): boolean {
-  return column?.columnType === 'PgReal' || column?.columnType === 'PgDoublePrecision'
+  return isKind(column, 'real', 'double precision')
 }
 
 function floatText(bytes: Buffer): string {

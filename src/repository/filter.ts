@@ -5,9 +5,10 @@
  * An undefined value is refused, never read as no condition: that is how whole tables get lost.
  */
 import { is, SQL, sql } from 'drizzle-orm'
-import { PgArray, type PgColumn } from 'drizzle-orm/pg-core'
+import { type ColumnKind, innermostOf, isKind } from '../columns/column-kind.ts'
 import { UsageError } from '../errors.ts'
-import { encodeFor, isPlain } from './column-input.ts'
+import { isPlain } from '../values/plain-object.ts'
+import { encodeFor } from './column-input.ts'
 import { slot, varying } from './statement.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 import { pattern } from './text-input.ts'
@@ -125,7 +126,7 @@ export function readWriteFilter(plan: TablePlan, where: unknown, values: Values)
 export function isFilter(plan: TablePlan, keyOrWhere: unknown): boolean {
   if (!isPlain(keyOrWhere)) return false
   const [only] = plan.key
-  if (plan.key.length !== 1 || only?.column?.columnType !== 'PgCustomColumn') return true
+  if (plan.key.length !== 1 || !isKind(only?.column, 'custom')) return true
   const names = Object.keys(keyOrWhere)
   return names.every((name) => isCombination(name) || plan.columns.some(({ property }) => property === name))
 }
@@ -263,31 +264,33 @@ function oneOf(
 }
 
 /** Operators that some types do not have; where the type is not known to us, the server knows. */
-const fitting: Readonly<Record<string, readonly string[]>> = {
-  like: ['PgText', 'PgVarchar', 'PgChar', 'PgCustomColumn'],
-  ilike: ['PgText', 'PgVarchar', 'PgChar', 'PgCustomColumn'],
-  contains: ['PgArray', 'PgJsonb', 'PgCustomColumn'],
-  overlaps: ['PgArray', 'PgCustomColumn'],
+const fitting: Readonly<Record<string, readonly ColumnKind[]>> = {
+  like: ['text', 'varchar', 'char', 'custom'],
+  ilike: ['text', 'varchar', 'char', 'custom'],
+  contains: ['array', 'jsonb', 'custom'],
+  overlaps: ['array', 'custom'],
 }
 
-const uncomparable = new Set(
-  'PgJson PgPointTuple PgPointObject PgLine PgLineABC PgGeometry PgGeometryObject'.split(' '),
-)
+const uncomparable = [
+  'json',
+  'point',
+  'point as object',
+  'line',
+  'line as object',
+  'geometry',
+  'geometry as object',
+] as const
 
 function refuseMisfit({ property, column }: PlannedColumn, name: string): void {
   if (!column) return
-  if (uncomparable.has(elementOf(column).columnType)) {
+  // Arrays are compared element by element.
+  if (isKind(innermostOf(column), ...uncomparable)) {
     throw new UsageError(`${property} can only be filtered by isNull: its type ${column.getSQLType()} has no equality`)
   }
   const types = Object.hasOwn(fitting, name) ? fitting[name] : undefined
   const isList = name === 'in' || name === 'notIn'
-  if (isList ? column.columnType !== 'PgArray' : (types?.includes(column.columnType) ?? true)) return
+  if (isList ? !isKind(column, 'array') : types === undefined || isKind(column, ...types)) return
   throw new UsageError(`${property} has no operator ${name}: its type is ${column.getSQLType()}`)
-}
-
-/** The column itself, or that of an array's innermost elements: arrays are compared element by element. */
-function elementOf(column: PgColumn): PgColumn {
-  return is(column, PgArray) ? elementOf((column as unknown as { baseColumn: PgColumn }).baseColumn) : column
 }
 
 /** The elements for `= any`: an array parameter, so the number of elements does not change the statement. */

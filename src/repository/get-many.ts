@@ -5,6 +5,7 @@
  */
 import { type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
+import { isKind } from '../columns/column-kind.ts'
 import { textOf } from './column-input.ts'
 import { isWanted, keysParameter, wanted, wantedKeys, wantedNumber } from './keys.ts'
 import { checkOptions } from './options.ts'
@@ -52,16 +53,9 @@ export async function answersOf(
   return (inArrays ? byEqualText : byNumber)(runner, plan, reading, keyed, removed)
 }
 
-const oneText = new Set(
-  (
-    'PgSmallInt PgSmallSerial PgInteger PgSerial PgBigInt53 PgBigSerial53 PgBigInt64 PgBigSerial64 PgUUID PgText ' +
-    'PgVarchar PgEnumColumn PgEnumObjectColumn'
-  ).split(' '),
-)
-
 /** True when equal values of the column are always written alike. */
 function hasOneText({ column }: PlannedColumn): boolean {
-  return column !== undefined && oneText.has(column.columnType)
+  return isKind(column, 'smallint', 'integer', 'bigint as number', 'bigint', 'uuid', 'text', 'varchar', 'enum')
 }
 
 async function byText(
@@ -78,7 +72,7 @@ async function byText(
     return new Statement(plan.drizzle, sql`select ${selection.sql} from ${plan.source}${where}`)
   })
   const answered = selection.marked(await statement.run(runner, [keyed.map(([value]) => value)]))
-  const lowercase = key.column?.columnType === 'PgUUID'
+  const lowercase = isKind(key.column, 'uuid')
   const textOfKey = (value: unknown) => (lowercase ? textOf(value).toLowerCase() : textOf(value))
   const byKey = new Map(answered.map((row) => [textOfKey(selection.raw(row, key)), row]))
   const found = keyed.map(([value]) => byKey.get(textOfKey(value)))
@@ -91,7 +85,7 @@ async function byText(
 
 /** True when the server may take different texts for equal: under citext, or a collation that ignores case or accents. */
 function mayEqualOthers({ column }: PlannedColumn): boolean {
-  return column?.columnType === 'PgText' || column?.columnType === 'PgVarchar'
+  return isKind(column, 'text', 'varchar')
 }
 
 /** Keys in the types that the columns have on the server, which may be citext where we know of text: by the union. */

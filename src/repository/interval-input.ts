@@ -5,7 +5,7 @@
  */
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { Complaint, type Encode, text } from './complaint.ts'
-import { fractionComplaint } from './temporal.ts'
+import { fractionComplaint } from '../values/temporal.ts'
 
 /** The units from the greatest on: their names, and their letters in ISO 8601. */
 const units = [

@@ -3,16 +3,14 @@
  * https://www.postgresql.org/docs/current/datatype-numeric.html
  */
 import type { PgColumn } from 'drizzle-orm/pg-core'
+import type { ColumnKind } from '../columns/column-kind.ts'
 import { Complaint, type Encode, type Purpose, text, typed } from './complaint.ts'
 
 /** The least and the greatest number of each type of whole numbers. */
-export const integerRanges: Readonly<Record<string, readonly [number, number]>> = {
-  PgSmallInt: [-32_768, 32_767],
-  PgSmallSerial: [-32_768, 32_767],
-  PgInteger: [-2_147_483_648, 2_147_483_647],
-  PgSerial: [-2_147_483_648, 2_147_483_647],
-  PgBigInt53: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
-  PgBigSerial53: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+export const integerRanges: Partial<Readonly<Record<ColumnKind, readonly [number, number]>>> = {
+  smallint: [-32_768, 32_767],
+  integer: [-2_147_483_648, 2_147_483_647],
+  'bigint as number': [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
 }
 
 const bigint = (value: unknown) => typed<bigint>(value, 'bigint')

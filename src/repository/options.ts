@@ -1,6 +1,6 @@
 /** The options of operations: a misspelt one is refused, because an option that is not heard may mean all rows. */
 import { UsageError } from '../errors.ts'
-import { isPlain } from './column-input.ts'
+import { isPlain } from '../values/plain-object.ts'
 
 /** The names each operation knows. */
 const known = {

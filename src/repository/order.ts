@@ -6,7 +6,7 @@
  */
 import { type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
-import { isPlain } from './column-input.ts'
+import { isPlain } from '../values/plain-object.ts'
 import { list } from './statement.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 

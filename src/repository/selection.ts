@@ -4,9 +4,9 @@
  */
 import { type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
-import { oids } from '../pool/codec.ts'
 import type { Result } from '../pool/connection.ts'
-import { JsonText } from './column-output.ts'
+import { plainReader } from '../values/server-type.ts'
+import { AnsweredText } from './answered-text.ts'
 import { list } from './statement.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 
@@ -35,15 +35,15 @@ export class Selection {
   }
 
   /**
-   * The rows of an answer, with the JSON of a view's expressions marked as such: Drizzle does not know the type of an
+   * The rows of an answer, with what reads the values of a view's expressions: Drizzle does not know the type of an
    * expression, but the answer tells it.
    */
   marked<TRows extends Result<unknown[]>>(rows: TRows): TRows {
     this.#expressions ??= [...this.columns.keys()].filter((index) => this.columns[index]?.expression)
     for (const index of this.#expressions) {
-      const type = rows.columns[index]?.type
-      if (type !== oids.json && type !== oids.jsonb) continue
-      for (const row of rows) if (row[index] !== null) row[index] = new JsonText(row[index] as string)
+      const read = plainReader(rows.columns[index]?.type ?? 0, { instants: false })
+      if (!read) continue
+      for (const row of rows) if (row[index] !== null) row[index] = new AnsweredText(row[index] as string, read)
     }
     return rows
   }

@@ -3,9 +3,9 @@
  * columns (`json_to_recordset`). The table's own row type would do as well, but for one thing: a domain that is NOT NULL
  * refuses the columns that are not there.
  */
-import { is, type SQL, sql } from 'drizzle-orm'
-import { type PgColumn, PgArray, type PgEnum } from 'drizzle-orm/pg-core'
-import { isJsonType } from './column-output.ts'
+import { type SQL, sql } from 'drizzle-orm'
+import type { PgColumn, PgEnum } from 'drizzle-orm/pg-core'
+import { elementOf, isJsonType } from '../columns/column-kind.ts'
 import type { PlannedColumn } from './table-plan.ts'
 
 /** How a column travels in a list of columns: declared as `type`, and read from there by `read`. */
@@ -23,7 +23,8 @@ export function recordColumn({ column }: PlannedColumn): RecordColumn {
 }
 
 function typeOf(column: PgColumn): SQL {
-  if (is(column, PgArray)) return sql`${typeOf((column as unknown as { baseColumn: PgColumn }).baseColumn)}[]`
+  const element = elementOf(column)
+  if (element) return sql`${typeOf(element)}[]`
   const { enum: named } = column as unknown as { enum?: PgEnum<[string, ...string[]]> }
   if (named) {
     const name = sql.identifier(named.enumName)

@@ -6,8 +6,11 @@ import { Column, getTableColumns, getViewName, getViewSelectedFields, is, SQL, s
 import { getTableConfig, type PgColumn, type PgTable, type PgView } from 'drizzle-orm/pg-core'
 import { NotFound, UsageError } from '../errors.ts'
 import type { Drizzle } from '../session/drizzle.ts'
-import { encodeFor, encoderOf, encodeUntyped, isPlain } from './column-input.ts'
-import { type Decode, decoderOf, JsonText } from './column-output.ts'
+import { isKind } from '../columns/column-kind.ts'
+import { type Decode, readerOf } from '../columns/column-reader.ts'
+import { isPlain } from '../values/plain-object.ts'
+import { AnsweredText } from './answered-text.ts'
+import { encodeFor, encoderOf, encodeUntyped } from './column-input.ts'
 import type { Purpose } from './complaint.ts'
 import { type Conventions, conventionsOf, type Source } from './conventions.ts'
 import { StatementCache } from './statement.ts'
@@ -132,7 +135,7 @@ function planColumn(property: string, name: string, column: PgColumn, reference:
     reference,
     bare: sql`${sql.identifier(name)}`,
     column,
-    decode: decoderOf(column),
+    decode: readerOf(column).row,
     encode: (value, purpose) => encodeFor(property, encode, value, purpose),
   }
 }
@@ -147,7 +150,7 @@ function planExpression(property: string, field: SQL.Aliased, reference: SQL): P
     bare: sql`${sql.identifier(field.fieldAlias)}`,
     column: undefined,
     expression: true,
-    decode: (value) => decoder.mapFromDriverValue(value instanceof JsonText ? JSON.parse(String(value)) : value),
+    decode: (value) => decoder.mapFromDriverValue(value instanceof AnsweredText ? value.value : value),
     encode: (value, purpose) => encodeFor(property, encodeUntyped, value, purpose),
   }
 }
@@ -207,9 +210,9 @@ function conventional(
   throw new UsageError(`the convention's column ${property} must be ${wanted}`)
 }
 
-const isInteger = ({ columnType, notNull }: PgColumn) =>
-  notNull && ['PgInteger', 'PgSmallInt', 'PgBigInt53', 'PgBigInt64'].includes(columnType)
-const isTimestamp = ({ columnType }: PgColumn) => ['PgTimestamp', 'PgTimestampString'].includes(columnType)
+const isInteger = (column: PgColumn) =>
+  column.notNull && isKind(column, 'integer', 'smallint', 'bigint as number', 'bigint')
+const isTimestamp = (column: PgColumn) => isKind(column, 'timestamp as Date', 'timestamp')
 const isNullableTimestamp = (column: PgColumn) => isTimestamp(column) && !column.notNull
 
 /** The parameters of a key, in the key's order. @throws UsageError for a key of the wrong shape, InvalidInput. */

@@ -1,7 +1,7 @@
 /** Dates and times as parameters. Digits may be beyond the column where values are only compared. */
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { Complaint, type Encode, nameOf, type Purpose, text } from './complaint.ts'
-import { dateText, fractionComplaint, rangeComplaint, temporalComplaint, timestampText } from './temporal.ts'
+import { dateText, fractionComplaint, rangeComplaint, temporalComplaint, timestampText } from '../values/temporal.ts'
 
 function date(value: unknown): Date {
   if (!(value instanceof Date)) throw new Complaint(`must be a Date, not ${nameOf(value)}`)

@@ -1,17 +1,18 @@
 /** Text as a parameter, where more is known of it than that it is text. */
 import { isIP } from 'node:net'
 import type { PgColumn } from 'drizzle-orm/pg-core'
+import { isKind } from '../columns/column-kind.ts'
 import { Complaint, type Encode, matching, text } from './complaint.ts'
 
 /** The encoder of text, of at most so many characters where the column says so, and of its `enum` where it has one. */
 export function textEncoder(column: PgColumn): Encode {
-  const { length = column.columnType === 'PgChar' ? 1 : undefined } = column as unknown as { length?: number }
+  const { length = isKind(column, 'char') ? 1 : undefined } = column as unknown as { length?: number }
   const values = column.enumValues && new Set(column.enumValues)
   return (value, purpose) => {
     const given = text(value)
     if (purpose === 'compare') return given
     // What is shorter than char(n) comes back padded.
-    const unpadded = column.columnType === 'PgChar' ? given.replace(/ +$/, '') : given
+    const unpadded = isKind(column, 'char') ? given.replace(/ +$/, '') : given
     if (values && !values.has(given) && !values.has(unpadded))
       throw new Complaint(`must be one of ${column.enumValues?.join(', ')}`)
     return length === undefined ? given : shortText(given, length)

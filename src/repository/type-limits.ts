@@ -4,7 +4,7 @@
  */
 import { Complaint, type Purpose } from './complaint.ts'
 import { numericText } from './number-input.ts'
-import { fractionComplaint } from './temporal.ts'
+import { fractionComplaint } from '../values/temporal.ts'
 import { shortText } from './text-input.ts'
 
 /** Throws the complaint about a text that the column would change, or another text would be compared with. */

@@ -4,7 +4,7 @@
  */
 import { is, SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
-import { isPlain } from './column-input.ts'
+import { isPlain } from '../values/plain-object.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 
 /** A column and what goes into it: an encoded value, or SQL of the caller's or of ours. */

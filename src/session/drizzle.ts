@@ -1,7 +1,7 @@
 /**
  * Drizzle's driver for a session: the classes Drizzle asks a driver for, on our statements instead of a client's.
  * It prepares every parameterised query, lets our typed errors through instead of wrapping them (Drizzle's wrapper
- * repeats SQL and parameters in its message), and keeps the digits of numbers in relational queries.
+ * repeats SQL and parameters in its message), and reads every value by the table of `columns/`.
  * A query compiled once can run on any session: `CompiledQuery.on(runner, values)`.
  */
 import {
@@ -16,7 +16,6 @@ import {
 } from 'drizzle-orm'
 import {
   PgDatabase,
-  PgDialect,
   PgPreparedQuery,
   type PgQueryResultHKT,
   PgSession,
@@ -27,11 +26,10 @@ import {
 } from 'drizzle-orm/pg-core'
 import type { PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import { UsageError } from '../errors.ts'
-import { oids, plainParsers } from '../pool/codec.ts'
 import type { Result, StatementOptions } from '../pool/connection.ts'
-import { columnValue, parseKeepingDigits } from './json-digits.ts'
-import { createRowMapper, type RowMapper } from './row-mapper.ts'
-import { decodePlain } from './sql.ts'
+import { type Ask, PlainRows } from './plain-rows.ts'
+import { type RelationalReading, SessionDialect } from './relational-query.ts'
+import { createRowMapper, expressionPlaces, type RowMapper } from './row-mapper.ts'
 
 /** Tables and relations as a module of a schema exports them. */
 export type Schema = Record<string, unknown>
@@ -76,7 +74,8 @@ export interface CursorQuery<TRow> {
   readonly names?: readonly (string | undefined)[]
   /** Whether `map` wants rows as arrays. */
   readonly arrays: boolean
-  map(rows: Result): readonly TRow[]
+  /** Reads a batch; it may have to `ask` what a type is. */
+  map(rows: Result, ask: Ask): readonly TRow[] | Promise<readonly TRow[]>
 }
 
 /** Drizzle set up for one schema. */
@@ -95,6 +94,8 @@ export interface Drizzle<TSchema extends Schema = Schema> {
   readonly tables: TablesRelationalConfig
   /** `schema.table` in the database -> key in the schema. */
   readonly tableKeys: Readonly<Record<string, string>>
+  /** Reads rows that no column describes. */
+  readonly plainRows: PlainRows
 }
 
 type RelationalSchema = {
@@ -108,13 +109,14 @@ export function createDrizzle<TSchema extends Schema>(
   schema: TSchema,
   casing?: 'snake_case' | 'camelCase',
 ): Drizzle<TSchema> {
-  const dialect = new PgDialect(casing === undefined ? {} : { casing })
+  const dialect = new SessionDialect(casing === undefined ? {} : { casing })
+  const plainRows = new PlainRows()
   const { tables, tableNamesMap } = extractTablesRelationalConfig(schema, createTableRelationsHelpers)
   const relational: RelationalSchema = { fullSchema: schema, schema: tables, tableNamesMap }
   const database = (runner: StatementRunner) =>
     new PgDatabase(
       dialect,
-      new SessionDriver(dialect, relational, runner),
+      new SessionDriver(dialect, relational, runner, plainRows),
       relational as never,
     ) as unknown as Database<TSchema>
   const detached = database({ run: refuseDetached, transaction: refuseDetached })
@@ -127,7 +129,9 @@ export function createDrizzle<TSchema extends Schema>(
     cursor: <TRow>(query: Streamable<TRow>) => {
       if (is(query, SQL)) {
         const { sql: text, params: parameters } = dialect.sqlToQuery(query)
-        return { text, parameters, arrays: false, map: (rows: Result) => decodePlain(rows) as Result<TRow> }
+        const map = (rows: Result, ask: Ask) =>
+          plainRows.objects(rows, { instants: true }, ask) as Promise<Result<TRow>>
+        return { text, parameters, arrays: false, map }
       }
       if (isTakenApart(query)) return query
       if (typeof (query as { prepare?: unknown } | undefined)?.prepare !== 'function') {
@@ -142,6 +146,7 @@ export function createDrizzle<TSchema extends Schema>(
     columnName: (column) => (dialect as unknown as { casing: CasingCache }).casing.getColumnCasing(column),
     tables,
     tableKeys: tableNamesMap,
+    plainRows,
   }
 }
 
@@ -158,16 +163,20 @@ function refuseDetached(): Promise<never> {
   return Promise.reject(new UsageError('a compiled query runs on a session: call on(session)'))
 }
 
-type ResultMapper = (rows: unknown[][], mapColumnValue?: (value: unknown) => unknown) => unknown
+type ResultMapper = (rows: unknown[][]) => unknown
 
 class SessionDriver extends PgSession<PgQueryResultHKT, Record<string, unknown>, TablesRelationalConfig> {
   readonly #relational: RelationalSchema
   readonly #runner: StatementRunner
+  readonly #dialect: SessionDialect
+  readonly #plainRows: PlainRows
 
-  constructor(dialect: PgDialect, relational: RelationalSchema, runner: StatementRunner) {
+  constructor(dialect: SessionDialect, relational: RelationalSchema, runner: StatementRunner, plainRows: PlainRows) {
     super(dialect)
+    this.#dialect = dialect
     this.#relational = relational
     this.#runner = runner
+    this.#plainRows = plainRows
   }
 
   override prepareQuery<T extends PreparedQueryConfig>(
@@ -177,7 +186,18 @@ class SessionDriver extends PgSession<PgQueryResultHKT, Record<string, unknown>,
     _isResponseInArrayMode: boolean,
     mapResult?: ResultMapper,
   ): PgPreparedQuery<T> {
-    return new SessionQuery<T>(this.#runner, query, fields, mapResult)
+    return new SessionQuery<T>(this.#runner, query, this.#readingOf(query, fields, mapResult))
+  }
+
+  #readingOf(
+    query: Query,
+    fields: SelectedFieldsOrdered | undefined,
+    mapResult: ResultMapper | undefined,
+  ): QueryReading {
+    const relational = mapResult && this.#dialect.readingOf(query)
+    // Drizzle's mapper of no rows answers whether one row is wanted, or all.
+    if (relational) return new RelationalRows(this.#plainRows, relational, mapResult([]) === undefined)
+    return fields ? new SelectedRows(this.#plainRows, fields) : new RawRows(this.#plainRows)
   }
 
   override transaction<T>(
@@ -190,7 +210,7 @@ class SessionDriver extends PgSession<PgQueryResultHKT, Record<string, unknown>,
       ...(config.deferrable === undefined ? {} : { deferrable: config.deferrable }),
     }
     return this.#runner.transaction((nested) => {
-      const driver = new SessionDriver(this.dialect, this.#relational, nested)
+      const driver = new SessionDriver(this.#dialect, this.#relational, nested, this.#plainRows)
       return unitOfWork(new SessionTransaction(this.dialect, driver, this.#relational as never))
     }, options)
   }
@@ -205,28 +225,95 @@ class SessionTransaction extends PgTransaction<PgQueryResultHKT, Record<string, 
   }
 }
 
+/** How the rows of one query are read. */
+interface QueryReading {
+  /** Whether rows are wanted as arrays. */
+  readonly arrays: boolean
+  read(rows: Result, ask: Ask, notNullable: Record<string, boolean> | undefined): unknown
+}
+
+/** Rows of SQL that no columns describe. */
+class RawRows implements QueryReading {
+  readonly arrays = false
+  readonly #plainRows: PlainRows
+
+  constructor(plainRows: PlainRows) {
+    this.#plainRows = plainRows
+  }
+
+  read(rows: Result, ask: Ask): unknown {
+    return this.#plainRows.objects(rows, { instants: false }, ask)
+  }
+}
+
+/** Rows of columns and expressions. */
+class SelectedRows implements QueryReading {
+  readonly arrays = true
+  readonly #plainRows: PlainRows
+  readonly #fields: SelectedFieldsOrdered
+  readonly #places: readonly number[]
+  #mapRow: RowMapper | undefined
+
+  constructor(plainRows: PlainRows, fields: SelectedFieldsOrdered) {
+    this.#plainRows = plainRows
+    this.#fields = fields
+    this.#places = expressionPlaces(fields)
+  }
+
+  read(rows: Result, ask: Ask, notNullable: Record<string, boolean> | undefined): unknown {
+    const mapRow = (this.#mapRow ??= createRowMapper(this.#fields, notNullable))
+    return readThen(this.#plainRows, rows, this.#places, ask, (values) => values.map(mapRow))
+  }
+}
+
+/** Rows with related rows in JSON. */
+class RelationalRows implements QueryReading {
+  readonly arrays = true
+  readonly #plainRows: PlainRows
+  readonly #reading: RelationalReading
+  readonly #first: boolean
+
+  constructor(plainRows: PlainRows, reading: RelationalReading, first: boolean) {
+    this.#plainRows = plainRows
+    this.#reading = reading
+    this.#first = first
+  }
+
+  read(rows: Result, ask: Ask): unknown {
+    const { row, places } = this.#reading
+    return readThen(this.#plainRows, rows, places, ask, (values) => {
+      if (!this.#first) return values.map(row)
+      return values[0] && row(values[0])
+    })
+  }
+}
+
+/** Reads the expressions of rows, which may take a question to the server, then the rows. */
+function readThen(
+  plainRows: PlainRows,
+  rows: Result,
+  places: readonly number[],
+  ask: Ask,
+  then: (values: unknown[][]) => unknown,
+): unknown {
+  if (places.length === 0) return then(rows as unknown[][])
+  const read = plainRows.values(rows as Result<unknown[]>, places, ask)
+  return read instanceof Promise ? read.then((values) => then(values as unknown[][])) : then(read as unknown[][])
+}
+
 class SessionQuery<T extends PreparedQueryConfig> extends PgPreparedQuery<T> {
   /** Set by Drizzle on queries with joins: which joined tables are never null. */
   joinsNotNullableMap: Record<string, boolean> | undefined
   readonly #runner: StatementRunner
-  readonly #fields: SelectedFieldsOrdered | undefined
-  readonly #mapResult: ResultMapper | undefined
+  readonly #reading: QueryReading
   readonly #options: StatementOptions
   readonly #hasPlaceholders: boolean
-  #mapRow: RowMapper | undefined
 
-  constructor(
-    runner: StatementRunner,
-    query: Query,
-    fields: SelectedFieldsOrdered | undefined,
-    mapResult: ResultMapper | undefined,
-  ) {
+  constructor(runner: StatementRunner, query: Query, reading: QueryReading) {
     super(query, undefined, undefined)
     this.#runner = runner
-    this.#fields = fields
-    this.#mapResult = mapResult
-    const arrays = fields !== undefined || mapResult !== undefined
-    this.#options = { arrays, prepare: query.params.length > 0 }
+    this.#reading = reading
+    this.#options = { arrays: reading.arrays, prepare: query.params.length > 0 }
     this.#hasPlaceholders = query.params.some((parameter) => typeof parameter === 'object' && parameter !== null)
   }
 
@@ -241,59 +328,17 @@ class SessionQuery<T extends PreparedQueryConfig> extends PgPreparedQuery<T> {
   on(runner: StatementRunner, values: Record<string, unknown> = {}): Promise<unknown> {
     const { sql: text, params } = this.query
     const parameters = this.#hasPlaceholders ? fillPlaceholders(params, values) : params
-    return runner.run(text, parameters, this.#options, this.#map)
+    const ask: Ask = (question, about, options, read) => runner.run(question, about, options, read)
+    return runner.run(text, parameters, this.#options, (rows) => this.#read(rows, ask))
   }
 
   cursor(): CursorQuery<unknown> {
     const { sql: text, params } = this.query
-    const arrays = this.#fields !== undefined
-    return { text, parameters: fillPlaceholders(params, {}), arrays, map: (rows) => this.#map(rows) as unknown[] }
+    const map = (rows: Result, ask: Ask) => this.#read(rows, ask) as unknown[]
+    return { text, parameters: fillPlaceholders(params, {}), arrays: this.#reading.arrays, map }
   }
 
-  readonly #map = (rows: Result): unknown => {
-    if (this.#mapResult) return this.#mapResult(withParsedRelations(rows as Result<unknown[]>), columnValue)
-    if (!this.#fields) return withParsedJson(rows)
-    this.#mapRow ??= createRowMapper(this.#fields, this.joinsNotNullableMap)
-    return mapRows(rows as Result<unknown[]>, this.#fields, this.#mapRow)
+  #read(rows: Result, ask: Ask): unknown {
+    return this.#reading.read(rows, ask, this.joinsNotNullableMap)
   }
-}
-
-function mapRows(rows: Result<unknown[]>, fields: SelectedFieldsOrdered, mapRow: RowMapper): unknown[] {
-  if (fields.some(({ field }) => !is(field, Column))) parseExpressionJson(rows, fields)
-  const mapped: unknown[] = Array.from({ length: rows.length })
-  for (let index = 0; index < rows.length; index++) mapped[index] = mapRow(rows[index] as unknown[])
-  return mapped
-}
-
-/** JSON columns decode themselves; JSON that an expression makes has no decoder and is parsed here. */
-function parseExpressionJson(rows: Result<unknown[]>, fields: SelectedFieldsOrdered): void {
-  rows.columns?.forEach(({ type }, index) => {
-    if ((type !== oids.json && type !== oids.jsonb) || is(fields[index]?.field, Column)) return
-    for (const row of rows) {
-      const value = row[index]
-      if (typeof value === 'string') row[index] = plainParsers[type]?.(value)
-    }
-  })
-}
-
-function withParsedRelations(rows: Result<unknown[]>): unknown[][] {
-  rows.columns?.forEach(({ type }, index) => {
-    if (type !== oids.json) return
-    for (const row of rows) {
-      const value = row[index]
-      if (typeof value === 'string' && value.startsWith('[')) row[index] = parseKeepingDigits(value)
-    }
-  })
-  return rows
-}
-
-function withParsedJson(rows: Result): Result {
-  for (const { name, type } of rows.columns ?? []) {
-    if (type !== oids.json && type !== oids.jsonb) continue
-    for (const row of rows as Record<string, unknown>[]) {
-      const value = row[name]
-      if (typeof value === 'string') row[name] = plainParsers[type]?.(value)
-    }
-  }
-  return rows
 }

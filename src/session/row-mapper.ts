@@ -1,22 +1,21 @@
 /**
- * Turns a row of values into the object a Drizzle selection describes. The decoders and paths are worked out once a
- * query instead of once a row. A joined table of which every column is null becomes null, as in Drizzle.
+ * Turns a row of values into the object a Drizzle selection describes. Readers and paths are worked out once a query
+ * instead of once a row. A joined table of which every column is null becomes null, as in Drizzle.
  */
-import { Column, getTableName, is, SQL, Subquery } from 'drizzle-orm'
-import type { SelectedFieldsOrdered } from 'drizzle-orm/pg-core'
+import { Column, getTableName, is, noopDecoder, SQL, Subquery } from 'drizzle-orm'
+import type { PgColumn, SelectedFieldsOrdered } from 'drizzle-orm/pg-core'
+import { innermostOf, isJsonType } from '../columns/column-kind.ts'
+import { type Decode, readerOf } from '../columns/column-reader.ts'
 
 /** Maps the values of one row, in column order. */
 export type RowMapper = (row: readonly unknown[]) => Record<string, unknown>
 
-interface Decoder {
-  mapFromDriverValue(value: unknown): unknown
-}
-
-type Field = SelectedFieldsOrdered[number]['field']
+/** What a selection names: a column, or an expression that may have a decoder. */
+export type Field = SelectedFieldsOrdered[number]['field']
 
 interface Slot {
   readonly key: string
-  readonly decoder: Decoder
+  readonly decode: Decode | undefined
 }
 
 /** Makes the mapper of one selection; `notNullable` says which joined tables (by name) are always there. */
@@ -29,15 +28,14 @@ export function createRowMapper(
   const slots = fields.map(({ path, field }) => ({
     parents: path.slice(0, -1),
     key: path.at(-1) ?? '',
-    decoder: decoderOf(field),
+    decode: decoderOf(field),
   }))
   return (row) => {
     const result: Record<string, unknown> = {}
-    slots.forEach(({ parents, key, decoder }, index) => {
+    slots.forEach(({ parents, key, decode }, index) => {
       let node = result
       for (const parent of parents) node = (node[parent] ??= {}) as Record<string, unknown>
-      const value = row[index]
-      node[key] = value === null || value === undefined ? null : decoder.mapFromDriverValue(value)
+      node[key] = decoded(row[index], decode)
     })
     for (const { name, indexes } of nullable) {
       if (indexes.every((index) => row[index] === null)) result[name] = null
@@ -47,16 +45,20 @@ export function createRowMapper(
 }
 
 function flatMapper(fields: SelectedFieldsOrdered): RowMapper {
-  const slots = fields.map(({ path, field }): Slot => ({ key: path[0] ?? '', decoder: decoderOf(field) }))
+  const slots = fields.map(({ path, field }): Slot => ({ key: path[0] ?? '', decode: decoderOf(field) }))
   return (row) => {
     const result: Record<string, unknown> = {}
     for (let index = 0; index < slots.length; index++) {
-      const { key, decoder } = slots[index] as Slot
-      const value = row[index]
-      result[key] = value === null || value === undefined ? null : decoder.mapFromDriverValue(value)
+      const { key, decode } = slots[index] as Slot
+      result[key] = decoded(row[index], decode)
     }
     return result
   }
+}
+
+function decoded(value: unknown, decode: Decode | undefined): unknown {
+  if (value === null || value === undefined) return null
+  return decode ? decode(value) : value
 }
 
 /** Top-level objects made of the columns of a single joined table that a LEFT JOIN may leave out. */
@@ -75,12 +77,45 @@ function nullableGroups(fields: SelectedFieldsOrdered, notNullable: Record<strin
   })
 }
 
-function decoderOf(field: Field): Decoder {
-  if (is(field, Column)) return field as unknown as Decoder
+/** What reads the values of a field; undefined where they arrive as they should be. */
+export function decoderOf(field: Field): Decode | undefined {
+  const decoder = mappingOf(field)
+  if (is(decoder, Column)) return readerOf(decoder as PgColumn).row
+  return decoder === noopDecoder ? undefined : (value) => decoder.mapFromDriverValue(value)
+}
+
+/**
+ * The places of expressions, whose type only the answer tells. Where one is mapped like a column of arrays or JSON
+ * (`mapWith`), that reads the text itself.
+ */
+export function expressionPlaces(
+  fields: readonly { readonly field: Field; readonly isJson?: boolean }[],
+): readonly number[] {
+  const places: number[] = []
+  for (let index = 0; index < fields.length; index++) {
+    const { field, isJson } = fields[index] as (typeof fields)[number]
+    if (isJson === true || is(field, Column)) continue
+    const mapping = mappingOf(field)
+    if (!is(mapping, Column) || !readsText(mapping as PgColumn)) places.push(index)
+  }
+  return places
+}
+
+function readsText(column: PgColumn): boolean {
+  return innermostOf(column) !== column || isJsonType(column)
+}
+
+interface Mapping {
+  mapFromDriverValue(value: unknown): unknown
+}
+
+/** Drizzle's decoder of a field: the column itself, or what `mapWith` gave to an expression. */
+function mappingOf(field: Field): Mapping {
+  if (is(field, Column)) return field as unknown as Mapping
   const expression: unknown = is(field, SQL)
     ? field
     : is(field, Subquery)
       ? (field as unknown as { _: { sql: unknown } })._.sql
       : (field as unknown as { sql: unknown }).sql
-  return (expression as { decoder: Decoder }).decoder
+  return (expression as { decoder: Mapping }).decoder
 }

@@ -70,7 +70,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
 
   /** Plain SQL: sql`select … where id = ${id}`; values become parameters. */
   get sql(): SqlTag {
-    this.#sql ??= createSqlTag((text, parameters, options, read) => this.run(text, parameters, options, read))
+    this.#sql ??= createSqlTag(this)
     return this.#sql
   }
 

@@ -4,8 +4,9 @@
  */
 import { Column, is, SQL, Table } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
-import { plainParsers } from '../pool/codec.ts'
-import type { Result, StatementOptions } from '../pool/connection.ts'
+import type { Result } from '../pool/connection.ts'
+import type { Drizzle, StatementRunner } from './drizzle.ts'
+import type { Ask } from './plain-rows.ts'
 
 /** Rows of a plain SQL statement; `count` is the number of rows returned or touched. */
 export interface Rows<TRow> extends Array<TRow> {
@@ -18,12 +19,8 @@ export type SqlTag = <TRow extends object = Record<string, unknown>>(
   ...values: readonly unknown[]
 ) => Promise<Rows<TRow>>
 
-type Run = (
-  text: string,
-  parameters: readonly unknown[],
-  options: StatementOptions,
-  read: (rows: Result) => Result,
-) => Promise<Result>
+/** A session, as far as its tag needs it. */
+type Runner = StatementRunner & { readonly drizzle: Drizzle }
 
 const texts = new WeakMap<TemplateStringsArray, string>()
 
@@ -47,7 +44,9 @@ function templateText(strings: TemplateStringsArray, values: readonly unknown[])
 }
 
 /** Makes the tag for one session. */
-export function createSqlTag(run: Run): SqlTag {
+export function createSqlTag(runner: Runner): SqlTag {
+  const ask: Ask = (text, parameters, options, read) => runner.run(text, parameters, options, read)
+  const read = (rows: Result) => runner.drizzle.plainRows.objects(rows, { instants: true }, ask)
   const tag = (strings: TemplateStringsArray, ...values: readonly unknown[]): Promise<Result> => {
     let text: string
     try {
@@ -55,22 +54,7 @@ export function createSqlTag(run: Run): SqlTag {
     } catch (error) {
       return Promise.reject(error)
     }
-    return run(text, values, { prepare: values.length > 0 }, decodePlain)
+    return runner.run(text, values, { prepare: values.length > 0 }, read as (rows: Result) => Result)
   }
   return tag as SqlTag
-}
-
-/** Decodes in place what no Drizzle column decodes: json and timestamptz. */
-export function decodePlain(rows: Result): Result {
-  // Of columns with one name the last is the one that the row shows.
-  const types = new Map(rows.columns?.map(({ name, type }) => [name, type]))
-  for (const [name, type] of types) {
-    const parser = plainParsers[type]
-    if (!parser) continue
-    for (const row of rows as Record<string, unknown>[]) {
-      const value = row[name]
-      if (typeof value === 'string') row[name] = parser(value)
-    }
-  }
-  return rows
 }

@@ -8,6 +8,7 @@ import type { Result, StatementOptions } from '../pool/connection.ts'
 import type { Scope } from '../task/scope.ts'
 import type { Channel } from './channel.ts'
 import type { Drizzle, Streamable } from './drizzle.ts'
+import type { Ask } from './plain-rows.ts'
 import type { SessionWork } from './session-work.ts'
 
 export interface StreamOptions {
@@ -43,6 +44,7 @@ export async function* streamRows<TRow>(
   channel.noticeState(text)
   // The first batch travels with DECLARE.
   const declared = own(`declare ${name} no scroll cursor for ${text}`, parameters, { names })
+  const ask: Ask = async (question, values, options, read) => read(await own(question, values, options))
   const fetch = () => own(`fetch ${batchSize} from ${name}`, [], { arrays })
   let batch = fetch()
   const first = batch.catch(() => undefined)
@@ -52,7 +54,7 @@ export async function* streamRows<TRow>(
     for (;;) {
       const rows = await batch
       const complete = rows.length < batchSize
-      for (const row of map(rows)) yield row
+      for (const row of await map(rows, ask)) yield row
       if (complete) return
       if (ended()) throw new SessionEnded('the session of this stream has ended: read it to its end inside the task')
       batch = fetch()

@@ -16,6 +16,8 @@ const layers: Readonly<Record<string, number>> = {
   'src/address': 0,
   'src/observe': 0,
   'src/task': 1,
+  'src/values': 1,
+  'src/columns': 2,
   'src/pool': 2,
   'src/embedded': 2,
   'src/session': 3,
@@ -33,9 +35,9 @@ const importers: readonly { readonly packages: RegExp; readonly allowed: RegExp;
   { rule: 'postgres occur in pool/ only', packages: /^postgres(\/|$)/, allowed: /^src\/pool\// },
   { rule: 'hono occur in http/ only', packages: /^@?hono(\/|$)/, allowed: /^src\/http\// },
   {
-    rule: 'drizzle-orm occur from session/ upwards only',
+    rule: 'drizzle-orm occur in columns/ and from session/ upwards only',
     packages: /^drizzle-orm(\/|$)/,
-    allowed: /^src\/(session|repository|migrate|cli|shop)\/|^src\/engine\.ts$/,
+    allowed: /^src\/(columns|session|repository|migrate|cli|shop)\/|^src\/engine\.ts$/,
   },
   {
     rule: 'drizzle-kit and drizzle-seed occur in the command line and the shop only',

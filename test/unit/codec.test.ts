@@ -2,7 +2,8 @@
 import { assert, property, string } from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { InvalidInput, UsageError } from '../../src/errors.ts'
-import { encodeParameter, installCodecs, oids } from '../../src/pool/codec.ts'
+import { encodeParameter, installCodecs } from '../../src/pool/codec.ts'
+import { oids } from '../../src/values/server-type.ts'
 
 const encode = (value: unknown) => encodeParameter(value, 3, (parameter) => parameter)
 

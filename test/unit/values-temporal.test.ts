@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { dateText, parseInstant, temporalComplaint, timestampText } from '../../src/repository/temporal.ts'
+import { dateText, parseInstant, temporalComplaint, timestampText } from '../../src/values/temporal.ts'
 
 describe('instants are read as the server writes them', () => {
   test.each([

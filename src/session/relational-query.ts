@@ -1,0 +1,167 @@
+/**
+ * Relational queries whose related rows keep their values. Drizzle carries these in JSON, where a bigint loses digits, a
+ * timestamp gets a T and a composite becomes an object: columns that JSON would change go into it as text, and every value
+ * is read by the one table of `columns/`. Drizzle builds the query; in what it built the columns are cast.
+ * https://orm.drizzle.team/docs/rqb
+ */
+import {
+  Column,
+  is,
+  One,
+  type Query,
+  SQL,
+  sql,
+  type SQLChunk,
+  StringChunk,
+  type TablesRelationalConfig,
+} from 'drizzle-orm'
+import { type PgColumn, PgDialect } from 'drizzle-orm/pg-core'
+import { isJsonType } from '../columns/column-kind.ts'
+import { type Decode, readerOf } from '../columns/column-reader.ts'
+import { columnValue, jsonValue, parseKeepingDigits } from './json-digits.ts'
+import { decoderOf, expressionPlaces, type Field } from './row-mapper.ts'
+
+type Request = Parameters<PgDialect['buildRelationalQueryWithoutPK']>[0]
+type Built = ReturnType<PgDialect['buildRelationalQueryWithoutPK']>
+type Selection = readonly Item[]
+type TableConfig = Request['tableConfig']
+
+/** One column, expression or relation of a query. */
+interface Item {
+  readonly tsKey: string
+  readonly field: Column | SQL | SQL.Aliased
+  /** True for a relation, whose rows are those of `selection` and of this table. */
+  readonly isJson: boolean
+  readonly relationTableTsKey: string | undefined
+  readonly selection: Selection
+}
+
+/** How the rows of a relational query are read. */
+export interface RelationalReading {
+  /** Reads one row, in the order of its columns. */
+  readonly row: (row: readonly unknown[]) => Record<string, unknown>
+  /** The places of expressions, whose type only the answer tells. */
+  readonly places: readonly number[]
+}
+
+/** Drizzle's dialect; it remembers how to read the relational queries it has built. */
+export class SessionDialect extends PgDialect {
+  /** A query, built or rendered, and what it selects from which table. */
+  readonly #selections = new WeakMap<object, { readonly selection: Selection; readonly request: Request }>()
+
+  override buildRelationalQueryWithoutPK(request: Request): Built {
+    if (request.nestedQueryRelation !== undefined) return this.#nested(request)
+    const built = super.buildRelationalQueryWithoutPK(request)
+    this.#selections.set(built.sql, { selection: built.selection, request })
+    return built
+  }
+
+  override sqlToQuery(...parameters: Parameters<PgDialect['sqlToQuery']>): ReturnType<PgDialect['sqlToQuery']> {
+    const query = super.sqlToQuery(...parameters)
+    const relational = this.#selections.get(parameters[0])
+    if (relational) this.#selections.set(query, relational)
+    return query
+  }
+
+  /** How the rows of a rendered query are read; undefined where it is no relational one. */
+  readingOf(query: Query): RelationalReading | undefined {
+    const relational = this.#selections.get(query)
+    if (!relational) return undefined
+    const { selection, request } = relational
+    const digits = selection.some(({ isJson, selection: inner }) => isJson && hasExtras(inner))
+    const parse = digits ? parseKeepingDigits : (JSON.parse as (text: string) => unknown)
+    return {
+      row: rowReader({ tables: request.schema, digits }, request.tableConfig, selection, parse),
+      places: expressionPlaces(selection as readonly (Item & { readonly field: Field })[]),
+    }
+  }
+
+  #nested(request: Request): Built {
+    const built = super.buildRelationalQueryWithoutPK(request)
+    const values = valuesOf(built.sql as SQL)
+    if (!values) throw new Error('this version of drizzle-orm builds related rows in a way that is not known here')
+    built.selection.forEach(({ field }, index) => {
+      // Commas stand between the values.
+      if (is(field, Column) && readerOf(field as PgColumn).asText) values[2 * index] = sql`${field}::text`
+    })
+    return built
+  }
+}
+
+/** What stands in the `json_build_array(…)` of a related row. */
+function valuesOf({ queryChunks }: SQL): SQLChunk[] | undefined {
+  const [name, list] = queryChunks
+  if (is(name, StringChunk) && name.value[0] === 'json_build_array(' && is(list, SQL)) return list.queryChunks
+  for (const chunk of queryChunks) {
+    const found = is(chunk, SQL) ? valuesOf(chunk) : undefined
+    if (found) return found
+  }
+  return undefined
+}
+
+function hasExtras(selection: Selection): boolean {
+  return selection.some(({ field, isJson, selection: inner }) => (isJson ? hasExtras(inner) : !is(field, Column)))
+}
+
+interface Surroundings {
+  readonly tables: TablesRelationalConfig
+  /** Whether numbers of the JSON may be marked text. */
+  readonly digits: boolean
+}
+
+interface Slot {
+  readonly key: string
+  readonly read: Decode | undefined
+}
+
+type RowReader = (row: readonly unknown[]) => Record<string, unknown>
+
+/** Reads a row of the query; `parse` reads the JSON of its relations, which in related rows is parsed already. */
+function rowReader(
+  surroundings: Surroundings,
+  table: TableConfig,
+  selection: Selection,
+  parse?: (text: string) => unknown,
+): RowReader {
+  const slots = selection.map((item): Slot => {
+    const decode = item.isJson ? relationReader(surroundings, table, item, parse) : fieldReader(table, item, !parse)
+    const marked = surroundings.digits && !parse && !item.isJson
+    const unmarked = is(item.field, Column) && isJsonType(item.field as PgColumn) ? jsonValue : columnValue
+    const read: Decode | undefined = marked ? (value) => (decode ?? same)(unmarked(value)) : decode
+    return { key: item.tsKey, read }
+  })
+  return (row) => {
+    const result: Record<string, unknown> = {}
+    for (let index = 0; index < slots.length; index++) {
+      const { key, read } = slots[index] as Slot
+      const value = row[index]
+      result[key] = value === null || value === undefined ? null : read ? read(value) : value
+    }
+    return result
+  }
+}
+
+function same(value: unknown): unknown {
+  return value
+}
+
+function fieldReader(table: TableConfig, { field, tsKey }: Item, inJson: boolean): Decode | undefined {
+  if (!is(field, Column)) return decoderOf(field as Field)
+  // The table's own column rather than its alias: what reads it is known already.
+  const reader = readerOf((table.columns[tsKey] ?? field) as PgColumn)
+  return inJson ? reader.json : reader.row
+}
+
+function relationReader(
+  surroundings: Surroundings,
+  table: TableConfig,
+  { tsKey, relationTableTsKey, selection }: Item,
+  parse: ((text: string) => unknown) | undefined,
+): Decode {
+  const related = surroundings.tables[relationTableTsKey ?? ''] as TableConfig
+  const read = rowReader(surroundings, related, selection)
+  const rows: Decode = is(table.relations[tsKey], One)
+    ? (value) => (value === null ? null : read(value as unknown[]))
+    : (value) => (value as unknown[][]).map(read)
+  return parse ? (value) => rows(typeof value === 'string' ? parse(value) : value) : rows
+}

@@ -1,0 +1,42 @@
+/**
+ * Arrays as text, both ways: of any depth, with NULL elements, whatever characters the elements hold.
+ * https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
+ */
+import { parse } from 'postgres-array'
+
+/** Reads an array; `read` takes the text of one element that is not NULL. `delimiter` is the type's `typdelim`. */
+export function readArray(text: string, read: (element: string) => unknown, delimiter = ','): unknown[] {
+  return parse(delimiter === ',' ? text : withCommas(text, delimiter), read)
+}
+
+/** The same array with commas between its elements: of boxes they stand between semicolons. */
+function withCommas(text: string, delimiter: string): string {
+  let rewritten = ''
+  let element = ''
+  const flush = (): void => {
+    rewritten += element === '' || element === 'NULL' ? element : quotedElement(element)
+    element = ''
+  }
+  for (const token of text.match(/"(?:[^"\\]|\\.)*"|[^]/g) ?? []) {
+    if (token.length > 1) rewritten += token
+    else if (token === '{' || token === '}' || token === delimiter) {
+      flush()
+      rewritten += token === delimiter ? ',' : token
+    } else element += token
+  }
+  return rewritten
+}
+
+/** Writes an array: null is NULL, arrays nest, and `write` makes the text of everything else. */
+export function arrayText(values: readonly unknown[], write: (element: unknown) => string): string {
+  const elements = Array.from(values, (element) => {
+    if (element === null) return 'NULL'
+    return Array.isArray(element) ? arrayText(element, write) : quotedElement(write(element))
+  })
+  return `{${elements.join(',')}}`
+}
+
+/** An element between quotes: so it is never taken for NULL, for several, or for an array. */
+export function quotedElement(text: string): string {
+  return `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`
+}
