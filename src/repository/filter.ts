@@ -9,6 +9,7 @@ import { type ColumnKind, innermostOf, isKind } from '../columns/column-kind.ts'
 import { UsageError } from '../errors.ts'
 import { isPlain } from '../values/plain-object.ts'
 import { encodeFor } from './column-input.ts'
+import { isNotNull, isNull, typedList, typedParameter } from './own-type-condition.ts'
 import { slot, varying } from './statement.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 import { pattern } from './text-input.ts'
@@ -208,10 +209,8 @@ function operator(column: PlannedColumn, name: string, operand: unknown, values:
   if (name === 'isNull' || (operand === null && (name === 'eq' || name === 'ne'))) {
     if (name === 'isNull' && typeof operand !== 'boolean')
       throw new UsageError(`isNull of ${property} is true or false`)
-    const isNull = name === 'isNull' ? operand === true : name === 'eq'
-    return isNull
-      ? condition(() => sql`${reference} is null`, 'null')
-      : condition(() => sql`${reference} is not null`, 'notNull')
+    const wanted = name === 'isNull' ? operand === true : name === 'eq'
+    return wanted ? condition(() => isNull(column), 'null') : condition(() => isNotNull(column), 'notNull')
   }
   if (operand === null) throw new UsageError(`${name} of ${property} cannot be null: use isNull`)
   refuseMisfit(column, name)
@@ -220,7 +219,9 @@ function operator(column: PlannedColumn, name: string, operand: unknown, values:
     if (list.some((element) => is(element, SQL))) return oneOf(column, name, list, values)
     const elements = values.take(list, property)
     const given = condition(() =>
-      name === 'in' ? sql`${reference} = any(${elements()})` : sql`${reference} <> all(${elements()})`,
+      name === 'in'
+        ? sql`${reference} = any(${typedList(column, elements())})`
+        : sql`${reference} <> all(${typedList(column, elements())})`,
     )
     return list.length > 0 ? given : { ...given, truth: name === 'in' ? 'none' : 'all' }
   }
@@ -233,7 +234,10 @@ function operator(column: PlannedColumn, name: string, operand: unknown, values:
   const encoded = column.encode(operand, 'compare')
   if (is(encoded, SQL)) return condition(() => sql`${reference} ${symbol} ${encoded}`, varying)
   const value = values.take(encoded, property)
-  return { ...condition(() => sql`${reference} ${symbol} ${value()}`), truth: truthOf(name, operand) }
+  return {
+    ...condition(() => sql`${reference} ${symbol} ${typedParameter(column, value())}`),
+    truth: truthOf(name, operand),
+  }
 }
 
 /** All arrays contain the empty one and none overlaps it; so do all JSON arrays and objects. NULL is not counted here. */
@@ -244,13 +248,13 @@ function truthOf(name: string, operand: unknown): Condition['truth'] {
 }
 
 /** A list with elements that their type writes as SQL. */
-function oneOf(
-  { property, reference }: PlannedColumn,
-  name: 'in' | 'notIn',
-  list: unknown[],
-  values: Values,
-): Condition {
-  const elements = list.map((element) => (is(element, SQL) ? () => element : values.take(element, property)))
+function oneOf(column: PlannedColumn, name: 'in' | 'notIn', list: unknown[], values: Values): Condition {
+  const { property, reference } = column
+  const elements = list.map((element) => {
+    if (is(element, SQL)) return () => element
+    const taken = values.take(element, property)
+    return () => typedParameter(column, taken())
+  })
   return {
     shape: `${property}.${varying}`,
     sql: () => {

@@ -7,6 +7,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
 import { isPlain } from '../values/plain-object.ts'
+import { isNotNull, isNull, typedParameter } from './own-type-condition.ts'
 import { list } from './statement.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 
@@ -80,7 +81,8 @@ export class TotalOrder {
     if (!uniform || values.includes(null)) return undefined
     const operator = sql.raw(`${first?.descending ? '<' : '>'}${inclusive ? '=' : ''}`)
     const row = list(this.terms.map(({ column }) => column.reference))
-    return sql`(${row}) ${operator} (${list(values as SQL[])})`
+    const beyond = this.terms.map(({ column }, index) => typedParameter(column, values[index] as SQL))
+    return sql`(${row}) ${operator} (${list(beyond)})`
   }
 
   /** What the first column alone rules out: implied by the rest, but an index understands it. */
@@ -88,7 +90,8 @@ export class TotalOrder {
     const [first] = this.terms
     const value = values[0] ?? null
     if (!first || value === null || first.column.column?.notNull !== true) return undefined
-    return first.descending ? sql`${first.column.reference} <= ${value}` : sql`${first.column.reference} >= ${value}`
+    const bound = typedParameter(first.column, value)
+    return first.descending ? sql`${first.column.reference} <= ${bound}` : sql`${first.column.reference} >= ${bound}`
   }
 }
 
@@ -96,16 +99,17 @@ function all(conditions: readonly SQL[]): SQL {
   return sql`(${sql.join(conditions as SQL[], sql` and `)})`
 }
 
-function same({ reference }: PlannedColumn, value: SQL | null): SQL {
-  return value === null ? sql`${reference} is null` : sql`${reference} = ${value}`
+function same(column: PlannedColumn, value: SQL | null): SQL {
+  return value === null ? isNull(column) : sql`${column.reference} = ${typedParameter(column, value)}`
 }
 
 function follows({ column, descending, nullsFirst }: Term, value: SQL | null): SQL {
   const { reference } = column
-  if (value === null) return nullsFirst ? sql`${reference} is not null` : sql`false`
-  const beyond = descending ? sql`${reference} < ${value}` : sql`${reference} > ${value}`
+  if (value === null) return nullsFirst ? isNotNull(column) : sql`false`
+  const given = typedParameter(column, value)
+  const beyond = descending ? sql`${reference} < ${given}` : sql`${reference} > ${given}`
   const nullable = column.column?.notNull !== true
-  return nullable && !nullsFirst ? sql`(${beyond} or ${reference} is null)` : beyond
+  return nullable && !nullsFirst ? sql`(${beyond} or ${isNull(column)})` : beyond
 }
 
 const directions: Readonly<Record<string, readonly [descending: boolean, nullsFirst: boolean]>> = {

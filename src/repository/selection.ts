@@ -7,6 +7,7 @@ import { UsageError } from '../errors.ts'
 import type { Result } from '../pool/connection.ts'
 import { plainReader } from '../values/server-type.ts'
 import { AnsweredText } from './answered-text.ts'
+import { typedParameter } from './own-type-condition.ts'
 import { list } from './statement.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 
@@ -117,7 +118,9 @@ export function whereClause(conditions: readonly (SQL | undefined)[]): SQL {
 /** The condition that a row has the key whose values stand in the slots that `slotAt` answers. */
 export function keyCondition(plan: TablePlan, slotAt: (index: number, property: string) => SQL): SQL {
   return sql.join(
-    plan.key.map(({ reference, property }, index) => sql`${reference} = ${slotAt(index, property)}`),
+    plan.key.map((column, index) => {
+      return sql`${column.reference} = ${typedParameter(column, slotAt(index, column.property))}`
+    }),
     sql` and `,
   )
 }

@@ -7,6 +7,7 @@ import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core'
 import { DatabaseError, UniqueViolation, UsageError } from '../errors.ts'
 import { assigned, insertClause, skipped, valuesOf } from './insert.ts'
 import { checkOptions } from './options.ts'
+import { isNull as isNullColumn, typedParameter } from './own-type-condition.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { type ReadRow, type Removed, removedCondition, selectionOf, whereClause } from './selection.ts'
 import { list, Statement } from './statement.ts'
@@ -148,9 +149,11 @@ async function rowInTheWay(
   const [nulls, keyed] = [given.filter(isNull), given.filter((assignment) => !isNull(assignment))]
   const create = () => {
     const values = assigned(keyed)
-    const same = keyed.map(({ column }, index) => sql`${column.reference} = ${values[index]}`)
+    const same = keyed.map(({ column }, index) => {
+      return sql`${column.reference} = ${typedParameter(column, values[index] as SQL)}`
+    })
     const where = whereClause([
-      ...nulls.map(({ column }) => sql`${column.reference} is null`),
+      ...nulls.map(({ column }) => isNullColumn(column)),
       ...same,
       removedCondition(plan, removed),
     ])
