@@ -23,27 +23,30 @@ export interface ColumnReader {
   /** Reads a value in JSON that the server built. */
   readonly json: Decode | undefined
   /**
-   * Whether the value must go into that JSON as text, cast by the statement: PostgreSQL writes a bigint as a JSON number,
-   * a timestamp with a T and a composite as an object. All else it writes as the text that the connection answers.
+   * How the statement must put the value into that JSON. PostgreSQL writes most as the text that the connection answers,
+   * but a bigint as a JSON number, a timestamp with a T and a composite as an object: these go in as `text`. What it would
+   * make of a type of the database's own nobody knows here, nor what its cast to text does: it goes in as its `output`.
    */
-  readonly asText: boolean
+  readonly asText: 'text' | 'output' | undefined
+  /** The name of a type that only the database knows, where it is one: `json` wants the value as that type reads it. */
+  readonly ownType?: string
 }
 
-const asItArrives: ColumnReader = { row: undefined, element: (value) => value, json: undefined, asText: false }
+const asItArrives: ColumnReader = { row: undefined, element: (value) => value, json: undefined, asText: undefined }
 const whole: ColumnReader = { ...asItArrives, element: Number }
 // NaN and the infinities are no JSON: they come as text.
 const floating: ColumnReader = { ...whole, json: Number }
 
 /** Read by this from the text, wherever it comes from; PostgreSQL's JSON would change it. */
 function fromText(read: Decode): ColumnReader {
-  return { row: read, element: read, json: read, asText: true }
+  return { row: read, element: read, json: read, asText: 'text' }
 }
 
 const asText = fromText(itself as Decode)
 const bigints = fromText((value) => BigInt(value as string))
 const instants = fromText((value) => (typeof value === 'string' ? parseInstant(value) : value))
 /** In JSON of the server it has been parsed with the rest: a JSON string is not parsed again. */
-const json: ColumnReader = { row: parsedJson, element: parsedJson, json: undefined, asText: false }
+const json: ColumnReader = { row: parsedJson, element: parsedJson, json: undefined, asText: undefined }
 
 const readers: Partial<Readonly<Record<ColumnKind, ColumnReader>>> = {
   smallint: whole,
@@ -99,7 +102,7 @@ function arrayOf(element: ColumnReader, ofJson: boolean, delimiter: string): Col
     typeof value === 'string' ? readArray(value, element.element, delimiter) : elementsOf(value, element.element)
   const { json: readJson } = element
   // Of JSON arrays in an array nobody could tell where the elements begin.
-  const asText = element.asText || ofJson
+  const asText = element.asText || ofJson ? 'text' : undefined
   if (asText) return { row: read, element: element.element, json: read, asText }
   return { row: read, element: element.element, json: readJson && ((value) => elementsOf(value, readJson)), asText }
 }
@@ -123,12 +126,17 @@ function mapped(column: PgColumn): ColumnReader {
     depth === 0 || datesAndTimes.test(name) ? scalar : (text) => readArray(text, scalar, delimiterOf(column))
   const map: Decode = (value) => column.mapFromDriverValue(value as never)
   const fromDriver: Decode = read === itself ? map : (value) => map(typeof value === 'string' ? read(value) : value)
-  const asText = depth > 0 || !outputInJson.test(name)
-  return { row: fromDriver, element: fromDriver, json: isJsonType(column) ? map : fromDriver, asText }
+  const asText = depth > 0 || changedInJson.test(name) ? 'text' : outputInJson.test(name) ? undefined : 'output'
+  const reader = { row: fromDriver, element: fromDriver, json: isJsonType(column) ? map : fromDriver, asText } as const
+  return asText === 'output' ? { ...reader, ownType: name } : reader
 }
 
 /** Arrays of these, drizzle's driver leaves as text, and so do we for a mapping that is made for it. */
 const datesAndTimes = /^(?:date|timestamp(?:tz)?)(?![a-z_])/i
+
+/** Types of its own that PostgreSQL writes into JSON otherwise than the connection answers them. */
+const changedInJson =
+  /^(?:bigint|int8|(?:big)?serial8?|numeric|decimal|date|timestamp(?:tz)?(?: with(?:out)? time zone)?)$/i
 
 /** Types that PostgreSQL writes into JSON as the connection answers them: as their text, a number, a boolean or JSON. */
 const outputInJson = new RegExp(

@@ -115,7 +115,7 @@ async function insertChunk(
       sql`insert into ${plan.source} (${columns}) select ${values} from ${given} returning ${selection.sql}`,
     )
   })
-  const answered = await statement.run(runner, [`[${objects.join(',')}]`])
+  const answered = selection.marked(await statement.run(runner, [`[${objects.join(',')}]`]))
   if (answered.length !== objects.length) throw skipped(plan)
   return answered.map((values) => selection.read(values))
 }

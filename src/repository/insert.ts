@@ -27,7 +27,7 @@ export async function insertAssigned(
   }
   const shape = shapeOf(plan, assignments)
   const statement = shape === undefined ? create() : plan.statements.of(`insert${shape}`, create)
-  const [inserted] = await statement.run(runner, valuesOf(assignments))
+  const [inserted] = selection.marked(await statement.run(runner, valuesOf(assignments)))
   if (!inserted) throw skipped(plan)
   return selection.read(inserted)
 }

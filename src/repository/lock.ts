@@ -55,7 +55,7 @@ export async function lockRow(
   const statement = plan.statements.of(`lock/${mode}/${nowait ? 'n' : ''}${skipLocked ? 's' : ''}`, () => {
     return keyedStatement(plan, selection.sql, undefined, sql`${strength}${waiting}`)
   })
-  const [row] = await statement.run(runner, keyParameters(plan, key))
+  const [row] = selection.marked(await statement.run(runner, keyParameters(plan, key)))
   if (row) return selection.read(row)
   if (skipLocked) return undefined
   throw notFound(plan)

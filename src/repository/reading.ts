@@ -161,7 +161,8 @@ export class RelationLoad {
     wanted: readonly (readonly string[])[],
   ): Promise<ReadonlyMap<number, ReadRow[]>> {
     const values = new Values()
-    const answered = await this.#statement(wanted, values).run(runner, values.all)
+    const { selection } = this.#reading
+    const answered = selection.marked(await this.#statement(wanted, values).run(runner, values.all))
     const rows = await this.#reading.rows(runner, answered)
     const groups = new Map<number, ReadRow[]>()
     rows.forEach((row, index) => {

@@ -53,7 +53,7 @@ async function deleteRow(
     const where = whereClause([keyCondition(plan, (index, property) => sql`${slot(index, property)}`), versioned])
     return new Statement(plan.drizzle, sql`delete from ${plan.source}${where} returning ${selection.sql}`)
   })
-  const [row] = await statement.run(runner, [...keyed, ...version])
+  const [row] = selection.marked(await statement.run(runner, [...keyed, ...version]))
   if (row) return selection.read(row)
   throw await missing(runner, plan, { keyed, version, removed: plan.removedAt ? 'include' : 'exclude' })
 }

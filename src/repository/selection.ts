@@ -21,7 +21,7 @@ export class Selection {
   readonly shape: string
   readonly columns: readonly PlannedColumn[]
   readonly #visible: readonly PlannedColumn[]
-  #expressions: readonly number[] | undefined
+  #untyped: readonly number[] | undefined
 
   constructor(visible: readonly PlannedColumn[], hidden: readonly PlannedColumn[] = []) {
     const further = hidden.filter((column) => !visible.includes(column))
@@ -36,12 +36,12 @@ export class Selection {
   }
 
   /**
-   * The rows of an answer, with what reads the values of a view's expressions: Drizzle does not know the type of an
-   * expression, but the answer tells it.
+   * The rows of an answer, with what reads the values of which only the answer tells the type: of a view's expressions,
+   * and of types of the database's own, under whose domains there may be JSON.
    */
   marked<TRows extends Result<unknown[]>>(rows: TRows): TRows {
-    this.#expressions ??= [...this.columns.keys()].filter((index) => this.columns[index]?.expression)
-    for (const index of this.#expressions) {
+    this.#untyped ??= [...this.columns.keys()].filter((index) => this.columns[index]?.untyped)
+    for (const index of this.#untyped) {
       const read = plainReader(rows.columns[index]?.type ?? 0, { instants: false })
       if (!read) continue
       for (const row of rows) if (row[index] !== null) row[index] = new AnsweredText(row[index] as string, read)

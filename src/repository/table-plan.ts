@@ -27,8 +27,8 @@ export interface PlannedColumn {
   readonly bare: SQL
   /** Drizzle's column; undefined for an expression. */
   readonly column: PgColumn | undefined
-  /** True for an expression of a view. */
-  readonly expression?: boolean
+  /** True where only the answer tells the type: it may answer `AnsweredText`. */
+  readonly untyped?: boolean
   readonly decode: Decode | undefined
   /** The value as a parameter. @throws InvalidInput naming the property. */
   encode(value: unknown, purpose: Purpose): unknown
@@ -129,15 +129,21 @@ function viewColumns(drizzle: Drizzle, view: PgView): PlannedColumn[] {
 
 function planColumn(property: string, name: string, column: PgColumn, reference: SQL): PlannedColumn {
   const encode = encoderOf(column)
+  const { row, ownType } = readerOf(column)
   return {
     property,
     name,
     reference,
     bare: sql`${sql.identifier(name)}`,
     column,
-    decode: readerOf(column).row,
+    ...(row && ownType !== undefined ? { untyped: true, decode: answered(row) } : { decode: row }),
     encode: (value, purpose) => encodeFor(property, encode, value, purpose),
   }
+}
+
+/** Reads what the answer alone told the type of. */
+function answered(decode: Decode): Decode {
+  return (value) => decode(value instanceof AnsweredText ? value.value : value)
 }
 
 /** An expression of a view has a decoder, but no type of its own to check a value by. */
@@ -149,8 +155,8 @@ function planExpression(property: string, field: SQL.Aliased, reference: SQL): P
     reference,
     bare: sql`${sql.identifier(field.fieldAlias)}`,
     column: undefined,
-    expression: true,
-    decode: (value) => decoder.mapFromDriverValue(value instanceof AnsweredText ? value.value : value),
+    untyped: true,
+    decode: answered((value) => decoder.mapFromDriverValue(value)),
     encode: (value, purpose) => encodeFor(property, encodeUntyped, value, purpose),
   }
 }

@@ -54,7 +54,8 @@ export async function writeRow(runner: RepositoryRunner, plan: TablePlan, write:
   }
   const shape = shapeOf(plan, assignments)
   const name = `update${shape}/${version.length}${removed}`
-  const [row] = await (shape === undefined ? create() : plan.statements.of(name, create)).run(runner, values)
+  const statement = shape === undefined ? create() : plan.statements.of(name, create)
+  const [row] = selection.marked(await statement.run(runner, values))
   if (row) return selection.read(row)
   throw await missing(runner, plan, { keyed, version, removed })
 }
@@ -115,6 +116,6 @@ async function unchanged(
 }
 
 async function presentRow(runner: RepositoryRunner, plan: TablePlan, keyed: readonly unknown[], removed: Removed) {
-  const [values] = await pointStatement(plan, removed).run(runner, keyed)
+  const [values] = selectionOf(plan).marked(await pointStatement(plan, removed).run(runner, keyed))
   return values
 }

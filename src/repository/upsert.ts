@@ -40,7 +40,8 @@ export async function upsertRow(
   const statement = shape.includes(undefined) ? create() : plan.statements.of(`upsert${shape.join('/')}`, create)
   const values = [...valuesOf(inserted), ...valuesOf(updated)]
   for (let attempt = 1; attempt <= attempts; attempt++) {
-    const [answered] = await statement.run(runner, values).catch((error: unknown) => refuseNotUnique(plan, on, error))
+    const rows = await statement.run(runner, values).catch((error: unknown) => refuseNotUnique(plan, on, error))
+    const [answered] = selection.marked(rows)
     if (answered) return selection.read(answered)
     const present = updated.length === 0 ? await rowInTheWay(runner, plan, on, inserted, 'exclude') : undefined
     if (present) return selection.read(present)
@@ -163,6 +164,6 @@ async function rowInTheWay(
   const absent = nulls.map(({ column }) => column.property).join(',')
   const statement =
     shape === undefined ? create() : plan.statements.of(`conflicting${shape}/${absent}/${removed}`, create)
-  const [row] = await statement.run(runner, valuesOf(keyed))
+  const [row] = selectionOf(plan).marked(await statement.run(runner, valuesOf(keyed)))
   return row
 }

@@ -27,9 +27,10 @@ import {
 import type { PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import { UsageError } from '../errors.ts'
 import type { Result, StatementOptions } from '../pool/connection.ts'
+import type { Read } from '../values/server-type.ts'
 import { type Ask, PlainRows } from './plain-rows.ts'
-import { type RelationalReading, SessionDialect } from './relational-query.ts'
-import { createRowMapper, expressionPlaces, type RowMapper } from './row-mapper.ts'
+import { type RelationalReading, type RowReader, SessionDialect } from './relational-query.ts'
+import { createRowMapper, type PlainPlaces, plainPlaces, type RowMapper } from './row-mapper.ts'
 
 /** Tables and relations as a module of a schema exports them. */
 export type Schema = Record<string, unknown>
@@ -251,13 +252,13 @@ class SelectedRows implements QueryReading {
   readonly arrays = true
   readonly #plainRows: PlainRows
   readonly #fields: SelectedFieldsOrdered
-  readonly #places: readonly number[]
+  readonly #places: PlainPlaces | undefined
   #mapRow: RowMapper | undefined
 
   constructor(plainRows: PlainRows, fields: SelectedFieldsOrdered) {
     this.#plainRows = plainRows
     this.#fields = fields
-    this.#places = expressionPlaces(fields)
+    this.#places = plainPlaces(fields)
   }
 
   read(rows: Result, ask: Ask, notNullable: Record<string, boolean> | undefined): unknown {
@@ -272,6 +273,7 @@ class RelationalRows implements QueryReading {
   readonly #plainRows: PlainRows
   readonly #reading: RelationalReading
   readonly #first: boolean
+  #readRow: RowReader | undefined
 
   constructor(plainRows: PlainRows, reading: RelationalReading, first: boolean) {
     this.#plainRows = plainRows
@@ -280,23 +282,28 @@ class RelationalRows implements QueryReading {
   }
 
   read(rows: Result, ask: Ask): unknown {
-    const { row, places } = this.#reading
-    return readThen(this.#plainRows, rows, places, ask, (values) => {
-      if (!this.#first) return values.map(row)
-      return values[0] && row(values[0])
-    })
+    const { ownTypes, rowReader, places } = this.#reading
+    const read = (known: ReadonlyMap<string, Read>) => {
+      const readRow = (this.#readRow ??= rowReader(known))
+      return readThen(this.#plainRows, rows, places, ask, (values) => {
+        if (!this.#first) return values.map(readRow)
+        return values[0] && readRow(values[0])
+      })
+    }
+    const own = this.#plainRows.named(ownTypes, ask)
+    return own instanceof Promise ? own.then(read) : read(own)
   }
 }
 
-/** Reads the expressions of rows, which may take a question to the server, then the rows. */
+/** Reads what the answer alone tells the type of, which may take a question to the server, then the rows. */
 function readThen(
   plainRows: PlainRows,
   rows: Result,
-  places: readonly number[],
+  places: PlainPlaces | undefined,
   ask: Ask,
   then: (values: unknown[][]) => unknown,
 ): unknown {
-  if (places.length === 0) return then(rows as unknown[][])
+  if (!places) return then(rows as unknown[][])
   const read = plainRows.values(rows as Result<unknown[]>, places, ask)
   return read instanceof Promise ? read.then((values) => then(values as unknown[][])) : then(read as unknown[][])
 }

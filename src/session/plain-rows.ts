@@ -15,6 +15,8 @@ import {
   textReader,
 } from '../values/server-type.ts'
 
+import type { PlainPlaces } from './row-mapper.ts'
+
 /** Runs one statement in the session that got the rows. */
 export type Ask = <T>(
   text: string,
@@ -34,6 +36,18 @@ with recursive element (type, base) as (
 )
 select type, base, typdelim::text from element join pg_catalog.pg_type b on b.oid = base and b.typtype <> 'd'`
 
+/** Types by their names, with the type under their domains. */
+const askNames = `
+with recursive own (name, base) as (
+  select name, pg_catalog.to_regtype(name)::pg_catalog.oid from unnest($1::text[]) name
+  union all
+  select own.name, d.typbasetype from own join pg_catalog.pg_type d on d.oid = own.base and d.typtype = 'd'
+)
+select name, base from own join pg_catalog.pg_type b on b.oid = base and b.typtype <> 'd'`
+
+/** A name that PostgreSQL can look up without an error. */
+const typeName = /^(?:[a-z_][\w$]*|"[^"]+")(?:\.(?:[a-z_][\w$]*|"[^"]+"))?$/i
+
 interface OwnArray {
   readonly element: number
   readonly delimiter: string
@@ -48,6 +62,8 @@ type Columns = Result['columns']
 export class PlainRows {
   /** Own types of the database that have been asked for; undefined for those that are no arrays. */
   readonly #own = new Map<number, OwnArray | undefined>()
+  /** What reads the text of types that were asked for by name. */
+  readonly #named = new Map<string, Read>()
   /** What is to be read of the rows of a prepared statement, whose columns are always the same object. */
   readonly #reads = { text: new WeakMap<Columns, Reads>(), instants: new WeakMap<Columns, Reads>() }
 
@@ -67,11 +83,27 @@ export class PlainRows {
   }
 
   /** Reads the values at these places of rows that are arrays, in place; a promise where a type must be asked for. */
-  values(rows: Result<unknown[]>, places: readonly number[], ask: Ask): Result | Promise<Result> {
-    const columns = places.flatMap((place) => rows.columns?.[place] ?? [])
-    return this.#learnt(columns, ask, () => {
-      const types = new Map(places.map((place, index) => [place, columns[index]?.type ?? 0]))
+  values(rows: Result<unknown[]>, { expressions, columns }: PlainPlaces, ask: Ask): Result | Promise<Result> {
+    const typeOf = (place: number) => rows.columns?.[place]?.type ?? 0
+    const asked = expressions.flatMap((place) => rows.columns?.[place] ?? [])
+    return this.#learnt(asked, ask, () => {
+      // An own type that is under no domain is read by its column.
+      const known = columns.filter((place) => typeOf(place) < firstOwnOid)
+      const types = new Map([...expressions, ...known].map((place) => [place, typeOf(place)]))
       return applied(rows, this.#readsOf(types, { instants: false }))
+    })
+  }
+
+  /** What reads the text of types of these names; a promise where one must be asked for. */
+  named(names: readonly string[], ask: Ask): ReadonlyMap<string, Read> | Promise<ReadonlyMap<string, Read>> {
+    const unknown = names.filter((name) => !this.#named.has(name) && typeName.test(name))
+    if (unknown.length === 0) return this.#named
+    return ask(askNames, [unknown], { arrays: true, prepare: true }, (found) => {
+      for (const name of unknown) this.#named.set(name, itself)
+      for (const [name, base] of found as unknown as [string, number][]) {
+        this.#named.set(name, textReader(base, { instants: false }) ?? itself)
+      }
+      return this.#named
     })
   }
 

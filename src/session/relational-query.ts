@@ -18,8 +18,9 @@ import {
 import { type PgColumn, PgDialect } from 'drizzle-orm/pg-core'
 import { isJsonType } from '../columns/column-kind.ts'
 import { type Decode, readerOf } from '../columns/column-reader.ts'
+import type { Read } from '../values/server-type.ts'
 import { columnValue, jsonValue, parseKeepingDigits } from './json-digits.ts'
-import { decoderOf, expressionPlaces, type Field } from './row-mapper.ts'
+import { decoderOf, type Field, type PlainPlaces, plainPlaces } from './row-mapper.ts'
 
 type Request = Parameters<PgDialect['buildRelationalQueryWithoutPK']>[0]
 type Built = ReturnType<PgDialect['buildRelationalQueryWithoutPK']>
@@ -36,12 +37,18 @@ interface Item {
   readonly selection: Selection
 }
 
+type OwnReads = ReadonlyMap<string, Read>
+
+/** Reads the values of one row. */
+export type RowReader = (row: readonly unknown[]) => Record<string, unknown>
+
 /** How the rows of a relational query are read. */
 export interface RelationalReading {
-  /** Reads one row, in the order of its columns. */
-  readonly row: (row: readonly unknown[]) => Record<string, unknown>
-  /** The places of expressions, whose type only the answer tells. */
-  readonly places: readonly number[]
+  /** Types of the database's own among the related rows, by name. */
+  readonly ownTypes: readonly string[]
+  /** Makes what reads one row, in the order of its columns; `own` reads values of these types. */
+  readonly rowReader: (own: OwnReads) => RowReader
+  readonly places: PlainPlaces | undefined
 }
 
 /** Drizzle's dialect; it remembers how to read the relational queries it has built. */
@@ -71,8 +78,9 @@ export class SessionDialect extends PgDialect {
     const digits = selection.some(({ isJson, selection: inner }) => isJson && hasExtras(inner))
     const parse = digits ? parseKeepingDigits : (JSON.parse as (text: string) => unknown)
     return {
-      row: rowReader({ tables: request.schema, digits }, request.tableConfig, selection, parse),
-      places: expressionPlaces(selection as readonly (Item & { readonly field: Field })[]),
+      ownTypes: [...new Set(selection.flatMap((item) => (item.isJson ? ownTypesOf(item.selection) : [])))],
+      rowReader: (own) => rowReader({ tables: request.schema, digits, own }, request.tableConfig, selection, parse),
+      places: plainPlaces(selection as readonly (Item & { readonly field: Field })[]),
     }
   }
 
@@ -81,11 +89,17 @@ export class SessionDialect extends PgDialect {
     const values = valuesOf(built.sql as SQL)
     if (!values) throw new Error('this version of drizzle-orm builds related rows in a way that is not known here')
     built.selection.forEach(({ field }, index) => {
+      const asText = is(field, Column) ? readerOf(field as PgColumn).asText : undefined
       // Commas stand between the values.
-      if (is(field, Column) && readerOf(field as PgColumn).asText) values[2 * index] = sql`${field}::text`
+      if (asText !== undefined) values[2 * index] = asText === 'text' ? sql`${field}::text` : outputOf(field)
     })
     return built
   }
+}
+
+/** The text that a type's own output function makes. */
+function outputOf(field: unknown): SQL {
+  return sql`case when ${field} is distinct from null then format('%s', ${field}) end`
 }
 
 /** What stands in the `json_build_array(…)` of a related row. */
@@ -103,18 +117,25 @@ function hasExtras(selection: Selection): boolean {
   return selection.some(({ field, isJson, selection: inner }) => (isJson ? hasExtras(inner) : !is(field, Column)))
 }
 
+/** The types of the database's own among related rows. */
+function ownTypesOf(selection: Selection): readonly string[] {
+  return selection.flatMap(({ field, isJson, selection: inner }) => {
+    if (isJson) return ownTypesOf(inner)
+    return is(field, Column) ? (readerOf(field as PgColumn).ownType ?? []) : []
+  })
+}
+
 interface Surroundings {
   readonly tables: TablesRelationalConfig
   /** Whether numbers of the JSON may be marked text. */
   readonly digits: boolean
+  readonly own: OwnReads
 }
 
 interface Slot {
   readonly key: string
   readonly read: Decode | undefined
 }
-
-type RowReader = (row: readonly unknown[]) => Record<string, unknown>
 
 /** Reads a row of the query; `parse` reads the JSON of its relations, which in related rows is parsed already. */
 function rowReader(
@@ -124,7 +145,9 @@ function rowReader(
   parse?: (text: string) => unknown,
 ): RowReader {
   const slots = selection.map((item): Slot => {
-    const decode = item.isJson ? relationReader(surroundings, table, item, parse) : fieldReader(table, item, !parse)
+    const decode = item.isJson
+      ? relationReader(surroundings, table, item, parse)
+      : fieldReader(surroundings, table, item, !parse)
     const marked = surroundings.digits && !parse && !item.isJson
     const unmarked = is(item.field, Column) && isJsonType(item.field as PgColumn) ? jsonValue : columnValue
     const read: Decode | undefined = marked ? (value) => (decode ?? same)(unmarked(value)) : decode
@@ -145,11 +168,19 @@ function same(value: unknown): unknown {
   return value
 }
 
-function fieldReader(table: TableConfig, { field, tsKey }: Item, inJson: boolean): Decode | undefined {
+function fieldReader(
+  { own }: Surroundings,
+  table: TableConfig,
+  { field, tsKey }: Item,
+  inJson: boolean,
+): Decode | undefined {
   if (!is(field, Column)) return decoderOf(field as Field)
   // The table's own column rather than its alias: what reads it is known already.
   const reader = readerOf((table.columns[tsKey] ?? field) as PgColumn)
-  return inJson ? reader.json : reader.row
+  const read = inJson && reader.ownType !== undefined ? own.get(reader.ownType) : undefined
+  const { json } = reader
+  if (read && json) return (value) => json(read(value as string))
+  return inJson ? json : reader.row
 }
 
 function relationReader(

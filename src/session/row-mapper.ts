@@ -84,21 +84,31 @@ export function decoderOf(field: Field): Decode | undefined {
   return decoder === noopDecoder ? undefined : (value) => decoder.mapFromDriverValue(value)
 }
 
-/**
- * The places of expressions, whose type only the answer tells. Where one is mapped like a column of arrays or JSON
- * (`mapWith`), that reads the text itself.
- */
-export function expressionPlaces(
+/** Where in a row the answer alone tells the type. */
+export interface PlainPlaces {
+  /** Of expressions; where one is mapped like a column of arrays or JSON (`mapWith`), that reads the text itself. */
+  readonly expressions: readonly number[]
+  /** Of columns whose type is the database's own: under a domain there may be JSON, which their mapping wants parsed. */
+  readonly columns: readonly number[]
+}
+
+/** These places of a selection. */
+export function plainPlaces(
   fields: readonly { readonly field: Field; readonly isJson?: boolean }[],
-): readonly number[] {
-  const places: number[] = []
+): PlainPlaces | undefined {
+  const expressions: number[] = []
+  const columns: number[] = []
   for (let index = 0; index < fields.length; index++) {
     const { field, isJson } = fields[index] as (typeof fields)[number]
-    if (isJson === true || is(field, Column)) continue
+    if (isJson === true) continue
+    if (is(field, Column)) {
+      if (readerOf(field as PgColumn).ownType !== undefined) columns.push(index)
+      continue
+    }
     const mapping = mappingOf(field)
-    if (!is(mapping, Column) || !readsText(mapping as PgColumn)) places.push(index)
+    if (!is(mapping, Column) || !readsText(mapping as PgColumn)) expressions.push(index)
   }
-  return places
+  return expressions.length + columns.length === 0 ? undefined : { expressions, columns }
 }
 
 function readsText(column: PgColumn): boolean {

@@ -28,6 +28,11 @@ export const ownTypes = String.raw`
 create type mood as enum ('ok', 'c:\temp', 'a,b', '{x}', '"quoted"', 'NULL', 'null', '', ' space ', 'ünï');
 create type pair_t as (a integer, b text);
 create domain amount_t as numeric;
+create domain code_t as char(5);
+create domain host_t as inet;
+create domain "Even" as integer check (value % 2 = 0);
+create domain secret_t as bytea;
+create domain paper_t as jsonb;
 create extension citext;
 create extension hstore;
 `
@@ -331,6 +336,39 @@ export const valueKinds: readonly ValueKind[] = [
   },
   { name: 'custom citext', type: 'citext', column: custom<string>('citext'), values: texts },
   { name: 'custom domain', type: 'amount_t', column: custom<string>('amount_t'), values: decimals },
+  {
+    name: 'custom domain of char',
+    type: 'code_t',
+    column: custom<string>('code_t'),
+    values: fc.constantFrom('a    ', 'abcde', '     '),
+  },
+  {
+    name: 'custom domain of inet',
+    type: 'host_t',
+    column: custom<string>('host_t'),
+    values: fc.constantFrom('10.0.0.1', '10.0.0.0/8'),
+  },
+  {
+    name: 'custom domain of integers',
+    type: '"Even"',
+    column: custom<number>('"Even"'),
+    values: fc.integer({ min: -1000, max: 1000 }).map((value) => value * 2),
+    arrays: false,
+  },
+  {
+    name: 'custom domain of bytes',
+    type: 'secret_t',
+    column: custom<Buffer>('secret_t'),
+    values: fc.uint8Array().map((bytes) => Buffer.from(bytes)),
+    arrays: false,
+  },
+  {
+    name: 'custom domain of JSON',
+    type: 'paper_t',
+    column: custom<unknown>('paper_t', { toDriver: (value) => JSON.stringify(value) }),
+    values: json,
+    arrays: false,
+  },
   {
     name: 'custom range',
     type: 'int4range',
