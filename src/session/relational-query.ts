@@ -19,6 +19,7 @@ import { type PgColumn, PgDialect } from 'drizzle-orm/pg-core'
 import { isJsonType } from '../columns/column-kind.ts'
 import { type Decode, readerOf } from '../columns/column-reader.ts'
 import type { Read } from '../values/server-type.ts'
+import { UsageError } from '../errors.ts'
 import { columnValue, jsonValue, parseKeepingDigits } from './json-digits.ts'
 import { decoderOf, type Field, type PlainPlaces, plainPlaces } from './row-mapper.ts'
 
@@ -87,7 +88,7 @@ export class SessionDialect extends PgDialect {
   #nested(request: Request): Built {
     const built = super.buildRelationalQueryWithoutPK(request)
     const values = valuesOf(built.sql as SQL)
-    if (!values) throw new Error('this version of drizzle-orm builds related rows in a way that is not known here')
+    if (!values) throw new UsageError('this version of drizzle-orm builds related rows in another way: use one of 0.45')
     built.selection.forEach(({ field }, index) => {
       const asText = is(field, Column) ? readerOf(field as PgColumn).asText : undefined
       // Commas stand between the values.
