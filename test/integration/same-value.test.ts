@@ -225,7 +225,7 @@ async function expectEverywhere(session: Session, shape: Shape, row: Row): Promi
   expect(read).toEqual(Object.fromEntries(Object.keys(read).map((way) => [way, row])))
 }
 
-const runs = { numRuns: 10 }
+const runs = { numRuns: 8 }
 
 describe.each(shapes.map((shape) => [shape.kind.name, shape] as const))('%s', (_, shape) => {
   const { kind, table } = shape
