@@ -5,7 +5,6 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
 import type { Result } from '../pool/connection.ts'
-import { plainReader } from '../values/server-type.ts'
 import { AnsweredText } from './answered-text.ts'
 import { typedParameter } from './own-type-condition.ts'
 import { list } from './statement.ts'
@@ -42,7 +41,7 @@ export class Selection {
   marked<TRows extends Result<unknown[]>>(rows: TRows): TRows {
     this.#untyped ??= [...this.columns.keys()].filter((index) => this.columns[index]?.untyped)
     for (const index of this.#untyped) {
-      const read = plainReader(rows.columns[index]?.type ?? 0, { instants: false })
+      const read = this.columns[index]?.untyped?.(rows.columns[index]?.type ?? 0)
       if (!read) continue
       for (const row of rows) if (row[index] !== null) row[index] = new AnsweredText(row[index] as string, read)
     }

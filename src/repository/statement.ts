@@ -6,6 +6,7 @@
 import { is, Placeholder, type SQL, sql } from 'drizzle-orm'
 import type { Result, StatementOptions } from '../pool/connection.ts'
 import type { Drizzle, StatementRunner } from '../session/drizzle.ts'
+import type { Ask } from '../session/plain-rows.ts'
 
 /** Statements kept for one table of one engine. */
 export const maxStatements = 200
@@ -35,8 +36,12 @@ export class Statement {
   readonly #fixed: readonly unknown[]
   readonly #slots: readonly number[] | undefined
   readonly #options: StatementOptions
+  readonly #drizzle: Drizzle
+  /** Whether the answer may show types that only the database's catalog tells. */
+  learns = false
 
   constructor(drizzle: Drizzle, fragment: SQL) {
+    this.#drizzle = drizzle
     const { text, parameters } = drizzle.render(fragment)
     this.text = text
     this.#fixed = parameters
@@ -48,12 +53,19 @@ export class Statement {
 
   /** Runs it with these values; rows come as arrays, in the order of its select list. */
   run(runner: StatementRunner, values: readonly unknown[]): Promise<Result<unknown[]>> {
-    return runner.run(this.text, this.parameters(values), this.#options) as Promise<Result<unknown[]>>
+    const learnt = this.learns ? (rows: Result) => this.learnt(rows, asking(runner)) : undefined
+    return runner.run(this.text, this.parameters(values), this.#options, learnt) as Promise<Result<unknown[]>>
   }
 
   /** The same, answering what `read` makes of the rows: a promise fewer than waiting for them. */
   read<T>(runner: StatementRunner, values: readonly unknown[], read: (rows: Result<unknown[]>) => T): Promise<T> {
+    if (this.learns) return this.run(runner, values).then(read)
     return runner.run(this.text, this.parameters(values), this.#options, read as (rows: Result) => T)
+  }
+
+  /** The answer, once it is known what types it shows. */
+  learnt(rows: Result, ask: Ask): Result | Promise<Result> {
+    return this.learns ? this.#drizzle.plainRows.learn(rows, ask) : rows
   }
 
   /** The values in the order of the statement's parameters. */
@@ -61,6 +73,10 @@ export class Statement {
     if (this.#slots === undefined) return values
     return this.#slots.map((position, index) => (position === -1 ? this.#fixed[index] : values[position]))
   }
+}
+
+function asking(runner: StatementRunner): Ask {
+  return (text, parameters, options, read) => runner.run(text, parameters, options, read)
 }
 
 /** The position of one of our slots; -1 for what is a value, also for objects that look like a slot. */
@@ -71,6 +87,12 @@ function slotOf(parameter: unknown): number {
 /** The statements of one table, by what they do and the shape of what they were asked. */
 export class StatementCache {
   readonly #statements = new Map<string, Statement>()
+  readonly #learn: boolean
+
+  /** `learn` says that answers may show types that only the database's catalog tells. */
+  constructor(learn = false) {
+    this.#learn = learn
+  }
 
   get size(): number {
     return this.#statements.size
@@ -78,7 +100,7 @@ export class StatementCache {
 
   /** The statement of a shape, rendered at its first use. */
   of(shape: string, create: () => Statement): Statement {
-    if (shape.includes(varying)) return create()
+    if (shape.includes(varying)) return this.#made(create)
     const known = this.#statements.get(shape)
     if (known) {
       // Written anew, so that the first in the map is the least recently used; not needed while there is room.
@@ -88,12 +110,18 @@ export class StatementCache {
       }
       return known
     }
-    const statement = create()
+    const statement = this.#made(create)
     if (this.#statements.size >= maxStatements) {
       const [oldest] = this.#statements.keys()
       if (oldest !== undefined) this.#statements.delete(oldest)
     }
     this.#statements.set(shape, statement)
+    return statement
+  }
+
+  #made(create: () => Statement): Statement {
+    const statement = create()
+    statement.learns = this.#learn
     return statement
   }
 }

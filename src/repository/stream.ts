@@ -48,11 +48,15 @@ function queryOf(plan: TablePlan, options: PlainStreamOptions = {}): CursorQuery
     const where = whereClause([condition.sql(), removedCondition(plan, options.removed)])
     return new Statement(plan.drizzle, sql`select ${selection.sql} from ${plan.source}${where}${order.clause()}`)
   })
+  const read = (rows: Result) => selection.marked(rows as Result<unknown[]>).map((row) => selection.read(row))
   return {
     text: statement.text,
     parameters: statement.parameters(values.all),
     names: statement.names,
     arrays: true,
-    map: (rows) => selection.marked(rows as Result<unknown[]>).map((row) => selection.read(row)),
+    map: (rows, ask) => {
+      const learnt = statement.learnt(rows, ask)
+      return learnt instanceof Promise ? learnt.then(read) : read(learnt)
+    },
   }
 }

@@ -8,6 +8,7 @@ import { NotFound, UsageError } from '../errors.ts'
 import type { Drizzle } from '../session/drizzle.ts'
 import { isKind } from '../columns/column-kind.ts'
 import { type Decode, readerOf } from '../columns/column-reader.ts'
+import { firstOwnOid, plainReader, type Read } from '../values/server-type.ts'
 import { isPlain } from '../values/plain-object.ts'
 import { AnsweredText } from './answered-text.ts'
 import { encodeFor, encoderOf, encodeUntyped } from './column-input.ts'
@@ -27,8 +28,8 @@ export interface PlannedColumn {
   readonly bare: SQL
   /** Drizzle's column; undefined for an expression. */
   readonly column: PgColumn | undefined
-  /** True where only the answer tells the type: it may answer `AnsweredText`. */
-  readonly untyped?: boolean
+  /** What reads a value of which only the answer tells the type: `decode` may get it as `AnsweredText`. */
+  readonly untyped?: (type: number) => Read | undefined
   readonly decode: Decode | undefined
   /** The value as a parameter. @throws InvalidInput naming the property. */
   encode(value: unknown, purpose: Purpose): unknown
@@ -94,7 +95,7 @@ function createPlan(drizzle: Drizzle, source: Source): TablePlan {
     version: conventional(promised.version, column, isInteger, 'an integer column, not null'),
     updatedAt: conventional(promised.updatedAt, column, isTimestamp, 'a timestamp column'),
     removedAt: conventional(promised.removedAt, column, isNullableTimestamp, 'a timestamp column that may be null'),
-    statements: new StatementCache(),
+    statements: new StatementCache(columns.some((planned) => !planned.column)),
   }
 }
 
@@ -123,7 +124,7 @@ function viewColumns(drizzle: Drizzle, view: PgView): PlannedColumn[] {
     if (!is(field, SQL.Aliased)) {
       throw new UsageError(`the view ${getViewName(view)} must give ${property} a name: sql\`…\`.as('${property}')`)
     }
-    return planExpression(property, field, sql`${view}.${sql.identifier(field.fieldAlias)}`)
+    return planExpression(property, drizzle, field, sql`${view}.${sql.identifier(field.fieldAlias)}`)
   })
 }
 
@@ -136,9 +137,16 @@ function planColumn(property: string, name: string, column: PgColumn, reference:
     reference,
     bare: sql`${sql.identifier(name)}`,
     column,
-    ...(row && ownType !== undefined ? { untyped: true, decode: answered(row) } : { decode: row }),
+    ...(row && ownType !== undefined ? { untyped: underDomain, decode: answered(row) } : { decode: row }),
     encode: (value, purpose) => encodeFor(property, encode, value, purpose),
   }
+}
+
+const asText = { instants: false }
+
+/** What a column of an own type holds under its domain; an own type that is under none is read by its column. */
+function underDomain(type: number): Read | undefined {
+  return type < firstOwnOid ? plainReader(type, asText) : undefined
 }
 
 /** Reads what the answer alone told the type of. */
@@ -147,7 +155,7 @@ function answered(decode: Decode): Decode {
 }
 
 /** An expression of a view has a decoder, but no type of its own to check a value by. */
-function planExpression(property: string, field: SQL.Aliased, reference: SQL): PlannedColumn {
+function planExpression(property: string, drizzle: Drizzle, field: SQL.Aliased, reference: SQL): PlannedColumn {
   const { decoder } = field.sql as unknown as { decoder: { mapFromDriverValue(value: unknown): unknown } }
   return {
     property,
@@ -155,7 +163,7 @@ function planExpression(property: string, field: SQL.Aliased, reference: SQL): P
     reference,
     bare: sql`${sql.identifier(field.fieldAlias)}`,
     column: undefined,
-    untyped: true,
+    untyped: (type) => drizzle.plainRows.readerOf(type, asText),
     decode: answered((value) => decoder.mapFromDriverValue(value)),
     encode: (value, purpose) => encodeFor(property, encodeUntyped, value, purpose),
   }

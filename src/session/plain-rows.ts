@@ -107,16 +107,22 @@ export class PlainRows {
     })
   }
 
-  #readsOf(types: ReadonlyMap<string | number, number>, style: PlainStyle): Reads {
-    return Array.from(types, ([key, type]) => [key, this.#readerOf(type, style)] as const).flatMap(([key, read]) =>
-      read ? [[key, read] as const] : [],
-    )
+  /** Asks about the types that rows show, where they are not known; `readerOf` knows them then. */
+  learn(rows: Result, ask: Ask): Result | Promise<Result> {
+    return this.#learnt(rows.columns ?? [], ask, () => rows)
   }
 
-  #readerOf(type: number, style: PlainStyle): Read | undefined {
+  /** What is still to be read of a value of this type; undefined for nothing. */
+  readerOf(type: number, style: PlainStyle): Read | undefined {
     if (type < firstOwnOid) return plainReader(type, style)
     const own = this.#own.get(type)
     return own && arrayReader(textReader(own.element, style) ?? itself, own.delimiter)
+  }
+
+  #readsOf(types: ReadonlyMap<string | number, number>, style: PlainStyle): Reads {
+    return Array.from(types, ([key, type]) => [key, this.readerOf(type, style)] as const).flatMap(([key, read]) =>
+      read ? [[key, read] as const] : [],
+    )
   }
 
   #learnt(columns: Columns, ask: Ask, read: () => Result): Result | Promise<Result> {

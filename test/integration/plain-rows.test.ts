@@ -1,8 +1,9 @@
 /** Rows that no Drizzle column describes: plain SQL, `db.execute` and expressions are read by the types of the answer. */
 import { sql as fragment } from 'drizzle-orm'
-import { integer, pgTable } from 'drizzle-orm/pg-core'
+import { integer, pgTable, pgView } from 'drizzle-orm/pg-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Config, type Engine, openEngine, UsageError } from '../../src/index.ts'
+import { conventions } from '../../src/repository/conventions.ts'
 import { Recorder } from '../support/bank.ts'
 import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/database.ts'
 
@@ -21,7 +22,10 @@ create extension citext;
 
 let database: TestDatabase
 beforeAll(async () => {
-  database = await openTestDatabase(scriptTemplate('plain_rows', ddl))
+  const views = values.map(([type, literal], index) => {
+    return `create view shown_${index} as select 1 as id, '${literal}'::${type} as value;`
+  })
+  database = await openTestDatabase(scriptTemplate('plain_rows', ddl + views.join('\n')))
 })
 afterAll(() => database[Symbol.asyncDispose]())
 
@@ -52,7 +56,27 @@ const values: readonly (readonly [type: string, literal: string, value: unknown]
   ['int2vector', '1 2', '1 2'],
 ]
 
-describe.each(values)('%s', (type, literal, value) => {
+describe.each(values.map((entry, index) => [...entry, index] as const))('%s', (type, literal, value, index) => {
+  test('is read by its type in an expression of a view', async () => {
+    const view = conventions(
+      pgView(`shown_${index}`).as((query) =>
+        query.select({ id: fragment<number>`1`.as('id'), value: fragment<unknown>`null`.as('value') }).from(ones),
+      ),
+      { key: ['id'] },
+    )
+    await using engine = await open()
+    await engine.session(async ({ repository }) => {
+      const shown = repository(view)
+      const row = { id: 1, value }
+      const streamed: unknown[] = []
+      for await (const found of shown.stream()) streamed.push(found)
+      expect(streamed).toEqual([row])
+      expect(await shown.get(1)).toEqual(row)
+      expect((await shown.list()).rows).toEqual([row])
+      expect((await shown.getMany([1])).rows).toEqual([row])
+    })
+  })
+
   test('is read by its type in every row without columns', async () => {
     await using engine = await open()
     const expression = fragment`${literal}::${fragment.raw(type)}`
