@@ -48,19 +48,29 @@ export function real(value: unknown, purpose: Purpose): string {
   if (Number.isFinite(number) && !Number.isFinite(single)) throw new Complaint('is out of the range of real')
   if (number !== 0 && single === 0) throw new Complaint('is too small for real')
   // Fractions are rounded anyway, as in any floating point column; of a whole number nobody expects it.
-  if (purpose === 'store' && Number.isInteger(number) && number !== single && number !== shortest(single)) {
+  if (purpose === 'store' && Number.isInteger(number) && number !== single && !isKept(number, single)) {
     throw new Complaint('has more digits than real can keep')
   }
   return finiteOrNot(number)
 }
 
-/** The number of fewest digits that is stored as this one: what the server answers for it. */
-function shortest(single: number): number {
-  for (let digits = 1; digits < 9; digits++) {
-    const candidate = Number(single.toPrecision(digits))
-    if (Math.fround(candidate) === single) return candidate
+/**
+ * Whether a whole number is what the server answers for the single it is stored as, or means it with fewer digits. The
+ * server writes the fewest digits that no other single could be meant by: a number half-way to the next single, which
+ * is stored as this one as well, is not among them (34000000000 is stored, 33999999000 answered).
+ */
+function isKept(number: number, single: number): boolean {
+  for (let digits = 1; digits <= 9; digits++) {
+    const nearest = Number(single.toPrecision(digits))
+    if (nearest === number) return true
+    if (isMeantBy(nearest, single)) return false
   }
-  return Number(single.toPrecision(9))
+  return false
+}
+
+/** Whether a number and its neighbours among doubles are all stored as this single. */
+function isMeantBy(number: number, single: number): boolean {
+  return [1 + Number.EPSILON, 1 - Number.EPSILON].every((nudge) => Math.fround(number * nudge) === single)
 }
 
 /** The digits a numeric column keeps: in all, and after the point. */

@@ -1,4 +1,5 @@
 /** A value that a row answered is accepted again, to be stored and to be compared with, and is stored as the same. */
+import * as fc from 'fast-check'
 import { bigint, char, interval, integer, numeric, pgTable, real, text } from 'drizzle-orm/pg-core'
 import { describe, expect, test } from 'vitest'
 import { DatabaseError } from '../../src/errors.ts'
@@ -46,6 +47,28 @@ describe('a row that was read', () => {
       expect(await rows.insert({ ...row, id: 2 })).toEqual({ ...row, id: 2 })
       const { single, hours, span, hundreds } = row
       expect(await rows.count({ single, hours, span, hundreds })).toBe(2)
+    })
+  })
+
+  test('can be written back whatever the real, also half-way between two short numbers', async () => {
+    await undone(async ({ repository, sql }) => {
+      const rows = repository(written)
+      const anyReal = fc.oneof(
+        // Few digits and many noughts: half-way between two singles more often than not.
+        fc
+          .tuple(fc.integer({ min: 1, max: 9999 }), fc.integer({ min: 5, max: 34 }))
+          .map(([n, noughts]) => n * 10 ** noughts),
+        fc.float({ noNaN: true, noDefaultInfinity: true }),
+        fc.integer({ min: 2 ** 24, max: 2 ** 31 }).map(Math.fround),
+      )
+      await fc.assert(
+        fc.asyncProperty(fc.array(anyReal, { minLength: 1, maxLength: 50 }), async (numbers) => {
+          const stored = await sql<{ single: number }>`select unnest(${numbers}::real[]) as single`
+          const given = stored.map(({ single }, id) => ({ id, single }))
+          expect(await rows.insertMany(given)).toMatchObject(given)
+          await sql`delete from written`
+        }),
+      )
     })
   })
 
