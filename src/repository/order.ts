@@ -75,9 +75,7 @@ export class TotalOrder {
 
   #rowValue(values: readonly (SQL | null)[], inclusive: boolean): SQL | undefined {
     const [first] = this.terms
-    const uniform = this.terms.every(
-      ({ column, descending }) => descending === first?.descending && column.column?.notNull === true,
-    )
+    const uniform = this.terms.every(({ column, descending }) => descending === first?.descending && column.neverNull)
     if (!uniform || values.includes(null)) return undefined
     const operator = sql.raw(`${first?.descending ? '<' : '>'}${inclusive ? '=' : ''}`)
     const row = list(this.terms.map(({ column }) => column.reference))
@@ -89,7 +87,7 @@ export class TotalOrder {
   #bound(values: readonly (SQL | null)[]): SQL | undefined {
     const [first] = this.terms
     const value = values[0] ?? null
-    if (!first || value === null || first.column.column?.notNull !== true) return undefined
+    if (!first || value === null || !first.column.neverNull) return undefined
     const bound = typedParameter(first.column, value)
     return first.descending ? sql`${first.column.reference} <= ${bound}` : sql`${first.column.reference} >= ${bound}`
   }
@@ -108,8 +106,7 @@ function follows({ column, descending, nullsFirst }: Term, value: SQL | null): S
   if (value === null) return nullsFirst ? isNotNull(column) : sql`false`
   const given = typedParameter(column, value)
   const beyond = descending ? sql`${reference} < ${given}` : sql`${reference} > ${given}`
-  const nullable = column.column?.notNull !== true
-  return nullable && !nullsFirst ? sql`(${beyond} or ${isNull(column)})` : beyond
+  return !column.neverNull && !nullsFirst ? sql`(${beyond} or ${isNull(column)})` : beyond
 }
 
 const directions: Readonly<Record<string, readonly [descending: boolean, nullsFirst: boolean]>> = {

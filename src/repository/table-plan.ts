@@ -30,6 +30,8 @@ export interface PlannedColumn {
   readonly column: PgColumn | undefined
   /** What reads a value of which only the answer tells the type: `decode` may get it as `AnsweredText`. */
   readonly untyped?: (type: number) => Read | undefined
+  /** True where no row has NULL. */
+  readonly neverNull: boolean
   readonly decode: Decode | undefined
   /** The value as a parameter. @throws InvalidInput naming the property. */
   encode(value: unknown, purpose: Purpose): unknown
@@ -110,8 +112,11 @@ function nameOf(source: Source): string {
 }
 
 function tableColumns(drizzle: Drizzle, table: PgTable): PlannedColumn[] {
+  // Drizzle says of a column alone that it is not null; of a composite primary key PostgreSQL knows it.
+  const primary = primaryKey(table)
   return Object.entries(getTableColumns(table)).map(([property, column]) => {
-    return planColumn(property, drizzle.columnName(column), column, sql`${column}`)
+    const neverNull = column.notNull || primary.includes(column.name)
+    return { ...planColumn(property, drizzle.columnName(column), column, sql`${column}`), neverNull }
   })
 }
 
@@ -137,6 +142,7 @@ function planColumn(property: string, name: string, column: PgColumn, reference:
     reference,
     bare: sql`${sql.identifier(name)}`,
     column,
+    neverNull: column.notNull,
     ...(row && ownType !== undefined ? { untyped: underDomain, decode: answered(row) } : { decode: row }),
     encode: (value, purpose) => encodeFor(property, encode, value, purpose),
   }
@@ -164,6 +170,7 @@ function planExpression(property: string, drizzle: Drizzle, field: SQL.Aliased, 
     bare: sql`${sql.identifier(field.fieldAlias)}`,
     column: undefined,
     untyped: (type) => drizzle.plainRows.readerOf(type, asText),
+    neverNull: false,
     decode: answered((value) => decoder.mapFromDriverValue(value)),
     encode: (value, purpose) => encodeFor(property, encodeUntyped, value, purpose),
   }
@@ -177,8 +184,9 @@ function keyOf(
 ): readonly PlannedColumn[] {
   const unique = is(source, Table) ? uniqueKeys(source as PgTable) : undefined
   if (promised.key === undefined) {
-    const [primary] = unique ?? []
-    return columns.filter((planned) => primary?.includes(planned.column?.name ?? ''))
+    // In the order of the constraint, as its index is: a page in any other order would sort the whole table.
+    const [primary = []] = unique ?? []
+    return primary.flatMap((name) => columns.filter((planned) => planned.column?.name === name))
   }
   const key = promised.key.map(column)
   const isKey = (members: readonly string[]) =>
@@ -197,15 +205,19 @@ function keyOf(
  * because a constraint holds other objects than the table for the same columns.
  */
 function uniqueKeys(table: PgTable): readonly (readonly string[])[] {
-  const { columns, primaryKeys, uniqueConstraints } = getTableConfig(table)
-  const single = columns.filter((column) => column.primary)
-  const primary = single.length > 0 ? names(single) : names(primaryKeys[0]?.columns ?? [])
+  const { columns, uniqueConstraints } = getTableConfig(table)
   const uniques = [
     ...columns.filter((column) => column.isUnique).map(({ name }) => [name]),
     ...uniqueConstraints.map((constraint) => names(constraint.columns)),
   ]
   const required = new Set(names(columns.filter((column) => column.notNull)))
-  return [primary, ...uniques.filter((members) => members.every((name) => required.has(name)))]
+  return [primaryKey(table), ...uniques.filter((members) => members.every((name) => required.has(name)))]
+}
+
+function primaryKey(table: PgTable): readonly string[] {
+  const { columns, primaryKeys } = getTableConfig(table)
+  const single = columns.filter((column) => column.primary)
+  return names(single.length > 0 ? single : (primaryKeys[0]?.columns ?? []))
 }
 
 function names(members: readonly { readonly name: string }[]): string[] {
