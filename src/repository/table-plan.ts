@@ -3,7 +3,7 @@
  * rendered so far. Worked out once for each engine and table, then only looked at.
  */
 import { Column, getTableColumns, getViewName, getViewSelectedFields, is, SQL, sql, Table, View } from 'drizzle-orm'
-import { getTableConfig, type PgColumn, type PgTable, type PgView } from 'drizzle-orm/pg-core'
+import { getTableConfig, getViewConfig, type PgColumn, type PgTable, type PgView } from 'drizzle-orm/pg-core'
 import { NotFound, UsageError } from '../errors.ts'
 import type { Drizzle } from '../session/drizzle.ts'
 import { isKind } from '../columns/column-kind.ts'
@@ -121,16 +121,24 @@ function tableColumns(drizzle: Drizzle, table: PgTable): PlannedColumn[] {
 }
 
 function viewColumns(drizzle: Drizzle, view: PgView): PlannedColumn[] {
+  const addsNulls = mayAddNulls(drizzle, view)
   return Object.entries(getViewSelectedFields(view)).map(([property, field]) => {
     if (is(field, Column)) {
       const name = drizzle.columnName(field)
-      return planColumn(property, name, field as PgColumn, sql`${view}.${sql.identifier(name)}`)
+      const planned = planColumn(property, name, field as PgColumn, sql`${view}.${sql.identifier(name)}`)
+      return { ...planned, neverNull: field.notNull && !addsNulls }
     }
     if (!is(field, SQL.Aliased)) {
       throw new UsageError(`the view ${getViewName(view)} must give ${property} a name: sql\`…\`.as('${property}')`)
     }
     return planExpression(property, drizzle, field, sql`${view}.${sql.identifier(field.fieldAlias)}`)
   })
+}
+
+/** Whether a view's query has what makes NULL of columns that are never NULL in their table. */
+function mayAddNulls(drizzle: Drizzle, view: PgView): boolean {
+  const { query } = getViewConfig(view)
+  return query !== undefined && /\b(?:left|right|full|rollup|cube|grouping)\b/i.test(drizzle.render(query).text)
 }
 
 function planColumn(property: string, name: string, column: PgColumn, reference: SQL): PlannedColumn {
