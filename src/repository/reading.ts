@@ -4,7 +4,17 @@
  * read like any others, column by column, so no digit of a bigint or numeric passes through JSON.
  * https://docs.sqlalchemy.org/en/20/orm/queryguide/relationships.html#select-in-loading
  */
-import { type Column, getTableUniqueName, is, Many, normalizeRelation, One, type Relation, sql } from 'drizzle-orm'
+import {
+  type Column,
+  getTableName,
+  getTableUniqueName,
+  is,
+  Many,
+  normalizeRelation,
+  One,
+  type Relation,
+  sql,
+} from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'
 import { InvalidInput, NotFound, UsageError } from '../errors.ts'
 import { isPlain } from '../values/plain-object.ts'
@@ -106,7 +116,7 @@ export class RelationLoad {
 
   constructor(plan: TablePlan, name: string, relation: Relation, options: RelationOptions) {
     const { drizzle } = plan
-    const { fields, references } = normalizeRelation(drizzle.tables, { ...drizzle.tableKeys }, relation)
+    const { fields, references } = sidesOf(plan, name, relation)
     this.#name = name
     this.#source = plan.name
     this.#many = is(relation, Many)
@@ -114,9 +124,7 @@ export class RelationLoad {
     this.fields = fields.map((column) => planned(plan, column))
     this.#references = references.map((column) => planned(this.#target, column))
     this.#options = options
-    // Drizzle's isNullable is true where no column of the key can be null.
-    const always = is(relation, One) && relation.isNullable
-    this.#required = always && options.where === undefined && this.#target.removedAt === undefined
+    this.#required = isPromised(this.#target, relation, options)
     if (options.limit !== undefined) checkLimit(name, options.limit, this.#many)
     this.#order = totalOrder(this.#target, options.orderBy)
     // Read for its errors alone: they must not depend on whether there are rows to load for.
@@ -210,6 +218,32 @@ export class RelationLoad {
     const types = this.fields.map(({ column }) => column?.getSQLType() ?? '')
     return this.#references.map(({ property }, index) => `${property}:${types[index]}`).join(',')
   }
+}
+
+/** The columns of a relation on both sides. @throws UsageError where the schema does not tell them. */
+function sidesOf({ drizzle, name: table }: TablePlan, name: string, relation: Relation) {
+  try {
+    return normalizeRelation(drizzle.tables, { ...drizzle.tableKeys }, relation)
+  } catch (cause) {
+    const reason = (cause as Error).message
+    const other = getTableName(relation.referencedTable)
+    const named = relation.relationName === undefined ? '' : `, relationName: '${relation.relationName}'`
+    throw new UsageError(
+      `the schema does not say how the relation ${table}.${name} is joined (${reason}): among the relations of ${other} there must be its other side, once: one(${table}, { fields: […], references: […]${named} })`,
+      { cause },
+    )
+  }
+}
+
+/**
+ * Whether the type promises a row. It does where this side must have the foreign key: its columns are never null
+ * (Drizzle's isNullable is true then), and the other table has many of this one. A `one` without that may be declared on
+ * the parent's side, which has a child or none.
+ */
+function isPromised(target: TablePlan, relation: Relation, { where }: RelationOptions): boolean {
+  if (!is(relation, One) || !relation.isNullable || where !== undefined || target.removedAt) return false
+  const source = getTableName(relation.sourceTable)
+  return Object.values(relationsOf(target)).some((back) => is(back, Many) && back.referencedTableName === source)
 }
 
 function planned(plan: TablePlan, column: Column): PlannedColumn {

@@ -57,7 +57,7 @@ type Loaded<TRow, TRelated extends readonly [PropertyKey, unknown]> = {
 /** What a `with` loads, as pairs. `RelatedBy<Schema, 'reviews', { customer: true }>` is `['customer', Customer]`. */
 type RelatedBy<TSchema, TName extends keyof TSchema, TWith> = [TWith] extends [unknown]
   ? {
-      [K in keyof TWith]-?: [K, Related<TSchema, RelationNamed<RelationsOf<TSchema, TName>, K>, TWith[K]>]
+      [K in keyof TWith]-?: [K, Related<TSchema, TName, RelationNamed<RelationsOf<TSchema, TName>, K>, TWith[K]>]
     }[keyof TWith]
   : never
 
@@ -140,26 +140,47 @@ interface ManyOptions<TSchema, TName extends keyof TSchema> extends OneOptions<T
 /** One property, if it is there. `Given<{ a: 1 }, 'a'>` is `1`, `Given<{ a: 1 }, 'b'>` is `unknown`. */
 type Given<TGiven, TName extends string> = TGiven extends { readonly [K in TName]: infer TValue } ? TValue : unknown
 
-/** A related property: an array for many, a row for one. `Related<S, Many<'reviews'>, true>` is `Review[]`. */
-type Related<TSchema, TRelation, TOptions> =
+/** A related property: an array for many, a row for one. `Related<S, 'products', Many<'reviews'>, true>` is `Review[]`. */
+type Related<TSchema, TName extends keyof TSchema, TRelation, TOptions> =
   TRelation extends Many<string>
     ? RelatedRow<TSchema, Target<TSchema, TRelation>, TOptions>[]
-    : MayBeMissing<TSchema, TRelation, TOptions> extends true
+    : MayBeMissing<TSchema, TName, TRelation, TOptions> extends true
       ? RelatedRow<TSchema, Target<TSchema, TRelation>, TOptions> | null
       : RelatedRow<TSchema, Target<TSchema, TRelation>, TOptions>
 
 /**
- * A `one` is null when its columns may be (`One<'users', true>` says that they may not), when a filter may leave it
- * out, or when its table has soft delete. `MayBeMissing<Schema, One<'users', true>, true>` is `false`.
+ * A `one` is null when its columns may be (`One<'users', true>` says that they may not), when nothing says on which side
+ * the foreign key is, when a filter may leave it out, or when its table has soft delete.
+ * `MayBeMissing<Schema, 'reviews', One<'products', true>, true>` is `false`.
  */
-type MayBeMissing<TSchema, TRelation, TOptions> =
+type MayBeMissing<TSchema, TName extends keyof TSchema, TRelation, TOptions> =
   TRelation extends One<string, true>
     ? TOptions extends { where: object }
       ? true
-      : [Extract<ConventionsOf<Named<TSchema, Target<TSchema, TRelation>>>, { removedAt: string }>] extends [never]
+      : [IsOneOfMany<TSchema, TName, TRelation>, SoftDeleted<TSchema, TRelation>] extends [true, false]
         ? false
         : true
     : true
+
+/**
+ * Whether the other table has many of this one: then this side has the foreign key. Without that it may be the parent,
+ * which has a child or none. `IsOneOfMany<Schema, 'reviews', One<'products'>>` is `true`: `reviews: many(reviews)`.
+ */
+type IsOneOfMany<TSchema, TName extends keyof TSchema, TRelation> = [
+  Extract<Among<RelationsOf<TSchema, Target<TSchema, TRelation>>>, Many<Named<TSchema, TName>['_']['name']>>,
+] extends [never]
+  ? false
+  : true
+
+/** All there are. `Among<{ a: 1 } | { b: 2 }>` is `1 | 2`. */
+type Among<TRelations> = TRelations extends unknown ? TRelations[keyof TRelations] : never
+
+/** Whether the table of a relation has soft delete. `SoftDeleted<Schema, One<'products'>>` is `false`. */
+type SoftDeleted<TSchema, TRelation> = [
+  Extract<ConventionsOf<Named<TSchema, Target<TSchema, TRelation>>>, { removedAt: string }>,
+] extends [never]
+  ? false
+  : true
 
 /**
  * `RelatedRow<Schema, 'users', { select: ['id'] }>` is `{ id: string }`; for `true` the whole row. Where tables share a

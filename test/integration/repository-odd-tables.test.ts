@@ -133,6 +133,7 @@ const owned = pgTable('owned', { id: integer('id').primaryKey(), ownerId: intege
 const ownedRelations = relations(owned, ({ one }) => ({
   owner: one(counted, { fields: [owned.ownerId], references: [counted.id] }),
 }))
+const countedRelations = relations(counted, ({ many }) => ({ owned: many(owned) }))
 const picky = pgTable('picky', { id: integer('id').primaryKey(), word: text('word').unique() })
 
 const itemsRelations = relations(items, ({ one }) => ({
@@ -158,6 +159,7 @@ const schema = {
   measures,
   owned,
   ownedRelations,
+  countedRelations,
   itemsRelations,
   pricesRelations,
 }

@@ -9,6 +9,7 @@ import { conventions } from '../../src/repository/conventions.ts'
 import { defineRepository } from '../../src/repository/define-repository.ts'
 import type { Page } from '../../src/repository/operations.ts'
 import type { Key, NewRow, Order, Patch, Row, Where } from '../../src/repository/row.ts'
+import * as sides from '../support/relation-sides.ts'
 import * as sameNames from '../support/same-names.ts'
 import * as toy from '../support/toy-schema.ts'
 import { exhibits, heavy, lines, notes, samples, shelves, titles, words } from '../support/toy-schema.ts'
@@ -157,6 +158,17 @@ describe('select and with', () => {
     expectTypeOf(filtered).resolves.toHaveProperty('customer').toEqualTypeOf<shop.Customer | null>()
     const always = shopSession.repository(reviews).get(1, { with: { customer: true } })
     expectTypeOf(always).resolves.toHaveProperty('customer').toEqualTypeOf<shop.Customer>()
+  })
+
+  test('a relation to one is null where nothing says that this side has the foreign key', () => {
+    const { repository } = {} as Session<typeof sides>
+    const parent = repository(sides.providers).get(1, { with: { hub: true, lab: { select: ['id'] } } })
+    expectTypeOf(parent).resolves.toHaveProperty('hub').toEqualTypeOf<Row<typeof sides.hubs> | null>()
+    expectTypeOf(parent).resolves.toHaveProperty('lab').toEqualTypeOf<{ id: number } | null>()
+    const child = repository(sides.labs).get(1, { with: { provider: true } })
+    expectTypeOf(child).resolves.toHaveProperty('provider').toEqualTypeOf<Row<typeof sides.providers> | null>()
+    const oneOfMany = repository(sides.runs).get(1, { with: { lab: { with: { provider: true } } } })
+    expectTypeOf(oneOfMany).resolves.toHaveProperty('lab').toHaveProperty('id').toEqualTypeOf<number>()
   })
 
   test('a relation that a flag decides on may not be there', () => {
