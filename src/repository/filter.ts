@@ -9,10 +9,12 @@ import { type ColumnKind, innermostOf, isKind } from '../columns/column-kind.ts'
 import { UsageError } from '../errors.ts'
 import { isPlain } from '../values/plain-object.ts'
 import { encodeFor } from './column-input.ts'
+import { dateComparison, dateList } from './instant-filter.ts'
 import { isNotNull, isNull, typedList, typedParameter } from './own-type-condition.ts'
-import { slot, varying } from './statement.ts'
+import { type Values, varying } from './statement.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 import { pattern } from './text-input.ts'
+import { isFinerThanDate } from './type-limits.ts'
 
 /** Is a column NULL? */
 export interface NullFilter {
@@ -70,17 +72,6 @@ export interface Condition {
   readonly truth?: 'all' | 'none' | undefined
   /** The condition; undefined when the filter is true of all rows. */
   readonly sql: () => SQL | undefined
-}
-
-/** Collects the values of one call, in the order of their slots. */
-export class Values {
-  readonly all: unknown[] = []
-
-  /** Takes a value, of a property if it is one's, and answers the fragment that stands for it. */
-  take(value: unknown, property?: string): () => SQL {
-    const position = this.all.push(value) - 1
-    return () => sql`${slot(position, property)}`
-  }
 }
 
 type Fragment = () => SQL
@@ -217,6 +208,13 @@ function operator(column: PlannedColumn, name: string, operand: unknown, values:
   if (name === 'in' || name === 'notIn') {
     const list = listOf(column, name, operand)
     if (list.some((element) => is(element, SQL))) return oneOf(column, name, list, values)
+    if (list.length > 0 && isFinerThanDate(column.column)) {
+      const dates = list.map((encoded, index) => ({
+        encoded: String(encoded),
+        date: (operand as Date[])[index] as Date,
+      }))
+      return condition(dateList(column, name, dates, values), `${name} dates`)
+    }
     const elements = values.take(list, property)
     const given = condition(() =>
       name === 'in'
@@ -233,6 +231,8 @@ function operator(column: PlannedColumn, name: string, operand: unknown, values:
   if (!symbol) throw new UsageError(`the filter of ${property} has an unknown operator ${JSON.stringify(name)}`)
   const encoded = column.encode(operand, 'compare')
   if (is(encoded, SQL)) return condition(() => sql`${reference} ${symbol} ${encoded}`, varying)
+  const dated = isFinerThanDate(column.column) && dateComparison(column, name, String(encoded), values)
+  if (dated) return condition(dated)
   const value = values.take(encoded, property)
   return {
     ...condition(() => sql`${reference} ${symbol} ${typedParameter(column, value())}`),

@@ -3,12 +3,12 @@
  * statement a table and nothing to work out but the key's parameters.
  */
 import { type SQL, sql } from 'drizzle-orm'
-import { isFilter, readFilter, readRequiredFilter, Values } from './filter.ts'
+import { isFilter, readFilter, readRequiredFilter } from './filter.ts'
 import { checkOptions } from './options.ts'
 import { readingOf, type ReadOptions } from './reading.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { keyCondition, type ReadRow, type Removed, removedCondition, selectionOf, whereClause } from './selection.ts'
-import { list, slot, Statement } from './statement.ts'
+import { list, slot, Statement, Values } from './statement.ts'
 import { keyParameters, notFound, type TablePlan } from './table-plan.ts'
 
 /** The row with this key. @throws NotFound. */

@@ -6,13 +6,13 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { InvalidInput, UsageError } from '../errors.ts'
 import { decodeCursor, encodeCursor, exactColumn, type Place, placeOf } from './cursor.ts'
-import { type Condition, readOptionalFilter, Values } from './filter.ts'
+import { type Condition, readOptionalFilter } from './filter.ts'
 import { checkOptions } from './options.ts'
 import { type TotalOrder, totalOrder } from './order.ts'
 import { type Reading, readingOf, type ReadOptions } from './reading.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { type ReadRow, removedCondition, type Selection, whereClause } from './selection.ts'
-import { list, Statement } from './statement.ts'
+import { list, Statement, Values } from './statement.ts'
 import type { TablePlan } from './table-plan.ts'
 
 /** What `list` takes, before the types of a table are put on it. */

@@ -21,6 +21,17 @@ export function slot(position: number, property?: string): Placeholder {
 /** Our own placeholders with their properties: the caller's SQL may hold others, and objects of any look. */
 const slots = new WeakMap<object, string | undefined>()
 
+/** Collects the values of one call, in the order of their slots. */
+export class Values {
+  readonly all: unknown[] = []
+
+  /** Takes a value, of a property if it is one's, and answers the fragment that stands for it. */
+  take(value: unknown, property?: string): () => SQL {
+    const position = this.all.push(value) - 1
+    return () => sql`${slot(position, property)}`
+  }
+}
+
 /** In the name of a shape: the statement holds SQL of the caller's that may vary, so it is rendered every time. */
 export const varying = '\0'
 

@@ -2,12 +2,12 @@
 import { sql } from 'drizzle-orm'
 import type { Result } from '../pool/connection.ts'
 import type { CursorQuery } from '../session/drizzle.ts'
-import { readOptionalFilter, Values } from './filter.ts'
+import { readOptionalFilter } from './filter.ts'
 import { checkOptions } from './options.ts'
 import { givenOrder } from './order.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { type ReadRow, type Removed, removedCondition, selectionOf, whereClause } from './selection.ts'
-import { Statement } from './statement.ts'
+import { Statement, Values } from './statement.ts'
 import type { TablePlan } from './table-plan.ts'
 
 /** What `stream` takes, before the types of a table are put on it. */

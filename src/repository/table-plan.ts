@@ -15,6 +15,7 @@ import { encodeFor, encoderOf, encodeUntyped } from './column-input.ts'
 import type { Purpose } from './complaint.ts'
 import { type Conventions, conventionsOf, type Source } from './conventions.ts'
 import { StatementCache } from './statement.ts'
+import { isFinerThanDate } from './type-limits.ts'
 
 /** One column as a repository sees it. */
 export interface PlannedColumn {
@@ -272,5 +273,9 @@ function encodeKey(plan: TablePlan, column: PlannedColumn, value: unknown): unkn
 
 /** The error for a key that no row has. */
 export function notFound(plan: TablePlan): NotFound {
-  return new NotFound(`no row of ${plan.name} has this key`, { table: plan.name })
+  const finer = plan.key.find(({ column }) => isFinerThanDate(column))
+  const hint = finer
+    ? `; its ${finer.property} keeps microseconds, which a Date cannot say: give the column precision: 3, or mode: 'string'`
+    : ''
+  return new NotFound(`no row of ${plan.name} has this key${hint}`, { table: plan.name })
 }

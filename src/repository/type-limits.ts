@@ -2,6 +2,8 @@
  * What a column of a type that is not Drizzle's own would cut off or round, by the name of the type in PostgreSQL: its
  * values pass through a mapping of the user's, so only the text that comes of it can be checked.
  */
+import type { PgColumn } from 'drizzle-orm/pg-core'
+import { isKind } from '../columns/column-kind.ts'
 import { Complaint, type Purpose } from './complaint.ts'
 import { numericText } from './number-input.ts'
 import { fractionComplaint } from '../values/temporal.ts'
@@ -57,4 +59,11 @@ function fractions(precision: string | undefined): Limit {
     const complaint = fractionComplaint(text, precision === undefined ? undefined : Number(precision))
     if (complaint !== undefined) throw new Complaint(complaint)
   })
+}
+
+/** Whether rows may hold more of a column than their Dates show: PostgreSQL keeps microseconds, a Date milliseconds. */
+export function isFinerThanDate(column: PgColumn | undefined): boolean {
+  if (!column || !isKind(column, 'timestamp as Date')) return false
+  const { precision = 6 } = column as unknown as { precision?: number }
+  return precision > 3
 }

@@ -1,10 +1,10 @@
 /** Writes to all rows that a filter is true of; the filter must say something, and the number of rows comes back. */
 import { sql } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
-import { readWriteFilter, Values } from './filter.ts'
+import { readWriteFilter } from './filter.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { removedCondition, whereClause } from './selection.ts'
-import { Statement } from './statement.ts'
+import { Statement, Values } from './statement.ts'
 import type { TablePlan } from './table-plan.ts'
 import { setClause } from './update.ts'
 import { type Assignment, patchAssignments, shapeOf, transactionTime, updateAssignments } from './write-values.ts'
