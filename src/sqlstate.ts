@@ -108,7 +108,15 @@ export function fromServerError(error: ServerError, names: readonly (string | un
     const column = error.column_name ?? names[parameterOf(error) - 1]
     return new InvalidInput(column === undefined ? cause.message : `${column}: ${cause.message}`, { cause, column })
   }
-  return new (classBySqlState[sqlState] ?? DatabaseError)(cause.message, { cause, ...info })
+  const advice = isScript(error) ? `: ${scriptAdvice}` : ''
+  return new (classBySqlState[sqlState] ?? DatabaseError)(`${cause.message}${advice}`, { cause, ...info })
+}
+
+const scriptAdvice = 'send them one by one, or without any value in one db.execute(sql`…`)'
+
+/** True for several statements in one, which the extended protocol does not take. */
+function isScript({ code, routine }: ServerError): boolean {
+  return code === '42601' && routine === 'exec_parse_message'
 }
 
 /** The parameter whose value the server could not read, counted from 1; PostgreSQL 14 and later say so in English. */

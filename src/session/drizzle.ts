@@ -31,6 +31,7 @@ import type { Read } from '../values/server-type.ts'
 import { type Ask, PlainRows } from './plain-rows.ts'
 import { type RelationalReading, type RowReader, SessionDialect } from './relational-query.ts'
 import { createRowMapper, type PlainPlaces, plainPlaces, type RowMapper } from './row-mapper.ts'
+import { ScriptQuery, statementsOf } from './script.ts'
 
 /** Tables and relations as a module of a schema exports them. */
 export type Schema = Record<string, unknown>
@@ -187,8 +188,15 @@ class SessionDriver extends PgSession<PgQueryResultHKT, Record<string, unknown>,
     _isResponseInArrayMode: boolean,
     mapResult?: ResultMapper,
   ): PgPreparedQuery<T> {
+    if (fields === undefined && mapResult === undefined && query.params.length === 0) {
+      const statements = statementsOf(query.sql)
+      if (statements.length > 1) return new ScriptQuery<T, StatementRunner>(query, this.#runner, statements, this.#raw)
+    }
     return new SessionQuery<T>(this.#runner, query, this.#readingOf(query, fields, mapResult))
   }
+
+  readonly #raw = (runner: StatementRunner, sql: string): Promise<unknown> =>
+    new SessionQuery(runner, { sql, params: [] }, new RawRows(this.#plainRows)).execute()
 
   #readingOf(
     query: Query,
