@@ -32,6 +32,7 @@ import { type Ask, PlainRows } from './plain-rows.ts'
 import { type RelationalReading, type RowReader, SessionDialect } from './relational-query.ts'
 import { createRowMapper, type PlainPlaces, plainPlaces, type RowMapper } from './row-mapper.ts'
 import { ScriptQuery, statementsOf } from './script.ts'
+import { noCache, UncachedQuery } from './uncached-query.ts'
 
 /** Tables and relations as a module of a schema exports them. */
 export type Schema = Record<string, unknown>
@@ -115,12 +116,12 @@ export function createDrizzle<TSchema extends Schema>(
   const plainRows = new PlainRows()
   const { tables, tableNamesMap } = extractTablesRelationalConfig(schema, createTableRelationsHelpers)
   const relational: RelationalSchema = { fullSchema: schema, schema: tables, tableNamesMap }
-  const database = (runner: StatementRunner) =>
-    new PgDatabase(
-      dialect,
-      new SessionDriver(dialect, relational, runner, plainRows),
-      relational as never,
-    ) as unknown as Database<TSchema>
+  const database = (runner: StatementRunner) => {
+    const driver = new SessionDriver(dialect, relational, runner, plainRows)
+    const db = new PgDatabase(dialect, driver, relational as never)
+    db.$cache = noCache
+    return db as unknown as Database<TSchema>
+  }
   const detached = database({ run: refuseDetached, transaction: refuseDetached })
   return {
     database,
@@ -187,7 +188,10 @@ class SessionDriver extends PgSession<PgQueryResultHKT, Record<string, unknown>,
     _name: string | undefined,
     _isResponseInArrayMode: boolean,
     mapResult?: ResultMapper,
+    _metadata?: unknown,
+    cache?: { readonly enable: boolean },
   ): PgPreparedQuery<T> {
+    if (cache?.enable) return new UncachedQuery<T>(query)
     if (fields === undefined && mapResult === undefined && query.params.length === 0) {
       const statements = statementsOf(query.sql)
       if (statements.length > 1) return new ScriptQuery<T, StatementRunner>(query, this.#runner, statements, this.#raw)
@@ -220,7 +224,9 @@ class SessionDriver extends PgSession<PgQueryResultHKT, Record<string, unknown>,
     }
     return this.#runner.transaction((nested) => {
       const driver = new SessionDriver(this.#dialect, this.#relational, nested, this.#plainRows)
-      return unitOfWork(new SessionTransaction(this.dialect, driver, this.#relational as never))
+      const tx = new SessionTransaction(this.dialect, driver, this.#relational as never)
+      tx.$cache = noCache
+      return unitOfWork(tx)
     }, options)
   }
 }

@@ -1,0 +1,36 @@
+/**
+ * Drizzle's own cache, which sessions refuse. Its keys are a statement and its values, so one identity would be answered
+ * the rows of another; it drops what a write makes old before the write is committed; and a read of uncommitted rows
+ * would fill it for everybody. https://orm.drizzle.team/docs/cache
+ */
+import type { Query } from 'drizzle-orm'
+import { PgPreparedQuery, type PreparedQueryConfig } from 'drizzle-orm/pg-core'
+import { UsageError } from '../errors.ts'
+
+/** The `$cache` of a session's database; Drizzle's own would do nothing and say nothing. */
+export const noCache = { invalidate: () => Promise.reject(refusal()) }
+
+/** A query with `$withCache()`: fails however it is run. */
+export class UncachedQuery<T extends PreparedQueryConfig> extends PgPreparedQuery<T> {
+  constructor(query: Query) {
+    super(query, undefined, undefined)
+  }
+
+  override execute(): Promise<T['execute']> {
+    return Promise.reject(refusal())
+  }
+
+  on(): Promise<never> {
+    return Promise.reject(refusal())
+  }
+
+  cursor(): never {
+    throw refusal()
+  }
+}
+
+function refusal(): UsageError {
+  return new UsageError(
+    "session.db has no cache ($withCache, $cache): Drizzle's tells neither identities nor transactions apart; keep what a task answered in one of your own",
+  )
+}
