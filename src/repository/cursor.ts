@@ -50,7 +50,14 @@ export function exactColumn(column: PlannedColumn): PlannedColumn {
   if (!exact) {
     const send = isKind(column.column, 'real') ? sql`float4send` : sql`float8send`
     const reference = sql`${send}(${column.reference})`
-    exact = { ...column, property: `${column.property}, exact`, reference, column: undefined, decode: undefined }
+    exact = {
+      ...column,
+      property: `${column.property}, exact`,
+      token: `${column.token} exact`,
+      reference,
+      column: undefined,
+      decode: undefined,
+    }
     exactColumns.set(column, exact)
   }
   return exact

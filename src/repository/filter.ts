@@ -195,8 +195,8 @@ const comparisons: Readonly<Record<string, SQL>> = {
 }
 
 function operator(column: PlannedColumn, name: string, operand: unknown, values: Values): Condition {
-  const { property, reference } = column
-  const condition = (fragment: Fragment, shape = name): Condition => ({ shape: `${property}.${shape}`, sql: fragment })
+  const { property, token, reference } = column
+  const condition = (fragment: Fragment, shape = name): Condition => ({ shape: `${token}.${shape}`, sql: fragment })
   if (name === 'isNull' || (operand === null && (name === 'eq' || name === 'ne'))) {
     if (name === 'isNull' && typeof operand !== 'boolean')
       throw new UsageError(`isNull of ${property} is true or false`)
@@ -256,7 +256,7 @@ function oneOf(column: PlannedColumn, name: 'in' | 'notIn', list: unknown[], val
     return () => typedParameter(column, taken())
   })
   return {
-    shape: `${property}.${varying}`,
+    shape: varying,
     sql: () => {
       const given = sql.join(
         elements.map((element) => element()),

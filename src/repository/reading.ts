@@ -215,8 +215,9 @@ export class RelationLoad {
 
   /** The columns on both sides, for the shape of the statement, which is kept with the other table. */
   get #joined(): string {
-    const types = this.fields.map(({ column }) => column?.getSQLType() ?? '')
-    return this.#references.map(({ property }, index) => `${property}:${types[index]}`).join(',')
+    return JSON.stringify(
+      this.#references.map(({ property }, index) => [property, this.fields[index]?.column?.getSQLType()]),
+    )
   }
 }
 

@@ -21,6 +21,8 @@ import { isFinerThanDate } from './type-limits.ts'
 export interface PlannedColumn {
   /** The property in rows. */
   readonly property: string
+  /** The property in shapes of statements: quoted where it is no plain word, since shapes have their own punctuation. */
+  readonly token: string
   /** The name in the database. */
   readonly name: string
   /** What stands for it in a statement. */
@@ -147,6 +149,7 @@ function planColumn(property: string, name: string, column: PgColumn, reference:
   const { row, ownType } = readerOf(column)
   return {
     property,
+    token: tokenOf(property),
     name,
     reference,
     bare: sql`${sql.identifier(name)}`,
@@ -169,11 +172,16 @@ function answered(decode: Decode): Decode {
   return (value) => decode(value instanceof AnsweredText ? value.value : value)
 }
 
+function tokenOf(property: string): string {
+  return /^\w+$/.test(property) ? property : JSON.stringify(property)
+}
+
 /** An expression of a view has a decoder, but no type of its own to check a value by. */
 function planExpression(property: string, drizzle: Drizzle, field: SQL.Aliased, reference: SQL): PlannedColumn {
   const { decoder } = field.sql as unknown as { decoder: { mapFromDriverValue(value: unknown): unknown } }
   return {
     property,
+    token: tokenOf(property),
     name: field.fieldAlias,
     reference,
     bare: sql`${sql.identifier(field.fieldAlias)}`,
