@@ -76,14 +76,25 @@ export interface Condition {
 
 type Fragment = () => SQL
 
-/** Reads a filter. @throws UsageError for undefined and unknown names; InvalidInput for a value of the wrong kind. */
-export function readFilter(plan: TablePlan, where: unknown, values: Values): Condition {
+/** How deep filters may stand in each other. */
+const deepest = 100
+
+/**
+ * Reads a filter, which stands in `depth` others.
+ * @throws UsageError for undefined and unknown names; InvalidInput for a value of the wrong kind.
+ */
+export function readFilter(plan: TablePlan, where: unknown, values: Values, depth = 0): Condition {
+  if (depth > deepest) {
+    throw new UsageError(
+      `a filter of ${plan.name} holds itself, or filters more than ${deepest} deep: write conditions side by side, as in { or: [a, b, c] }`,
+    )
+  }
   if (!isPlain(where)) throw new UsageError(`a filter of ${plan.name} is an object of columns and conditions`)
   const conditions: Condition[] = []
   for (const [name, given] of Object.entries(where)) {
     if (given === undefined) throw new UsageError(`the filter of ${plan.name} has ${name}: undefined; leave it out`)
     const condition = isCombination(name)
-      ? combined(plan, name, given, values)
+      ? combined(plan, name, given, values, depth + 1)
       : columnFilter(plan.column(name), given, values)
     if (condition.shape !== '') conditions.push(condition)
   }
@@ -98,8 +109,8 @@ export function readOptionalFilter(plan: TablePlan, options: { readonly where?: 
 }
 
 /** Reads a filter that must not be true of all rows by accident. @throws UsageError as well when it is empty. */
-export function readRequiredFilter(plan: TablePlan, where: unknown, values: Values): Condition {
-  const condition = readFilter(plan, where, values)
+export function readRequiredFilter(plan: TablePlan, where: unknown, values: Values, depth = 0): Condition {
+  const condition = readFilter(plan, where, values, depth)
   if (condition.shape !== '') return condition
   throw new UsageError(`the filter of ${plan.name} is empty, which would mean every row: say which rows`)
 }
@@ -142,22 +153,28 @@ function allOf(conditions: readonly Condition[]): Condition {
 }
 
 function joined(fragments: readonly Fragment[], separator: SQL): SQL | undefined {
-  if (fragments.length === 0) return undefined
+  if (fragments.length < 2) return fragments[0]?.()
   return sql`(${sql.join(
     fragments.map((fragment) => fragment()),
     separator,
   )})`
 }
 
-function combined(plan: TablePlan, name: 'and' | 'or' | 'not', given: unknown, values: Values): Condition {
+function combined(
+  plan: TablePlan,
+  name: 'and' | 'or' | 'not',
+  given: unknown,
+  values: Values,
+  depth: number,
+): Condition {
   if (name === 'not') {
-    const { shape, truth, sql: inner } = readRequiredFilter(plan, given, values)
+    const { shape, truth, sql: inner } = readRequiredFilter(plan, given, values, depth)
     const opposite = truth && (truth === 'all' ? 'none' : 'all')
     return { shape: `!(${shape})`, truth: opposite, sql: () => sql`not ${inner()}` }
   }
   if (!Array.isArray(given)) throw new UsageError(`${name} in a filter of ${plan.name} is an array of filters`)
   const read = name === 'or' ? readRequiredFilter : readFilter
-  const parts = given.map((part: unknown) => read(plan, part, values)).filter(({ shape }) => shape !== '')
+  const parts = given.map((part: unknown) => read(plan, part, values, depth)).filter(({ shape }) => shape !== '')
   if (parts.length === 0) return name === 'and' ? everything : nothing
   const fragments = parts.map((part) => part.sql as Fragment)
   const separator = name === 'and' ? sql` and ` : sql` or `
@@ -230,7 +247,7 @@ function operator(column: PlannedColumn, name: string, operand: unknown, values:
   const symbol = Object.hasOwn(comparisons, name) ? comparisons[name] : undefined
   if (!symbol) throw new UsageError(`the filter of ${property} has an unknown operator ${JSON.stringify(name)}`)
   const encoded = column.encode(operand, 'compare')
-  if (is(encoded, SQL)) return condition(() => sql`${reference} ${symbol} ${encoded}`, varying)
+  if (is(encoded, SQL)) return condition(() => sql`(${reference} ${symbol} ${encoded})`, varying)
   const dated = isFinerThanDate(column.column) && dateComparison(column, name, String(encoded), values)
   if (dated) return condition(dated)
   const value = values.take(encoded, property)

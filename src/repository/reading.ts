@@ -56,8 +56,13 @@ export class Reading {
 }
 
 /** Works a read out; `needed` are columns the operation itself wants to see. */
-export function readingOf(plan: TablePlan, options: ReadOptions, needed: readonly PlannedColumn[] = []): Reading {
-  const relations = options.with === undefined ? [] : planRelations(plan, options.with)
+export function readingOf(
+  plan: TablePlan,
+  options: ReadOptions,
+  needed: readonly PlannedColumn[] = [],
+  depth = 0,
+): Reading {
+  const relations = options.with === undefined ? [] : planRelations(plan, options.with, depth + 1)
   const selection = selectionOf(plan, options.select)
   return new Reading(selection.and([...needed, ...relations.flatMap(({ fields }) => fields)]), relations)
 }
@@ -71,10 +76,16 @@ interface RelationOptions {
   readonly with?: unknown
 }
 
+/** How deep relations may be loaded. */
+const deepest = 100
+
 const optionNames = new Set(['where', 'orderBy', 'limit', 'select', 'with'])
 
 /** The loads of a `with`. @throws UsageError for a relation that the schema does not declare. */
-function planRelations(plan: TablePlan, relations: unknown): RelationLoad[] {
+function planRelations(plan: TablePlan, relations: unknown, depth: number): RelationLoad[] {
+  if (depth > deepest) {
+    throw new UsageError(`with of ${plan.name} holds itself, or goes more than ${deepest} deep: load the rest apart`)
+  }
   if (!isPlain(relations)) throw new UsageError(`with takes an object of relations of ${plan.name}`)
   const declared = relationsOf(plan)
   return Object.entries(relations).flatMap(([name, given]) => {
@@ -89,7 +100,7 @@ function planRelations(plan: TablePlan, relations: unknown): RelationLoad[] {
     const options = given === true ? {} : given
     const unknown = Object.keys(options).find((option) => !optionNames.has(option))
     if (unknown !== undefined) throw new UsageError(`the relation ${name} has no option ${JSON.stringify(unknown)}`)
-    return new RelationLoad(plan, name, relation, options)
+    return new RelationLoad(plan, name, relation, { ...options, depth })
   })
 }
 
@@ -114,7 +125,12 @@ export class RelationLoad {
   readonly #options: RelationOptions
   readonly #order: TotalOrder
 
-  constructor(plan: TablePlan, name: string, relation: Relation, options: RelationOptions) {
+  constructor(
+    plan: TablePlan,
+    name: string,
+    relation: Relation,
+    options: RelationOptions & { readonly depth: number },
+  ) {
     const { drizzle } = plan
     const { fields, references } = sidesOf(plan, name, relation)
     this.#name = name
@@ -129,7 +145,7 @@ export class RelationLoad {
     this.#order = totalOrder(this.#target, options.orderBy)
     // Read for its errors alone: they must not depend on whether there are rows to load for.
     readOptionalFilter(this.#target, options, new Values())
-    this.#reading = readingOf(this.#target, { select: options.select, with: options.with })
+    this.#reading = readingOf(this.#target, { select: options.select, with: options.with }, [], options.depth)
   }
 
   /** Puts the related rows on the rows. */

@@ -4,12 +4,19 @@
  * used going first. On each connection the server parses and plans them once (named statements).
  */
 import { is, Placeholder, type SQL, sql } from 'drizzle-orm'
+import { UsageError } from '../errors.ts'
 import type { Result, StatementOptions } from '../pool/connection.ts'
 import type { Drizzle, StatementRunner } from '../session/drizzle.ts'
 import type { Ask } from '../session/plain-rows.ts'
 
 /** Statements kept for one table of one engine. */
 export const maxStatements = 200
+
+/** Shapes this long are of statements too large to keep, such as an `or` of a thousand filters. */
+const longestShape = 10_000
+
+/** Values that a statement takes. */
+const mostValues = 65_533
 
 /** Where the value at `position` of a call's values goes, and the property it is for, if it is for one alone. */
 export function slot(position: number, property?: string): Placeholder {
@@ -27,6 +34,11 @@ export class Values {
 
   /** Takes a value, of a property if it is one's, and answers the fragment that stands for it. */
   take(value: unknown, property?: string): () => SQL {
+    if (this.all.length >= mostValues) {
+      throw new UsageError(
+        `a statement takes at most ${mostValues} values: give many values of one column as one list, { in: [...] }, or call in parts`,
+      )
+    }
     const position = this.all.push(value) - 1
     return () => sql`${slot(position, property)}`
   }
@@ -111,7 +123,7 @@ export class StatementCache {
 
   /** The statement of a shape, rendered at its first use. */
   of(shape: string, create: () => Statement): Statement {
-    if (shape.includes(varying)) return this.#made(create)
+    if (shape.length > longestShape || shape.includes(varying)) return this.#made(create)
     const known = this.#statements.get(shape)
     if (known) {
       // Written anew, so that the first in the map is the least recently used; not needed while there is room.
