@@ -58,7 +58,7 @@ export class Statement {
   readonly names: readonly (string | undefined)[]
   readonly #fixed: readonly unknown[]
   readonly #slots: readonly number[] | undefined
-  readonly #options: StatementOptions
+  #options: StatementOptions
   readonly #drizzle: Drizzle
   /** Whether the answer may show types that only the database's catalog tells. */
   learns = false
@@ -72,6 +72,12 @@ export class Statement {
     this.#slots = positions.every((position, index) => position === index) ? undefined : positions
     this.names = parameters.map((parameter) => slots.get(Object(parameter) as object))
     this.#options = { arrays: true, prepare: parameters.length > 0, names: this.names }
+  }
+
+  /** The same statement, not to be prepared: the server frees none, and this one will hardly come again. */
+  once(): this {
+    this.#options = { ...this.#options, prepare: false }
+    return this
   }
 
   /** Runs it with these values; rows come as arrays, in the order of its select list. */
@@ -123,7 +129,8 @@ export class StatementCache {
 
   /** The statement of a shape, rendered at its first use. */
   of(shape: string, create: () => Statement): Statement {
-    if (shape.length > longestShape || shape.includes(varying)) return this.#made(create)
+    if (shape.length > longestShape) return this.#made(create).once()
+    if (shape.includes(varying)) return this.#made(create)
     const known = this.#statements.get(shape)
     if (known) {
       // Written anew, so that the first in the map is the least recently used; not needed while there is room.

@@ -72,15 +72,22 @@ describe('a filter', () => {
     })
   })
 
-  test('may have thousands of alternatives, and is then not kept', async () => {
-    await undone(async ({ repository, drizzle }) => {
+  test('may have thousands of alternatives, and is then neither kept nor prepared', async () => {
+    await undone(async ({ repository, drizzle, sql }) => {
+      const prepared = async () => {
+        const rows = await sql<{ statement: string }>`select statement from pg_prepared_statements`
+        return rows.filter(({ statement }) => statement.includes('from "nodes"')).length
+      }
+      const preparedBefore = await prepared()
       const { statements } = planOf(drizzle, nodes)
       const before = statements.size
       const wide = Array.from({ length: 3000 }, (_, id) => ({ id, parentId: { ne: 5 } }))
       expect(await repository(nodes).count({ or: wide })).toBe(9)
       expect(statements.size).toBe(before)
+      expect(await prepared()).toBe(preparedBefore)
       expect(await repository(nodes).count({ or: wide.slice(0, 4) })).toBe(3)
       expect(statements.size).toBe(before + 1)
+      expect(await prepared()).toBe(preparedBefore + 1)
     })
   })
 
