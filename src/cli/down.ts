@@ -40,8 +40,8 @@ Examples:
     return withDatabase(found, async (url) => {
       const plan = await planRevert(url, options)
       if (values['dry-run']) return { exitCode: exitCodes.done, text: planText(plan), json: { dryRun: true, plan } }
-      const losing = plan.flatMap(({ name, destructive }) =>
-        destructive.map(({ line, step }) => `  ${name}.down.sql:${line}: ${step}`),
+      const losing = plan.flatMap(({ file, destructive }) =>
+        destructive.map(({ line, step }) => `  ${file}:${line}: ${step}`),
       )
       if (losing.length > 0 && values.yes !== true) {
         await console.confirm(`These steps lose data:\n${losing.join('\n')}`, '--yes', signal)
@@ -57,7 +57,5 @@ Examples:
 
 function planText(plan: readonly PlannedRevert[]): string {
   if (plan.length === 0) return '-- nothing to take back'
-  return plan
-    .map(({ name, statements }) => [`-- ${name}.down.sql`, ...statements.map(terminated)].join('\n'))
-    .join('\n\n')
+  return plan.map(({ file, statements }) => [`-- ${file}`, ...statements.map(terminated)].join('\n')).join('\n\n')
 }

@@ -13,6 +13,7 @@ import { dirname, join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { ConfigInvalid, MigrationFailed, UsageError } from '../errors.ts'
 import { type Migration, readMigrations } from '../migrate/folder.ts'
+import { hasMigrations } from '../migrate/layout.ts'
 import { MigrationRefused } from '../migrate/refusal.ts'
 import type { Project } from './project.ts'
 
@@ -68,7 +69,7 @@ export async function runGenerate(run: GenerateRun): Promise<readonly Migration[
 }
 
 async function existing(folder: string): Promise<readonly Migration[]> {
-  return existsSync(join(folder, 'meta', '_journal.json')) ? readMigrations(folder) : []
+  return (await hasMigrations(folder)) ? readMigrations(folder) : []
 }
 
 /** Two snapshots with one parent: two branches generated from the same state, and drizzle-kit would see only one. */

@@ -77,10 +77,10 @@ async function appliedAfter(url: string, source: MigrationSource, to: string): P
 function planText(plan: readonly PlannedMigration[]): string {
   if (plan.length === 0) return '-- nothing to apply'
   return plan
-    .map(({ name, transactional, statements }) => {
+    .map(({ file, transactional, statements }) => {
       const sql = statements.map(({ text }) => terminated(text))
       const lines = transactional ? ['begin;', ...sql, 'commit;'] : sql
-      return [`-- ${name}.sql${transactional ? '' : ' (without a transaction)'}`, ...lines].join('\n')
+      return [`-- ${file}${transactional ? '' : ' (without a transaction)'}`, ...lines].join('\n')
     })
     .join('\n\n')
 }

@@ -76,7 +76,7 @@ export async function applyMigrations(target: Target, options: ApplyOptions): Pr
       const applied: AppliedMigration[] = []
       for (const [migration, script] of scripts) {
         await assertLockHeld(connection, ledger.lockKey)
-        const file = `${migration.name}.sql`
+        const { file } = migration
         const record = (durationMs: number) => ledger.record(connection, migration, durationMs)
         const work = { file, key: migration.name, hash: migration.hash, script, record }
         const durationMs = await runWork(connection, work, { ...wait, ledger, openObserver })
@@ -91,6 +91,8 @@ export async function applyMigrations(target: Target, options: ApplyOptions): Pr
 /** A file that would be applied, and how. */
 export interface PlannedMigration {
   readonly name: string
+  /** What the file is called within the migrations folder. */
+  readonly file: string
   readonly transactional: boolean
   readonly statements: readonly { readonly line: number; readonly text: string }[]
 }
@@ -102,9 +104,9 @@ export async function planMigrations(target: Target, options: ApplyOptions): Pro
   return withConnection(target, async (connection) => {
     const plan: PlannedMigration[] = []
     const { pending } = await pendingNow(connection, ledger, migrations, options)
-    for (const { name, text } of pending) {
-      const { transactional, statements } = await readScript(`${name}.sql`, text)
-      plan.push({ name, transactional, statements: statements.map(({ line, text }) => ({ line, text })) })
+    for (const { name, file, text } of pending) {
+      const { transactional, statements } = await readScript(file, text)
+      plan.push({ name, file, transactional, statements: statements.map(({ line, text }) => ({ line, text })) })
     }
     return plan
   })

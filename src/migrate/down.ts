@@ -6,13 +6,14 @@ import type { Connection } from '../pool/connection.ts'
 import { assertLockHeld, withLock } from './lock.ts'
 import { type MigrationSource, waiting, type WaitOptions } from './apply.ts'
 import { type Target, withConnection } from './connect.ts'
-import { findMigration, type Migration, readMigrations, readSql } from './folder.ts'
+import { findMigration, type Migration, readMigrations } from './folder.ts'
 import { Ledger, type LedgerRow } from './ledger.ts'
 import { MigrationRefused } from './refusal.ts'
 import { runWork } from './run.ts'
 import { compare, contradiction, inState } from './standing.ts'
 import type { Script } from './statements.ts'
 import { destructiveSteps } from './destructive.ts'
+import { readSql } from './text-file.ts'
 import { readScript } from './unsafe.ts'
 
 /** Which migrations to take back. */
@@ -24,6 +25,8 @@ export interface RevertOptions extends MigrationSource {
 /** One migration that would be taken back. */
 export interface PlannedRevert {
   readonly name: string
+  /** What the file is called within the migrations folder. */
+  readonly file: string
   /** The steps that lose data, each with its line. */
   readonly destructive: readonly { readonly line: number; readonly step: string }[]
   readonly statements: readonly string[]
@@ -36,6 +39,7 @@ export async function planRevert(target: Target, options: RevertOptions): Promis
   const steps = await withConnection(target, (connection) => stepsNow(connection, ledger, migrations, options))
   return steps.map(({ migration, script }) => ({
     name: migration.name,
+    file: migration.downFile,
     destructive: destructiveSteps(script),
     statements: script.statements.map((statement) => statement.text),
   }))
@@ -61,7 +65,7 @@ export async function revertMigrations(
       }
       for (const { migration, rows, script } of steps) {
         await assertLockHeld(connection, ledger.lockKey)
-        const file = `${migration.name}.down.sql`
+        const file = migration.downFile
         const record = () => ledger.remove(connection, migration, rows)
         const work = { file, key: `${migration.name}.down`, hash: migration.hash, script, record }
         const durationMs = await runWork(connection, work, { ...wait, ledger, openObserver })
@@ -90,7 +94,7 @@ async function stepsNow(
   if (reason) throw reason
   const applied = inState(standing, 'applied')
   const chosen = to === undefined ? applied.slice(-1) : applied.slice(lastKept(applied, findMigration(migrations, to)))
-  const lacking = chosen.filter((migration) => migration.downPath === undefined).map(({ name }) => `${name}.down.sql`)
+  const lacking = chosen.filter((migration) => migration.downPath === undefined).map(({ downFile }) => downFile)
   if (lacking.length > 0) {
     throw new MigrationRefused(
       'unsafe',
@@ -103,7 +107,7 @@ async function stepsNow(
   for (const migration of chosen.toReversed()) {
     const source = await readSql(migration.downPath ?? '')
     const rows = standing.migrations.find((one) => one.migration === migration)?.rows ?? []
-    steps.push({ migration, rows, script: await readScript(`${migration.name}.down.sql`, source) })
+    steps.push({ migration, rows, script: await readScript(migration.downFile, source) })
   }
   return steps
 }

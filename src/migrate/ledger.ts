@@ -105,10 +105,11 @@ export class Ledger {
 
   /** Enters a migration as applied. `durationMs` is undefined when it was adopted, not run. */
   async record(connection: Connection, migration: Migration, durationMs: number | undefined): Promise<void> {
-    await connection.query(`insert into ${this.#ledger} (hash, created_at) values ($1, $2)`, [
-      migration.hash,
-      migration.when,
-    ])
+    const values = [migration.hash, migration.when]
+    if (await this.#namesMigrations(connection)) {
+      const names = `insert into ${this.#ledger} (hash, created_at, name) values ($1, $2, $3)`
+      await connection.query(names, [...values, migration.name])
+    } else await connection.query(`insert into ${this.#ledger} (hash, created_at) values ($1, $2)`, values)
     await connection.query(
       `insert into ${this.#details} as d (name, hash, applied_at, duration_ms)
        values ($1, $2, clock_timestamp(), $3)
@@ -176,6 +177,17 @@ export class Ledger {
         object === `constraint ${schema}.${shown(`${table}_pkey`)} on ${shown(table)}`
       )
     })
+  }
+
+  /** True when Drizzle 1.0 keeps the ledger: it knows a migration by its name, and runs again what it cannot name. */
+  async #namesMigrations(connection: Connection): Promise<boolean> {
+    const rows = await connection.query(
+      `select from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
+       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+       where n.nspname = $1 and c.relname = $2 and a.attname = 'name' and not a.attisdropped`,
+      [this.schema, this.table],
+    )
+    return rows.length > 0
   }
 
   async #exist(connection: Connection): Promise<{ schema: boolean; ledger: boolean; details: boolean }> {

@@ -47,9 +47,9 @@ export function compare(migrations: readonly Migration[], rows: readonly LedgerR
       found.set(migration, twins)
     }
   }
-  match((migration, row) => row.when === migration.when && migration.sameHashes.includes(row.hash))
+  match((migration, row) => sameTime(migration, row) && migration.sameHashes.includes(row.hash))
   match((migration, row) => migration.sameHashes.includes(row.hash))
-  match((migration, row) => row.when === migration.when)
+  match(sameTime)
   for (const row of left) {
     const owner = [...found].find(([migration]) => migration.sameHashes.includes(row.hash))
     if (owner && left.delete(row)) owner[1].push(row)
@@ -66,6 +66,11 @@ export function compare(migrations: readonly Migration[], rows: readonly LedgerR
     missing: [...left],
     databaseIsNewer: [...left].some((row) => (row.when ?? -Infinity) > newestFile),
   }
+}
+
+/** A folder of drizzle-kit 1.0 tells whole seconds only; what was applied from the journal before has milliseconds. */
+function sameTime({ when }: Migration, row: LedgerRow): boolean {
+  return row.when === when || (row.when !== undefined && when % 1000 === 0 && row.when - (row.when % 1000) === when)
 }
 
 /** The files in one state, in order. */

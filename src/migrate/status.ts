@@ -2,6 +2,7 @@
 import type { MigrationSource } from './apply.ts'
 import { type Target, withConnection } from './connect.ts'
 import { readMigrations } from './folder.ts'
+import { strayFiles } from './layout.ts'
 import { findInvalidIndexes } from './interrupted.ts'
 import { sqlStateOf } from './failure.ts'
 import { Ledger } from './ledger.ts'
@@ -26,6 +27,8 @@ export interface StatusResult {
   readonly migrations: readonly MigrationStatus[]
   /** What contradicts, and what to do about it. */
   readonly problem: string | undefined
+  /** SQL files in the folder that are no migrations, as far as Drizzle and its journal know: nobody runs them. */
+  readonly ignoredFiles: readonly string[]
   /** Indexes that a broken-off CREATE INDEX CONCURRENTLY left behind. */
   readonly invalidIndexes: readonly string[]
 }
@@ -57,6 +60,7 @@ export async function migrationStatus(target: Target, source: MigrationSource): 
     state: problem ? 'inconsistent' : pending ? 'pending' : 'up to date',
     migrations: list,
     problem: problem?.message,
+    ignoredFiles: await strayFiles(source.folder),
     invalidIndexes: invalid.map(({ name }) => name),
   }
 }

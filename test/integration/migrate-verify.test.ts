@@ -202,7 +202,9 @@ describe('revertMigrations', () => {
     const before = await readdir(project.folder)
     await applyMigrations(database.url, project)
     const plan = await planRevert(database.url, project)
-    expect(plan).toEqual([{ name: '0001_more', destructive: [], statements: ['drop index concurrently t_a'] }])
+    expect(plan).toEqual([
+      { name: '0001_more', file: '0001_more.down.sql', destructive: [], statements: ['drop index concurrently t_a'] },
+    ])
     await revertMigrations(database.url, ['0001_more'], project)
     expect((await migrationStatus(database.url, project)).migrations.map(({ state }) => state)).toEqual([
       'applied',

@@ -63,6 +63,19 @@ export async function makeFolder(files: Readonly<Record<string, string>>): Promi
   return { folder, write, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) }
 }
 
+/** A folder in the layout of drizzle-kit 1.0: `<name>/migration.sql`, no journal. */
+export async function makeFolders(files: Readonly<Record<string, string>>): Promise<MigrationFolder> {
+  const folder = await mkdtemp(join(tmpdir(), 'rivulet-migrations-'))
+  const write = async (more: Readonly<Record<string, string>>) => {
+    for (const [name, text] of Object.entries(more)) {
+      await mkdir(join(folder, name), { recursive: true })
+      await writeFile(join(folder, name, 'migration.sql'), text)
+    }
+  }
+  await write(files)
+  return { folder, write, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) }
+}
+
 /** Writes `meta/_journal.json`; `entries` may be anything, for folders that are broken on purpose. */
 export async function writeJournal(folder: string, entries: unknown): Promise<void> {
   const journal = { version: '7', dialect: 'postgresql', entries }

@@ -1,9 +1,12 @@
+import { execFile } from 'node:child_process'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { UsageError } from '../../src/errors.ts'
 import { findMigration, readMigrations } from '../../src/migrate/folder.ts'
-import { makeFolder, writeJournal } from '../support/migrations.ts'
+import { strayFiles } from '../../src/migrate/layout.ts'
+import { makeFolder, makeFolders, writeJournal } from '../support/migrations.ts'
 
 const two = { '0000_init': 'select 1', '0001_more': 'select 2' }
 
@@ -51,11 +54,6 @@ describe('readMigrations', () => {
       /0001_more\.sql is in the journal but not in the folder/,
     ],
     [
-      'has a numbered file that is not in the journal',
-      (folder) => writeFile(join(folder, '0002_mine.sql'), 'select 3'),
-      /0002_mine\.sql is not in the journal, so it would never run/,
-    ],
-    [
       'has two files with one number',
       (folder) => writeJournal(folder, entries('0000_init', '0001_more', '0001_other')),
       /0001_more and 0001_other have the same number/,
@@ -76,7 +74,13 @@ describe('readMigrations', () => {
       /is not UTF-8/,
     ],
     ['has a file with NUL', (folder) => writeFile(join(folder, '0001_more.sql'), 'select 1\0'), /NUL character/],
-    ['has a folder for a file', (folder) => replaceByFolder(join(folder, '0001_more.sql')), /cannot be read/],
+    [
+      'has a folder for a file',
+      (folder) => replaceByFolder(join(folder, '0001_more.sql')),
+      /it is a folder, not a file/,
+    ],
+    ['has a FIFO for a file', (folder) => replaceByFifo(join(folder, '0001_more.sql')), /it is a FIFO, not a file/],
+    ['has a FIFO for a journal', (folder) => replaceByFifo(join(folder, 'meta', '_journal.json')), /is a FIFO/],
   ]
   test.each(broken)('refuses as inconsistent a folder that %s', async (_, spoil, message) => {
     await using project = await makeFolder(two)
@@ -87,10 +91,48 @@ describe('readMigrations', () => {
     })
   })
 
-  test('leaves other SQL files alone', async () => {
+  test('leaves SQL files that are not in the journal alone, as Drizzle does, and names those that look like migrations', async () => {
     await using project = await makeFolder(two)
-    await writeFile(join(project.folder, 'seed.sql'), 'select 3')
+    for (const name of ['seed.sql', '0002_mine.sql', '0003_other.down.sql']) {
+      await writeFile(join(project.folder, name), 'select 3')
+    }
     expect(await readMigrations(project.folder)).toHaveLength(2)
+    expect(await strayFiles(project.folder)).toEqual(['0002_mine.sql', '0003_other.down.sql'])
+  })
+})
+
+describe('the layout of drizzle-kit 1.0', () => {
+  const first = '20260102030405_init'
+  const second = '20260102030406_more'
+
+  test('is read in the order of the folders’ names, with the time that Drizzle takes from them', async () => {
+    await using project = await makeFolders({ [second]: 'select 2', [first]: 'select 1' })
+    await writeFile(join(project.folder, second, 'down.sql'), 'select 3')
+    const migrations = await readMigrations(project.folder)
+    expect(migrations.map(({ name, file, when, downPath }) => [name, file, when, downPath !== undefined])).toEqual([
+      [first, `${first}/migration.sql`, Date.UTC(2026, 0, 2, 3, 4, 5), false],
+      [second, `${second}/migration.sql`, Date.UTC(2026, 0, 2, 3, 4, 6), true],
+    ])
+    expect(migrations[0]?.hash).toBe('822ae07d4783158bc1912bb623e5107cc9002d519e1143a9c200ed6ee18b6d0f')
+  })
+
+  test.each([second, `${second}/migration.sql`, `migrations/${second}/down.sql`, '20260102030406'])(
+    'knows a migration as %s',
+    async (name) => {
+      await using project = await makeFolders({ [first]: 'select 1', [second]: 'select 2' })
+      expect(findMigration(await readMigrations(project.folder), name).name).toBe(second)
+    },
+  )
+
+  test('leaves its own and the older kind apart: what the journal does not list is named', async () => {
+    await using both = await makeFolder(two)
+    await mkdir(join(both.folder, first))
+    await writeFile(join(both.folder, first, 'migration.sql'), 'select 1')
+    expect(await readMigrations(both.folder)).toHaveLength(2)
+    expect(await strayFiles(both.folder)).toEqual([`${first}/migration.sql`])
+    await using newer = await makeFolders({ [first]: 'select 1' })
+    await writeFile(join(newer.folder, '0000_old.sql'), 'select 1')
+    expect(await strayFiles(newer.folder)).toEqual(['0000_old.sql'])
   })
 })
 
@@ -114,6 +156,11 @@ function journalText(folder: string, text: string): Promise<void> {
 
 function entries(...tags: string[]): { tag: string; when: number }[] {
   return tags.map((tag, when) => ({ tag, when }))
+}
+
+async function replaceByFifo(path: string): Promise<void> {
+  await rm(path)
+  await promisify(execFile)('mkfifo', [path])
 }
 
 async function replaceByFolder(path: string): Promise<void> {

@@ -8,8 +8,10 @@ const file = (name: string, when: number, hash = name): Migration => ({
   when,
   hash,
   sameHashes: [hash, `${hash} with other line ends`],
+  file: `${name}.sql`,
   path: `${name}.sql`,
   text: '',
+  downFile: `${name}.down.sql`,
   downPath: undefined,
 })
 const row = (hash: string, when: number | undefined, id = 1): LedgerRow => ({
