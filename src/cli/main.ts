@@ -9,6 +9,7 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Cancelled, ConfigInvalid, RivuletError, UsageError } from '../errors.ts'
+import { strayFiles } from '../migrate/layout.ts'
 import { MigrationRefused } from '../migrate/refusal.ts'
 import { baseline } from './baseline.ts'
 import { type Command, exitCodes, type Outcome } from './command.ts'
@@ -17,7 +18,8 @@ import { down } from './down.ts'
 import { generate } from './generate.ts'
 import { lint } from './lint.ts'
 import { migrate } from './migrate.ts'
-import { loadProject } from './project.ts'
+import { takeOutput } from './output.ts'
+import { loadProject, type Project } from './project.ts'
 import { reset } from './reset.ts'
 import { seed, SeedFailed } from './seed.ts'
 import { status } from './status.ts'
@@ -39,8 +41,7 @@ to be had in time, 64 wrong call or configuration, 130 interrupted (SIGINT), 143
 \`rivulet COMMAND --help\` says more about each; \`rivulet --version\` says which this is.`
 
 /** Standard output is the result's alone: what a config or a seed prints there goes to standard error. */
-const writeResult = process.stdout.write.bind(process.stdout)
-process.stdout.write = process.stderr.write.bind(process.stderr)
+const output = takeOutput()
 
 const commonOptions = {
   config: { type: 'string' },
@@ -73,9 +74,11 @@ async function main(args: readonly string[]): Promise<number> {
       print({ exitCode: exitCodes.done, text, json: { help: text } }, command.name, json)
       return exitCodes.done
     }
-    const project = once(() => {
+    const project = once(async () => {
       loadEnvironment()
-      return loadProject(typeof values.config === 'string' ? values.config : undefined)
+      const found = await loadProject(typeof values.config === 'string' ? values.config : undefined)
+      await noteStrays(found, console)
+      return found
     })
     const outcome = await command.run({ values, positionals, console, signal: interrupt.signal, project })
     print(outcome, command.name, json)
@@ -85,6 +88,16 @@ async function main(args: readonly string[]): Promise<number> {
     print({ exitCode, text: '', json: { error: errorJson(error) } }, name ?? '', json)
     console.note(`${console.style('red', 'rivulet:')} ${messageOf(error)}`)
     return exitCode
+  }
+}
+
+/** Drizzle ignores such files without a word, and so they would never be missed. */
+async function noteStrays({ source }: Project, console: Console): Promise<void> {
+  for (const file of await strayFiles(source.folder)) {
+    console.note(
+      console.style('yellow', `${file} is ignored: drizzle-kit did not make it, so no journal tells when it runs. `) +
+        'Move its SQL into a migration of `rivulet generate --custom`, or the file elsewhere',
+    )
   }
 }
 
@@ -99,8 +112,8 @@ function parsed(command: Command, args: readonly string[]) {
 }
 
 function print({ exitCode, text, json }: Outcome, command: string, asJson: boolean): void {
-  if (asJson) writeResult(`${JSON.stringify({ command, exitCode, ...json }, undefined, 2)}\n`)
-  else if (text !== '') writeResult(`${text}\n`)
+  if (asJson) output.write(`${JSON.stringify({ command, exitCode, ...json }, undefined, 2)}\n`)
+  else if (text !== '') output.write(`${text}\n`)
 }
 
 const refusalCodes = {
@@ -166,4 +179,6 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
 
 const exitCode = await main(process.argv.slice(2))
 // What was printed may still be on its way; whatever a config or a seed has left open must not keep the process alive.
-writeResult('', () => process.exit(exitCode))
+const failure = await output.written()
+if (failure !== undefined) process.stderr.write(`rivulet: the result could not be written: ${failure.message}\n`)
+process.exit(failure === undefined ? exitCode : exitCode || exitCodes.failed)
