@@ -18,6 +18,7 @@ import { settleInterrupted } from './interrupted.ts'
 import { cleanSession, commitRecorded, recordAlone } from './migrator-session.ts'
 import { MigrationRefused } from './refusal.ts'
 import { givingWay, rollBack, type RunOptions, send, type Work } from './sending.ts'
+import { controlsTransaction, type Statement, stepsOf } from './statements.ts'
 import { kindOf } from './tree.ts'
 
 /** Runs the file and answers how many milliseconds it took. @throws MigrationFailed, MigrationRefused, Cancelled. */
@@ -70,6 +71,10 @@ async function inTransaction(connection: Connection, work: Work, options: RunOpt
   await commitRecorded(connection, work, length, () => work.record(performance.now() - started))
 }
 
+function controls({ tree }: Statement): boolean {
+  return tree !== undefined && controlsTransaction(tree)
+}
+
 async function oneByOne(connection: Connection, work: Work, options: RunOptions, started: number): Promise<void> {
   const { ledger, onProgress } = options
   const { statements } = work.script
@@ -88,11 +93,14 @@ async function oneByOne(connection: Connection, work: Work, options: RunOptions,
   if (before.done > 0 || before.running) onProgress?.({ type: 'resumed', file: work.file, statement: before.done + 1 })
   const save = (done: number, running: boolean) =>
     ledger.saveProgress(connection, work.key, work.hash, { done, doneHash: hashes[done] ?? '', running })
-  for (const [index, statement] of statements.entries()) {
+  for (const { from: index, to, together } of stepsOf(statements)) {
+    const statement = statements[index]!
     if (index < before.done) {
       // What is done stays done, but for the settings: those went with the session.
-      if (kindOf(statement.tree) === 'VariableSetStmt') await connection.script(statement.text)
-    } else if (standsAlone(statement)) {
+      for (const { tree, text } of statements.slice(index, to)) {
+        if (kindOf(tree) === 'VariableSetStmt') await connection.script(text)
+      }
+    } else if (!together && standsAlone(statement)) {
       const wasRunning = before.running && index === before.done
       const done = await settleInterrupted(connection, statement.tree, wasRunning, (name) =>
         onProgress?.({ type: 'invalid index dropped', file: work.file, index: name }),
@@ -103,8 +111,11 @@ async function oneByOne(connection: Connection, work: Work, options: RunOptions,
     } else {
       await givingWay(connection, work, options, async () => {
         await connection.script(`begin; set local lock_timeout = ${options.lockTimeoutMs}`)
-        await send(connection, work, index, statement, options)
-        await commitRecorded(connection, work, index + 1, () => save(index + 1, false))
+        for (let at = index; at < to; at += 1) {
+          // COMMIT and BEGIN are ours to send, with the entry that what they hold is done.
+          if (!controls(statements[at]!)) await send(connection, work, at, statements[at]!, options)
+        }
+        await commitRecorded(connection, work, to, () => save(to, false))
       })
     }
   }

@@ -80,6 +80,18 @@ export async function parseScript(source: string): Promise<Script> {
   return { statements, transactional }
 }
 
+/** True when the whole file is comments, one that spans breakpoints included: to the parser those are no comments. */
+export async function isOnlyComments(source: string): Promise<boolean> {
+  const { scan, SqlError } = await import('libpg-query')
+  try {
+    const { tokens } = (await scan(source)) as { tokens: { tokenName: string }[] }
+    return tokens.every(({ tokenName }) => tokenName === 'SQL_COMMENT' || tokenName === 'C_COMMENT')
+  } catch (error) {
+    if (error instanceof SqlError) return false
+    throw error
+  }
+}
+
 interface ParsedStatement {
   readonly stmt: Tree
   readonly stmt_location?: number
@@ -132,6 +144,67 @@ export function refusesTransaction(tree: Tree): boolean {
 export function controlsTransaction(tree: Tree): boolean {
   const kind = textOf(child(tree, 'TransactionStmt')?.kind)
   return kind !== '' && !/SAVEPOINT|RELEASE|ROLLBACK_TO/.test(kind)
+}
+
+/** Statements that commit together, or one that commits by itself: `from` to `to`, counted from 0, without `to`. */
+export interface Step {
+  readonly from: number
+  readonly to: number
+  readonly together: boolean
+}
+
+/**
+ * How a script without a transaction runs: each statement by itself, unless the file says COMMIT to leave the
+ * transaction in which Drizzle runs it. Then what stands before COMMIT is one step, as is what a later BEGIN holds.
+ */
+export function stepsOf(statements: readonly Statement[]): readonly Step[] {
+  const words = statements.map(({ tree }) => (tree && controlsTransaction(tree) ? controlWord(tree) : ''))
+  if (!words.includes('COMMIT')) return statements.map((_, index) => ({ from: index, to: index + 1, together: false }))
+  const steps: Step[] = []
+  let open: number | undefined = 0
+  for (const [index, word] of words.entries()) {
+    if (open === undefined) {
+      if (word === 'BEGIN') open = index
+      else steps.push({ from: index, to: index + 1, together: false })
+    } else if (word === 'COMMIT') {
+      steps.push({ from: open, to: index + 1, together: true })
+      open = undefined
+    }
+  }
+  if (open !== undefined) steps.push({ from: open, to: statements.length, together: true })
+  return steps
+}
+
+/**
+ * True when the file leaves Drizzle's transaction with COMMIT for a statement that cannot run in one, and says no more
+ * of transactions than BEGIN and COMMIT in turn.
+ */
+export function leavesTransaction(statements: readonly Statement[]): boolean {
+  let inside = true
+  let left = false
+  for (const { tree } of statements) {
+    if (!tree) continue
+    if (controlsTransaction(tree)) {
+      if (controlWord(tree) !== (inside ? 'COMMIT' : 'BEGIN')) return false
+      inside = !inside
+    } else if (refusesTransaction(tree)) {
+      if (inside) return false
+      left = true
+    }
+  }
+  return left
+}
+
+/** BEGIN or COMMIT when it says no more than that; '' for any other. */
+function controlWord(tree: Tree): string {
+  const body = child(tree, 'TransactionStmt') ?? {}
+  if (body.chain === true || body.options !== undefined) return ''
+  const kind = textOf(body.kind)
+  return kind === 'TRANS_STMT_START'
+    ? 'BEGIN'
+    : ['TRANS_STMT_BEGIN', 'TRANS_STMT_COMMIT'].includes(kind)
+      ? kind.slice(11)
+      : ''
 }
 
 function options(body: Tree, key: string): string[] {

@@ -3,29 +3,35 @@ import type { Migration } from './folder.ts'
 import { MigrationRefused } from './refusal.ts'
 import {
   controlsTransaction,
+  isOnlyComments,
+  leavesTransaction,
   noTransactionComment,
   parseScript,
   refusesTransaction,
   type Script,
+  stepsOf,
   unknownDirective,
 } from './statements.ts'
 import { child, children, dotted, kindOf, text, type Tree, walk } from './tree.ts'
 
 /** The script in `source`, parsed. @throws MigrationRefused ('unsafe') for an empty file or a wrong statement. */
 export async function readScript(file: string, source: string): Promise<Script> {
+  await refusePulled(file, source)
   const script = await parseScript(source)
   if (script.statements.length === 0) {
     throw new MigrationRefused(
       'unsafe',
       `${file} holds no statement, at most comments: write it, or undo it with \`drizzle-kit drop\``,
-      {
-        file,
-      },
+      { file },
     )
   }
+  const leaves = leavesTransaction(script.statements)
+  const blocks = leaves ? stepsOf(script.statements).filter(({ together }) => together) : []
   for (const [index, { tree, text, line, comments }] of script.statements.entries()) {
+    if (leaves && tree && controlsTransaction(tree)) continue
     const misspelt = comments.map((comment) => unknownDirective(comment, script.transactional)).find(Boolean)
-    const reason = misspelt ?? (tree ? refusal(tree, script.transactional) : forPsql(text))
+    const inBlock = script.transactional || blocks.some(({ from, to }) => index >= from && index < to)
+    const reason = misspelt ?? (tree ? refusal(tree, script.transactional, inBlock) : forPsql(text))
     if (reason === undefined) continue
     const where = { file, statement: index + 1, line }
     throw new MigrationRefused('unsafe', `${file}: statement ${index + 1} (line ${line}): ${reason}`, where)
@@ -33,11 +39,25 @@ export async function readScript(file: string, source: string): Promise<Script> 
   return script
 }
 
+/**
+ * @throws MigrationRefused ('unsafe') for a file whose statements are one comment, as `drizzle-kit pull` writes its first
+ * one: it says what there is, and makes nothing.
+ */
+export async function refusePulled(file: string, source: string): Promise<void> {
+  if (!/\bCREATE (?:TABLE|TYPE|SCHEMA)\b/.test(source) || !(await isOnlyComments(source))) return
+  throw new MigrationRefused(
+    'unsafe',
+    `${file} is one comment, as \`drizzle-kit pull\` writes its first file: nothing can be made from it. ` +
+      '`rivulet pull` writes one in its place that makes what the database has',
+    { file },
+  )
+}
+
 /** The scripts of `migrations`. @throws MigrationRefused ('unsafe') for the first that cannot be run as it is written. */
 export async function readScripts(migrations: readonly Migration[]): Promise<(readonly [Migration, Script])[]> {
   const scripts: (readonly [Migration, Script])[] = []
   for (const migration of migrations) {
-    scripts.push([migration, await readScript(`${migration.name}.sql`, migration.text)])
+    scripts.push([migration, await readScript(migration.file, migration.text)])
   }
   return scripts
 }
@@ -51,14 +71,15 @@ function forPsql(source: string): string | undefined {
   return command && `${command} is a command of psql, not SQL: take it out (pg_dump writes such lines)`
 }
 
-function refusal(tree: Tree, transactional: boolean): string | undefined {
+function refusal(tree: Tree, transactional: boolean, inBlock: boolean): string | undefined {
   if (controlsTransaction(tree)) {
     return transactional
       ? 'the file runs in a transaction of its own, which commits when all of it is done; take BEGIN, COMMIT and ' +
           `ROLLBACK out (where each statement has to commit by itself, put \`${noTransactionComment}\` in their place)`
-      : 'each statement of this file commits by itself; take BEGIN, COMMIT and ROLLBACK out'
+      : 'each statement of this file commits by itself; take BEGIN, COMMIT and ROLLBACK out. (Where COMMIT leaves the ' +
+          "transaction for CONCURRENTLY, as Drizzle's projects write it, nothing but BEGIN and COMMIT in turn may follow)"
   }
-  if (!transactional) {
+  if (!inBlock) {
     const lost = lostWithSession(tree)
     if (lost) return lost
   }

@@ -57,6 +57,41 @@ describe('a file without a transaction', () => {
     expect(await rowsOf(database.url, 'select count(distinct xmin::text)::int from t')).toEqual([[3]])
   })
 
+  const leaving =
+    'alter table t add b int;--> statement-breakpoint\ncomment on column t.b is $$new$$;--> statement-breakpoint\n' +
+    'COMMIT;--> statement-breakpoint\nset work_mem = $$5MB$$;--> statement-breakpoint\n'
+  const look =
+    "select (select count(*)::int from pg_attribute where attrelid = 't'::regclass and attname = 'b')," +
+    " (select indisvalid from pg_index where indexrelid = to_regclass('t_a'))"
+
+  test('leaves the transaction at COMMIT, as Drizzle’s projects write it, and goes on behind it', async () => {
+    await using database = await openEmptyDatabase()
+    await using project = await makeFolder({
+      '0000_fill': filled,
+      '0001_leaves': `${leaving}create unique index concurrently t_a on t (a);`,
+    })
+    expect(await thrownBy(applyMigrations(database.url, project))).toMatchObject({ statement: 5, sqlState: '23505' })
+    // What stands before COMMIT is done and committed; the rest is told from it.
+    expect(await rowsOf(database.url, look)).toEqual([[1, false]])
+    expect((await migrationStatus(database.url, project)).migrations[1]).toMatchObject({ statementsDone: 4 })
+    await rowsOf(database.url, 'delete from t where id = 2')
+    await applyMigrations(database.url, project)
+    expect(await rowsOf(database.url, look)).toEqual([[1, true]])
+    expect((await migrationStatus(database.url, project)).state).toBe('up to date')
+  })
+
+  test('takes back what stands before COMMIT as a whole when it fails', async () => {
+    await using database = await openEmptyDatabase()
+    const files = { '0000_fill': filled, '0001_leaves': leaving.replace('comment', 'select 1/0; comment') }
+    await using project = await makeFolder(files)
+    await project.write({ '0001_leaves': `${files['0001_leaves']}create index concurrently t_a on t (a);` })
+    expect(await thrownBy(applyMigrations(database.url, project))).toMatchObject({ statement: 2, sqlState: '22012' })
+    expect(await rowsOf(database.url, look)).toEqual([[0, null]])
+    await project.write({ '0001_leaves': `${leaving}create index concurrently t_a on t (a); begin; drop index t_a;` })
+    await applyMigrations(database.url, project)
+    expect(await rowsOf(database.url, look)).toEqual([[1, null]])
+  })
+
   test('is refused when the part that was done has been edited since', async () => {
     await using database = await openEmptyDatabase()
     const head = '-- rivulet:no-transaction\n'

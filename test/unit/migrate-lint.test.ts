@@ -223,6 +223,10 @@ const cases: Record<string, { found: string[]; fine: string[] }> = {
   },
   'lock-table': { found: ['lock table t'], fine: ['create table n (a int); lock table n'] },
   'transaction-control': { found: ['begin; select 1; commit'], fine: ['savepoint s'] },
+  'commit-leaves-transaction': {
+    found: ['alter table t add c int; commit; create index concurrently i on t (c)'],
+    fine: ['begin; select 1; commit', 'create index concurrently i on t (name)'],
+  },
   'enum-value-used-at-once': {
     found: ["alter type mood add value 'bad'; insert into m values ('bad')"],
     fine: ["alter type mood add value 'bad'", "alter type mood rename value 'fine' to 'good'; select 'good'"],
@@ -264,6 +268,45 @@ describe('lint', () => {
       { file: '4', text: 'alter table t alter column name set not null; alter table t drop constraint c' },
     ])
     expect(findings).toEqual([])
+  })
+
+  const narrower = 'alter table t alter column name type varchar(5)'
+  test.each<[string, string, string, string?]>([
+    ['table', 'alter table t rename to u2', 'alter table u2 alter column name type varchar(20)'],
+    ['column', 'alter table t rename name to title', 'alter table t alter column title type varchar(20)'],
+    [
+      'table in a schema',
+      'create schema s; create table s.t (name varchar(10)); alter table s.t rename to u2',
+      'alter table s.u2 alter column name type varchar(20)',
+    ],
+    ['table to another schema', 'alter table t set schema s', 'alter table s.t alter column name type varchar(20)'],
+    [
+      'check and its column',
+      'alter table t add constraint c check (name is not null);' +
+        'alter table t rename constraint c to d; alter table t rename name to title',
+      'alter table t alter column title set not null',
+    ],
+    [
+      'primary key',
+      'create table k (id int constraint mine primary key); alter table k rename constraint mine to yours',
+      'alter table k drop constraint yours',
+      'drop-primary-key',
+    ],
+  ])('knows a %s after RENAME', async (_, renaming, text, rule) => {
+    const sources = [before, renaming].map((text, index) => ({ file: `${index}`, text, report: false }))
+    const findings = await lint([...sources, { file: 'file', text }])
+    expect(findings.map(({ rule }) => rule)).toEqual(rule === undefined ? [] : [rule])
+  })
+
+  test.each([
+    ['a column that was dropped and made anew', 'alter table t drop name; alter table t add name varchar(2)'],
+    ['a table that was dropped and made anew', 'drop table t; create table t (name varchar(2))'],
+    ['another column that took its name', 'alter table t rename name to old; alter table t rename note to name'],
+  ])('does not take %s for the one before', async (_, change) => {
+    const sources = [before, change].map((text, index) => ({ file: `${index}`, text, report: false }))
+    expect((await lint([...sources, { file: 'file', text: narrower }])).map(({ rule }) => rule)).toEqual(
+      change.includes('(2)') ? [] : ['change-column-type'],
+    )
   })
 
   test('names file, line, danger, safe way and manual', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { lint } from '../../src/migrate/lint/lint.ts'
-import { controlsTransaction, parseScript } from '../../src/migrate/statements.ts'
+import { controlsTransaction, leavesTransaction, parseScript, stepsOf } from '../../src/migrate/statements.ts'
 
 const texts = async (source: string) => (await parseScript(source)).statements.map(({ text }) => text)
 
@@ -87,5 +87,34 @@ describe('a script', () => {
       true,
       true,
     ])
+  })
+})
+
+describe('a file that leaves Drizzle’s transaction with COMMIT', () => {
+  const index = 'create index concurrently i on t (c);'
+  const shape = async (source: string) =>
+    stepsOf((await parseScript(source)).statements).map(({ from, to, together }) => (together ? [from, to] : from))
+
+  test.each([
+    ['goes on one by one behind it', `select 1; select 2; commit; ${index} select 3;`, [[0, 3], 3, 4]],
+    ['holds together what a later BEGIN begins', `commit; ${index} begin; select 1; select 2;`, [[0, 1], 1, [2, 5]]],
+    ['ends with the BEGIN that Drizzle wants', `select 1; commit; ${index} start transaction;`, [[0, 2], 2, [3, 4]]],
+    ['does so twice', `commit; ${index} begin; select 1; commit; ${index}`, [[0, 1], 1, [2, 5], 5]],
+  ])('%s', async (_, source, steps) => {
+    const { statements, transactional } = await parseScript(source)
+    expect([transactional, leavesTransaction(statements)]).toEqual([false, true])
+    expect(await shape(source)).toEqual(steps)
+  })
+
+  test.each([
+    ['nothing behind it needs it', 'select 1; commit; select 2'],
+    ['it rolls back', `rollback; ${index}`],
+    ['it begins first', `begin; select 1; commit; ${index}`],
+    ['it commits twice', `commit; commit; ${index}`],
+    ['what cannot run in a transaction stands before it', `${index} commit; ${index}`],
+    ['it chains', `commit and chain; ${index}`],
+    ['it begins in another mode', `commit; ${index} begin isolation level serializable; select 1`],
+  ])('is none where %s', async (_, source) => {
+    expect(leavesTransaction((await parseScript(source)).statements)).toBe(false)
   })
 })

@@ -23,19 +23,24 @@ export interface ColumnType {
   readonly array: boolean
 }
 
+/** What is known of one table. */
+class Table {
+  readonly types = new Map<string, ColumnType>()
+  readonly primaryKeys = new Set<string>()
+  /** Constraint -> column, for checks that say IS NOT NULL and no more. */
+  readonly checks = new Map<string, string>()
+  /** Of those, the validated ones. */
+  readonly proven = new Map<string, string>()
+  /** Constraints added NOT VALID in the present file. */
+  readonly unvalidated = new Set<string>()
+}
+
 export class History {
   readonly #new = new Set<string>()
+  /** Every table that some file has told of, under its present name. */
+  readonly #tables = new Map<string, Table>()
   /** Tables that some file has made: IF NOT EXISTS does not make them again. */
   readonly #known = new Set<string>()
-  /** `table.constraint` of primary keys. */
-  readonly #primaryKeys = new Set<string>()
-  readonly #types = new Map<string, ColumnType>()
-  /** `table.constraint` -> `table.column` for checks that say IS NOT NULL and no more. */
-  readonly #checks = new Map<string, string>()
-  /** Of those, the validated ones. */
-  readonly #proven = new Map<string, string>()
-  /** `table.constraint` of those added NOT VALID in the present file. */
-  readonly #unvalidated = new Set<string>()
   /** Tables that the present file has locked against everybody. */
   readonly #locked = new Set<string>()
   /** New name -> old name of the tables that the present file has renamed. */
@@ -44,7 +49,7 @@ export class History {
   /** Begins the next file: what was made before it may hold rows by now. */
   nextFile(): void {
     this.#new.clear()
-    this.#unvalidated.clear()
+    for (const { unvalidated } of this.#tables.values()) unvalidated.clear()
     this.#renamed.clear()
     this.#locked.clear()
   }
@@ -78,22 +83,23 @@ export class History {
 
   /** The type of a column, when some file told it. */
   typeOf(table: string, column: string): ColumnType | undefined {
-    return this.#types.get(`${table}.${column}`)
+    return this.#tables.get(table)?.types.get(column)
   }
 
   /** True when a validated check says that the column has no nulls. */
   provenNotNull(table: string, column: string): boolean {
-    return [...this.#proven.values()].includes(`${table}.${column}`)
+    return [...(this.#tables.get(table)?.proven.values() ?? [])].includes(column)
   }
 
   /** True when the constraint is the table's primary key, as far as files or PostgreSQL's way of naming it tell. */
   isPrimaryKey(table: string, constraint: string): boolean {
-    return this.#primaryKeys.has(`${table}.${constraint}`) || constraint === `${table.split('.').at(-1)}_pkey`
+    const named = this.#tables.get(table)?.primaryKeys.has(constraint) ?? false
+    return named || constraint === `${table.split('.').at(-1)}_pkey`
   }
 
   /** True when the present file has added the constraint NOT VALID. */
   addedUnvalidated(table: string, constraint: string): boolean {
-    return this.#unvalidated.has(`${table}.${constraint}`)
+    return this.#tables.get(table)?.unvalidated.has(constraint) ?? false
   }
 
   /** Takes a statement into account, after the rules have seen it. */
@@ -102,68 +108,130 @@ export class History {
     for (const table of this.locks(body)) this.#locked.add(table)
     if (kind === 'CreateStmt') this.#create(node)
     else if (made(body) !== '') this.#new.add(made(body))
-    else if (kind === 'RenameStmt' && node.renameType === 'OBJECT_TABLE') this.#rename(node)
+    else if (kind === 'RenameStmt') this.#rename(node)
+    else if (kind === 'AlterObjectSchemaStmt' && node.objectType === 'OBJECT_TABLE') this.#move(node)
     else if (kind === 'AlterTableStmt') this.#alter(body)
+    else if (kind === 'DropStmt' && node.removeType === 'OBJECT_TABLE') this.#drop(node)
+  }
+
+  #table(name: string): Table {
+    const table = this.#tables.get(name) ?? new Table()
+    this.#tables.set(name, table)
+    return table
   }
 
   #create(node: Tree): void {
-    const table = relationName(child(node, 'relation'))
-    if (node.if_not_exists === true && this.#known.has(table)) return
-    this.#new.add(table)
-    this.#known.add(table)
+    const name = relationName(child(node, 'relation'))
+    if (node.if_not_exists === true && this.#known.has(name)) return
+    this.#new.add(name)
+    this.#known.add(name)
+    this.#tables.delete(name)
+    const table = this.#table(name)
     for (const element of children(node, 'tableElts')) {
-      this.#column(table, child(element, 'ColumnDef'))
-      this.#primaryKey(table, child(element, 'Constraint'))
+      learnColumn(table, child(element, 'ColumnDef'))
+      learnPrimaryKey(table, child(element, 'Constraint'))
+    }
+  }
+
+  #drop(node: Tree): void {
+    for (const item of children(node, 'objects')) {
+      const name = plainName(children(child(item, 'List'), 'items'))
+      this.#tables.delete(name)
+      this.#known.delete(name)
     }
   }
 
   #rename(node: Tree): void {
-    const table = relationName(child(node, 'relation'))
-    if (this.#new.has(table)) this.#new.add(text(node.newname))
-    else this.#renamed.set(text(node.newname), this.original(table))
-  }
-
-  #alter(body: Body): void {
-    for (const { table, subtype, name, definition } of allCommands(body)) {
-      if (subtype === 'AT_AddColumn') this.#column(table, child(definition, 'ColumnDef'))
-      if (subtype === 'AT_AlterColumnType') {
-        this.#types.set(`${table}.${name}`, typeOf(child(definition, 'ColumnDef', 'typeName')))
+    const name = relationName(child(node, 'relation'))
+    const [from, to] = [text(node.subname), text(node.newname)]
+    const table = this.#tables.get(name)
+    if (node.renameType === 'OBJECT_TABLE') this.#follow(name, [...name.split('.').slice(0, -1), to].join('.'))
+    if (!table) return
+    if (node.renameType === 'OBJECT_COLUMN') {
+      renameKey(table.types, from, to)
+      for (const columns of [table.checks, table.proven]) {
+        for (const [constraint, column] of columns) if (column === from) columns.set(constraint, to)
       }
-      if (subtype === 'AT_AddConstraint') this.#constraint(table, child(definition, 'Constraint'))
-      if (subtype === 'AT_ValidateConstraint') {
-        const column = this.#checks.get(`${table}.${name}`)
-        if (column !== undefined) this.#proven.set(`${table}.${name}`, column)
-      }
-      if (subtype === 'AT_DropConstraint') {
-        this.#checks.delete(`${table}.${name}`)
-        this.#proven.delete(`${table}.${name}`)
-      }
+    }
+    if (node.renameType === 'OBJECT_TABCONSTRAINT') {
+      renameKey(table.checks, from, to)
+      renameKey(table.proven, from, to)
+      for (const names of [table.primaryKeys, table.unvalidated]) if (names.delete(from)) names.add(to)
     }
   }
 
-  #column(table: string, column: Tree | undefined): void {
-    if (!column) return
-    this.#types.set(`${table}.${text(column.colname)}`, typeOf(child(column, 'typeName')))
-    for (const constraint of children(column, 'constraints')) this.#primaryKey(table, child(constraint, 'Constraint'))
+  #move(node: Tree): void {
+    const name = relationName(child(node, 'relation'))
+    const schema = text(node.newschema)
+    const bare = name.split('.').at(-1) ?? ''
+    this.#follow(name, schema === 'public' ? bare : `${schema}.${bare}`)
   }
 
-  #primaryKey(table: string, constraint: Tree | undefined): void {
-    const name = text(constraint?.conname)
-    if (constraint?.contype === 'CONSTR_PRIMARY' && name !== '') this.#primaryKeys.add(`${table}.${name}`)
+  /** From now on what is known as `from` is called `to`. */
+  #follow(from: string, to: string): void {
+    if (this.#new.has(from)) this.#new.add(to)
+    else this.#renamed.set(to, this.original(from))
+    if (this.#known.delete(from)) this.#known.add(to)
+    renameKey(this.#tables, from, to)
   }
 
-  #constraint(table: string, constraint: Tree | undefined): void {
-    const key = `${table}.${text(constraint?.conname)}`
-    this.#primaryKey(table, constraint)
-    const valid = constraint?.skip_validation !== true
-    if (!valid) this.#unvalidated.add(key)
-    const test = child(constraint, 'raw_expr', 'NullTest')
-    if (constraint?.contype !== 'CONSTR_CHECK' || test?.nulltesttype !== 'IS_NOT_NULL') return
-    const names = children(child(test, 'arg', 'ColumnRef'), 'fields')
-    const column = `${table}.${dotted(names).split('.').at(-1)}`
-    this.#checks.set(key, column)
-    if (valid) this.#proven.set(key, column)
+  #alter(body: Body): void {
+    for (const { table: tableName, subtype, name, definition } of allCommands(body)) {
+      const table = this.#table(tableName)
+      if (subtype === 'AT_AddColumn') learnColumn(table, child(definition, 'ColumnDef'))
+      if (subtype === 'AT_AlterColumnType') {
+        table.types.set(name, typeOf(child(definition, 'ColumnDef', 'typeName')))
+      }
+      if (subtype === 'AT_DropColumn') {
+        table.types.delete(name)
+        for (const columns of [table.checks, table.proven]) {
+          for (const [constraint, column] of columns) if (column === name) columns.delete(constraint)
+        }
+      }
+      if (subtype === 'AT_AddConstraint') learnConstraint(table, child(definition, 'Constraint'))
+      if (subtype === 'AT_ValidateConstraint') {
+        const column = table.checks.get(name)
+        if (column !== undefined) table.proven.set(name, column)
+      }
+      if (subtype === 'AT_DropConstraint') {
+        table.checks.delete(name)
+        table.proven.delete(name)
+      }
+    }
   }
+}
+
+function learnColumn(table: Table, column: Tree | undefined): void {
+  if (!column) return
+  table.types.set(text(column.colname), typeOf(child(column, 'typeName')))
+  for (const constraint of children(column, 'constraints')) learnPrimaryKey(table, child(constraint, 'Constraint'))
+}
+
+function learnPrimaryKey(table: Table, constraint: Tree | undefined): void {
+  const name = text(constraint?.conname)
+  if (constraint?.contype === 'CONSTR_PRIMARY' && name !== '') table.primaryKeys.add(name)
+}
+
+function learnConstraint(table: Table, constraint: Tree | undefined): void {
+  const name = text(constraint?.conname)
+  learnPrimaryKey(table, constraint)
+  const valid = constraint?.skip_validation !== true
+  if (!valid) table.unvalidated.add(name)
+  const test = child(constraint, 'raw_expr', 'NullTest')
+  if (constraint?.contype !== 'CONSTR_CHECK' || test?.nulltesttype !== 'IS_NOT_NULL') return
+  const column =
+    dotted(children(child(test, 'arg', 'ColumnRef'), 'fields'))
+      .split('.')
+      .at(-1) ?? ''
+  table.checks.set(name, column)
+  if (valid) table.proven.set(name, column)
+}
+
+function renameKey<T>(map: Map<string, T>, from: string, to: string): void {
+  const value = map.get(from)
+  if (value === undefined || from === to) return
+  map.delete(from)
+  map.set(to, value)
 }
 
 /** What else than a table a statement makes; '' for none, and for what it may only replace. */

@@ -1,5 +1,5 @@
 /** Rules about what one transaction does together. */
-import { controlsTransaction } from '../statements.ts'
+import { controlsTransaction, leavesTransaction } from '../statements.ts'
 import { child, children, relationName, text, walk } from '../tree.ts'
 import type { Body } from './body.ts'
 import { manualPage, type Rule } from './rule.ts'
@@ -67,8 +67,25 @@ const transactionControl: Rule = {
   why: 'the migrator runs each file in a transaction of its own, so BEGIN or COMMIT in it is refused',
   instead: '-- leave it out, or begin the file with `-- rivulet:no-transaction`',
   manual: `${manualPage}sql-commit.html`,
-  check: ({ kind, node }) =>
-    controlsTransaction({ [kind]: node }) ? [text(node.kind).replace('TRANS_STMT_', '')] : [],
+  check: ({ kind, node }, { statements }) =>
+    controlsTransaction({ [kind]: node }) && !leavesTransaction(statements)
+      ? [text(node.kind).replace('TRANS_STMT_', '')]
+      : [],
+}
+
+const commitInFile: Rule = {
+  name: 'commit-leaves-transaction',
+  why:
+    'ends the transaction that holds the file together: what stands before COMMIT stays when the rest fails. Rivulet ' +
+    "goes on behind it; Drizzle's migrate() begins the file again and fails on what is there already",
+  instead:
+    '-- two migrations: what stands before COMMIT, and a file with\nCREATE INDEX CONCURRENTLY i ON t (c); -- alone, ' +
+    'which runs without a transaction of its own accord',
+  manual: `${manualPage}sql-commit.html`,
+  check: ({ kind, node }, { statements }) =>
+    controlsTransaction({ [kind]: node }) && leavesTransaction(statements) && node.kind === 'TRANS_STMT_COMMIT'
+      ? ['COMMIT leaves the transaction in the middle of the file']
+      : [],
 }
 
 const newEnumValue: Rule = {
@@ -91,6 +108,7 @@ export const transactionRules: readonly Rule[] = [
   everyRow,
   lockTable,
   transactionControl,
+  commitInFile,
   newEnumValue,
 ]
 
