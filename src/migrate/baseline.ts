@@ -8,6 +8,7 @@ import { findMigration, readMigrations } from './folder.ts'
 import { Ledger } from './ledger.ts'
 import { withLock } from './lock.ts'
 import { compare, contradiction } from './standing.ts'
+import { refusePulled } from './unsafe.ts'
 
 /** What `baselineMigrations` takes. */
 export interface BaselineOptions extends MigrationSource, WaitOptions {
@@ -25,14 +26,16 @@ export interface BaselineResult {
   readonly accepted: readonly string[]
 }
 
-/** Enters every migration up to `to` as applied. @throws MigrationRefused when the ledger contradicts the files. */
+/**
+ * Enters every migration up to `to` as applied. @throws MigrationRefused when the ledger contradicts the files, or a file
+ * is one comment.
+ */
 export async function baselineMigrations(target: Target, options: BaselineOptions): Promise<BaselineResult> {
   const migrations = await readMigrations(options.folder)
   const last = migrations.indexOf(findMigration(migrations, options.to))
   const ledger = new Ledger(options.ledger)
   return withConnection(target, (connection) =>
     withLock(connection, { ...waiting(options), key: ledger.lockKey }, async () => {
-      await createLedger(connection, ledger)
       const standing = compare(migrations, await ledger.read(connection))
       const chosen = standing.migrations.slice(0, last + 1)
       const changed = chosen.filter(({ state }) => state === 'changed')
@@ -41,6 +44,8 @@ export async function baselineMigrations(target: Target, options: BaselineOption
         if (reason) throw reason
       }
       const adopted = chosen.filter(({ row }) => row === undefined)
+      for (const { migration } of adopted) await refusePulled(migration.file, migration.text)
+      await createLedger(connection, ledger)
       await connection.script('begin')
       try {
         for (const { migration, rows } of changed) await ledger.acceptChange(connection, migration, rows)

@@ -12,7 +12,7 @@ import { type Ledger, quoted } from './ledger.ts'
 import { runWork } from './run.ts'
 import { controlsTransaction, parseScript, type Script, type Statement } from './statements.ts'
 import { child, children, kindOf, text, type Tree } from './tree.ts'
-import { readScript } from './unsafe.ts'
+import { readScript, refusePulled } from './unsafe.ts'
 
 /** How to replay. */
 export interface ReplayOptions {
@@ -32,8 +32,8 @@ export async function replay(
 ): Promise<void> {
   const options = { ...waiting({ signal, lockTimeoutMs: 60_000, maxWaitMs: 60_000 }), ledger }
   for (const migration of migrations) {
-    const { name, hash, text } = migration
-    const file = `${name}.sql`
+    const { name, file, hash, text } = migration
+    await refusePulled(file, text)
     const script = strict ? await readScript(file, text) : await asOnce(text)
     const statements = script.statements.map((statement) =>
       runs(statement, throwAway) ? statement : nothing(statement),
