@@ -111,7 +111,7 @@ function trialText(trial: Trial): string {
   if (trial.outcome === 'runs') return ''
   if (trial.outcome === 'untried')
     return `They could not all be tried: ${trial.reason}. Apply them, then run this again.`
-  const where = `${trial.name}.sql${trial.line === undefined ? '' : ` (line ${trial.line})`}`
+  const where = `${trial.file}${trial.line === undefined ? '' : ` (line ${trial.line})`}`
   return `${where} is pending and cannot be applied: ${trial.reason}\nMend the file, then: rivulet lint --try`
 }
 
@@ -127,7 +127,8 @@ function codeJson({ ungenerated, question }: CodeAnswer, compared: CodeCompariso
   return { code, declared: compared ?? null }
 }
 
-function filters({ filters: { schemas, tables } }: Project) {
+/** The filters of the Drizzle config, as verify takes them. */
+export function filters({ filters: { schemas, tables } }: Project) {
   return {
     schemas: schemas.length === 0 ? undefined : schemas,
     keepsTable: (table: string) => matches(tables, table),

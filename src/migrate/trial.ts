@@ -22,6 +22,8 @@ export type Trial =
       readonly outcome: 'fails'
       /** The migration's name. */
       readonly name: string
+      /** What its file is called within the migrations folder. */
+      readonly file: string
       readonly line: number | undefined
       /** What the server said, with its SQLSTATE, and what to do where that is known. */
       readonly reason: string
@@ -68,19 +70,19 @@ export async function trial(
       await replay(connection, [migration], { ...options, strict: isChosen })
     } catch (error) {
       if (!(error instanceof MigrationFailed) || connection.lost) throw error
-      const { name } = migration
+      const { name, file } = migration
       const { line } = error
       const reason = await reasonOf(error, migration)
       const excuse = isChosen ? lack(error, options) : 'it is older, and cannot be replayed in an empty database'
-      if (excuse === undefined) return { outcome: 'fails', name, line, reason }
-      return { outcome: 'untried', reason: `${name}.sql${line === undefined ? '' : `:${line}`}: ${reason}\n${excuse}` }
+      if (excuse === undefined) return { outcome: 'fails', name, file, line, reason }
+      return { outcome: 'untried', reason: `${file}${line === undefined ? '' : `:${line}`}: ${reason}\n${excuse}` }
     }
   }
   return { outcome: 'runs' }
 }
 
-async function reasonOf(error: MigrationFailed, { name, text }: Migration): Promise<string> {
-  if (error.sqlState === undefined) return error.message.replace(`${name}.sql: `, '')
+async function reasonOf(error: MigrationFailed, { file, text }: Migration): Promise<string> {
+  if (error.sqlState === undefined) return error.message.replace(`${file}: `, '')
   return explanation(error.cause, (await parseScript(text)).statements, error.statement ?? 0)
 }
 

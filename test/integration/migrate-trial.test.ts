@@ -66,7 +66,8 @@ describe('tryMigrations', () => {
     ['a value of an enum at once', "create type e as enum ('a');\nselect 'b'::e;", 2, /invalid input value for enum/],
   ])('names the line of %s', async (_, text, line, reason) => {
     const trial = await tryFiles({ '0000_t': table, '0001_new': text, '0002_later': 'select nonsense;' })
-    expect(trial).toEqual({ outcome: 'fails', name: '0001_new', line, reason: expect.stringMatching(reason) })
+    const file = '0001_new.sql'
+    expect(trial).toEqual({ outcome: 'fails', name: '0001_new', file, line, reason: expect.stringMatching(reason) })
   })
 
   test('leaves a file untried when an older one cannot be replayed, and the file of no concern to it', async () => {
