@@ -45,7 +45,7 @@ const columnSettings = beyond(
   sorted('a.attfdwoptions', 'chr(31)'),
 )
 
-const sequenceOptions = `concat_ws(' ', 'start', s.seqstart, 'increment', s.seqincrement, 'min', s.seqmin,
+const sequenceOptions = `concat_ws(' ', format_type(s.seqtypid, null), 'start', s.seqstart, 'increment', s.seqincrement, 'min', s.seqmin,
   'max', s.seqmax, 'cache', s.seqcache, case when s.seqcycle then 'cycle' end)`
 
 const clusteredOn =
@@ -177,8 +177,8 @@ export const catalogQueries = (ours: string): readonly string[] => [
    where (t.typtype in ('e', 'd', 'r') or (t.typtype = 'c' and c.relkind = 'c')) and ${ours}
      and ${notOfExtension('pg_type', 't.oid')}`,
 
-  // The options of a serial column's sequence are for nobody to declare.
-  `select 'sequence ' || ${classAndName}, concat_ws(' ', format_type(s.seqtypid, null), 'owned by ' || o.owner,
+  // The type and the options of a serial column's sequence are for nobody to declare.
+  `select 'sequence ' || ${classAndName}, concat_ws(' ', 'owned by ' || o.owner,
        case when o.kind is distinct from 'a' then ${sequenceOptions} end),
      ${beyond(`case o.kind when 'a' then ${sequenceOptions} end`, "case c.relpersistence when 'u' then 'unlogged' end")}
    from pg_sequence s join pg_class c on c.oid = s.seqrelid join pg_namespace n on n.oid = c.relnamespace

@@ -212,7 +212,7 @@ export function compareDeclared(
 /** The same thing, but for its name: a constraint or an index made by hand, or one of a table that was renamed. */
 function sameButName([object, { text }]: [string, Definition], [name, other]: [string, Definition]): boolean {
   const kind = /^\w+/.exec(object)?.[0] ?? ''
-  const nameless = kind === 'constraint' || kind === 'index' || (kind === 'sequence' && text.includes(' owned by '))
+  const nameless = kind === 'constraint' || kind === 'index' || (kind === 'sequence' && text.includes('owned by '))
   return nameless && unnamedEntry(object) === unnamedEntry(name) && unnamedIndex(text) === unnamedIndex(other.text)
 }
 
@@ -244,7 +244,12 @@ function additions(declared: string, made: string): readonly string[] {
   return declared === before && value !== undefined ? [value] : []
 }
 
-/** Without the cast of a default that is one literal: a column that changed its type keeps the old one. */
+/**
+ * Without the cast of a default that is one literal: a column that changed its type keeps the old one. Drizzle has no word
+ * for a virtual column: it declares a generated one, and which of both it is was written by hand.
+ */
 function plain(definition: string): string {
-  return definition.replace(/( default '(?:[^']|'')*')::[\w ."[\]()]+$/, '$1')
+  return definition
+    .replace(/( default '(?:[^']|'')*')::[\w ."[\]()]+$/, '$1')
+    .replace(/ virtual(?= default )/, ' stored')
 }
