@@ -20,12 +20,13 @@ import { lint } from './lint.ts'
 import { migrate } from './migrate.ts'
 import { takeOutput } from './output.ts'
 import { loadProject, type Project } from './project.ts'
+import { pull } from './pull.ts'
 import { reset } from './reset.ts'
 import { seed, SeedFailed } from './seed.ts'
 import { status } from './status.ts'
 import { verify } from './verify.ts'
 
-const commands: readonly Command[] = [generate, migrate, status, verify, lint, down, baseline, seed, reset]
+const commands: readonly Command[] = [generate, migrate, status, verify, lint, down, baseline, pull, seed, reset]
 
 const help = `Usage: rivulet COMMAND [options]
 

@@ -44,13 +44,18 @@ export async function readScript(file: string, source: string): Promise<Script> 
  * one: it says what there is, and makes nothing.
  */
 export async function refusePulled(file: string, source: string): Promise<void> {
-  if (!/\bCREATE (?:TABLE|TYPE|SCHEMA)\b/.test(source) || !(await isOnlyComments(source))) return
+  if (!(await isPulledComment(source))) return
   throw new MigrationRefused(
     'unsafe',
     `${file} is one comment, as \`drizzle-kit pull\` writes its first file: nothing can be made from it. ` +
       '`rivulet pull` writes one in its place that makes what the database has',
     { file },
   )
+}
+
+/** True for such a file. */
+export async function isPulledComment(source: string): Promise<boolean> {
+  return /\bCREATE (?:TABLE|TYPE|SCHEMA)\b/.test(source) && (await isOnlyComments(source))
 }
 
 /** The scripts of `migrations`. @throws MigrationRefused ('unsafe') for the first that cannot be run as it is written. */

@@ -28,6 +28,8 @@ export interface VerifyOptions extends MigrationSource {
   readonly schemas?: readonly string[] | undefined
   /** Says of a table's or view's bare name whether it is compared. Default: all are. */
   readonly keepsTable?: ((table: string) => boolean) | undefined
+  /** Takes pending migrations for applied: would it be right to say so, with `baselineMigrations`? Default false. */
+  readonly asApplied?: boolean | undefined
   /** What drizzle-kit writes for the schema in code. Default: the code is not compared. */
   readonly code?: CodeSql | undefined
   readonly signal?: AbortSignal | undefined
@@ -59,8 +61,9 @@ export async function verifyDatabase(url: string, options: VerifyOptions): Promi
     if (reason) throw reason
     return { rows, standing, surroundings: await readSurroundings(connection) }
   })
-  const applied = inState(before.standing, 'applied')
-  const pending = inState(before.standing, 'pending')
+  const { asApplied = false } = options
+  const applied = inState(before.standing, 'applied', ...(asApplied ? (['pending'] as const) : []))
+  const pending = asApplied ? [] : inState(before.standing, 'pending')
   const { signal, code: sql } = options
   const scratch = { url: options.scratchUrl ?? url, signal, surroundings: before.surroundings }
   const { expected, schemas, code, pendingTrial } = await withScratch(scratch, async (connection) => {

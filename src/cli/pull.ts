@@ -1,0 +1,158 @@
+/** `rivulet pull`: begins a project with an existing database. */
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { dirname, join, relative, resolve } from 'node:path'
+import { ConfigInvalid, UsageError } from '../errors.ts'
+import { readMigrations } from '../migrate/folder.ts'
+import { hasMigrations } from '../migrate/layout.ts'
+import { pulledHead } from '../migrate/pull/dump.ts'
+import { type PulledDatabase, pullDatabase } from '../migrate/pull/pull.ts'
+import { MigrationRefused } from '../migrate/refusal.ts'
+import { isPulledComment } from '../migrate/unsafe.ts'
+import { verifyDatabase } from '../migrate/verify.ts'
+import { textOption } from './arguments.ts'
+import { type Command, commonHelp, exitCodes, type Outcome, type Run } from './command.ts'
+import { codeText, databaseText } from './comparison.ts'
+import { runGenerate } from './drizzle-kit.ts'
+import { type Project, withDatabase } from './project.ts'
+import { filters } from './verify.ts'
+
+export const pull: Command = {
+  name: 'pull',
+  summary: 'begin with an existing database: write its schema and its first migration',
+  help: `Usage: rivulet pull [options]
+
+Reads the database and writes two files: the Drizzle schema, where schema in the Drizzle config says, and a first
+migration that makes all that is there, also what no Drizzle schema can say: functions, triggers, domains, partitions and
+so on. Both are tried at once: the migration is run in a scratch database, which is compared with the live one and with
+what the schema declares. What differs, or cannot be said in the schema, is named. The live database is only read; what
+verify does not compare (its --help lists it) is not read.
+
+schemaFilter and tablesFilter of the Drizzle config hold; without them all schemas are read. The first file that
+drizzle-kit pull has written, which is one comment, is replaced.
+
+Options:
+      --force             overwrite the schema file, and the migration of an earlier pull
+      --scratch URL       a server where the scratch database may be made. Default: the live one's
+${commonHelp}
+
+Exit codes: 0 schema, migration and database are the same, 1 they differ, or could not be compared, 64 there is a schema
+or a migration already
+
+Examples:
+  rivulet pull
+  rivulet baseline --to 0000     # then: the database has this migration already
+  rivulet verify`,
+  options: { force: { type: 'boolean' }, scratch: { type: 'string' } },
+  run: async (run) => {
+    const project = await run.project()
+    const force = run.values.force === true
+    const schemaPath = await schemaFile(project, force)
+    const replaced = await replacedFiles(project.source.folder, force)
+    return withDatabase(project, async (url) => {
+      const pulled = await pullDatabase(url, { ledger: project.source.ledger, ...filters(project) })
+      for (const path of replaced) await rm(path, { recursive: true, force: true })
+      await mkdir(dirname(schemaPath), { recursive: true })
+      await writeFile(schemaPath, pulled.schema.text)
+      return compared(run, project, { url, schemaPath, pulled })
+    })
+  },
+}
+
+interface Files {
+  readonly url: string
+  readonly schemaPath: string
+  readonly pulled: PulledDatabase
+}
+
+/** Writes the migration, with the snapshot that drizzle-kit makes of the schema, and compares all three. */
+async function compared({ values, console, signal }: Run, project: Project, files: Files): Promise<Outcome> {
+  const { url, schemaPath, pulled } = files
+  const { directory, configPath, source } = project
+  const args = [`--config=${relative(directory, configPath)}`, '--name=baseline']
+  const answers = { renames: new Map<string, string>(), created: true }
+  const [written] = await runGenerate({ project, folder: source.folder, args, answers, signal })
+  if (written === undefined) throw new UsageError('there is nothing to pull that a schema could declare')
+  await writeFile(written.path, pulled.migration)
+  const file = relative('', schemaPath)
+  const migration = relative('', written.path)
+  const notes = pulled.schema.notes.map((note) => ({ file, ...note }))
+  const head = [
+    `Wrote ${file}: ${plural(pulled.tables, 'table')}, ${plural(pulled.views, 'view')}.`,
+    `Wrote ${migration}: ${plural(pulled.statements, 'statement')}.`,
+    ...listed(
+      'A Drizzle schema cannot say these, which the migration makes:',
+      notes.filter(({ leftOut }) => leftOut),
+    ),
+    ...listed(
+      'The schema says these otherwise:',
+      notes.filter(({ leftOut }) => !leftOut),
+    ),
+  ]
+  const next = `Next: rivulet baseline --to ${written.name}; then rivulet verify`
+  const json = { schema: file, migration, notes, tables: pulled.tables, views: pulled.views }
+  const code = { whole: written.text, ungenerated: '' }
+  const options = { ...source, ...filters(project), scratchUrl: textOption(values, 'scratch'), signal }
+  const found = await verifyDatabase(url, { ...options, code, asApplied: true }).catch((error: unknown) => {
+    if (error instanceof ConfigInvalid || error instanceof MigrationRefused) return error
+    throw error
+  })
+  if (found instanceof Error) {
+    const text = [...head, `Not compared: ${found.message}`, next].join('\n')
+    return { exitCode: exitCodes.failed, text, json: { ...json, notCompared: found.message } }
+  }
+  const { differences, code: declared } = found
+  const same = differences.length === 0 && declared?.differences.length === 0 && declared.refused.length === 0
+  const codeAnswer = { ...code, question: undefined }
+  const text = [
+    ...head,
+    codeText(codeAnswer, declared ?? { notCompared: 'it was not asked for' }, console),
+    databaseText(differences, console),
+    next,
+  ].join('\n')
+  return { exitCode: same ? exitCodes.done : exitCodes.failed, text, json: { ...json, differences, declared } }
+}
+
+/** Where the schema goes. @throws ConfigInvalid when the config names no file, UsageError when there is one already. */
+async function schemaFile({ directory, schema, configPath }: Project, force: boolean): Promise<string> {
+  const [entry, ...others] = schema
+  const given = entry === undefined || entry.includes('*') ? undefined : resolve(directory, entry)
+  const isFolder = given !== undefined && ((await stat(given).catch(() => undefined))?.isDirectory() ?? false)
+  const path = given !== undefined && isFolder ? join(given, 'schema.ts') : given
+  if (path === undefined || others.length > 0 || !/\.[cm]?ts$/.test(path)) {
+    throw new ConfigInvalid(
+      `pull writes one TypeScript file: let schema in ${relative('', configPath)} name it, such as './schema.ts'`,
+    )
+  }
+  const text = existsSync(path) ? await readFile(path, 'utf8') : ''
+  if (text.trim() === '' || force) return path
+  throw new UsageError(`${relative('', path)} is there already; --force overwrites it`)
+}
+
+/** What an earlier pull has left. @throws UsageError for other migrations: a project that begins has none. */
+async function replacedFiles(folder: string, force: boolean): Promise<readonly string[]> {
+  if (!(await hasMigrations(folder))) return []
+  const migrations = await readMigrations(folder)
+  const [first] = migrations
+  if (first === undefined) return []
+  const ours = force && first.text.startsWith(pulledHead)
+  if (migrations.length === 1 && (ours || (await isPulledComment(first.text))))
+    return [first.path, join(folder, 'meta')]
+  throw new UsageError(
+    `there are migrations already, ${first.name} the first: a pull is how a project begins. Make the database's state ` +
+      'theirs with `rivulet baseline`, and see with `rivulet verify` what it has beyond them',
+  )
+}
+
+const mostShown = 12
+
+function listed(head: string, notes: readonly { file: string; line: number; object: string; reason: string }[]) {
+  if (notes.length === 0) return []
+  const lines = notes.map(({ file, line, object, reason }) => `  ${file}:${line}: ${object}: ${reason}`)
+  const rest = lines.length - mostShown
+  return [head, ...lines.slice(0, mostShown), ...(rest > 0 ? [`  … and ${rest} more, which --json lists`] : [])]
+}
+
+function plural(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`
+}

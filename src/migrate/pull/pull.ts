@@ -1,0 +1,66 @@
+/**
+ * A project that begins with a database: its schema for Drizzle, and the migration that makes all of it, both read from
+ * PostgreSQL's catalogs in one snapshot. Changes nothing.
+ *
+ * Not by way of `drizzle-kit pull`: its schema often does not parse (defaults, names), has keys in another order and
+ * operator classes of other columns, leaves out partitioned tables, and its first migration is a comment.
+ */
+import { UsageError } from '../../errors.ts'
+import { withConnection } from '../connect.ts'
+import { usedSchemas } from '../introspect.ts'
+import { Ledger, type LedgerName } from '../ledger.ts'
+import { dumpedFile, dumpSchema } from './dump.ts'
+import { printSchema, type SchemaFile } from './schema-file.ts'
+import { readShape } from './shape.ts'
+import { quotedIfOdd } from './table.ts'
+
+/** What `pullDatabase` takes. */
+export interface PullOptions {
+  readonly ledger?: LedgerName | undefined
+  /** The schemas to read. Default: public, and those that hold something. */
+  readonly schemas?: readonly string[] | undefined
+  /** Says of a table's or view's bare name whether the schema file has it; the migration has them all. */
+  readonly keepsTable?: ((table: string) => boolean) | undefined
+}
+
+/** What `pullDatabase` answers. */
+export interface PulledDatabase {
+  readonly schema: SchemaFile
+  /** The text of the first migration. */
+  readonly migration: string
+  readonly statements: number
+  readonly tables: number
+  readonly views: number
+}
+
+/** Reads the database at `url`. @throws UsageError when there is nothing in it. */
+export async function pullDatabase(url: string, options: PullOptions): Promise<PulledDatabase> {
+  const ledger = new Ledger(options.ledger)
+  const { keepsTable = () => true } = options
+  return withConnection(url, async (connection) => {
+    const schemas = options.schemas ?? (await usedSchemas(connection, ledger))
+    const ours = `n.nspname in (${schemas.map((name) => `'${name.replaceAll("'", "''")}'`).join(', ')})`
+    await connection.script("begin isolation level repeatable read read only; set local search_path = ''")
+    const dumped = await dumpSchema(connection, ours)
+    const shape = await readShape(connection, ours)
+    await connection.script('rollback')
+    const owned = (kind: string, { schema, name }: { schema: string; name: string }) =>
+      ledger.owns(`${kind} ${quotedIfOdd(schema)}.${quotedIfOdd(name)}`)
+    const tables = shape.tables.filter((table) => !owned('table', table) && keepsTable(table.name))
+    const views = shape.views.filter(({ name }) => keepsTable(name))
+    const sequences = shape.sequences.filter((sequence) => !owned('sequence', sequence))
+    const statements = dumped.filter(({ object }) => !ledger.owns(object))
+    if (tables.length + views.length + shape.enums.length + sequences.length === 0) {
+      throw new UsageError(
+        `there is nothing to pull: no table in ${schemas.join(', ')}. Begin with the schema, and \`rivulet generate\``,
+      )
+    }
+    return {
+      schema: printSchema({ ...shape, tables, views, sequences }),
+      migration: dumpedFile(statements),
+      statements: statements.length,
+      tables: tables.length,
+      views: views.length,
+    }
+  })
+}

@@ -1,0 +1,239 @@
+/**
+ * The schema file of a project that begins with a database: enums, sequences, tables, views, relations. Views are
+ * declared as existing: their SQL is in the migrations, where their order and what they call are known.
+ */
+import { type ColumnContext, printColumn, sequenceOptions } from './column.ts'
+import { camelCase, Names, quotedText } from './names.ts'
+import { printRelations, type PrintedTable } from './relations.ts'
+import type { ColumnShape, QualifiedName, Shape, TableShape, ViewShape } from './shape.ts'
+import { isColumnKey, printExtras, quotedIfOdd } from './table.ts'
+
+/** Something that the schema cannot say, or not exactly. */
+interface SchemaNote {
+  readonly object: string
+  readonly reason: string
+  /** True when it is in the migration alone. */
+  readonly leftOut: boolean
+  /** In the file, counted from 1. */
+  readonly line: number
+}
+
+export interface SchemaFile {
+  readonly text: string
+  readonly notes: readonly SchemaNote[]
+}
+
+/** Names of drizzle-orm that the file may use, which nothing in it may have. */
+const drizzleNames =
+  'sql relations customType pgTable pgSchema pgEnum pgSequence pgView pgMaterializedView pgPolicy primaryKey unique ' +
+  'foreignKey check index uniqueIndex smallint integer bigint real doublePrecision boolean text uuid date json jsonb ' +
+  'inet cidr macaddr macaddr8 numeric interval point line varchar char timestamp time bit vector halfvec sparsevec ' +
+  'smallserial serial bigserial table'
+
+/** Prints it. */
+export function printSchema(shape: Shape): SchemaFile {
+  return new SchemaPrinter(shape).print()
+}
+
+class SchemaPrinter {
+  readonly #shape: Shape
+  readonly #names = new Names(drizzleNames.split(' '))
+  readonly #used = new Set<string>()
+  readonly #schemas = new Map<string, string>()
+  readonly #enums = new Map<string, string>()
+  readonly #customTypes = new Map<string, { readonly constant: string; readonly data: string }>()
+  readonly #tables = new Map<string, PrintedTable>()
+  readonly #lines: string[] = []
+  readonly #notes: SchemaNote[] = []
+
+  constructor(shape: Shape) {
+    this.#shape = shape
+  }
+
+  print(): SchemaFile {
+    const { tables, views, enums, sequences } = this.#shape
+    // Tables first: what many lines mention gets the plain name.
+    for (const table of tables) {
+      const constant = this.#give(table, 'Table')
+      this.#tables.set(keyOf(table), { shape: table, constant, property: properties(table.columns) })
+    }
+    for (const { schema } of [...tables, ...views, ...enums, ...sequences]) {
+      if (schema === 'public' || this.#schemas.has(schema)) continue
+      this.#schemas.set(schema, this.#names.give(camelCase(schema), 'Schema'))
+    }
+    for (const enumeration of enums) this.#enums.set(keyOf(enumeration), this.#give(enumeration, 'Enum'))
+    this.#enumsAndSequences()
+    for (const table of this.#tables.values()) this.#table(table)
+    for (const view of views) this.#view(view)
+    const find = (name: QualifiedName) => this.#tables.get(keyOf(name))
+    const relations = printRelations([...this.#tables.values()], find, (wanted) => this.#names.give(wanted))
+    if (relations.length > 0) this.#used.add('relations')
+    this.#lines.push(...relations)
+    return this.#file()
+  }
+
+  #file(): SchemaFile {
+    const body = this.#lines.join('\n').trimEnd()
+    if (body.includes('sql`')) this.#used.add('sql')
+    const orm = ['relations', 'sql'].filter((name) => this.#used.delete(name))
+    const head = [
+      ...(orm.length > 0 ? [`import { ${orm.join(', ')} } from 'drizzle-orm'`] : []),
+      `import {\n${[...this.#used]
+        .sort()
+        .map((name) => `  ${name},\n`)
+        .join('')}} from 'drizzle-orm/pg-core'`,
+      '',
+      ...[...this.#schemas].map(([name, constant]) => `export const ${constant} = pgSchema(${quotedText(name)})`),
+      ...[...this.#customTypes].map(
+        ([type, { constant, data }]) =>
+          `const ${constant} = customType<{ data: ${data} }>({ dataType: () => ${quotedText(type)} })`,
+      ),
+      '',
+    ].join('\n')
+    const before = head.split('\n').length
+    const notes = this.#notes.map((note) => ({ ...note, line: note.line + before }))
+    return { text: `${head}\n${body}\n`, notes }
+  }
+
+  #enumsAndSequences(): void {
+    const own = new Set(
+      this.#shape.tables.flatMap(({ columns }) =>
+        columns.flatMap(({ sequence, ...column }) =>
+          sequence &&
+          (column.identity !== null || printColumn({ ...column, sequence }, false, this.#columns()).includes('erial('))
+            ? [keyOf(sequence)]
+            : [],
+        ),
+      ),
+    )
+    for (const { schema, name, labels } of this.#shape.enums) {
+      const call = this.#call(schema, 'pgEnum', 'enum')
+      const constant = this.#enums.get(keyOf({ schema, name })) ?? ''
+      this.#lines.push(
+        `export const ${constant} = ${call}(${quotedText(name)}, [${labels.map(quotedText).join(', ')}])`,
+      )
+    }
+    for (const sequence of this.#shape.sequences.filter((one) => !own.has(keyOf(one)))) {
+      const call = this.#call(sequence.schema, 'pgSequence', 'sequence')
+      const options = [quotedText(sequence.name), sequenceOptions(sequence)].filter(Boolean).join(', ')
+      this.#lines.push(`export const ${this.#give(sequence, 'Sequence')} = ${call}(${options})`)
+      if (sequence.type !== 'bigint')
+        this.#note(`sequence ${shown(sequence)}`, `is of ${sequence.type}, Drizzle makes bigint`)
+    }
+    if (this.#lines.length > 0) this.#lines.push('')
+  }
+
+  #table({ shape, constant, property }: PrintedTable): void {
+    const key = shape.constraints.find(isColumnKey)?.columns[0]
+    const use = this.#use
+    this.#lines.push(`export const ${constant} = ${this.#call(shape.schema, 'pgTable', 'table')}(`)
+    this.#lines.push(`  ${quotedText(shape.name)},`, '  {')
+    for (const column of shape.columns) {
+      const printed = printColumn(column, column.name === key, this.#columns())
+      this.#lines.push(...`    ${property(column.name)}: ${printed},`.split('\n'))
+      this.#noteColumn(shape, column)
+    }
+    this.#lines.push('  },')
+    const table = (name: QualifiedName) => this.#tables.get(keyOf(name))
+    const extras = printExtras(shape, { use, property, table })
+    if (extras.length > 0) {
+      const parameter = extras.some(({ text }) => !text.startsWith('//') && /\btable[.[]/.test(text)) ? 'table' : ''
+      this.#lines.push(`  (${parameter}) => [`)
+      for (const { text, note } of extras) {
+        this.#lines.push(...`    ${text}`.split('\n'))
+        if (note !== undefined) this.#note(note.object, note.reason, note.leftOut)
+      }
+      this.#lines.push('  ],')
+    }
+    this.#lines.push(shape.rowSecurity && shape.policies.length === 0 ? ').enableRLS()' : ')', '')
+  }
+
+  #noteColumn(table: TableShape, { name, generated, type }: ColumnShape): void {
+    const object = `column ${shown(table)}.${quotedIfOdd(name)}`
+    if (generated === 'virtual') this.#note(object, 'is virtual, Drizzle makes it stored')
+    if (type.includes('.') && this.#customTypes.has(type)) {
+      this.#note(object, `is of ${type}, which drizzle-kit quotes as one name`)
+    }
+  }
+
+  #view(view: ViewShape): void {
+    const property = properties(view.columns)
+    const constant = this.#give(view, 'View')
+    const call = view.materialized
+      ? this.#call(view.schema, 'pgMaterializedView', 'materializedView')
+      : this.#call(view.schema, 'pgView', 'view')
+    this.#lines.push(`export const ${constant} = ${call}(${quotedText(view.name)}, {`)
+    for (const column of view.columns) {
+      this.#lines.push(
+        `  ${property(column.name)}: ${printColumn({ ...column, default: null }, false, this.#columns())},`,
+      )
+    }
+    this.#lines.push('}).existing()', '')
+  }
+
+  readonly #use = (name: string): string => {
+    this.#used.add(name)
+    return name
+  }
+
+  #columns(): ColumnContext {
+    return {
+      use: this.#use,
+      enumName: (name) => this.#enums.get(keyOf(name)),
+      customType: (type, base) => {
+        const bare = /^(?:\w+\.)?(\w+)/.exec(type)?.[1] ?? type
+        const constant = this.#customTypes.get(type)?.constant ?? this.#names.give(camelCase(bare), 'Type')
+        this.#customTypes.set(type, { constant, data: dataOf(base) })
+        this.#used.add('customType')
+        return constant
+      },
+    }
+  }
+
+  /** `pgTable`, or `audit.table` in the schema of that constant. */
+  #call(schema: string, inPublic: string, inSchema: string): string {
+    const constant = this.#schemas.get(schema)
+    if (constant === undefined) return this.#use(inPublic)
+    this.#used.add('pgSchema')
+    return `${constant}.${inSchema}`
+  }
+
+  /** A constant's name; what is not in public says where it is when the plain name is taken. */
+  #give({ schema, name }: QualifiedName, kind: string): string {
+    const place = schema === 'public' ? kind : `In${camelCase(schema).replace(/^./, (letter) => letter.toUpperCase())}`
+    return this.#names.give(camelCase(name), place)
+  }
+
+  #note(object: string, reason: string, leftOut = false): void {
+    this.#notes.push({ object, reason, leftOut, line: this.#lines.length })
+  }
+}
+
+/** The columns' properties, none twice. */
+function properties(columns: readonly ColumnShape[]): (column: string) => string {
+  const names = new Map<string, string>()
+  const taken = new Set<string>()
+  for (const { name } of columns) {
+    let property = camelCase(name)
+    for (let number = 2; taken.has(property); number += 1) property = `${camelCase(name)}${number}`
+    taken.add(property)
+    names.set(name, property)
+  }
+  return (column) => names.get(column) ?? column
+}
+
+/** How a value of a type without a word of Drizzle's arrives; one of a domain as its base type's. */
+function dataOf(type: string): string {
+  if (type === 'bytea') return 'Uint8Array'
+  if (/^jsonb?$/.test(type)) return 'unknown'
+  if (type === 'boolean') return 'boolean'
+  return /^(?:smallint|integer|real|double precision|oid)$/.test(type) ? 'number' : 'string'
+}
+
+function keyOf({ schema, name }: QualifiedName): string {
+  return JSON.stringify([schema, name])
+}
+
+function shown({ schema, name }: QualifiedName): string {
+  return `${quotedIfOdd(schema)}.${quotedIfOdd(name)}`
+}
