@@ -15,8 +15,8 @@ import { connectionOpener } from './pool/open-connection.ts'
 import { Pool } from './pool/pool.ts'
 import type { PoolStats } from './pool/pool-stats.ts'
 import { RepositorySession } from './repository/repository-session.ts'
-import type { Channel } from './session/channel.ts'
-import { Channels } from './session/channels.ts'
+import type { Lease } from './lease/lease.ts'
+import { ActiveLeases } from './lease/active-leases.ts'
 import { createDrizzle, type Schema } from './session/drizzle.ts'
 import { gather, type GatherOptions, type TaskCollection } from './session/gather.ts'
 import { type ItemTask, map, type MapOptions } from './session/map.ts'
@@ -232,33 +232,33 @@ function createCore<TSchema extends Schema>(
   publish: Publish,
   stopServer: () => Promise<void>,
 ): Core<TSchema> {
-  const channels = new Channels()
+  const leases = new ActiveLeases()
   const drizzle = createDrizzle(config.schema, config.casing)
   const runtime: Runtime<Session<TSchema>> = {
     drizzle: drizzle as never,
     pool,
     publish,
-    channels,
+    leases,
     current: new AsyncLocalStorage<Running>(),
     traceSessions: config.traceSessions ?? environment('NODE_ENV') !== 'production',
     ownsServerSession: config.pooler !== 'transaction',
-    within: (channel, scope, work) => runtime.current.run({ channel, scope }, work),
-    create: (channel, scope, identity) => new RepositorySession<TSchema>(runtime as never, channel, scope, identity),
+    within: (lease, scope, work) => runtime.current.run({ lease, scope }, work),
+    create: (lease, scope, identity) => new RepositorySession<TSchema>(runtime as never, lease, scope, identity),
   }
-  const stopWatching = watchIdleSessions(channels, publish, config.idleSessionMs ?? 30_000)
+  const stopWatching = watchIdleSessions(leases, publish, config.idleSessionMs ?? 30_000)
   return { runtime, running: 0, drained: undefined, stopServer, stopWatching, closing: undefined }
 }
 
 async function closeCore<TSchema extends Schema>(core: Core<TSchema>, timeoutMs: number): Promise<void> {
   const { runtime } = core
   if (!(await drainedWithin(core, timeoutMs))) {
-    for (const channel of runtime.channels) {
+    for (const lease of runtime.leases) {
       // An error for each, because a gather writes its task's key on the one it throws.
       const error = new PoolClosed(`the engine was closed and this work did not finish within ${timeoutMs} ms`)
-      channel.doom(error, 'pool closing')
+      lease.cancel(error, 'pool closing')
     }
     // The server is told to stop before the sockets are closed: it would not notice before the statement's end.
-    await Promise.all([...runtime.channels].map((channel) => channel.stopped()))
+    await Promise.all([...runtime.leases].map((lease) => lease.stopped))
   }
   core.stopWatching()
   await runtime.pool.close()
@@ -283,15 +283,15 @@ function drainedWithin<TSchema extends Schema>(core: Core<TSchema>, timeoutMs: n
 }
 
 /** Reports sessions that hold a connection without using it; the timer keeps no process alive. */
-function watchIdleSessions(channels: Channels, publish: Publish, idleSessionMs: number): () => void {
+function watchIdleSessions(leases: ActiveLeases, publish: Publish, idleSessionMs: number): () => void {
   if (!publish || idleSessionMs === 0) return () => undefined
-  const reported = new WeakSet<Channel>()
+  const reported = new WeakSet<Lease>()
   const look = () => {
-    for (const channel of channels) {
-      const idleMs = performance.now() - channel.lastUsedAt
-      if (channel.running > 0 || idleMs < idleSessionMs || reported.has(channel)) continue
-      reported.add(channel)
-      publish({ type: 'session held idle', label: channel.label, idleMs, acquiredAt: channel.acquiredAt })
+    for (const lease of leases) {
+      const idleMs = performance.now() - lease.lastUsedAt
+      if (lease.running > 0 || idleMs < idleSessionMs || reported.has(lease)) continue
+      reported.add(lease)
+      publish({ type: 'session held idle', label: lease.label, idleMs, acquiredAt: lease.acquiredAt })
     }
   }
   const timer = setInterval(look, Math.max(10, idleSessionMs / 4))

@@ -5,53 +5,56 @@
  */
 import { CommitOutcomeUnknown, ConnectionLost, RivuletError, UsageError } from '../errors.ts'
 import type { Result } from '../pool/connection.ts'
-import type { Channel } from './channel.ts'
+import type { Lease } from '../lease/lease.ts'
+import type { OpenTransaction } from '../lease/open-transaction.ts'
 
 /**
- * Sends COMMIT and answers once the transaction is durable.
+ * Sends COMMIT and returns once the transaction is durable.
  * @throws CommitOutcomeUnknown when no answer comes, ConnectionLost when it broke before, UsageError when the task had
  * caught a failure, or the server's reason for refusing.
  */
-export async function commit(channel: Channel, options: { readonly askTransactionId: boolean }): Promise<void> {
-  if (channel.doomed) throw channel.doomed
-  const { connection } = channel
+export async function commit(
+  lease: Lease,
+  transaction: OpenTransaction,
+  options: { readonly askTransactionId: boolean },
+): Promise<void> {
+  if (lease.refusal) throw lease.refusal
+  const { connection } = lease
   // Lost before COMMIT was sent: what was begun is undone, and nothing is unknown.
   if (connection.lost) throw new ConnectionLost('the connection was lost before COMMIT', { cause: connection.lost })
   if (connection.inFlight === 0 && connection.transactionStatus === 'I') {
-    channel.ended()
-    channel.retire = 'session state changed'
+    lease.ended()
+    lease.retire('session state changed')
     throw new UsageError('the transaction was ended by a statement of its own: leave COMMIT and ROLLBACK to Rivulet')
   }
-  channel.committing()
+  lease.committing()
   // Asked for just before COMMIT, in its round trip: the answer usually arrives even if COMMIT's does not.
   let transactionId: string | undefined
   if (options.askTransactionId) {
-    channel.script('select pg_current_xact_id_if_assigned()::text as id').then(
+    lease.script('select pg_current_xact_id_if_assigned()::text as id').then(
       (rows) => (transactionId = (rows as { id: string | null }[])[0]?.id ?? undefined),
       // A failed transaction answers nothing here; COMMIT says so as well.
       () => undefined,
     )
   }
   let command: string
-  let firstFailure
   try {
     command = ((await connection.script('commit')) as Result).command
   } catch (error) {
-    if (!(error instanceof ConnectionLost)) throw channel.stoppedByDeadline(error, 'commit') ?? error
+    if (!(error instanceof ConnectionLost)) throw lease.stoppedByDeadline(error, 'commit') ?? error
     const ask = transactionId === undefined ? '' : `; ask pg_xact_status('${transactionId}')`
     throw new CommitOutcomeUnknown(
       `the connection broke before COMMIT was answered: the transaction may have been committed or not${ask}`,
       { cause: error, transactionId },
     )
   } finally {
-    firstFailure = channel.firstFailure
-    channel.ended()
+    lease.ended()
   }
   if (command === 'COMMIT') return
   // Stopped while it waited for COMMIT: the request to stop hit what was sent just before it.
-  if (channel.doomed) throw channel.doomed
-  const { error: cause, ofTheTask = true } = firstFailure ?? {}
-  if (!ofTheTask) throw channel.stoppedByDeadline(cause, 'commit') ?? cause
+  if (lease.refusal) throw lease.refusal
+  const { error: cause, ofTheTask = true } = transaction.firstFailure ?? {}
+  if (!ofTheTask) throw lease.stoppedByDeadline(cause, 'commit') ?? cause
   if (cause instanceof RivuletError && cause.retryable) throw cause
   throw new UsageError(
     'the transaction was rolled back, not committed: a statement in it had failed and its error was caught; ' +

@@ -8,7 +8,7 @@ import { Cancelled, UsageError } from '../errors.ts'
 import type { TaskTiming } from '../observe/observation.ts'
 import { Scope, type TaskOptions } from '../task/scope.ts'
 import { type Entry, Gathering, Queue } from './gathering.ts'
-import type { Channel } from './channel.ts'
+import type { Lease } from '../lease/lease.ts'
 import { captureTrace, currentOf, type Running, type Runtime } from './run.ts'
 import type { TaskSession } from './session.ts'
 import { drainOnSnapshot } from './snapshot.ts'
@@ -79,7 +79,7 @@ function checkedConcurrency(concurrency: number | undefined, tasks: number): num
 
 interface GatherEntry<TSession extends TaskSession> extends Entry<TSession> {
   /** What its task runs on, once it does. */
-  channel: Channel | undefined
+  lease: Lease | undefined
 }
 
 function createEntries<TSession extends TaskSession>(
@@ -90,7 +90,7 @@ function createEntries<TSession extends TaskSession>(
   return entriesOf(tasks).map(([key, given]) => {
     const described = describe(given as GatherTask<TSession, unknown>, key)
     const task = (session: TSession) => {
-      entry.channel = currentOf(runtime)?.channel
+      entry.lease = currentOf(runtime)?.lease
       return described.task(session)
     }
     const entry: GatherEntry<TSession> = {
@@ -102,7 +102,7 @@ function createEntries<TSession extends TaskSession>(
       result: { status: 'rejected', reason: notRun },
       error: undefined,
       ended: Promise.resolve(),
-      channel: undefined,
+      lease: undefined,
     }
     return entry
   })
@@ -130,7 +130,7 @@ interface Told {
  * What was told of an error in the course of a session. One error object may be thrown by many gathers: those that ran
  * in the course of a task say how it failed, the others have nothing to do with it.
  */
-const told = new WeakMap<object, WeakMap<Channel, Told>>()
+const told = new WeakMap<object, WeakMap<Lease, Told>>()
 
 /** Throws the first failure with its task's key in `task`, and what failed after it in `related`. */
 function throwFirst<TSession extends TaskSession>(
@@ -149,22 +149,22 @@ function throwFirst<TSession extends TaskSession>(
     const later = entries.filter(
       (entry) => entry.error !== first.error && entry.outcome !== 'fallback' && isOwnFailure(entry.error),
     )
-    const inner = first.channel && told.get(error)?.get(first.channel)
+    const inner = first.lease && told.get(error)?.get(first.lease)
     // Of a gather in a gather, the way to the task: `outer.inner`.
     const task = inner ? `${first.key}.${inner.task}` : first.key
     const related = [...(inner?.related ?? []), ...later.map((entry) => entry.error)]
     Object.defineProperty(error, 'task', { value: task, configurable: true, enumerable: true, writable: true })
     Object.defineProperty(error, 'related', { value: related, configurable: true, enumerable: false, writable: true })
-    remember(error, { task, related }, caller?.channel)
+    remember(error, { task, related }, caller?.lease)
   }
   throw error
 }
 
-/** Remembers what was told of an error in the course of `channel` and of those in whose course that one runs. */
-function remember(error: object, what: Told, channel: Channel | undefined): void {
-  const byChannel = told.get(error) ?? new WeakMap<Channel, Told>()
-  told.set(error, byChannel)
-  for (let each = channel; each; each = each.parent) byChannel.set(each, what)
+/** Remembers what was told of an error in the course of `lease` and of those in whose course that one runs. */
+function remember(error: object, what: Told, lease: Lease | undefined): void {
+  const byLease = told.get(error) ?? new WeakMap<Lease, Told>()
+  told.set(error, byLease)
+  for (let each = lease; each; each = each.parent) byLease.set(each, what)
 }
 
 /** A cancellation from above is one error for everything it ends: each gather throws one of its own instead. */

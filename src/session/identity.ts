@@ -5,7 +5,7 @@
  * https://www.postgresql.org/docs/current/ddl-rowsecurity.html
  */
 import { ConfigInvalid } from '../errors.ts'
-import type { Deferred } from './prelude.ts'
+import type { DeferredStep } from '../lease/open-transaction.ts'
 
 /** A role, settings, or both. */
 export interface Identity {
@@ -50,7 +50,7 @@ function isText(value: unknown): value is string {
 }
 
 /** The statement that puts a checked identity on, values as parameters. */
-export function identityStatement({ role, settings = {} }: Identity): Deferred {
+export function identityStatement({ role, settings = {} }: Identity): DeferredStep {
   const entries = [...Object.entries(settings), ...(role === undefined ? [] : [['role', role] as const])]
   const calls = entries.map((_, index) => `set_config($${index * 2 + 1}, $${index * 2 + 2}, true)`)
   return { text: `select ${calls.join(', ')}`, parameters: entries.flat() }

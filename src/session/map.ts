@@ -193,7 +193,7 @@ class Mapping<TSession extends TaskSession, TItem, T> {
       const before = this.#done
       this.#active += 1
       try {
-        return await runTask(this.#runtime, task, { scope, label, identity, trace, holder: parent?.channel })
+        return await runTask(this.#runtime, task, { scope, label, identity, trace, holder: parent?.lease })
       } catch (error) {
         if (begun || !isRefusal(error) || this.#active === 1) throw error
       } finally {

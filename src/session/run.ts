@@ -8,19 +8,19 @@ import type { Publish, RetireReason } from '../observe/observation.ts'
 import type { Connection } from '../pool/connection.ts'
 import type { Pool } from '../pool/pool.ts'
 import { type CancelReason, Scope, type TaskOptions } from '../task/scope.ts'
-import { Channel } from './channel.ts'
-import type { Channels } from './channels.ts'
+import { Lease } from '../lease/lease.ts'
+import type { ActiveLeases } from '../lease/active-leases.ts'
 import { type SessionEnvironment, stillCommitting, stillOpen, stillRunning, type TaskSession } from './session.ts'
 import { type Identity, identityStatement } from './identity.ts'
-import { liftTimeout } from './lift-timeout.ts'
-import { UnitOfWork } from './unit-of-work.ts'
+import { liftTimeout } from '../lease/lift-timeout.ts'
+import { Transaction } from './transaction.ts'
 
 /** A task: what runs in a session of its own. */
 export type Task<TSession, T> = (session: TSession) => T | PromiseLike<T>
 
 /** A session that runs, as the calls made in its course see it. */
 export interface Running {
-  readonly channel: Channel
+  readonly lease: Lease
   readonly scope: Scope | undefined
 }
 
@@ -30,7 +30,7 @@ export interface Runtime<TSession extends TaskSession = TaskSession> extends Ses
   readonly publish: Publish
   /** The session in whose course the current code runs. */
   readonly current: AsyncLocalStorage<Running>
-  readonly channels: Channels
+  readonly leases: ActiveLeases
   /** Whether to remember where each session was asked for. */
   readonly traceSessions: boolean
   /** False behind a transaction pooler. */
@@ -62,13 +62,13 @@ export interface RunOptions extends Pick<TaskOptions, 'label'> {
   /** Where the task was asked for, when that is not where it is run from. */
   readonly trace?: Trace | undefined
   /** The session in whose course the task was asked for, where it is not the current one. */
-  readonly holder?: Channel | undefined
+  readonly holder?: Lease | undefined
 }
 
 /** The session in whose course the current code runs; work that outlived its session runs in nobody's course. */
 export function currentOf(runtime: Pick<Runtime, 'current'>): Running | undefined {
   const current = runtime.current.getStore()
-  return current?.channel.isOver ? undefined : current
+  return current?.lease.isReleased ? undefined : current
 }
 
 /** Opens the scope of a call, unless nothing can cut it short. */
@@ -88,30 +88,30 @@ export function runTask<TSession extends TaskSession, T>(
   options: RunOptions,
 ): Promise<Awaited<T>> {
   const { timing, ended } = options
-  const run = (channel: Channel) => {
+  const run = (lease: Lease) => {
     const startedAt = timing ? performance.now() : 0
-    return runOn(runtime, channel, task, options, () => {
+    return runOn(runtime, lease, task, options, () => {
       if (timing) timing.runMs = performance.now() - startedAt
-      const stopping = closeChannel(runtime, channel)
+      const stopping = closeLease(runtime, lease)
       // A task has ended when its statements have; only a deadline does not wait for that.
-      if (stopping && channel.retire !== 'deadline') return stopping.then(ended)
+      if (stopping && lease.retirement !== 'deadline') return stopping.then(ended)
       ended?.()
       return undefined
     })
   }
-  const opening = openChannel(runtime, options)
-  if (opening instanceof Channel) return run(opening)
+  const opening = openLease(runtime, options)
+  if (opening instanceof Lease) return run(opening)
   return opening.then(run, (error: unknown) => {
     ended?.()
     throw error
   })
 }
 
-/** Opens the channel of a task: at once on a free connection, else when its turn has come. */
-export function openChannel(runtime: Runtime, options: RunOptions): Channel | Promise<Channel> {
+/** Opens the lease of a task: at once on a free connection, else when its turn has come. */
+export function openLease(runtime: Runtime, options: RunOptions): Lease | Promise<Lease> {
   const askedAt = performance.now()
-  const trace = options.trace ?? captureTrace(runtime, openChannel)
-  const open = (connection: Connection) => channelOn(runtime, connection, options, performance.now() - askedAt, trace)
+  const trace = options.trace ?? captureTrace(runtime, openLease)
+  const open = (connection: Connection) => leaseOn(runtime, connection, options, performance.now() - askedAt, trace)
   // A call that was cancelled before it began must not cost a connection.
   const connection = options.scope?.reason ? undefined : runtime.pool.tryAcquire()
   return connection ? open(connection) : runtime.pool.acquire(acquireRequest(runtime, options)).then(open)
@@ -128,59 +128,59 @@ export function captureTrace(
   return trace
 }
 
-function channelOn(
+function leaseOn(
   runtime: Runtime,
   connection: Connection,
   { label, scope, timing, holder }: RunOptions,
   queueMs: number,
   trace: Trace | undefined,
-): Channel {
+): Lease {
   const { pool, publish, ownsServerSession } = runtime
-  const parent = holder ?? currentOf(runtime)?.channel
-  const channel = new Channel(connection, { label, publish, ownsServerSession, queueMs, trace, parent })
-  pool.setHolder(connection, channel)
-  runtime.channels.add(channel)
+  const parent = holder ?? currentOf(runtime)?.lease
+  const lease = new Lease(connection, { label, publish, ownsServerSession, queueMs, trace, parent })
+  pool.setHolder(connection, lease)
+  runtime.leases.add(lease)
   if (timing) Object.assign(timing, { waitMs: queueMs, backendPid: connection.backendPid })
   publish?.({ type: 'session acquired', label, backendPid: connection.backendPid, waitMs: queueMs })
-  if (scope) channel.stopWatching = channel.watch(scope)
-  return channel
+  if (scope) lease.bind(scope)
+  return lease
 }
 
 /**
- * Runs one task in a session on an open channel; with an identity, in a transaction of its own. `close` is called when
+ * Runs one task in a session on an open lease; with an identity, in a transaction of its own. `close` is called when
  * it is over; the result waits for what it answers.
  */
 export async function runOn<TSession extends TaskSession, T>(
   runtime: Runtime<TSession>,
-  channel: Channel,
+  lease: Lease,
   task: Task<TSession, T>,
   { scope, identity, opensTransaction = false }: RunOptions,
   close?: () => Promise<void> | undefined,
 ): Promise<Awaited<T>> {
-  let unit: UnitOfWork | undefined
-  const session = runtime.create(channel, scope, opensTransaction ? identity : undefined)
+  let transaction: Transaction | undefined
+  const session = runtime.create(lease, scope, opensTransaction ? identity : undefined)
   try {
-    if (channel.doomed) throw channel.doomed
+    if (lease.refusal) throw lease.refusal
     // A call with more time must not run under the limit of an earlier one, nor may BEGIN.
-    const { statementTimeoutMs } = channel.connection
-    const limited = statementTimeoutMs !== 0 && !channel.inTransaction
+    const { statementTimeoutMs } = lease.connection
+    const limited = statementTimeoutMs !== 0 && !lease.transaction
     const tighter = !identity && scope?.deadline !== undefined && scope.deadline.remainingMs <= statementTimeoutMs
-    if (limited && !tighter) await liftTimeout(channel)
-    if (identity && !opensTransaction) unit = new UnitOfWork(channel, {}, [identityStatement(identity)])
-    const work = runtime.current.run({ channel, scope }, task, session)
-    const result = await channel.races.run(work, scope)
+    if (limited && !tighter) await liftTimeout(lease)
+    if (identity && !opensTransaction) transaction = new Transaction(lease, {}, [identityStatement(identity)])
+    const work = runtime.current.run({ lease, scope }, task, session)
+    const result = await lease.scopes.run(work, scope)
     const open = session.end()
-    const unfinished = open ? openWork(channel) : unfinishedWork(channel, session.running)
+    const unfinished = open ? openWork(lease) : unfinishedWork(lease, session.running)
     if (unfinished) {
       session.disown()
       throw await unfinished
     }
-    if (unit) await unit.commit()
+    if (transaction) await transaction.commit()
     return result
   } catch (error) {
     session.end()
     session.disown()
-    if (unit) await unit.rollback(session.running)
+    if (transaction) await transaction.rollback(session.running)
     throw error
   } finally {
     const closing = close?.()
@@ -189,60 +189,60 @@ export async function runOn<TSession extends TaskSession, T>(
 }
 
 /** Gives the connection back, or has it closed; answers when what still runs on it has been stopped. */
-export function closeChannel(runtime: Runtime, channel: Channel): Promise<void> | undefined {
-  const { connection, label } = channel
-  channel.stopWatching?.()
-  runtime.channels.delete(channel)
+export function closeLease(runtime: Runtime, lease: Lease): Promise<void> | undefined {
+  const { connection, label } = lease
+  lease.bind(undefined)
+  runtime.leases.delete(lease)
   const { publish } = runtime
   if (publish) {
-    const { heldMs, statements, mostRunning } = channel
+    const { heldMs, statements, mostRunning } = lease
     publish({ type: 'session released', label, backendPid: connection.backendPid, heldMs, statements })
     if (mostRunning > 1) publish({ type: 'statements ran one after another', label, statements: mostRunning })
   }
-  if (channel.doomed === undefined && channel.running > 0) channel.giveUp()
-  const stopping = channel.doomed !== undefined && connection.inFlight > 0
-  channel.over()
-  const release = () => runtime.pool.release(connection, retirement(runtime, channel))
-  if (stopping) return channel.stopped().then(release)
+  if (lease.refusal === undefined && lease.running > 0) lease.abandon()
+  const stopped = connection.inFlight > 0 ? lease.stopped : undefined
+  lease.release()
+  const release = () => runtime.pool.release(connection, retirement(runtime, lease))
+  if (stopped) return stopped.then(release)
   release()
   return undefined
 }
 
-function retirement({ ownsServerSession }: Runtime, channel: Channel): RetireReason | undefined {
-  const { connection } = channel
-  if (channel.retire) return channel.retire
-  if (channel.inTransaction && !connection.lost) return 'left a transaction open'
+function retirement({ ownsServerSession }: Runtime, lease: Lease): RetireReason | undefined {
+  const { connection } = lease
+  if (lease.retirement) return lease.retirement
+  if (lease.transaction && !connection.lost) return 'left a transaction open'
   if (ownsServerSession && connection.server.settingsChanged) return 'session state changed'
   if (connection.inFlight > 0 || connection.transactionStatus === 'I') return undefined
   return connection.transactionStatus === undefined ? 'unhealthy' : 'left a transaction open'
 }
 
 /** A task has returned while a transaction or a stream in it was open: its end is seen to here, and the error for it. */
-async function openWork(channel: Channel): Promise<UsageError> {
-  if (channel.phase !== 'commit') {
-    channel.giveUp()
+async function openWork(lease: Lease): Promise<UsageError> {
+  if (lease.transaction?.state !== 'committing') {
+    lease.abandon()
     return stillOpen()
   }
-  await channel.connection.quiet()
-  channel.retire ??= 'statements still running'
+  await lease.connection.quiet()
+  lease.retire('statements still running')
   return stillCommitting()
 }
 
 /** A task has returned: the error if `running` statements of it still run, or if a transaction of its own is open. */
-function unfinishedWork(channel: Channel, running: number): Promise<UsageError> | UsageError | undefined {
+function unfinishedWork(lease: Lease, running: number): Promise<UsageError> | UsageError | undefined {
   // Given up in an inner transaction, which the task has caught: what it ran is being stopped.
-  if (channel.doomed) return undefined
+  if (lease.refusal) return undefined
   if (running > 0) {
-    return channel.idle().then(() => {
-      channel.retire ??= 'statements still running'
+    return lease.idle().then(() => {
+      lease.retire('statements still running')
       return stillRunning(running)
     })
   }
-  if (channel.inTransaction || channel.statements === 0) return undefined
-  const { transactionStatus } = channel.connection
+  if (lease.transaction || lease.statements === 0) return undefined
+  const { transactionStatus } = lease.connection
   // Said only when the server said so: its last word may have been about something else, such as its own end.
   if (transactionStatus !== 'T' && transactionStatus !== 'E') return undefined
-  channel.retire ??= 'left a transaction open'
+  lease.retire('left a transaction open')
   return new UsageError('the task left a transaction open, which was rolled back: use session.transaction')
 }
 
@@ -250,7 +250,7 @@ function acquireRequest(runtime: Runtime, { label, scope, holder }: RunOptions) 
   return {
     label,
     scope,
-    holder: holder ?? currentOf(runtime)?.channel,
+    holder: holder ?? currentOf(runtime)?.lease,
     cancelled: (reason: CancelReason, waitedMs: number): RivuletError => {
       if (reason.kind === 'cancelled') return asRivuletError(reason.error)
       const { opening, open } = runtime.pool.stats()

@@ -15,16 +15,16 @@ import type { Deadline } from '../task/deadline.ts'
 import { isAborted } from '../sqlstate.ts'
 import { attemptsFrom, createBackoff, type RetryOptions } from '../task/retry.ts'
 import { Scope, type TaskOptions } from '../task/scope.ts'
-import type { Channel } from './channel.ts'
+import type { Lease } from '../lease/lease.ts'
 import type { Database, Drizzle, Schema, StatementRunner, Streamable } from './drizzle.ts'
 import { checkOptions, checkTask } from './options.ts'
-import { isOutdated } from './outdated.ts'
-import { SessionWork } from './session-work.ts'
+import { isOutdated } from '../lease/outdated.ts'
+import { PendingPromises } from '../lease/pending-promises.ts'
 import { createSqlTag, type SqlTag } from './sql.ts'
 import { streamRows, type StreamOptions } from './stream.ts'
 import { type Identity, identityStatement } from './identity.ts'
-import { liftTimeout } from './lift-timeout.ts'
-import { type TransactionSettings, UnitOfWork } from './unit-of-work.ts'
+import { liftTimeout } from '../lease/lift-timeout.ts'
+import { type TransactionSettings, Transaction } from './transaction.ts'
 
 /** Options of a transaction. */
 export interface TransactionOptions extends TaskOptions, TransactionSettings, RetryOptions {}
@@ -34,30 +34,30 @@ export interface SessionEnvironment<TSession extends TaskSession = TaskSession> 
   readonly drizzle: Drizzle
   readonly publish: Publish
   /** Runs `work` so that the calls it makes are bounded by `scope`. */
-  readonly within: <T>(channel: Channel, scope: Scope | undefined, work: () => T) => T
+  readonly within: <T>(lease: Lease, scope: Scope | undefined, work: () => T) => T
   /** Makes the sessions of this engine; nested units of work get theirs from here too. */
-  readonly create: (channel: Channel, scope: Scope | undefined, identity?: Identity) => TSession
+  readonly create: (lease: Lease, scope: Scope | undefined, identity?: Identity) => TSession
 }
 
 export class TaskSession<TSchema extends Schema = Schema> implements StatementRunner {
   readonly #environment: SessionEnvironment
-  readonly #channel: Channel
+  readonly #lease: Lease
   readonly #scope: Scope | undefined
   /** Put on by the outermost transaction, where the task is one. */
   readonly #identity: Identity | undefined
-  readonly #work = new SessionWork()
+  readonly #pending = new PendingPromises()
   #ended = false
   /** True while a transaction, with its pauses between attempts, or a stream has the session. */
   #busy = false
-  /** The unit of work that is open in this session, and the session of its own, if it is no stream's. */
-  #unit: UnitOfWork | undefined
+  /** The transaction that is open in this session, and the session of its own, if it is no stream's. */
+  #transaction: Transaction | undefined
   #nested: TaskSession<TSchema> | undefined
   #database: Database<TSchema> | undefined
   #sql: SqlTag | undefined
 
-  constructor(environment: SessionEnvironment, channel: Channel, scope: Scope | undefined, identity?: Identity) {
+  constructor(environment: SessionEnvironment, lease: Lease, scope: Scope | undefined, identity?: Identity) {
     this.#environment = environment
-    this.#channel = channel
+    this.#lease = lease
     this.#scope = scope
     this.#identity = identity
   }
@@ -76,7 +76,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
 
   /** Aborted when the task should stop: its deadline passed, a sibling failed, or the caller cancelled. */
   get signal(): AbortSignal {
-    return this.#scope?.signal ?? this.#channel.signal
+    return this.#scope?.signal ?? this.#lease.signal
   }
 
   /** When the task must be over; undefined without a limit. */
@@ -85,12 +85,12 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
   }
 
   get label(): string | undefined {
-    return this.#channel.label
+    return this.#lease.label
   }
 
   /** The process id of the session's server process, as in pg_stat_activity. */
   get backendPid(): number {
-    return this.#channel.connection.backendPid
+    return this.#lease.connection.backendPid
   }
 
   /**
@@ -103,7 +103,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     unitOfWork: (session: this) => T | PromiseLike<T>,
     options?: TransactionOptions,
   ) => Promise<Awaited<T>> {
-    return (unitOfWork, options) => this.#work.hand(this.#transaction(unitOfWork, options))
+    return (unitOfWork, options) => this.#pending.track(this.#runTransaction(unitOfWork, options))
   }
 
   /**
@@ -123,28 +123,28 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
   ): Promise<T> {
     const refusal = this.#refusal()
     if (refusal) return Promise.reject(refusal)
-    return this.#channel.send(text, parameters, options, this.#scope, this.#work, read)
+    return this.#lease.send(text, parameters, options, { scope: this.#scope, pending: this.#pending }, read)
   }
 
   /** A promise for the task, of work on this session: it fails unseen once the task is gone. */
   hand<T>(work: Promise<T>): Promise<T> {
-    return this.#work.hand(work)
+    return this.#pending.track(work)
   }
 
   /** Statements of this session, and of those nested in it, that have not been answered. */
   get running(): number {
-    return this.#work.running + (this.#nested?.running ?? 0)
+    return this.#pending.running + (this.#nested?.running ?? 0)
   }
 
   /** The task is gone, and why has been reported: what it did not wait for fails unseen. */
   disown(): void {
-    this.#work.disown()
+    this.#pending.silence()
     this.#nested?.disown()
   }
 
   /** True while the session is in a transaction, so that locks and cursors last. */
   get inTransaction(): boolean {
-    return this.#channel.inTransaction
+    return this.#lease.transaction !== undefined
   }
 
   /** Renders Drizzle queries once for use on any session. */
@@ -156,11 +156,11 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
   end(): boolean {
     this.#ended = true
     this.#nested?.end()
-    this.#unit?.abandon()
+    this.#transaction?.detach()
     return this.#busy
   }
 
-  async #transaction<T>(
+  async #runTransaction<T>(
     unitOfWork: (session: this) => T | PromiseLike<T>,
     options: TransactionOptions = {},
   ): Promise<Awaited<T>> {
@@ -168,25 +168,25 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     checkOptions('transaction', options)
     const refusal = this.#refusal()
     if (refusal) throw refusal
-    const outermost = !this.#channel.inTransaction
+    const outermost = !this.#lease.transaction
     if (!outermost && options.attempts !== undefined)
       throw new UsageError('attempts are set by the outermost transaction')
     const backoff = createBackoff(attemptsFrom(options))
     const bounded = options.timeoutMs !== undefined || options.signal !== undefined
     // One deadline for all attempts.
     const scope = bounded ? new Scope(options, this.#scope) : this.#scope
-    const unwatch = bounded && scope ? this.#channel.watch(scope) : undefined
+    const unwatch = bounded && scope ? this.#lease.watch(scope) : undefined
     this.#busy = true
     try {
-      if (outermost) await liftTimeout(this.#channel)
+      if (outermost) await liftTimeout(this.#lease)
       for (let outdated = false; ;) {
         try {
           const result = await this.#attempt(unitOfWork, options, scope)
-          if (outdated) this.#channel.outdated()
+          if (outdated) this.#lease.outdated()
           return result
         } catch (error) {
-          const channel = this.#channel
-          if (channel.doomed || channel.connection.lost) throw error
+          const lease = this.#lease
+          if (lease.refusal || lease.connection.lost) throw error
           if (!outdated && isOutdated(error)) {
             outdated = true
             const retried = {
@@ -203,8 +203,8 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
           if (delayMs === undefined) throw error
           const { attempt } = backoff
           this.#environment.publish?.({ type: 'transaction retried', label: this.label, attempt, delayMs, error })
-          await backoff.pause(delayMs, scope?.signal ?? channel.signal)
-          if (channel.doomed) throw channel.doomed
+          await backoff.pause(delayMs, scope?.signal ?? lease.signal)
+          if (lease.refusal) throw lease.refusal
         }
       }
     } finally {
@@ -219,70 +219,77 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     options: TransactionOptions,
     scope: Scope | undefined,
   ): Promise<Awaited<T>> {
-    const channel = this.#channel
-    const nested = this.#environment.create(channel, scope) as unknown as this
+    const lease = this.#lease
+    const nested = this.#environment.create(lease, scope) as unknown as this
     try {
-      const unit = new UnitOfWork(channel, options, [this.#identity && identityStatement(this.#identity)])
-      this.#unit = unit
+      const transaction = new Transaction(lease, options, [this.#identity && identityStatement(this.#identity)])
+      this.#transaction = transaction
       this.#nested = nested
-      channel.rerunnable += 1
       try {
-        const work = this.#environment.within(channel, scope, () => unitOfWork(nested))
-        const result = await (scope === this.#scope ? work : channel.races.run(work, scope))
-        await this.#quiet(nested)
-        await unit.commit()
+        const result = await transaction.rerunnable(async () => {
+          const work = this.#environment.within(lease, scope, () => unitOfWork(nested))
+          const result = await (scope === this.#scope ? work : lease.scopes.run(work, scope))
+          await this.#quiet(nested)
+          return result
+        })
+        await transaction.commit()
         return result as Awaited<T>
       } catch (error) {
         nested.end()
         nested.disown()
-        const { firstFailure } = channel
-        await unit.rollback(nested.running)
+        const { firstError } = transaction
+        await transaction.rollback(nested.running)
         // All that came after the first failure in a transaction tells is that there was one.
-        throw isAborted(error) ? (firstFailure?.error ?? error) : error
+        throw isAborted(error) ? (firstError ?? error) : error
       }
     } finally {
       nested.end()
-      channel.rerunnable -= 1
-      this.#unit = this.#nested = undefined
+      this.#transaction = this.#nested = undefined
     }
   }
 
   /** Waits for what a returned task left running; that is a bug of the task's. */
   async #quiet(nested: TaskSession<TSchema>): Promise<void> {
-    const channel = this.#channel
+    const lease = this.#lease
     const open = nested.end()
     const { running } = nested
     // Given up in an inner transaction, which the task has caught: that is the reason, not what is being stopped.
-    if (channel.doomed) throw channel.doomed
+    if (lease.refusal) throw lease.refusal
     if (open) nested.disown()
     if (open) throw stillOpen()
     if (running === 0) return
     nested.disown()
-    await channel.idle()
-    channel.retire ??= 'statements still running'
+    await lease.idle()
+    lease.retire('statements still running')
     throw stillRunning(running)
   }
 
   async *#stream<TRow>(query: Streamable<TRow>, options?: StreamOptions): AsyncGenerator<TRow, void, undefined> {
     const refusal = this.#refusal()
     if (refusal) throw refusal
-    const channel = this.#channel
-    const source = { channel, scope: this.#scope, work: this.#work, drizzle: this.drizzle, ended: () => this.#ended }
-    if (channel.inTransaction) return yield* streamRows(source, query, options)
+    const lease = this.#lease
+    const source = {
+      lease,
+      scope: this.#scope,
+      pending: this.#pending,
+      drizzle: this.drizzle,
+      ended: () => this.#ended,
+    }
+    if (lease.transaction) return yield* streamRows(source, query, options)
     // A cursor lives in a transaction; the session is lent to it, so that nothing else slips in.
     this.#busy = true
-    await liftTimeout(channel).catch((error: unknown) => {
+    await liftTimeout(lease).catch((error: unknown) => {
       this.#busy = false
       throw error
     })
-    const unit = new UnitOfWork(channel)
-    this.#unit = unit
+    const transaction = new Transaction(lease)
+    this.#transaction = transaction
     try {
       yield* streamRows(source, query, options)
-      await unit.commit()
+      await transaction.commit()
     } finally {
-      await unit.rollback(this.running)
-      this.#unit = undefined
+      await transaction.rollback(this.running)
+      this.#transaction = undefined
       this.#busy = false
     }
   }

@@ -7,15 +7,15 @@
  */
 import { Cancelled, ConnectionLost } from '../errors.ts'
 import { Scope } from '../task/scope.ts'
-import type { Channel } from './channel.ts'
+import type { Lease } from '../lease/lease.ts'
 import { type Entry, type Gathering, type Queue, tracked } from './gathering.ts'
-import { closeChannel, openChannel, runOn, type Runtime } from './run.ts'
+import { closeLease, openLease, runOn, type Runtime } from './run.ts'
 import type { TaskSession } from './session.ts'
 import { identityStatement, mergeIdentities } from './identity.ts'
-import { liftTimeout } from './lift-timeout.ts'
-import type { Deferred } from './prelude.ts'
-import { SessionWork } from './session-work.ts'
-import { UnitOfWork } from './unit-of-work.ts'
+import { liftTimeout } from '../lease/lift-timeout.ts'
+import type { DeferredStep } from '../lease/open-transaction.ts'
+import { PendingPromises } from '../lease/pending-promises.ts'
+import { Transaction } from './transaction.ts'
 
 /** Drains `queue` on connections that share one snapshot: the leader's and those of up to `helpers` others. */
 export async function drainOnSnapshot<TSession extends TaskSession>(
@@ -27,7 +27,7 @@ export async function drainOnSnapshot<TSession extends TaskSession>(
   const { scope, label } = gathering
   let reason: unknown
   try {
-    const leader = await openChannel(runtime, { scope, label, trace: gathering.trace })
+    const leader = await openLease(runtime, { scope, label, trace: gathering.trace })
     await lead(runtime, gathering, queue, { leader, helpers })
     reason = scope.reason ? leader.failure : snapshotLost(leader.failure ?? leader.connection.lost)
   } catch (error) {
@@ -43,7 +43,7 @@ async function lead<TSession extends TaskSession>(
   runtime: Runtime<TSession>,
   gathering: Gathering<TSession>,
   queue: Queue<TSession>,
-  { leader, helpers }: { readonly leader: Channel; readonly helpers: number },
+  { leader, helpers }: { readonly leader: Lease; readonly helpers: number },
 ): Promise<void> {
   const { scope } = gathering
   const waiting = new Scope({}, scope)
@@ -72,10 +72,18 @@ interface Help {
   readonly imports: Promise<void>[]
 }
 
-async function exportSnapshot(channel: Channel, scope: Scope): Promise<string> {
-  await liftTimeout(channel)
-  openUnit(channel, [])
-  const rows = await channel.own('select pg_export_snapshot() as id', [], {}, scope, new SessionWork())
+async function exportSnapshot(lease: Lease, scope: Scope): Promise<string> {
+  await liftTimeout(lease)
+  openTransaction(lease, [])
+  const rows = await lease.own(
+    'select pg_export_snapshot() as id',
+    [],
+    {},
+    {
+      scope,
+      pending: new PendingPromises(),
+    },
+  )
   return (rows[0] as { id: string }).id
 }
 
@@ -85,46 +93,45 @@ async function helpOut<TSession extends TaskSession>(
   queue: Queue<TSession>,
   { snapshot, waiting, imports }: Help,
 ): Promise<void> {
-  let channel: Channel
+  let lease: Lease
   try {
-    channel = await openChannel(runtime, { scope: waiting, label: gathering.label, trace: gathering.trace })
+    lease = await openLease(runtime, { scope: waiting, label: gathering.label, trace: gathering.trace })
   } catch {
     // A helper without a connection is not missed: the leader takes the tasks.
     return
   }
-  channel.stopWatching?.()
-  channel.stopWatching = channel.watch(gathering.scope)
-  await liftTimeout(channel).catch(() => channel.giveUp())
-  if (queue.remaining > 0 && !channel.doomed) {
+  lease.bind(gathering.scope)
+  await liftTimeout(lease).catch(() => lease.abandon())
+  if (queue.remaining > 0 && !lease.refusal) {
     let answered!: () => void
     imports.push(new Promise((resolve) => (answered = resolve)))
-    openUnit(channel, [{ text: `set transaction snapshot '${snapshot}'`, answered, refusal: snapshotLost }])
+    openTransaction(lease, [{ text: `set transaction snapshot '${snapshot}'`, answered, refusal: snapshotLost }])
     // The import travels with the first statement of the first task; one that sends none now must not hold up the leader.
-    setImmediate(() => channel.flush(gathering.scope, new SessionWork()))
-    await drainOn(runtime, gathering, queue, channel)
+    setImmediate(() => lease.flush({ scope: gathering.scope, pending: new PendingPromises() }))
+    await drainOn(runtime, gathering, queue, lease)
     answered()
   }
-  await endLane(runtime, channel)
+  await endLane(runtime, lease)
 }
 
 function snapshotLost(cause: unknown): ConnectionLost {
   return new ConnectionLost('the snapshot ended with the connection that held it', { cause })
 }
 
-/** Runs tasks on one channel until none is left or the channel can take no more. */
+/** Runs tasks on one lease until none is left or the lease can take no more. */
 async function drainOn<TSession extends TaskSession>(
   runtime: Runtime<TSession>,
   gathering: Gathering<TSession>,
   queue: Queue<TSession>,
-  channel: Channel,
+  lease: Lease,
 ): Promise<void> {
-  while (!channel.doomed && !channel.connection.lost) {
+  while (!lease.refusal && !lease.connection.lost) {
     const entry = queue.take()
     if (!entry) return
     entry.timing.waitMs = performance.now() - gathering.startedAt
-    entry.timing.backendPid = channel.connection.backendPid
+    entry.timing.backendPid = lease.connection.backendPid
     const startedAt = performance.now()
-    await gathering.run(entry, (scope) => runOnLane(runtime, gathering, channel, entry, scope))
+    await gathering.run(entry, (scope) => runOnLane(runtime, gathering, lease, entry, scope))
     entry.timing.runMs = performance.now() - startedAt
   }
 }
@@ -133,38 +140,36 @@ async function drainOn<TSession extends TaskSession>(
 async function runOnLane<TSession extends TaskSession>(
   runtime: Runtime<TSession>,
   gathering: Gathering<TSession>,
-  channel: Channel,
+  lease: Lease,
   entry: Entry<TSession>,
   scope: Scope,
 ): Promise<unknown> {
   const identity = mergeIdentities(gathering.identity, entry.spec.identity)
-  const unit = new UnitOfWork(channel)
-  const unwatch = scope === gathering.scope ? undefined : channel.watch(scope)
-  const statement = identity && identityStatement(identity)
-  if (statement) channel.prelude.defer(statement)
+  const savepoint = new Transaction(lease, {}, [identity && identityStatement(identity)])
+  const unwatch = scope === gathering.scope ? undefined : lease.watch(scope)
   try {
-    return await runOn(runtime, channel, tracked(entry), { scope, label: entry.label })
+    return await runOn(runtime, lease, tracked(entry), { scope, label: entry.label })
   } finally {
     unwatch?.()
-    unit.undo()
+    savepoint.undo()
   }
 }
 
-function openUnit(channel: Channel, extra: readonly Deferred[]): void {
+function openTransaction(lease: Lease, extra: readonly DeferredStep[]): void {
   // Ended by `endLane`, which does not wait: a read-only transaction has nothing to commit.
-  void new UnitOfWork(channel, { isolation: 'repeatable read', readOnly: true }, extra)
+  void new Transaction(lease, { isolation: 'repeatable read', readOnly: true }, extra)
 }
 
 /**
  * Ends the transaction. The gather does not wait for the answer, but the connection does: nothing else runs on it
- * before. Of a doomed lane it is waited for that what ran on it has been stopped, unless time is up.
+ * before. Of a cancelled lane it is waited for that what ran on it has been stopped, unless time is up.
  */
-async function endLane(runtime: Runtime, channel: Channel): Promise<void> {
-  if (channel.inTransaction && !channel.doomed && !channel.connection.lost) {
-    const ended = channel.script('rollback').catch(() => void (channel.retire ??= 'unhealthy'))
-    channel.ended()
-    return void ended.then(() => closeChannel(runtime, channel))
+async function endLane(runtime: Runtime, lease: Lease): Promise<void> {
+  if (lease.transaction && !lease.refusal && !lease.connection.lost) {
+    const ended = lease.script('rollback').catch(() => lease.retire('unhealthy'))
+    lease.ended()
+    return void ended.then(() => closeLease(runtime, lease))
   }
-  const stopping = closeChannel(runtime, channel)
-  if (channel.retire !== 'deadline') await stopping
+  const stopping = closeLease(runtime, lease)
+  if (lease.retirement !== 'deadline') await stopping
 }

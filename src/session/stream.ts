@@ -6,21 +6,21 @@
 import { InvalidInput, SessionEnded } from '../errors.ts'
 import type { Result, StatementOptions } from '../pool/connection.ts'
 import type { Scope } from '../task/scope.ts'
-import type { Channel } from './channel.ts'
+import type { Lease } from '../lease/lease.ts'
 import type { Drizzle, Streamable } from './drizzle.ts'
+import type { PendingPromises } from '../lease/pending-promises.ts'
 import type { Ask } from './plain-rows.ts'
-import type { SessionWork } from './session-work.ts'
 
 export interface StreamOptions {
   /** Rows fetched at a time. 1 to 100,000; default 1,000. */
   readonly batchSize?: number | undefined
 }
 
-/** What a stream reads from: a channel in a transaction, for as long as its session lasts. */
+/** What a stream reads from: a lease in a transaction, for as long as its session lasts. */
 export interface StreamSource {
-  readonly channel: Channel
+  readonly lease: Lease
   readonly scope: Scope | undefined
-  readonly work: SessionWork
+  readonly pending: PendingPromises
   readonly drizzle: Drizzle
   readonly ended: () => boolean
 }
@@ -30,7 +30,7 @@ export interface StreamSource {
  * its session: the cursor is gone.
  */
 export async function* streamRows<TRow>(
-  { channel, scope, work, drizzle, ended }: StreamSource,
+  { lease, scope, pending, drizzle, ended }: StreamSource,
   query: Streamable<TRow>,
   { batchSize = 1000 }: StreamOptions = {},
 ): AsyncGenerator<TRow, void, undefined> {
@@ -38,10 +38,10 @@ export async function* streamRows<TRow>(
     throw new InvalidInput('batchSize must be a whole number from 1 to 100000', { column: 'batchSize' })
   }
   const { text, parameters, names, arrays, map } = drizzle.cursor(query)
-  const name = `rivulet_${++channel.counter}`
+  const name = lease.newName()
   const own = (statement: string, values: readonly unknown[], options: StatementOptions): Promise<Result> =>
-    channel.own(statement, values, options, scope, work)
-  channel.noticeState(text)
+    lease.own(statement, values, options, { scope, pending })
+  lease.noticeState(text)
   // The first batch travels with DECLARE.
   const declared = own(`declare ${name} no scroll cursor for ${text}`, parameters, { names })
   const ask: Ask = async (question, values, options, read) => read(await own(question, values, options))
@@ -61,8 +61,8 @@ export async function* streamRows<TRow>(
     }
   } finally {
     // The cursor ended with its transaction, or cannot be closed in a failed one.
-    if (!ended() && !channel.doomed && !channel.connection.lost) {
-      await channel.script(`close ${name}`).catch(() => undefined)
+    if (!ended() && !lease.refusal && !lease.connection.lost) {
+      await lease.script(`close ${name}`).catch(() => undefined)
     }
   }
 }

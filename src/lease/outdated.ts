@@ -7,7 +7,7 @@
 import type { Step } from '../pool/batch.ts'
 import { RivuletError, StatementTimeout } from '../errors.ts'
 import { isAborted } from '../sqlstate.ts'
-import { statementTraits } from './session-state.ts'
+import { statementTraits } from './statement-traits.ts'
 
 /** Errors of statements whose preparation was outdated, and which could not be repeated by themselves. */
 const outdated = new WeakSet<object>()

@@ -1,6 +1,6 @@
 /** Which statements may have changed their server session, and which ones belong to `session.transaction`. */
 import { describe, expect, test } from 'vitest'
-import { changesSession, statementTraits } from '../../src/session/session-state.ts'
+import { changesSession, statementTraits } from '../../src/lease/statement-traits.ts'
 
 const changes = (command: string, text: string) => changesSession(command, statementTraits(text))
 

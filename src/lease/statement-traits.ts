@@ -6,36 +6,11 @@
  * anything else (SET, LISTEN, temporary tables, DO, CALL, DDL, …) the connection is closed and replaced. So the cost
  * falls on sessions that changed something. A name or string in Unicode escapes may spell anything. What a function of the
  * user's does inside a SELECT cannot be seen in its text; settings that the server reports are compared as well.
- *
- * The last values of sequences stay with the server session, too. They are of use to few programs: once a statement of
- * this process has asked for one, every session begins with DISCARD SEQUENCES.
  */
 import { UsageError } from '../errors.ts'
-import type { Step } from '../pool/batch.ts'
+import { noticeLastValue } from './last-values.ts'
 
 const rowCommands = new Set(['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'MERGE', 'EXPLAIN', 'SHOW', 'LOCK TABLE'])
-
-/** Functions that answer with the last value of a sequence in the server session. */
-const lastValue = /\b(?:lastval|currval)\b|\bu&["']/i
-
-/** True once a statement of this process may have asked for one. */
-let lastValueAsked = false
-
-/** The last values of sequences, in one session: none is left of an earlier one. */
-export class LastValues {
-  #discarded = false
-
-  /** The steps of a statement's batch; not every statement outside a transaction may have any. */
-  discardedBefore(
-    kind: StatementTraits['kind'],
-    inTransaction: boolean,
-    steps: readonly Step[] | undefined,
-  ): readonly Step[] | undefined {
-    if (!lastValueAsked || this.#discarded || !(inTransaction || kind === 'read' || kind === 'write')) return steps
-    this.#discarded = true
-    return [...(steps ?? []), { text: 'discard sequences' }]
-  }
-}
 
 /** Functions with an effect on the session, settings changed through their view, and temporary tables by SELECT. */
 const lastingEffect =
@@ -96,7 +71,7 @@ export function statementTraits(text: string): StatementTraits {
       limitsStatements: /\bstatement_timeout\b/i.test(text),
       clientCopy: clientCopy.test(start),
     }
-    lastValueAsked ||= lastValue.test(text)
+    noticeLastValue(text)
     if (known.size >= mostKnown) known.clear()
     known.set(text, traits)
   }

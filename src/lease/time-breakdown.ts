@@ -10,7 +10,7 @@ const during: Readonly<Partial<Record<Phase, string>>> = {
   commit: 'during COMMIT',
 }
 
-export class TimeSpent {
+export class TimeBreakdown {
   readonly startedAt = performance.now()
   readonly #queueMs: number
   /** Milliseconds in which statements ran, and since when one does. */

@@ -3,27 +3,27 @@
  * task has failed, why has been reported: what it did not wait for must not come up as unhandled rejections, neither
  * later nor in the turn of the event loop in which the task fails.
  */
-export class SessionWork {
+export class PendingPromises {
   /** Statements sent and not answered. */
   running = 0
-  #disowned = false
+  #silenced = false
   /** Promises that failed in the running turn of the event loop. */
   readonly #failedNow: Promise<unknown>[] = []
 
-  /** A promise for the task, which fails unseen once the task is disowned. */
-  hand<T>(work: Promise<T>): Promise<T> {
-    const handed = work.catch((error: unknown) => {
-      this.failing(handed)
+  /** A promise for the task, which fails unseen once the task is silenced. */
+  track<T>(work: Promise<T>): Promise<T> {
+    const tracked = work.catch((error: unknown) => {
+      this.failing(tracked)
       throw error
     })
-    return handed
+    return tracked
   }
 
   /** A promise that the task was given is about to fail. */
-  failing(handed: Promise<unknown>): void {
-    if (this.#disowned) return ignore(handed)
+  failing(promise: Promise<unknown>): void {
+    if (this.#silenced) return ignore(promise)
     if (this.#failedNow.length === 0) setImmediate(() => (this.#failedNow.length = 0))
-    this.#failedNow.push(handed)
+    this.#failedNow.push(promise)
   }
 
   /** What the answer to a promise is read as. Where that takes a question to the server, it may fail as the promise does. */
@@ -36,8 +36,8 @@ export class SessionWork {
   }
 
   /** The task is gone, and why has been reported. */
-  disown(): void {
-    this.#disowned = true
+  silence(): void {
+    this.#silenced = true
     this.#failedNow.splice(0).forEach(ignore)
   }
 }

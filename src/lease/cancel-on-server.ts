@@ -11,7 +11,7 @@ const graceMs = { least: 50, most: 500, ofTimeout: 0.15 }
 const askAgainMs = 20
 
 /** Resolves when nothing runs any more; `timeoutMs` is the time limit that ran out, and says how patient to be. */
-export async function stopOnServer(connection: Connection, timeoutMs: number): Promise<void> {
+export async function cancelOnServer(connection: Connection, timeoutMs: number): Promise<void> {
   const abort = new AbortController()
   const patience = Math.min(graceMs.most, Math.max(graceMs.least, timeoutMs * graceMs.ofTimeout))
   const timer = setTimeout(() => {

@@ -1,0 +1,432 @@
+/**
+ * A lease is one task's use of one connection: every statement of its session, nested transactions included, goes through
+ * it, in order.
+ *
+ *   open ──cancel, deadline──▶ cancelled ──▶ released        open ──task returns──▶ released
+ *
+ * A cancelled lease refuses every statement with the reason, has what runs stopped on the server, and its connection is
+ * closed afterwards, never reused: the request to cancel might come late.
+ */
+import { asRivuletError, type Phase, RivuletError, SessionEnded, StatementTimeout, UsageError } from '../errors.ts'
+import type { Publish, RetireReason } from '../observe/observation.ts'
+import type { Connection, Outcome, Result, StatementOptions } from '../pool/connection.ts'
+import type { CancelReason, Scope } from '../task/scope.ts'
+import { callSite } from './call-site.ts'
+import { cancelOnServer } from './cancel-on-server.ts'
+import { LastValues } from './last-values.ts'
+import { type DeferredStep, OpenTransaction } from './open-transaction.ts'
+import { aloneAgain, isPassing, markOutdated, stepsAgain } from './outdated.ts'
+import type { PendingPromises } from './pending-promises.ts'
+import { changesSession, refusedStatement, statementTraits } from './statement-traits.ts'
+import { TaskScopes } from './task-scopes.ts'
+import { TimeBreakdown } from './time-breakdown.ts'
+import { timeoutFor, timeoutValue } from './timeout-setting.ts'
+
+export interface LeaseOptions {
+  readonly label: string | undefined
+  readonly publish: Publish
+  /** False behind a transaction pooler: no named statements, no settings outside transactions. */
+  readonly ownsServerSession: boolean
+  readonly queueMs: number
+  /** Captured when the connection was asked for, if traces are on; formatted only if somebody wants to see it. */
+  readonly trace: { readonly stack?: string } | undefined
+  /** The lease of the task that asked for this one. */
+  readonly parent: Lease | undefined
+}
+
+/** What a statement belongs to. */
+export interface StatementContext {
+  /** The innermost scope that bounds it. */
+  readonly scope: Scope | undefined
+  readonly pending: PendingPromises
+}
+
+type State =
+  | { readonly kind: 'open' }
+  /** `stopped` resolves when the server has stopped what ran; undefined when nothing did. */
+  | { readonly kind: 'cancelled'; readonly error: RivuletError; readonly stopped: Promise<void> | undefined }
+  | { readonly kind: 'released'; readonly error: RivuletError | undefined }
+
+const open: State = { kind: 'open' }
+
+export class Lease {
+  readonly connection: Connection
+  readonly label: string | undefined
+  /** Cut when the lease is released: nobody up there waits for what this task left running. */
+  parent: Lease | undefined
+  /** The transaction that is open on the connection, as far as we began it. */
+  transaction: OpenTransaction | undefined
+  /** Statements sent for the task. */
+  statements = 0
+  /** Statements of the task that have not been answered. */
+  running = 0
+  /** The most statements of the task that ran at once; above one they were pipelined, not concurrent. */
+  mostRunning = 0
+  lastUsedAt = performance.now()
+  readonly scopes = new TaskScopes()
+  #state = open
+  #retirement: RetireReason | undefined
+  #names = 0
+  /** The task limits its statements itself: its own limit must not be loosened. */
+  #limitsItself = false
+  /** Prepared statements that failed before they were bound: nothing is prepared here any more, as others may fail, too. */
+  readonly #suspected: string[] = []
+  readonly #lastValues = new LastValues()
+  readonly #publish: Publish
+  readonly #ownsServerSession: boolean
+  readonly #time: TimeBreakdown
+  readonly #trace: { readonly stack?: string } | undefined
+  readonly #settled: (() => void)[] = []
+  #controller: AbortController | undefined
+  /** Ends the watch over the scope that bounds the whole task. */
+  #unbind: (() => void) | undefined
+
+  constructor(connection: Connection, options: LeaseOptions) {
+    this.connection = connection
+    this.label = options.label
+    this.parent = options.parent
+    this.#publish = options.publish
+    this.#ownsServerSession = options.ownsServerSession
+    this.#time = new TimeBreakdown(options.queueMs)
+    this.#trace = options.trace
+  }
+
+  /** Milliseconds since the connection was handed over. */
+  get heldMs(): number {
+    return performance.now() - this.#time.startedAt
+  }
+
+  /** Where the task asked for its connection, for leak and deadlock reports. */
+  get acquiredAt(): string {
+    return this.#trace ? callSite(this.#trace.stack) : 'unknown place: see traceSessions'
+  }
+
+  /** A name for a savepoint or a cursor that no other of this lease has. */
+  newName(): string {
+    this.#names += 1
+    return `rivulet_${this.#names}`
+  }
+
+  // ---- statements
+
+  /** Sends one statement of the task and returns what `read` makes of its rows. */
+  send<T = Result>(
+    text: string,
+    parameters: readonly unknown[],
+    options: StatementOptions,
+    context: StatementContext,
+    read?: (rows: Result) => T,
+  ): Promise<T> {
+    const refusal = this.refusal ?? refusedStatement(text)
+    if (refusal) return Promise.reject(refusal)
+    const prepare = this.#ownsServerSession && options.prepare === true && this.#suspected.length === 0
+    const { limitsStatements, kind } = statementTraits(text)
+    this.#limit(context.scope)
+    if (limitsStatements) this.#limitsItself = true
+    const steps = this.#lastValues.discardedBefore(
+      kind,
+      this.transaction?.take(prepare),
+      this.transaction !== undefined,
+    )
+    const asGiven = prepare === (options.prepare ?? false) && steps === undefined
+    const sent = asGiven ? options : { ...options, prepare, steps }
+    return this.#query({ text, parameters, options: sent, context, ofTheTask: true }, read)
+  }
+
+  /** Sends a statement of ours now, behind what is deferred: a cursor's, the export of a snapshot. */
+  own(
+    text: string,
+    parameters: readonly unknown[],
+    options: StatementOptions,
+    context: StatementContext,
+  ): Promise<Result> {
+    if (this.refusal) return Promise.reject(this.refusal)
+    this.#limit(context.scope)
+    const steps = this.transaction?.take()
+    const sent = steps ? { ...options, steps } : options
+    return this.#query({ text, parameters, options: sent, context, ofTheTask: false })
+  }
+
+  /** Sends what is deferred without waiting for the task's first statement, if that has not been sent. */
+  flush(context: StatementContext): void {
+    if (this.refusal || this.transaction?.state !== 'deferred') return
+    this.#limit(context.scope)
+    const steps = this.transaction.take() ?? []
+    const last = steps.at(-1)
+    if (!last) return
+    const options = { steps: steps.slice(0, -1) }
+    const sent = this.#query({ text: last.text, parameters: last.parameters ?? [], options, context, ofTheTask: false })
+    const { answered, refusal } = last
+    sent.then(answered, (error: unknown) => {
+      answered?.()
+      if (refusal && !this.failure) this.cancel(asRivuletError(refusal(error)), 'unhealthy')
+    })
+  }
+
+  /** Sends a script of ours that ends something; what is deferred stays unsent. A failure fails the transaction. */
+  script(text: string): Promise<Result> {
+    if (this.refusal) return Promise.reject(this.refusal)
+    const { transaction } = this
+    const failed = (error: unknown) => {
+      transaction?.failed(error, false)
+      throw error
+    }
+    return this.connection.script<Result>(text, { answered: (result) => result, failed })
+  }
+
+  /** A query that runs in a statement of ours may change the server session, as any other. */
+  noticeState(query: string, command = 'SELECT'): void {
+    if (changesSession(command, statementTraits(query))) this.retire('session state changed')
+  }
+
+  // ---- the transaction
+
+  /** A transaction begins with the next statement. */
+  begin(): OpenTransaction {
+    this.transaction = new OpenTransaction()
+    return this.transaction
+  }
+
+  /** COMMIT is being sent. */
+  committing(): void {
+    if (this.transaction) this.transaction.state = 'committing'
+    this.#time.commitBegan()
+  }
+
+  /** The transaction has ended, one way or the other. */
+  ended(): void {
+    this.transaction = undefined
+    this.#time.commitEnded()
+    this.scopes.committed()
+  }
+
+  // ---- the end
+
+  /** The connection is closed when it comes back, and not reused. The first reason stays. */
+  retire(reason: RetireReason): void {
+    this.#retirement ??= reason
+  }
+
+  /** Why the connection must be closed afterwards; undefined while it may be reused. */
+  get retirement(): RetireReason | undefined {
+    return this.#retirement
+  }
+
+  /** What was suspected has proved true: parsed anew, it fits. The connection is replaced. */
+  outdated(): void {
+    for (const text of this.#suspected) this.connection.prepared.unprepared.add(text)
+    if (this.#suspected.length > 0) this.retire('prepared statements outdated')
+  }
+
+  /** Bounds the whole task by `scope`, in place of the one that did before; undefined: by none any more. */
+  bind(scope: Scope | undefined): void {
+    this.#unbind?.()
+    this.#unbind = scope && this.watch(scope)
+  }
+
+  /** Cancels the lease when `scope` is cancelled; returns what ends the watch. */
+  watch(scope: Scope): () => void {
+    return this.scopes.watch(scope, (reason) => {
+      this.cancel(this.errorFor(reason), reason.kind === 'deadline' ? 'deadline' : 'cancelled', scope)
+    })
+  }
+
+  /**
+   * Refuses everything from now on and stops what runs on the server. The tasks that `scope` bounds are given up; one
+   * further out may catch that and end in its own way.
+   */
+  cancel(error: RivuletError, reason: RetireReason, scope?: Scope): void {
+    this.#stop(error, reason, scope?.deadline?.timeoutMs)
+    this.scopes.giveUp(error, scope, this.transaction?.state === 'committing')
+  }
+
+  /** Stops what a task left running that has ended with an error of its own. */
+  abandon(): void {
+    this.#stop(new UsageError('the task ended while statements of its own still ran'), 'statements still running')
+  }
+
+  #stop(error: RivuletError, reason: RetireReason, timeoutMs = Infinity): void {
+    if (this.#state.kind !== 'open') return
+    this.#retirement = reason
+    this.#controller?.abort(error)
+    this.connection.discard(error)
+    const stopped = this.connection.inFlight > 0 ? cancelOnServer(this.connection, timeoutMs) : undefined
+    this.#state = { kind: 'cancelled', error, stopped }
+  }
+
+  /** The task has given its connection back: nothing that it left behind may reach whoever has it next. */
+  release(): void {
+    this.#state = { kind: 'released', error: this.failure }
+    this.parent = undefined
+  }
+
+  get isReleased(): boolean {
+    return this.#state.kind === 'released'
+  }
+
+  /** Why it was cancelled; undefined when its task just ended. */
+  get failure(): RivuletError | undefined {
+    return this.#state.kind === 'open' ? undefined : this.#state.error
+  }
+
+  /** Why nothing more may be sent; undefined while the task has the connection. */
+  get refusal(): RivuletError | undefined {
+    if (this.#state.kind === 'open') return undefined
+    return this.#state.error ?? new SessionEnded('the session of this transaction has ended')
+  }
+
+  /** Aborted when the lease is cancelled. Made when first asked for. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.failure) this.#controller.abort(this.failure)
+    return this.#controller.signal
+  }
+
+  /** Resolves when no statement of the task is running. */
+  async idle(): Promise<void> {
+    while (this.running > 0) await new Promise<void>((resolve) => this.#settled.push(resolve))
+  }
+
+  /** Resolves when the server has stopped what a cancelled lease ran, or was given up on; undefined: nothing runs. */
+  get stopped(): Promise<void> | undefined {
+    return this.#state.kind === 'cancelled' ? this.#state.stopped : undefined
+  }
+
+  /** The error for a cancelled scope, with where the time went. */
+  errorFor(reason: CancelReason, phase = this.#phase()): RivuletError {
+    if (reason.kind === 'cancelled') return asRivuletError(reason.error)
+    return this.#time.deadlineExceeded(reason.deadline, phase, this.label)
+  }
+
+  /** The deadline's error, where the server kept the deadline before our own timer did; undefined otherwise. */
+  stoppedByDeadline(error: unknown, phase: Phase): RivuletError | undefined {
+    if (!(error instanceof StatementTimeout)) return undefined
+    const scope = this.scopes.expired
+    const deadline = scope?.deadline
+    if (deadline) this.cancel(this.errorFor({ kind: 'deadline', deadline }, phase), 'deadline', scope)
+    return this.failure
+  }
+
+  // ---- inside
+
+  /** Puts the time limit in front of the next statement: in its batch, or before it outside a transaction. */
+  #limit(scope: Scope | undefined): void {
+    if (this.#limitsItself) return
+    const { connection, transaction } = this
+    const timeoutMs = timeoutFor(scope?.deadline, connection)
+    if (transaction) return transaction.limit(timeoutMs, connection.statementTimeoutMs)
+    if (!this.#ownsServerSession || timeoutMs === connection.statementTimeoutMs) return
+    connection.statementTimeoutMs = timeoutMs
+    // Nothing relies on it. Should it fail, our own timer keeps the deadline; what is in force is then not known.
+    const failed = () => void (connection.statementTimeoutMs = NaN)
+    void connection.script(`set statement_timeout = ${timeoutValue(timeoutMs)}`, { answered: () => undefined, failed })
+  }
+
+  #query<T = Result>(
+    { text, parameters, options, context: { pending }, ofTheTask }: Sent,
+    read?: (rows: Result) => T,
+  ): Promise<T> {
+    const startedAt = this.#began(pending, ofTheTask)
+    const number = this.statements
+    const { transaction } = this
+    const steps = options.steps as readonly DeferredStep[] | undefined
+    let repeated = false
+    const outcome: Outcome<T> = {
+      answered: (result) => {
+        this.#finished(pending)
+        if (repeated) this.outdated()
+        steps?.forEach(({ answered }) => answered?.())
+        if (ofTheTask) this.noticeState(text, result.command)
+        if (ofTheTask && this.#publish) this.#publishStatement(text, startedAt, undefined)
+        try {
+          // Stopped too late: it ran, but the task it ran for has been given up.
+          if (this.failure) throw this.failure
+          return pending.reading(handed, read ? read(result) : (result as T))
+        } catch (error) {
+          pending.failing(handed)
+          throw error
+        }
+      },
+      again: (error) => {
+        if (isPassing(error) || this.failure) return undefined
+        this.#suspected.push(text)
+        repeated = true
+        const again = transaction ? stepsAgain(steps) : aloneAgain(text, this.statements === number)
+        if (!again) markOutdated(error)
+        return again
+      },
+      failed: (error, refusedStep) => {
+        this.#finished(pending)
+        steps?.forEach(({ answered }) => answered?.())
+        pending.failing(handed)
+        // Not all that a failing statement did is undone: an advisory lock of the session stays.
+        if (ofTheTask) this.noticeState(text, statementTraits(text).kind === 'code' ? 'CALL' : 'SELECT')
+        if (ofTheTask && this.#publish) this.#publishStatement(text, startedAt, error)
+        transaction?.failed(error, ofTheTask && !refusedStep)
+        throw this.#reasonOf(error, refusedStep, transaction)
+      },
+    }
+    const handed: Promise<T> = this.connection.query(text, parameters, options, outcome)
+    return handed
+  }
+
+  #began(pending: PendingPromises, ofTheTask: boolean): number {
+    this.statements += 1
+    this.running += 1
+    pending.running += 1
+    // Statements of ours, such as a cursor's, are sent together on purpose.
+    if (ofTheTask && this.running > this.mostRunning) this.mostRunning = this.running
+    this.lastUsedAt = performance.now()
+    if (this.running === 1) this.#time.statementsBegan(this.lastUsedAt)
+    return this.lastUsedAt
+  }
+
+  #finished(pending: PendingPromises): void {
+    this.running -= 1
+    pending.running -= 1
+    this.lastUsedAt = performance.now()
+    if (this.running > 0) return
+    this.#time.statementsEnded(this.lastUsedAt)
+    for (const resolve of this.#settled.splice(0)) resolve()
+  }
+
+  /** What a failed statement is answered with. */
+  #reasonOf(error: unknown, step: DeferredStep | undefined, transaction: OpenTransaction | undefined): unknown {
+    const failure = this.stoppedByDeadline(error, 'statement') ?? this.failure
+    if (failure) return failure
+    if (this.connection.lost) this.retire('unhealthy')
+    if (!step) return transaction ? transaction.reasonFor(error) : error
+    // The server has refused what was to guard the statement, which did not run.
+    const reason = step.refusal?.(error) ?? error
+    // In a failed transaction the server itself refuses all that follows, up to the next savepoint.
+    if (!step.refusal && transaction && this.connection.transactionStatus === 'E') transaction.refused(error)
+    else this.cancel(asRivuletError(reason), 'unhealthy')
+    return reason
+  }
+
+  #phase(): Phase {
+    if (this.transaction?.state === 'committing') return 'commit'
+    return this.running > 0 ? 'statement' : 'task'
+  }
+
+  #publishStatement(text: string, startedAt: number, error: unknown): void {
+    this.#publish?.({
+      type: 'statement',
+      label: this.label,
+      backendPid: this.connection.backendPid,
+      text,
+      durationMs: performance.now() - startedAt,
+      error,
+    })
+  }
+}
+
+/** A statement on its way. */
+interface Sent {
+  readonly text: string
+  readonly parameters: readonly unknown[]
+  readonly options: StatementOptions
+  readonly context: StatementContext
+  /** False for a statement of ours. */
+  readonly ofTheTask: boolean
+}

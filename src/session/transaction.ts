@@ -1,0 +1,154 @@
+/**
+ * A transaction brackets a unit of work: BEGIN … COMMIT on a free connection, SAVEPOINT … RELEASE inside another one.
+ *
+ *   deferred ──first statement──▶ begun ──▶ committed | rolled back        deferred ──▶ never sent
+ *
+ * BEGIN travels in the batch of the first statement, so an empty transaction costs nothing, and no statement runs outside
+ * the transaction it belongs to. It is committed only when the server said COMMIT.
+ * https://www.postgresql.org/docs/current/sql-begin.html
+ */
+import { SessionEnded, UsageError } from '../errors.ts'
+import type { Lease } from '../lease/lease.ts'
+import type { Deferral, DeferredStep, OpenTransaction } from '../lease/open-transaction.ts'
+import { isAnswer } from '../sqlstate.ts'
+import { commit } from './commit.ts'
+
+/** How a transaction runs; see SET TRANSACTION in the manual. */
+export interface TransactionSettings {
+  /** Default: the server's, normally read committed. */
+  readonly isolation?: 'read uncommitted' | 'read committed' | 'repeatable read' | 'serializable' | undefined
+  readonly readOnly?: boolean | undefined
+  /** With serializable and readOnly: waits for a snapshot that can never fail to serialise. */
+  readonly deferrable?: boolean | undefined
+}
+
+const isolations: readonly unknown[] = ['read uncommitted', 'read committed', 'repeatable read', 'serializable']
+
+/** The characteristics of a transaction as BEGIN takes them. @throws UsageError for an unknown level. */
+function transactionModes({ isolation, readOnly, deferrable }: TransactionSettings): string {
+  if (isolation !== undefined && !isolations.includes(isolation)) {
+    throw new UsageError(`isolation must be one of ${isolations.join(', ')}`)
+  }
+  const modes = [
+    isolation && `isolation level ${isolation}`,
+    readOnly === undefined ? '' : readOnly ? 'read only' : 'read write',
+    deferrable === undefined ? '' : deferrable ? 'deferrable' : 'not deferrable',
+  ]
+  return modes.filter(Boolean).join(', ')
+}
+
+export class Transaction {
+  readonly #lease: Lease
+  /** The transaction that is open on the connection: this one, or the one it is a part of. */
+  readonly #open: OpenTransaction
+  readonly #savepoint: string | undefined
+  readonly #deferral: Deferral
+  readonly #writes: boolean
+  /** Ended one way or the other: there is nothing left to undo. */
+  #over = false
+
+  /** Defers BEGIN, or SAVEPOINT inside a transaction, and then `steps`. */
+  constructor(lease: Lease, settings: TransactionSettings = {}, steps: readonly (DeferredStep | undefined)[] = []) {
+    this.#lease = lease
+    this.#writes = settings.readOnly !== true
+    const modes = transactionModes(settings)
+    if (lease.transaction) {
+      if (modes !== '') throw new UsageError('isolation, readOnly and deferrable are set by the outermost transaction')
+      this.#open = lease.transaction
+      this.#savepoint = lease.newName()
+    } else this.#open = lease.begin()
+    const begin = modes === '' ? 'begin' : `begin ${modes}`
+    this.#deferral = this.#open.defer({ text: this.#savepoint ? `savepoint ${this.#savepoint}` : begin })
+    for (const step of steps) if (step) this.#open.defer(step)
+  }
+
+  /** Runs its body, which may be run again as a whole should a prepared statement in it prove outdated. */
+  async rerunnable<T>(body: () => T | PromiseLike<T>): Promise<Awaited<T>> {
+    this.#open.rerunnable += 1
+    try {
+      return await body()
+    } finally {
+      this.#open.rerunnable -= 1
+    }
+  }
+
+  /** What failed first in it. */
+  get firstError(): unknown {
+    return this.#open.firstFailure?.error
+  }
+
+  /** The session has ended first: from now on it touches nothing, as what becomes of it is decided elsewhere. */
+  detach(): void {
+    this.#over = true
+  }
+
+  /** Makes the work last. @throws CommitOutcomeUnknown, SessionEnded, or the error for which the server refused. */
+  async commit(): Promise<void> {
+    if (this.#over) throw new SessionEnded('the session of this transaction has ended')
+    this.#over = true
+    if (!this.#deferral.sent()) return this.#drop()
+    if (this.#savepoint === undefined) return commit(this.#lease, this.#open, { askTransactionId: this.#writes })
+    try {
+      await this.#lease.script(`release savepoint ${this.#savepoint}`)
+    } catch (error) {
+      const { firstFailure } = this.#open
+      if (this.#lease.refusal || this.#lease.connection.lost) throw error
+      await this.#rewind()
+      if (!firstFailure?.ofTheTask) throw firstFailure?.error ?? error
+      throw new UsageError(
+        'the nested transaction was rolled back: a statement in it had failed and its error was caught; ' +
+          'run statements that may fail in a session.transaction of their own',
+        { cause: firstFailure.error },
+      )
+    }
+  }
+
+  /**
+   * Undoes the work, of which `running` statements have not been answered; a connection on which that fails is closed,
+   * which undoes it as well.
+   */
+  async rollback(running = 0): Promise<void> {
+    const lease = this.#lease
+    if (this.#over) return
+    this.#over = true
+    if (!this.#deferral.sent()) return this.#drop()
+    if (lease.refusal || lease.connection.lost) return
+    if (this.#savepoint !== undefined) return this.#rewind()
+    if (running > 0) {
+      // ROLLBACK would wait behind what other branches still run: it is stopped, and the connection closed. After a
+      // failure there is no need for that, as the server then refuses all that follows.
+      if (!isAnswer(this.firstError)) return lease.abandon()
+      await lease.idle()
+      if (lease.refusal) return
+    }
+    try {
+      await lease.script('rollback')
+    } catch {
+      lease.retire('unhealthy')
+    }
+    lease.ended()
+  }
+
+  /** Undoes a nested transaction in the batch of the next statement; the end of the outer one undoes it as well. */
+  undo(): void {
+    this.#over = true
+    if (!this.#deferral.sent()) return this.#drop()
+    this.#open.rewound()
+    this.#open.defer({ text: `rollback to savepoint ${this.#savepoint}` })
+    this.#open.defer({ text: `release savepoint ${this.#savepoint}` })
+  }
+
+  async #rewind(): Promise<void> {
+    try {
+      await this.#lease.script(`rollback to savepoint ${this.#savepoint}; release savepoint ${this.#savepoint}`)
+      this.#open.rewound()
+    } catch {
+      // The transaction has failed, if not before then by this: its end undoes the nested work as well.
+    }
+  }
+
+  #drop(): void {
+    this.#deferral.drop()
+    if (this.#savepoint === undefined) this.#lease.ended()
+  }
+}
