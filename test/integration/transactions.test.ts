@@ -146,7 +146,7 @@ describe('round trips at the proxy', () => {
 
   test('a snapshot gather is two until its result, the export and the tasks, on any number of connections', async () => {
     const proxy = await bank.proxy()
-    await using engine = await bank.engine({ proxy, pool: { max: 3 } })
+    await using engine = await bank.engine({ proxy, pool: { max: 3, catalogCheckMs: 0 } })
     const meet = meeting(engine, 3)
     const warm = () => meet(() => undefined)
     await Promise.all([warm(), warm(), warm()])
