@@ -59,7 +59,7 @@ export class SessionDialect extends PgDialect {
 
   override buildRelationalQueryWithoutPK(request: Request): Built {
     if (request.nestedQueryRelation !== undefined) return this.#nested(request)
-    const built = super.buildRelationalQueryWithoutPK(request)
+    const built = withOwnColumns(super.buildRelationalQueryWithoutPK(request), request)
     this.#selections.set(built.sql, { selection: built.selection, request })
     return built
   }
@@ -89,13 +89,23 @@ export class SessionDialect extends PgDialect {
     const built = super.buildRelationalQueryWithoutPK(request)
     const values = valuesOf(built.sql as SQL)
     if (!values) throw new UsageError('this version of drizzle-orm builds related rows in another way: use one of 0.45')
-    built.selection.forEach(({ field }, index) => {
+    withOwnColumns(built, request).selection.forEach(({ field }, index) => {
       const asText = is(field, Column) ? readerOf(field as PgColumn).asText : undefined
+      if (asText === undefined) return
       // Commas stand between the values.
-      if (asText !== undefined) values[2 * index] = asText === 'text' ? sql`${field}::text` : outputOf(field)
+      const value = values[2 * index]
+      values[2 * index] = asText === 'text' ? sql`${value}::text` : outputOf(value)
     })
     return built
   }
+}
+
+/** The query, built already, with the table's columns instead of their aliases: what reads those is known. */
+function withOwnColumns(built: Built, { tableConfig }: Request): Built {
+  for (const item of built.selection) {
+    if (is(item.field, Column)) item.field = (tableConfig.columns[item.tsKey] ?? item.field) as PgColumn
+  }
+  return built
 }
 
 /** The text that a type's own output function makes. */
@@ -148,7 +158,7 @@ function rowReader(
   const slots = selection.map((item): Slot => {
     const decode = item.isJson
       ? relationReader(surroundings, table, item, parse)
-      : fieldReader(surroundings, table, item, !parse)
+      : fieldReader(surroundings, item, !parse)
     const marked = surroundings.digits && !parse && !item.isJson
     const unmarked = is(item.field, Column) && isJsonType(item.field as PgColumn) ? jsonValue : columnValue
     const read: Decode | undefined = marked ? (value) => (decode ?? same)(unmarked(value)) : decode
@@ -169,19 +179,12 @@ function same(value: unknown): unknown {
   return value
 }
 
-function fieldReader(
-  { own }: Surroundings,
-  table: TableConfig,
-  { field, tsKey }: Item,
-  inJson: boolean,
-): Decode | undefined {
+function fieldReader({ own }: Surroundings, { field }: Item, inJson: boolean): Decode | undefined {
   if (!is(field, Column)) return decoderOf(field as Field)
-  // The table's own column rather than its alias: what reads it is known already.
-  const reader = readerOf((table.columns[tsKey] ?? field) as PgColumn)
-  const read = inJson && reader.ownType !== undefined ? own.get(reader.ownType) : undefined
-  const { json } = reader
+  const { row, json, ownType } = readerOf(field as PgColumn)
+  const read = inJson && ownType !== undefined ? own.get(ownType) : undefined
   if (read && json) return (value) => json(read(value as string))
-  return inJson ? json : reader.row
+  return inJson ? json : row
 }
 
 function relationReader(
