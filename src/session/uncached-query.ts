@@ -1,5 +1,5 @@
 /**
- * Drizzle's own cache, which sessions refuse. Its keys are a statement and its values, so one identity would be answered
+ * Drizzle's own cache, which sessions refuse to read from. Its keys are a statement and its values, so one identity would be answered
  * the rows of another; it drops what a write makes old before the write is committed; and a read of uncommitted rows
  * would fill it for everybody. https://orm.drizzle.team/docs/cache
  */
@@ -7,8 +7,8 @@ import type { Query } from 'drizzle-orm'
 import { PgPreparedQuery, type PreparedQueryConfig } from 'drizzle-orm/pg-core'
 import { UsageError } from '../errors.ts'
 
-/** The `$cache` of a session's database; Drizzle's own would do nothing and say nothing. */
-export const noCache = { invalidate: () => Promise.reject(refusal()) }
+/** The `$cache` of a session's database: nothing is kept, so there is nothing to drop. */
+export const noCache = { invalidate: () => Promise.resolve() }
 
 /** A query with `$withCache()`: fails however it is run. */
 export class UncachedQuery<T extends PreparedQueryConfig> extends PgPreparedQuery<T> {
@@ -31,6 +31,6 @@ export class UncachedQuery<T extends PreparedQueryConfig> extends PgPreparedQuer
 
 function refusal(): UsageError {
   return new UsageError(
-    "session.db has no cache ($withCache, $cache): Drizzle's tells neither identities nor transactions apart; keep what a task answered in one of your own",
+    "session.db has no cache for $withCache: Drizzle's tells neither identities nor transactions apart; keep what a task answered in one of your own",
   )
 }
