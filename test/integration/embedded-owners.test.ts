@@ -223,13 +223,7 @@ describe('the keeper', () => {
 test('a test run that is killed takes its server and the directory of it along', async () => {
   const temporary = await makeDirectory()
   const root = new URL('../..', import.meta.url).pathname
-  const args = [
-    '--config',
-    'test/vitest.config.ts',
-    '--typecheck.enabled=false',
-    '--watch',
-    'test/unit/architecture.test.ts',
-  ]
+  const args = ['--watch', '--project', 'integration', 'test/integration/pooler.test.ts']
   const { TEST_DATABASE_URL: _, ...env } = process.env
   const run = spawn(process.execPath, [join(root, 'node_modules/vitest/vitest.mjs'), ...args], {
     cwd: root,
