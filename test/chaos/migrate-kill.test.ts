@@ -12,10 +12,11 @@ import { withConnection } from '../../src/migrate/connect.ts'
 import { applyMigrations, verifyDatabase } from '../../src/migrate/index.ts'
 import { Ledger } from '../../src/migrate/ledger.ts'
 import { describeDatabase, type SchemaDescription } from '../../src/migrate/introspect.ts'
+import { compiledProgram } from '../support/compiled-package.ts'
 import { ledgerRows, makeFolder, type MigrationFolder, openEmptyDatabase, rowsOf } from '../support/migrations.ts'
 
 const long = process.env.RIVULET_LONG === '1'
-const program = new URL('../support/child-migrator.ts', import.meta.url).pathname
+const program = compiledProgram('test/support/child-migrator.ts')
 
 const files = {
   '0000_init': 'create table t (id int); insert into t select generate_series(1, 500);',
@@ -62,7 +63,7 @@ describe('kill -9 of the migrator', { timeout: 120_000 }, () => {
     async (boundary, moment) => {
       await using database = await openEmptyDatabase()
       await using project = await makeFolder(files)
-      const args = ['--import', 'tsx', program, database.url, project.folder, String(boundary), moment]
+      const args = [program, database.url, project.folder, String(boundary), moment]
       const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
       const [complaint, [, signal]] = await Promise.all([text(child.stderr), once(child, 'close')])
       expect([signal, complaint]).toEqual(['SIGKILL', ''])

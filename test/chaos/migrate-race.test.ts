@@ -5,10 +5,11 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
+import { compiledProgram } from '../support/compiled-package.ts'
 import { ledgerRows, makeFolder, openEmptyDatabase, rowsOf } from '../support/migrations.ts'
 
 const rounds = process.env.RIVULET_LONG === '1' ? 50 : 3
-const program = new URL('../../src/cli/main.ts', import.meta.url).pathname
+const program = compiledProgram('src/cli/main.ts')
 
 interface End {
   readonly exitCode: number
@@ -18,7 +19,7 @@ interface End {
 }
 
 async function migrate(url: string, config: string): Promise<End> {
-  const args = ['--import', 'tsx', program, 'migrate', '--json', '--config', config]
+  const args = [program, 'migrate', '--json', '--config', config]
   const child = spawn(process.execPath, args, {
     env: { ...process.env, DATABASE_URL: url },
     stdio: ['ignore', 'pipe', 'pipe'],

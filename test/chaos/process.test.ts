@@ -4,14 +4,15 @@ import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { Admin } from '../support/admin.ts'
 import { openBank } from '../support/bank.ts'
+import { compiledProgram } from '../support/compiled-package.ts'
 import { eventually } from '../support/invariants.ts'
 import { long } from '../support/random.ts'
 
-const program = new URL('../support/child-transfers.ts', import.meta.url).pathname
+const program = compiledProgram('test/support/child-transfers.ts')
 
 async function runAndSignal(signal: 'SIGTERM' | 'SIGKILL') {
   await using bank = await openBank()
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), program, bank.url], {
+  const child = spawn(process.execPath, [program, bank.url], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let [output, complaints] = ['', '']

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PoolClosed } from '../../src/errors.ts'
 import { type Bank, gate, openBank } from '../support/bank.ts'
+import { compiledProgram } from '../support/compiled-package.ts'
 import { activeHandles, eventually, expectClosed } from '../support/invariants.ts'
 
 let bank: Bank
@@ -116,11 +117,11 @@ describe('close', () => {
 async function run(body: string): Promise<{ code: number | null; output: string }> {
   const program = `
     import { integer, pgTable } from 'drizzle-orm/pg-core'
-    import { openEngine } from ${JSON.stringify(new URL('../../src/engine.ts', import.meta.url).href)}
+    import { openEngine } from ${JSON.stringify(compiledProgram('src/engine.ts'))}
     const accounts = pgTable('accounts', { id: integer('id').primaryKey() })
     const engine = await openEngine({ schema: { accounts }, url: process.env.TEST_URL })
     ${body}`
-  const args = ['--import', import.meta.resolve('tsx'), '--input-type=module', '--eval', program]
+  const args = ['--input-type=module', '--eval', program]
   const child = spawn(process.execPath, args, {
     env: { ...process.env, TEST_URL: bank.url },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { withClaim } from '../../src/embedded/claim.ts'
+import { compiledProgram } from '../support/compiled-package.ts'
 import { identityOf, isAlive, ownIdentity } from '../../src/embedded/process-identity.ts'
 import { ConfigInvalid } from '../../src/errors.ts'
 
@@ -21,8 +22,7 @@ afterEach(() => rm(directory, { recursive: true, force: true }))
 test('processes that want the claim at once have it one after the other', async () => {
   const file = join(directory, 'number')
   await writeFile(file, '0')
-  const program = new URL('../support/child-claim.ts', import.meta.url).pathname
-  const args = ['--import', import.meta.resolve('tsx'), program, directory, file, '15']
+  const args = [compiledProgram('test/support/child-claim.ts'), directory, file, '15']
   await Promise.all([1, 2, 3, 4].map(() => promisify(execFile)(process.execPath, args)))
   expect(await readFile(file, 'utf8')).toBe('60')
   expect((await readdir(join(directory, 'claims'))).length).toBeLessThan(40)

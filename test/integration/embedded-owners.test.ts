@@ -209,12 +209,16 @@ describe('the keeper', () => {
   })
 
   test('of a throw-away server that is killed leaves it to the next throw-away server', async () => {
-    const owner = startChild({ ephemeral: true })
+    // Of its own: whoever opens a throw-away server beside this test would take it on.
+    const env = { TMPDIR: await makeDirectory() }
+    const owner = startChild({ ephemeral: true }, { env })
     const directory = join((await owner.opened).socketDirectory, '..')
     const pid = await runningPid(directory)
     process.kill(parentOf(pid), 'SIGKILL')
     await owner.kill()
-    await (await openEmbeddedServer({ ephemeral: true })).stop()
+    const next = startChild({ ephemeral: true }, { env })
+    await next.opened
+    await next.stop()
     expect(isRunning(pid)).toBe(false)
     await expect(stat(directory)).rejects.toThrow('ENOENT')
   })

@@ -12,6 +12,7 @@ import { parseDatabaseUrl } from '../../src/config.ts'
 import { findPackage } from '../../src/embedded/binaries.ts'
 import { openEmbeddedServer } from '../../src/embedded/server.ts'
 import { ConfigInvalid } from '../../src/errors.ts'
+import { compiledProgram } from '../support/compiled-package.ts'
 import { makeCheckout, withoutInstallScript } from '../support/embedded-checkout.ts'
 import {
   cleanUp,
@@ -117,8 +118,7 @@ describe('whatever the path', () => {
     await writeFile(join(root, 'package.json'), '{}')
     await writeFile(config, JSON.stringify({ dialect: 'postgresql', schema: './schema.ts' }))
     await writeFile(join(root, 'database', 'drizzle', 'meta', '_journal.json'), '{ "entries": [] }')
-    const program = new URL('../../src/cli/main.ts', import.meta.url).pathname
-    const args = ['--import', import.meta.resolve('tsx'), program, 'migrate', '--config', config]
+    const args = [compiledProgram('src/cli/main.ts'), 'migrate', '--config', config]
     const { DATABASE_URL: _, ...env } = process.env
     await promisify(execFile)(process.execPath, args, { cwd: '/', env })
     // It ran: this server has a log.

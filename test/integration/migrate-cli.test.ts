@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { compiledProgram } from '../support/compiled-package.ts'
 import type { TestDatabase } from '../support/database.ts'
 import { openEmptyDatabase, rowsOf } from '../support/migrations.ts'
 
@@ -47,15 +48,11 @@ async function makeProject(): Promise<Project> {
   }
   await write({ 'package.json': '{"type":"module"}', 'drizzle.config.ts': config, 'schema.ts': schema('nmae: text()') })
   const start = (args: readonly string[]) =>
-    spawn(
-      process.execPath,
-      ['--import', `${root}node_modules/tsx/dist/loader.mjs`, `${root}src/cli/main.ts`, ...args],
-      {
-        cwd: directory,
-        env: { ...process.env, DATABASE_URL: database.url },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      },
-    )
+    spawn(process.execPath, [compiledProgram('src/cli/main.ts'), ...args], {
+      cwd: directory,
+      env: { ...process.env, DATABASE_URL: database.url },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
   return {
     directory,
     database,

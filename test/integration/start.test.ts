@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import * as schema from '../../schema/index.ts'
 import { openEngine } from '../../src/engine.ts'
+import { compiledProgram } from '../support/compiled-package.ts'
 import { openTestDatabase } from '../support/database.ts'
 
 // A start is a second of work, of two processes and a server, on a machine that has other things to do.
@@ -42,8 +43,7 @@ interface Service {
 
 /** Starts the main program in `directory`, on any free port unless `env` says otherwise. */
 function start(env: Record<string, string> = {}, cwd: string = directory): Service {
-  const main = new URL('../../src/shop/main.ts', import.meta.url).pathname
-  return watch(process.execPath, ['--import', import.meta.resolve('tsx'), main], cwd, env)
+  return watch(process.execPath, [compiledProgram('src/shop/main.ts')], cwd, env)
 }
 
 function watch(program: string, args: readonly string[], cwd: string, env: Record<string, string>): Service {

@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { parseDatabaseUrl } from '../../src/config.ts'
 import { ConfigInvalid, ConnectionLost } from '../../src/errors.ts'
 import { openConnection } from '../../src/pool/open-connection.ts'
+import { compiledProgram } from '../support/compiled-package.ts'
 import { openFaultProxy } from '../support/fault-proxy.ts'
 import { openTlsProxy, rootCertificate } from '../support/tls-proxy.ts'
 import { clientCertificate, openTlsServer, type TlsServer } from '../support/tls-server.ts'
@@ -173,12 +174,12 @@ describe('encryption', () => {
     const url = server.url('scram', 'sslrootcert=system')
     expect(await refusalOf(url)).toContain('see sslrootcert')
     const program = `
-      import { parseDatabaseUrl } from ${JSON.stringify(new URL('../../src/config.ts', import.meta.url).href)}
-      import { openConnection } from ${JSON.stringify(new URL('../../src/pool/open-connection.ts', import.meta.url).href)}
+      import { parseDatabaseUrl } from ${JSON.stringify(compiledProgram('src/config.ts'))}
+      import { openConnection } from ${JSON.stringify(compiledProgram('src/pool/open-connection.ts'))}
       const address = parseDatabaseUrl(${JSON.stringify(url)})
       await (await openConnection({ address, connectTimeoutMs: 10_000 })).close()
       console.log('connected')`
-    const args = ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', program]
+    const args = ['--input-type=module', '-e', program]
     const env = { ...process.env, NODE_EXTRA_CA_CERTS: rootCertificate }
     const { stdout } = await promisify(execFile)(process.execPath, args, { env })
     expect(stdout).toContain('connected')

