@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
+import { compiledProgram } from '../support/compiled-package.ts'
 
-const root = new URL('../../', import.meta.url).pathname
-const command = ['--import', `${root}node_modules/tsx/dist/loader.mjs`, `${root}src/cli/main.ts`]
+const command = [compiledProgram('src/cli/main.ts')]
 
 describe('the output of a command', { timeout: 60_000 }, () => {
   test.skipIf(!existsSync('/dev/full'))('that could not be written makes it fail, and says so', async () => {

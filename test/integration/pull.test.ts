@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { withConnection } from '../../src/migrate/connect.ts'
+import { compiledProgram } from '../support/compiled-package.ts'
 import { scriptTemplate, openTestDatabase, type TestDatabase } from '../support/database.ts'
 
 const root = new URL('../../', import.meta.url).pathname
@@ -28,7 +29,7 @@ async function makeProject({ url }: TestDatabase): Promise<Project> {
   return {
     directory,
     rivulet: async (...args) => {
-      const command = ['--import', `${root}node_modules/tsx/dist/loader.mjs`, `${root}src/cli/main.ts`, ...args]
+      const command = [compiledProgram('src/cli/main.ts'), ...args]
       const env = { ...process.env, DATABASE_URL: url }
       const child = spawn(process.execPath, command, { cwd: directory, env, stdio: ['ignore', 'pipe', 'pipe'] })
       const [stdout, stderr, [exitCode]] = await Promise.all([
