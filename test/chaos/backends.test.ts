@@ -11,7 +11,8 @@ test('backends terminated at random under load', { timeout: 120_000 }, async () 
   await scenario('backends terminated at random', {}, async ({ bank, workload, random, fault }) => {
     workload.start(16)
     const until = performance.now() + (long ? 60_000 : 4000)
-    while (performance.now() < until) {
+    // However slow the machine: enough must be served in spite of the faults.
+    while (performance.now() < until || workload.count('acknowledged') <= 100) {
       await sleep(random.between(20, 120))
       const backends = await bank.admin.backends()
       if (backends.length === 0) continue
@@ -19,7 +20,6 @@ test('backends terminated at random under load', { timeout: 120_000 }, async () 
       fault()
     }
     await workload.stop()
-    expect(workload.count('acknowledged')).toBeGreaterThan(100)
   })
 })
 

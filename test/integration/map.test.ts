@@ -99,6 +99,9 @@ describe('map', () => {
 
   test('with fewer connections left than it may use waits for its own tasks, however long they take', async () => {
     await using engine = await bank.engine({ pool: { max: 2, acquireTimeoutMs: 50 } })
+    // To open a connection may take longer than that: both are there before.
+    await eventually(() => Promise.all([1, 2].map(() => engine.session(({ sql }) => sql`select pg_sleep(0.02)`))))
+    await eventually(() => expect(engine.stats()).toMatchObject({ idle: 2 }))
     const task = ({ sql }: BankSession, n: number) => sql`select pg_sleep(0.1)`.then(() => n)
     // The session holds the other connection all along.
     const inside = () => collect(engine.map([1, 2, 3, 4], task))

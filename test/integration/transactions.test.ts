@@ -157,13 +157,9 @@ describe('round trips at the proxy', () => {
       await engine.gather([task, task, task], { snapshot: true })
       return proxy.links.map(({ roundTrips }, index) => roundTrips - (before[index] ?? 0)).sort()
     }
-    let fewest = await gathered()
-    for (let run = 0; run < 4; run++) {
-      const counted = await gathered()
-      if (Math.max(...counted) < Math.max(...fewest)) fewest = counted
-    }
-    // The leader exports, then reads; the others import and read in one.
-    expect(fewest).toEqual([1, 1, 2])
+    // The leader exports, then reads; the others import and read in one. Where the machine is busy, one of them may have
+    // read twice while another came late: not every time.
+    await eventually(async () => expect(await gathered()).toEqual([1, 1, 2]))
   })
 
   test('an empty transaction and an empty session are none', async () => {
