@@ -121,14 +121,17 @@ test('parameters that cannot be sent, beside healthy statements on the same conn
 test('a deadline that passes while the event loop is blocked is kept when it turns again', async () => {
   await scenario('blocked event loop', { timeoutMs: 2000 }, async ({ engine, ledger, workload, fault }) => {
     workload.start(4)
-    for (let turn = 0; turn < (long ? 50 : 4); turn++) {
+    for (let kept = 0; kept < (long ? 50 : 4);) {
       const running = ledger.watch(400, () => engine.session(({ sql }) => sql`select pg_sleep(10)`, { timeoutMs: 100 }))
       await sleep(20)
       const until = performance.now() + 300
       while (performance.now() < until);
       fault()
       const outcome = await running
+      // Where the machine is so busy that the workload overloads the pool, it may not have been let in.
+      if ('error' in outcome && outcome.error instanceof PoolOverloaded) continue
       expect('error' in outcome && outcome.error).toBeInstanceOf(DeadlineExceeded)
+      kept += 1
     }
   })
 })

@@ -1,7 +1,7 @@
 /** One instant for several connections: no torn sums, no hold-and-wait, one round trip more. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { optional, withIdentity } from '../../src/session/task-spec.ts'
-import { type Bank, type BankEngine, type BankSession, gate, openBank } from '../support/bank.ts'
+import { type Bank, type BankEngine, type BankSession, gate, meetingOf, openBank } from '../support/bank.ts'
 import { eventually, expectQuiet } from '../support/invariants.ts'
 import { long } from '../support/random.ts'
 
@@ -65,8 +65,10 @@ describe('a shared snapshot', () => {
 
   test('is used from several backends, read only', async () => {
     await using engine = await bank.engine({ pool: { max: 3 } })
+    const meet = meetingOf(3)
     const slow = async ({ sql, backendPid }: BankSession) => {
-      await sql`select pg_sleep(0.1)`
+      await sql`select 1`
+      await meet()
       return backendPid
     }
     expect(new Set(await engine.gather([slow, slow, slow], { snapshot: true })).size).toBe(3)

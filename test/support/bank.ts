@@ -99,13 +99,21 @@ export function gate(): { readonly opened: Promise<void>; open(): void } {
 
 /** Starts sessions that hold a connection each until `count` of them do, and then go on with `then`. */
 export function meeting<TSchema extends Schema>(engine: Pick<Engine<TSchema>, 'session'>, count: number) {
-  const all = gate()
-  let holding = 0
+  const meet = meetingOf(count)
   return <T>(then: () => T) =>
     engine.session(async () => {
-      holding += 1
-      if (holding === count) all.open()
-      await all.opened
+      await meet()
       return then()
     })
+}
+
+/** Resolves for everybody who calls it once `count` have. */
+export function meetingOf(count: number): () => Promise<unknown> {
+  const all = gate()
+  let present = 0
+  return () => {
+    present += 1
+    if (present === count) all.open()
+    return all.opened
+  }
 }
