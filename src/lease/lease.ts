@@ -149,9 +149,10 @@ export class Lease {
 
   /** Sends what is deferred without waiting for the task's first statement, if that has not been sent. */
   flush(context: StatementContext): void {
-    if (this.refusal || this.transaction?.state !== 'deferred') return
+    const { transaction } = this
+    if (this.refusal || transaction?.state !== 'deferred') return
     this.#limit(context.scope)
-    const steps = this.transaction.take() ?? []
+    const steps = transaction.take() ?? []
     const last = steps.at(-1)
     if (!last) return
     const options = { steps: steps.slice(0, -1) }
@@ -159,7 +160,9 @@ export class Lease {
     const { answered, refusal } = last
     sent.then(answered, (error: unknown) => {
       answered?.()
-      if (refusal && !this.failure) this.cancel(asRivuletError(refusal(error)), 'unhealthy')
+      if (this.failure) return
+      if (refusal) this.cancel(asRivuletError(refusal(error)), 'unhealthy')
+      else transaction.refused(error)
     })
   }
 

@@ -45,6 +45,12 @@ const rows = [{ nonce: 'a' }, { nonce: 'b' }]
 /** Not allowed in a read-only transaction: outside of one it leaves its trace. */
 const peek = ({ db }: TraceSession) => db.execute(fragment`select nextval('trace')`)
 
+/** The same, some turns of the event loop after its task has begun. */
+const peekLate = async (session: TraceSession) => {
+  for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate)
+  return peek(session)
+}
+
 interface Way {
   readonly run: (engine: Traced) => Promise<unknown>
   /** The statements of ours that guard it, each refused in turn. */
@@ -149,6 +155,11 @@ const ways: Readonly<Record<string, Way>> = {
   'snapshot gather': {
     run: (engine) => engine.gather([peek, peek], { snapshot: true }),
     steps: [begin, /pg_export_snapshot/, /^set transaction snapshot/, savepoint],
+    readOnly: true,
+  },
+  'snapshot gather whose tasks send nothing at first': {
+    run: (engine) => engine.as(tracer).gather([peekLate, peekLate], { snapshot: true }),
+    steps: [begin, /pg_export_snapshot/, /^set transaction snapshot/, savepoint, identity],
     readOnly: true,
   },
   'snapshot gather under an identity': {
