@@ -19,6 +19,11 @@ export function noticeLastValue(text: string): void {
 export class LastValues {
   #discarded = false
 
+  /** True once any statement of this process has asked for one. */
+  get asked(): boolean {
+    return asked
+  }
+
   /** The steps of a statement's batch; outside a transaction only reads and writes of rows may have any. */
   discardedBefore(
     kind: 'read' | 'write' | 'code' | 'other',

@@ -120,17 +120,8 @@ export class Lease {
     const refusal = this.refusal ?? refusedStatement(text)
     if (refusal) return Promise.reject(refusal)
     const prepare = this.#ownsServerSession && options.prepare === true && this.#suspected.length === 0
-    const { limitsStatements, kind } = statementTraits(text)
     this.#limit(context.scope)
-    if (limitsStatements) this.#limitsItself = true
-    const steps = this.#lastValues.discardedBefore(
-      kind,
-      this.transaction?.take(prepare),
-      this.transaction !== undefined,
-    )
-    const asGiven = prepare === (options.prepare ?? false) && steps === undefined
-    const sent = asGiven ? options : { ...options, prepare, steps }
-    return this.#query({ text, parameters, options: sent, context, ofTheTask: true }, read)
+    return this.#query({ text, parameters, options, prepare, context, ofTheTask: true }, read)
   }
 
   /** Sends a statement of ours now, behind what is deferred: a cursor's, the export of a snapshot. */
@@ -142,9 +133,7 @@ export class Lease {
   ): Promise<Result> {
     if (this.refusal) return Promise.reject(this.refusal)
     this.#limit(context.scope)
-    const steps = this.transaction?.take()
-    const sent = steps ? { ...options, steps } : options
-    return this.#query({ text, parameters, options: sent, context, ofTheTask: false })
+    return this.#query({ text, parameters, options, prepare: false, context, ofTheTask: false })
   }
 
   /** Sends what is deferred without waiting for the task's first statement, if that has not been sent. */
@@ -152,11 +141,10 @@ export class Lease {
     const { transaction } = this
     if (this.refusal || transaction?.state !== 'deferred') return
     this.#limit(context.scope)
-    const steps = transaction.take() ?? []
-    const last = steps.at(-1)
+    const last = transaction.takeLast()
     if (!last) return
-    const options = { steps: steps.slice(0, -1) }
-    const sent = this.#query({ text: last.text, parameters: last.parameters ?? [], options, context, ofTheTask: false })
+    const { text, parameters = [] } = last
+    const sent = this.#query({ text, parameters, options: {}, prepare: false, context, ofTheTask: false })
     const { answered, refusal } = last
     sent.then(answered, (error: unknown) => {
       answered?.()
@@ -326,13 +314,13 @@ export class Lease {
   }
 
   #query<T = Result>(
-    { text, parameters, options, context: { pending }, ofTheTask }: Sent,
+    { text, parameters, options, prepare, context: { pending }, ofTheTask }: Sent,
     read?: (rows: Result) => T,
   ): Promise<T> {
     const startedAt = this.#began(pending, ofTheTask)
     const number = this.statements
     const { transaction } = this
-    const steps = options.steps as readonly DeferredStep[] | undefined
+    let steps: readonly DeferredStep[] | undefined
     let repeated = false
     const outcome: Outcome<T> = {
       answered: (result) => {
@@ -369,8 +357,25 @@ export class Lease {
         throw this.#reasonOf(error, refusedStep, transaction)
       },
     }
-    const handed: Promise<T> = this.connection.query(text, parameters, options, outcome)
+    // Not before the connection has accepted the statement: what is taken for one that is not sent would be lost.
+    const take = (): readonly DeferredStep[] | undefined => {
+      steps = this.#steps(text, prepare, ofTheTask)
+      return steps
+    }
+    const plain = !transaction && !this.#lastValues.asked && prepare === (options.prepare ?? false)
+    const sent = plain && !statementTraits(text).limitsStatements ? options : { ...options, prepare, steps: take }
+    const handed: Promise<T> = this.connection.query(text, parameters, sent, outcome)
     return handed
+  }
+
+  /** Takes the steps of a statement that is sent now. */
+  #steps(text: string, prepared: boolean, ofTheTask: boolean): readonly DeferredStep[] | undefined {
+    const { transaction } = this
+    const steps = transaction?.take(prepared)
+    if (!ofTheTask) return steps
+    const { limitsStatements, kind } = statementTraits(text)
+    if (limitsStatements) this.#limitsItself = true
+    return this.#lastValues.discardedBefore(kind, steps, transaction !== undefined)
   }
 
   #began(pending: PendingPromises, ofTheTask: boolean): number {
@@ -428,7 +433,9 @@ export class Lease {
 interface Sent {
   readonly text: string
   readonly parameters: readonly unknown[]
-  readonly options: StatementOptions
+  readonly options: Pick<StatementOptions, 'arrays' | 'names' | 'prepare'>
+  /** Whether it is to be prepared on this connection. */
+  readonly prepare: boolean
   readonly context: StatementContext
   /** False for a statement of ours. */
   readonly ofTheTask: boolean

@@ -9,7 +9,7 @@
  */
 import type { RivuletError } from '../errors.ts'
 import type { Step } from '../pool/batch.ts'
-import { isAborted } from '../sqlstate.ts'
+import { isAborted, isAnswer } from '../sqlstate.ts'
 import { Guard } from './outdated.ts'
 import { timeoutValue } from './timeout-setting.ts'
 
@@ -70,9 +70,14 @@ export class OpenTransaction {
     return prepared && this.rerunnable === 0 ? this.#guard.before(steps) : steps
   }
 
-  /** A statement in it has failed. */
+  /** Takes the last step that waits, to be sent behind the others as a statement of its own. */
+  takeLast(): DeferredStep | undefined {
+    return this.#deferred.pop()
+  }
+
+  /** A statement in it has failed. One that was never sent has not: the server knows nothing of it. */
   failed(error: unknown, ofTheTask: boolean): void {
-    this.firstFailure ??= { error, ofTheTask }
+    if (isAnswer(error)) this.firstFailure ??= { error, ofTheTask }
   }
 
   /** The server has refused a step. */

@@ -56,8 +56,11 @@ export interface StatementOptions {
   readonly prepare?: boolean
   /** What each parameter is for, such as a column: errors about its value say so. */
   readonly names?: readonly (string | undefined)[] | undefined
-  /** Travel in front of the statement, in its batch: it runs only if none of them is refused. */
-  readonly steps?: readonly Step[] | undefined
+  /**
+   * Called once the statement is certain to be sent, and not before: returns what travels in front of it, in its batch.
+   * It runs only if none of that is refused.
+   */
+  readonly steps?: (() => readonly Step[] | undefined) | undefined
 }
 
 /** A statement takes at most this many parameters (postgres.js refuses 65,534 and would then hang the rest). */
@@ -184,6 +187,11 @@ export class Connection implements MessageListener {
     return this.#send({ text, parameters: encoded, driverOptions, options, outcome })
   }
 
+  /** @throws what `query` rejects with for values that cannot be sent. */
+  check(parameters: readonly unknown[]): void {
+    this.#encoded(parameters)
+  }
+
   /** Sends a script of ours without parameters: several statements, one round trip. */
   script<T = Result>(text: string, outcome?: Outcome<T>): Promise<T> {
     return this.#send({ text, parameters: [], driverOptions: wholeScript, options: noOptions, outcome })
@@ -254,9 +262,10 @@ export class Connection implements MessageListener {
     }
     this.inFlight += 1
     let statement!: DriverStatement
+    const steps = options.steps?.()
     const answer = new Promise<Result | Duplex>((resolve, reject) => {
       statement = new DriverStatement(text, parameters, driverOptions, options.arrays, resolve as Settle, reject)
-      statement.steps = options.steps
+      statement.steps = steps
       this.#unanswered.splice(place, 0, statement)
       this.#advance()
     })
@@ -274,7 +283,7 @@ export class Connection implements MessageListener {
     const { outcome = asItIs as Outcome<T>, options } = request
     const error = this.#translate(reason, options.names)
     const neverRan = statement.neverRan && isServerError(reason)
-    const refusedStep = neverRan ? options.steps?.[statement.refusedStep ?? -1] : undefined
+    const refusedStep = neverRan ? statement.steps?.[statement.refusedStep ?? -1] : undefined
     // What waits was to run behind the step, not without it.
     if (refusedStep) this.#rejectFrom(this.#sent, error)
     const outdated = neverRan && statement.reused && !refusedStep
@@ -282,7 +291,10 @@ export class Connection implements MessageListener {
     // In front of what waits, so that the order stays.
     const again =
       steps &&
-      this.#send({ ...request, driverOptions: unpreparedStatement, options: { ...options, steps } }, this.#sent)
+      this.#send(
+        { ...request, driverOptions: unpreparedStatement, options: { ...options, steps: () => steps } },
+        this.#sent,
+      )
     this.#settled(statement)
     return again ?? outcome.failed(error, refusedStep)
   }

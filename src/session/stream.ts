@@ -42,7 +42,8 @@ export async function* streamRows<TRow>(
   const own = (statement: string, values: readonly unknown[], options: StatementOptions): Promise<Result> =>
     lease.own(statement, values, options, { scope, pending })
   lease.noticeState(text)
-  // The first batch travels with DECLARE.
+  // The first batch travels with DECLARE, and must not without it.
+  lease.connection.check(parameters)
   const declared = own(`declare ${name} no scroll cursor for ${text}`, parameters, { names })
   const ask: Ask = async (question, values, options, read) => read(await own(question, values, options))
   const fetch = () => own(`fetch ${batchSize} from ${name}`, [], { arrays })
