@@ -5,6 +5,13 @@
  */
 import type { Step } from '../pool/batch.ts'
 
+export const discardSequences = 'discard sequences'
+
+type Kind = 'read' | 'write' | 'code' | 'other'
+
+/** Outside a transaction only reads and writes of rows do; others may not run in a batch. */
+const takesSteps = (kind: Kind) => kind === 'read' || kind === 'write'
+
 /** Functions that answer with the last value of a sequence, or names that may spell one. */
 const lastValue = /\b(?:lastval|currval)\b|\bu&["']/i
 
@@ -24,14 +31,17 @@ export class LastValues {
     return asked
   }
 
-  /** The steps of a statement's batch; outside a transaction only reads and writes of rows may have any. */
-  discardedBefore(
-    kind: 'read' | 'write' | 'code' | 'other',
-    steps: readonly Step[] | undefined,
-    inTransaction: boolean,
-  ): readonly Step[] | undefined {
-    if (!asked || this.#discarded || !(inTransaction || kind === 'read' || kind === 'write')) return steps
+  /** The steps of a statement's batch. */
+  discardedBefore(kind: Kind, steps: readonly Step[] | undefined, inTransaction: boolean): readonly Step[] | undefined {
+    if (!asked || this.#discarded || !(inTransaction || takesSteps(kind))) return steps
     this.#discarded = true
-    return [...(steps ?? []), { text: 'discard sequences' }]
+    return [...(steps ?? []), { text: discardSequences }]
+  }
+
+  /** Whether they are to be discarded in front of a statement that may have no steps: DDL, DO, EXPLAIN. */
+  discardedAlone(kind: Kind): boolean {
+    if (!asked || this.#discarded || takesSteps(kind)) return false
+    this.#discarded = true
+    return true
   }
 }

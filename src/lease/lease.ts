@@ -13,10 +13,11 @@ import type { Connection, Outcome, Result, StatementOptions } from '../pool/conn
 import type { CancelReason, Scope } from '../task/scope.ts'
 import { callSite } from './call-site.ts'
 import { cancelOnServer } from './cancel-on-server.ts'
-import { LastValues } from './last-values.ts'
+import { discardSequences, LastValues } from './last-values.ts'
 import { type DeferredStep, OpenTransaction } from './open-transaction.ts'
 import { aloneAgain, isPassing, markOutdated, stepsAgain } from './outdated.ts'
 import type { PendingPromises } from './pending-promises.ts'
+import { PreparedUse } from './prepared-use.ts'
 import { changesSession, refusedStatement, statementTraits } from './statement-traits.ts'
 import { TaskScopes } from './task-scopes.ts'
 import { TimeBreakdown } from './time-breakdown.ts'
@@ -67,10 +68,11 @@ export class Lease {
   #state = open
   #retirement: RetireReason | undefined
   #names = 0
+  /** The number of the last statement that was not just a read. */
+  #lastWrite = 0
   /** The task limits its statements itself: its own limit must not be loosened. */
   #limitsItself = false
-  /** Prepared statements that failed before they were bound: nothing is prepared here any more, as others may fail, too. */
-  readonly #suspected: string[] = []
+  readonly #prepared: PreparedUse
   readonly #lastValues = new LastValues()
   readonly #publish: Publish
   readonly #ownsServerSession: boolean
@@ -89,6 +91,7 @@ export class Lease {
     this.#ownsServerSession = options.ownsServerSession
     this.#time = new TimeBreakdown(options.queueMs)
     this.#trace = options.trace
+    this.#prepared = new PreparedUse(connection, options.ownsServerSession)
   }
 
   /** Milliseconds since the connection was handed over. */
@@ -119,8 +122,9 @@ export class Lease {
   ): Promise<T> {
     const refusal = this.refusal ?? refusedStatement(text)
     if (refusal) return Promise.reject(refusal)
-    const prepare = this.#ownsServerSession && options.prepare === true && this.#suspected.length === 0
+    const prepare = options.prepare === true && this.#prepared.allows(text, this.transaction)
     this.#limit(context.scope)
+    if (!this.transaction && this.#lastValues.discardedAlone(statementTraits(text).kind)) this.#discardLastValues()
     return this.#query({ text, parameters, options, prepare, context, ofTheTask: true }, read)
   }
 
@@ -205,8 +209,7 @@ export class Lease {
 
   /** What was suspected has proved true: parsed anew, it fits. The connection is replaced. */
   outdated(): void {
-    for (const text of this.#suspected) this.connection.prepared.unprepared.add(text)
-    if (this.#suspected.length > 0) this.retire('prepared statements outdated')
+    if (this.#prepared.confirm()) this.retire('prepared statements outdated')
   }
 
   /** Bounds the whole task by `scope`, in place of the one that did before; undefined: by none any more. */
@@ -319,6 +322,7 @@ export class Lease {
   ): Promise<T> {
     const startedAt = this.#began(pending, ofTheTask)
     const number = this.statements
+    if (statementTraits(text).kind !== 'read') this.#lastWrite = number
     const { transaction } = this
     let steps: readonly DeferredStep[] | undefined
     let repeated = false
@@ -340,9 +344,10 @@ export class Lease {
       },
       again: (error) => {
         if (isPassing(error) || this.failure) return undefined
-        this.#suspected.push(text)
+        this.#prepared.suspect(text)
         repeated = true
-        const again = transaction ? stepsAgain(steps) : aloneAgain(text, this.statements === number)
+        const others = this.statements === number ? 'none' : this.#lastWrite > number ? 'any' : 'reads'
+        const again = transaction ? stepsAgain(steps) : aloneAgain(text, others)
         if (!again) markOutdated(error)
         return again
       },
@@ -366,6 +371,12 @@ export class Lease {
     const sent = plain && !statementTraits(text).limitsStatements ? options : { ...options, prepare, steps: take }
     const handed: Promise<T> = this.connection.query(text, parameters, sent, outcome)
     return handed
+  }
+
+  /** Before a statement that may have no steps: what runs without it is given up. */
+  #discardLastValues(): void {
+    const failed = (error: unknown) => this.cancel(asRivuletError(error), 'unhealthy')
+    void this.connection.script(discardSequences, { answered: () => undefined, failed })
   }
 
   /** Takes the steps of a statement that is sent now. */

@@ -63,6 +63,11 @@ export class OpenTransaction {
     this.#deferred.push({ text: `set local statement_timeout = ${timeoutValue(timeoutMs)}` })
   }
 
+  /** Whether a statement may be prepared: should it be outdated, it can be repeated, or the body be run again. */
+  get mayPrepare(): boolean {
+    return this.rerunnable > 0 || !this.#guard.isExhausted
+  }
+
   /** Takes the steps that wait, for a statement that is sent now; `prepared` may turn out to be outdated. */
   take(prepared = false): readonly DeferredStep[] | undefined {
     const steps = this.#deferred.length === 0 ? undefined : this.#deferred.splice(0)

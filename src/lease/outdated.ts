@@ -36,9 +36,14 @@ export class Guard {
   /** How often it was made; a transaction of many subtransactions that write slows down others on the server. */
   #count = 0
 
+  /** True when it has been made so often that nothing more may be prepared that would need it. */
+  get isExhausted(): boolean {
+    return this.#count >= mostGuards
+  }
+
   /** Puts it in front of a prepared statement; a batch that opens a transaction or a savepoint needs none. */
   before(steps: readonly Step[] | undefined): readonly Step[] | undefined {
-    if (stepsAgain(steps) !== undefined || this.#count >= mostGuards) return steps
+    if (stepsAgain(steps) !== undefined) return steps
     this.#count += 1
     const released = this.#there ? [{ text: 'release savepoint rivulet_again' }] : []
     this.#there = true
@@ -56,10 +61,10 @@ const mostGuards = 50
 
 const noSteps: readonly Step[] = []
 
-/** Outside a transaction a statement is just sent again; one that writes must keep its place in the order. */
-export function aloneAgain(text: string, last: boolean): readonly Step[] | undefined {
+/** Outside a transaction a statement is just sent again, where that changes no order: `others` were sent behind it. */
+export function aloneAgain(text: string, others: 'none' | 'reads' | 'any'): readonly Step[] | undefined {
   const { kind } = statementTraits(text)
-  return kind === 'read' || (kind === 'write' && last) ? noSteps : undefined
+  return (kind === 'read' && others !== 'any') || (kind === 'write' && others === 'none') ? noSteps : undefined
 }
 
 /** In a transaction it is sent again behind what opened the transaction, or behind the savepoint in its batch. */

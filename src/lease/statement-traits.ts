@@ -14,7 +14,7 @@ const rowCommands = new Set(['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'MERGE', 'E
 
 /** Functions with an effect on the session, settings changed through their view, and temporary tables by SELECT. */
 const lastingEffect =
-  /\bset_config\b|\bu&["']|\bpg_(?:try_)?advisory_(?:un)?lock(?:_shared|_all)?\b|\bsetseed\b|\bdblink_connect|\b(?:into|create)\b(?:\s|\/\*.*?\*\/|--[^\n]*\n)+(?:(?:local|global)(?:\s|\/\*.*?\*\/|--[^\n]*\n)+)?temp|\bpg_temp|\bupdate\s+(?:only\s+)?(?:pg_catalog\s*\.\s*)?pg_settings\b/i
+  /\bset_config\b|\bu&["']|\bpg_(?:try_)?advisory_(?:un)?lock(?:_shared|_all)?\b|\bsetseed\b|\bset_limit\b|\bpg_(?:backup_start|start_backup)\b|\bdblink_connect|\b(?:into|create)\b(?:\s|\/\*.*?\*\/|--[^\n]*\n)+(?:(?:local|global)(?:\s|\/\*.*?\*\/|--[^\n]*\n)+)?temp|\bpg_temp|\bupdate\s+(?:only\s+)?(?:pg_catalog\s*\.\s*)?pg_settings\b/i
 
 /** set_config(name, value, true) ends with its transaction; only plain literals and parameters are read for it. */
 const localSetting = /\bset_config\s*\(\s*(?:'[^']*'|\$\d+)\s*,\s*(?:'[^']*'|\$\d+)\s*,\s*true\s*\)/gi
@@ -36,6 +36,8 @@ export interface StatementTraits {
   readonly localSet: boolean
   /** What the statement is, as far as it matters for running it again after it has failed as a whole. */
   readonly kind: 'read' | 'write' | 'code' | 'other'
+  /** The search path may be another one afterwards. */
+  readonly setsSearchPath: boolean
   /** The task sees to the time limit of its statements itself. */
   readonly limitsStatements: boolean
   /** COPY from or to the client, which answers with a stream instead of rows. */
@@ -68,6 +70,7 @@ export function statementTraits(text: string): StatementTraits {
       lastingEffect: lastingEffect.test(text) && lastingEffect.test(text.replaceAll(localSetting, '')),
       localSet: localSet.test(start),
       kind: kindOf(start),
+      setsSearchPath: /\bsearch_path\b/i.test(text),
       limitsStatements: /\bstatement_timeout\b/i.test(text),
       clientCopy: clientCopy.test(start),
     }

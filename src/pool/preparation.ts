@@ -12,13 +12,11 @@ export class Preparation {
   readonly #most: number
   readonly #unprepared = new Unprepared()
   readonly #watch: CatalogWatch
-  /** Connections that were opened before this time prepared for other types. */
-  #outdatedBefore = 0
 
   constructor({ maxPreparedStatements, catalogCheckMs }: PoolSettings, watched: Watched) {
     this.#most = maxPreparedStatements
     const changed = () => {
-      this.#outdatedBefore = performance.now()
+      for (const { prepared } of watched.connections()) prepared.outdated = prepared.size > 0
       this.#unprepared.clear()
       watched.changed()
     }
@@ -37,9 +35,9 @@ export class Preparation {
   }
 
   /** Why a connection is to be replaced for what it has prepared. */
-  outdates({ prepared, openedAt }: Connection): RetireReason | undefined {
+  outdates({ prepared }: Connection): RetireReason | undefined {
     if (prepared.size >= this.#most) return 'too many prepared statements'
-    return prepared.size > 0 && openedAt < this.#outdatedBefore ? 'prepared statements outdated' : undefined
+    return prepared.outdated ? 'prepared statements outdated' : undefined
   }
 
   stop(): void {

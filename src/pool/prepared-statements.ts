@@ -32,6 +32,8 @@ export class PreparedStatements {
   /** Distinct statements at most. */
   most = Infinity
   unprepared = new Unprepared()
+  /** True once columns have changed their types: nothing that was prepared here is used any more. */
+  outdated = false
   readonly #known = new Set<string>()
 
   get size(): number {
@@ -40,7 +42,7 @@ export class PreparedStatements {
 
   /** Whether a statement is prepared, now or earlier. */
   takes(text: string, encoded: readonly unknown[]): boolean {
-    if (this.unprepared.has(text)) return false
+    if (this.outdated || this.unprepared.has(text)) return false
     let statement = text
     for (let index = 0; index < encoded.length; index++) {
       const value = encoded[index]

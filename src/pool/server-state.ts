@@ -58,6 +58,11 @@ export class ServerState {
     else this.#changed.add(name)
   }
 
+  /** Whether this setting of the session is not what it was when the connection was opened, as far as it is reported. */
+  hasChanged(name: string): boolean {
+    return this.#changed.has(name)
+  }
+
   /** Whether a setting of the session is not what it was when the connection was opened. */
   get settingsChanged(): boolean {
     return this.#changed.size > 0

@@ -95,6 +95,9 @@ describe('the next session sees nothing of', () => {
     })
     await expect(behind).rejects.toThrow('lastval is not yet defined in this session')
     expect(engine.stats()).toMatchObject({ opened: 1, retired: 0 })
+    await engine.session((session) => add(session, 'sequence 3'))
+    const explained = engine.session(({ sql }) => sql`explain analyze select lastval()`)
+    await expect(explained).rejects.toThrow('lastval is not yet defined in this session')
   })
 
   test('a transaction left open by a stream that nobody finished', async () => {

@@ -4,6 +4,8 @@
  * prepared it before.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { sql as fragment } from 'drizzle-orm'
+import { DatabaseError } from '../../src/errors.ts'
 import { type Bank, type BankEngine, type BankSession, openBank, Recorder } from '../support/bank.ts'
 import { expectHealthy } from '../support/invariants.ts'
 
@@ -175,6 +177,66 @@ describe('a tenant with types of its own under one search path', () => {
   })
 })
 
+describe('a tenant whose column has another type', () => {
+  beforeAll(async () => {
+    await bank.admin.sql.unsafe(`create schema plain; create table plain.meetings (at timestamp);
+      create schema zoned; create table zoned.meetings (at timestamptz)`)
+  })
+
+  test.each([
+    ['by set_config', ({ sql }: BankSession, path: string) => sql`select set_config('search_path', ${path}, true)`],
+    [
+      'by SET LOCAL',
+      ({ db }: BankSession, path: string) => db.execute(fragment.raw(`set local search_path to ${path}`)),
+    ],
+  ])('gets the value it was given, the path set %s', async (_how, set) => {
+    await using engine = await bank.engine({ pool: { max: 1 } })
+    await bank.admin.sql`truncate plain.meetings, zoned.meetings`
+    for (const path of ['plain', 'zoned', 'plain', 'zoned']) {
+      await engine.transaction(async (session) => {
+        await set(session, path)
+        await session.sql`insert into meetings values (${'2022-01-01 00:00:00-0200'})`
+      })
+    }
+    const rows = await bank.admin.sql<
+      { at: string }[]
+    >`select distinct (at at time zone 'UTC')::text as at from zoned.meetings`
+    expect(rows).toEqual([{ at: '2022-01-01 02:00:00' }])
+  })
+})
+
+describe('an identity with many statements', () => {
+  test('repeats an outdated one behind all of them', async () => {
+    const change = changes['a type made anew'] as Change
+    await bank.admin.sql.unsafe('drop schema if exists tested cascade; create schema tested')
+    await bank.admin.sql.unsafe(change.before)
+    await using engine = await bank.engine({ pool: { max: 1, catalogCheckMs: 0 } })
+    await engine.session(change.read)
+    await bank.admin.sql.unsafe(change.change)
+    const call = engine.as(someone).session(async (session) => {
+      for (let count = 0; count < 70; count++) await session.sql`select ${count}::int`
+      return change.read(session)
+    })
+    expect(await call).toEqual(change.reads)
+  })
+})
+
+describe('an outdated read', () => {
+  test('is not repeated behind a write that was sent after it', async () => {
+    const change = changes['a type made anew'] as Change
+    await bank.admin.sql.unsafe('drop schema if exists tested cascade; create schema tested')
+    await bank.admin.sql.unsafe(change.before)
+    await using engine = await bank.engine({ pool: { max: 1, catalogCheckMs: 0 } })
+    await engine.session(change.read)
+    await bank.admin.sql.unsafe(change.change)
+    const [read] = await engine.session((session) =>
+      Promise.allSettled([change.read(session), session.sql`delete from tested.jobs`]),
+    )
+    if (read.status === 'fulfilled') expect(read.value).toEqual(change.reads)
+    else expect(read.reason).toBeInstanceOf(DatabaseError)
+  })
+})
+
 describe('a value that does not fit', () => {
   test('fails as ever, runs its unit of work once more at most, and costs no connection', async () => {
     await using engine = await bank.engine({ pool: { max: 1 } })
@@ -215,6 +277,50 @@ describe('a column that changes its type under statements that do not fail', () 
     await write()
     expect(new Date((await stored()) ?? '')).toEqual(new Date('2022-01-01T02:00:00Z'))
     await expectHealthy(engine, bank.admin)
+  })
+
+  const instant = '2022-01-01 00:00:00-0200'
+  const addTime = ({ sql }: BankSession) => sql`insert into tested.times (at) values (${instant})`
+  const renewed: Readonly<Record<string, string>> = {
+    'a column renamed into its place': `alter table tested.times add later timestamptz;
+      alter table tested.times rename at to old; alter table tested.times rename later to at`,
+    'a table renamed into its place': `create table tested.later (id int generated always as identity, at timestamptz);
+      alter table tested.times rename to old; alter table tested.later rename to times`,
+    'a table moved into its schema': `create schema if not exists elsewhere; drop table if exists elsewhere.times;
+      create table elsewhere.times (id int default 1, at timestamptz);
+      alter table tested.times rename to old; alter table elsewhere.times set schema tested`,
+  }
+
+  test.each(Object.entries(renewed))('is noticed when it comes by %s', async (_how, change) => {
+    await bank.admin.sql.unsafe(`drop schema if exists tested cascade; create schema tested;
+      create table tested.times (id int generated always as identity, at timestamp)`)
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ pool: { max: 1, catalogCheckMs: 20 }, observe: recorder.observe })
+    await engine.session(addTime)
+    await bank.admin.sql.unsafe(change)
+    await expect
+      .poll(() => recorder.of('connection retired').map(({ reason }) => reason))
+      .toContain('prepared statements outdated')
+    await engine.session(addTime)
+    expect(new Date((await stored()) ?? '')).toEqual(new Date('2022-01-01T02:00:00Z'))
+  })
+
+  test('is noticed by a session that was there before and goes on', async () => {
+    await bank.admin.sql.unsafe(`drop schema if exists tested cascade; create schema tested;
+      create table tested.times (id int generated always as identity, at timestamp)`)
+    await using engine = await bank.engine({ pool: { max: 2, catalogCheckMs: 20 } })
+    await engine.session(async (session) => {
+      await addTime(session)
+      await bank.admin.sql`alter table tested.times alter at type timestamptz using at at time zone 'UTC'`
+      // Asked on another connection, or on this one between its statements.
+      await expect
+        .poll(async () => {
+          await engine.session(({ sql }) => sql`select ${1}::int`)
+          await addTime(session)
+          return new Date((await stored()) ?? '').toISOString()
+        })
+        .toBe('2022-01-01T02:00:00.000Z')
+    })
   })
 
   test('of a table made after the engine was opened as well', async () => {

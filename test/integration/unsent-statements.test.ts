@@ -4,6 +4,7 @@
  */
 import { sql as fragment } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { RivuletError } from '../../src/errors.ts'
 import { type Bank, type BankEngine, type BankSession, openBank } from '../support/bank.ts'
 import { expectQuiet } from '../support/invariants.ts'
 
@@ -103,7 +104,7 @@ describe.each(Object.entries(ways))('in %s', (_way, { run, role, isolation, read
     const [login] = await bank.admin.sql<{ who: string }[]>`select current_user as who`
     const expected = { who: role ? sender.role : login?.who, isolation }
     const caught: Send = async (session) => {
-      await expect(fail(session)).rejects.toThrow()
+      await expect(fail(session)).rejects.toBeInstanceOf(RivuletError)
       return (reads ? who : write)(session)
     }
     expect(await run(engine, caught)).toMatchObject([expected])
@@ -111,7 +112,7 @@ describe.each(Object.entries(ways))('in %s', (_way, { run, role, isolation, read
     const before = await count()
     const together: Send = (session) => Promise.all([fail(session), (reads ? who : write)(session)])
     // A cursor's statements come when it is read.
-    if (fail !== unsent['of a stream']) await expect(run(engine, together)).rejects.toThrow()
+    if (fail !== unsent['of a stream']) await expect(run(engine, together)).rejects.toBeInstanceOf(RivuletError)
     expect(await count()).toBe(before)
     await expectQuiet(engine, bank.admin)
   })
@@ -121,7 +122,7 @@ test('a read-only transaction writes nothing behind a statement that was not sen
   await using engine = await bank.engine({ pool: { max: 1 } })
   const call = engine.transaction(
     async (session) => {
-      await expect(session.sql`select ${undefined}`).rejects.toThrow()
+      await expect(session.sql`select ${undefined}`).rejects.toBeInstanceOf(RivuletError)
       await write(session)
     },
     { readOnly: true },
