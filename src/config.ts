@@ -19,8 +19,9 @@ export interface Config<TSchema extends Record<string, unknown> = Record<string,
   readonly url?: string | undefined
   readonly pool?: PoolConfig | undefined
   /**
-   * `'transaction'` behind PgBouncer in transaction mode: no prepared statements, no session state. Default `'none'`,
-   * unless the URL has `pgbouncer=true`.
+   * `'transaction'` behind PgBouncer in transaction mode: no prepared statements, no session state. `'none'` also behind
+   * one in session mode. Default: `'transaction'` where `pgbouncer=true` is in the URL or the server process has another
+   * pid than the greeting says, which a pooler invents; else `'none'`.
    */
   readonly pooler?: 'none' | 'transaction' | undefined
   /** How Drizzle derives column names that the schema leaves out; as in Drizzle's own config. Default: as written. */

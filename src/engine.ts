@@ -95,9 +95,11 @@ export async function openEngine<TSchema extends Schema>(config: Config<TSchema>
     const address = addressNow()
     const connectTimeoutMs = config.pool?.connectTimeoutMs ?? address.connectTimeoutMs ?? settings.connectTimeoutMs
     const pool = new Pool(settings, connectionOpener(addressNow, connectTimeoutMs), publish)
-    await pool.probe()
+    const { backend } = await pool.probe()
     await migrate(config, server.url, publish).catch((error: unknown) => pool.close().then(() => Promise.reject(error)))
-    const pooled = config.pooler === undefined ? address.pooled : config.pooler === 'transaction'
+    // A pooler invents the pid; it may lend out another server process for every transaction.
+    const seemsPooled = address.pooled || backend.started === undefined
+    const pooled = config.pooler === undefined ? seemsPooled : config.pooler === 'transaction'
     const core = createCore({ ...config, pooler: pooled ? 'transaction' : 'none' }, pool, publish, server.stop)
     return new OpenEngine<TSchema>(core, undefined)
   } catch (error) {

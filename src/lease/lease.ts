@@ -363,10 +363,7 @@ export class Lease {
       },
     }
     // Not before the connection has accepted the statement: what is taken for one that is not sent would be lost.
-    const take = (): readonly DeferredStep[] | undefined => {
-      steps = this.#steps(text, prepare, ofTheTask)
-      return steps
-    }
+    const take = () => (steps = this.#steps(text, prepare, ofTheTask))
     const plain = !transaction && !this.#lastValues.asked && prepare === (options.prepare ?? false)
     const sent = plain && !statementTraits(text).limitsStatements ? options : { ...options, prepare, steps: take }
     const handed: Promise<T> = this.connection.query(text, parameters, sent, outcome)

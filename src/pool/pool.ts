@@ -81,10 +81,11 @@ export class Pool {
   }
 
   /** Opens one connection now, so that a wrong address or password is known before the first call. */
-  async probe(): Promise<void> {
+  async probe(): Promise<Connection> {
     this.#opening += 1
     const connection = await this.#connect(Infinity).finally(() => (this.#opening -= 1))
     this.#admit(connection)
+    return connection
   }
 
   /** A free connection, or undefined: the quick way when nobody waits. */

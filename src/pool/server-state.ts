@@ -36,7 +36,10 @@ export class ServerState {
   /** Parameters that are not what they were at first. */
   readonly #changed = new Set<string>()
   readonly #asked: ServerFacts
-  /** The limit that server, database or role put on a statement, in milliseconds; 0 is none. */
+  /**
+   * The limit that server, database or role put on a statement, in milliseconds; 0 is none. As it was when the connection
+   * was opened: one that is tightened later holds for statements without a deadline at once, for others on new connections.
+   */
   readonly timeoutMs: number
   readonly #reportsStandby: boolean
   readonly #reportsReadOnly: boolean
