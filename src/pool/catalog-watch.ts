@@ -39,7 +39,7 @@ interface Fingerprint {
 export interface Watched {
   /** The connections there are. */
   readonly connections: () => Iterable<Connection>
-  /** One of them that can be asked at once; undefined when all are in use. */
+  /** One of them that can be asked at once: an idle one, else one whose session does nothing; undefined when all work. */
   readonly idle: () => Connection | undefined
   /** Called when types have changed. */
   readonly changed: () => void

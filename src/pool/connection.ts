@@ -197,6 +197,11 @@ export class Connection implements MessageListener {
     return this.#send({ text, parameters: [], driverOptions: wholeScript, options: noOptions, outcome })
   }
 
+  /** True while it has nothing to do and is in no transaction, whoever has it. */
+  get isQuiet(): boolean {
+    return !this.lost && this.inFlight === 0 && this.transactionStatus === 'I'
+  }
+
   /** Resolves when no statement is in flight. */
   async quiet(): Promise<void> {
     while (this.inFlight > 0) await new Promise<void>((resolve) => this.#quiet.push(resolve))

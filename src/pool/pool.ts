@@ -69,7 +69,7 @@ export class Pool {
     const gaveUp = (connection: Connection) => (this.#demotion.fellSilent(connection), this.#sweep())
     const connections = () => this.#slots.keys()
     this.#silence = new SilenceWatch({ ...settings, watched: connections, gaveUp })
-    const idle = () => this.#idle.find(({ connection }) => !connection.lost)?.connection
+    const idle = () => this.#idle[0]?.connection ?? [...connections()].find((connection) => connection.isQuiet)
     this.#preparation = new Preparation(settings, { connections, idle, changed: () => this.#sweep() })
     this.#publish = publish
     this.#queue = new WaitQueue(settings, publish)
