@@ -186,7 +186,10 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
           return result
         } catch (error) {
           const lease = this.#lease
-          if (lease.refusal || lease.connection.lost) throw error
+          if (lease.refusal || lease.connection.lost) {
+            // What would have been tried again ends with the reason why it is not: a deadline, a signal.
+            throw lease.refusal && outermost && backoff.next(error) !== undefined ? lease.refusal : error
+          }
           if (!outdated && isOutdated(error)) {
             outdated = true
             const retried = {
