@@ -77,8 +77,8 @@ describe('opening an engine', () => {
       const proxy = await bank.proxy()
       proxy.opening = opening
       const startedAt = performance.now()
-      expect(await open({ url: proxy.url, pool: { connectTimeoutMs: 3000 } })).toBeInstanceOf(RivuletError)
-      expect(performance.now() - startedAt).toBeLessThan(2500)
+      expect(await open({ url: proxy.url, pool: { connectTimeoutMs: 20_000 } })).toBeInstanceOf(RivuletError)
+      expect(performance.now() - startedAt).toBeLessThan(10_000)
       expect(proxy.connections).toBeLessThan(3)
     },
   )
@@ -90,7 +90,8 @@ describe('opening an engine', () => {
       proxy.opening = opening
       const startedAt = performance.now()
       expect(await open({ url: proxy.url, pool: { connectTimeoutMs: 200 } })).toBeInstanceOf(ConnectionLost)
-      expect(performance.now() - startedAt).toBeLessThan(1000)
+      // The default is 5 seconds.
+      expect(performance.now() - startedAt).toBeLessThan(4000)
     },
   )
 })

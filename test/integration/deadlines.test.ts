@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { DeadlineExceeded, UsageError } from '../../src/errors.ts'
 import { type Bank, type BankSession, gate, openBank } from '../support/bank.ts'
-import { eventually, expectQuiet } from '../support/invariants.ts'
+import { eventually, expectQuiet, stopwatch } from '../support/invariants.ts'
 
 let bank: Bank
 beforeAll(async () => {
@@ -15,13 +15,13 @@ const asleep = async () => (await bank.admin.backends()).filter(({ waiting }) =>
 
 /** What a call ends with, and whether it did in its time and a fifth. */
 async function outcome(timeoutMs: number, call: Promise<unknown>): Promise<unknown> {
-  const startedAt = performance.now()
+  const watch = stopwatch()
   const error: unknown = await call.then(
     () => undefined,
     (thrown: unknown) => thrown,
   )
   // Generous to a machine that has other things to do; a deadline that is not kept is seconds late.
-  expect(performance.now() - startedAt).toBeLessThan(timeoutMs * 1.2 + 250)
+  expect(watch()).toBeLessThan(timeoutMs * 1.2 + 250)
   return error
 }
 

@@ -56,7 +56,8 @@ describe('close', () => {
     await eventually(() => expect(engine.stats().leased).toBe(1))
     const startedAt = performance.now()
     await engine.close({ timeoutMs: 100 })
-    expect(performance.now() - startedAt).toBeLessThan(2000)
+    // The statement would sleep for 20 seconds.
+    expect(performance.now() - startedAt).toBeLessThan(10_000)
     await expect(running).rejects.toThrow(PoolClosed)
     await expectClosed(engine, bank.admin)
   })
@@ -69,7 +70,8 @@ describe('close', () => {
     await eventually(() => expect(engine.stats().opening).toBe(2))
     const startedAt = performance.now()
     await engine.close({ timeoutMs: 400 })
-    expect(performance.now() - startedAt).toBeLessThan(3000)
+    // An attempt may take 20 seconds.
+    expect(performance.now() - startedAt).toBeLessThan(10_000)
     const settled = await waiting
     expect(settled.filter(({ status }) => status === 'rejected').length).toBeGreaterThan(0)
     await eventually(() => expect(proxy.openLinks).toHaveLength(0))

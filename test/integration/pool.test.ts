@@ -188,7 +188,8 @@ describe('in an outage', () => {
     proxy.opening = 'pass'
     const startedAt = performance.now()
     await first
-    expect(performance.now() - startedAt).toBeLessThan(2000)
+    // Not after the 20 seconds an attempt may take.
+    expect(performance.now() - startedAt).toBeLessThan(10_000)
     await expectQuiet(engine, bank.admin)
   })
 
@@ -205,7 +206,7 @@ describe('in an outage', () => {
     proxy.opening = 'pass'
     const startedAt = performance.now()
     await second
-    expect(performance.now() - startedAt).toBeLessThan(2000)
+    expect(performance.now() - startedAt).toBeLessThan(10_000)
     open()
     await holder
     await expectQuiet(engine, bank.admin)
@@ -282,7 +283,7 @@ describe('a server that takes no more connections', () => {
     const task = () => meet(() => engine.session(() => 'served'))
     const startedAt = performance.now()
     const settled = await Promise.allSettled([task(), task()])
-    expect(performance.now() - startedAt).toBeLessThan(2000)
+    expect(performance.now() - startedAt).toBeLessThan(10_000)
     expect(settled).toContainEqual({ status: 'fulfilled', value: 'served' })
     expect(settled).toContainEqual({ status: 'rejected', reason: expect.any(PoolDeadlock) })
   })

@@ -36,8 +36,7 @@ export class Ledger {
     deadlineMs: number,
     start: () => Promise<T>,
   ): Promise<{ readonly value: T } | { readonly error: unknown }> {
-    const startedAt = performance.now()
-    const blockedBefore = blockedMs()
+    const watch = stopwatch()
     this.operations += 1
     this.#pending += 1
     try {
@@ -53,8 +52,7 @@ export class Ledger {
       return { error }
     } finally {
       this.#pending -= 1
-      // What the machine withheld from this process is not the engine's.
-      const tookMs = performance.now() - startedAt - (blockedMs() - blockedBefore)
+      const tookMs = watch()
       if (tookMs > deadlineMs * 1.2 + 25) this.#late.push(`${Math.round(tookMs)} ms of ${deadlineMs} ms`)
     }
   }
@@ -90,6 +88,13 @@ setInterval(() => {
 /** Milliseconds in which the event loop has not turned so far, what has just ended included. */
 function blockedMs(): number {
   return blocked.totalMs + Math.max(0, performance.now() - blocked.lastTurn - turnMs * 2)
+}
+
+/** Starts a watch that says the milliseconds since; what the machine withheld from this process is not the engine's. */
+export function stopwatch(): () => number {
+  const startedAt = performance.now()
+  const blockedBefore = blockedMs()
+  return () => performance.now() - startedAt - (blockedMs() - blockedBefore)
 }
 
 /** Everything a log could show of an error: message, stack, properties, causes, related errors. */
