@@ -16,7 +16,8 @@ export default defineConfig({
     // Conditions are polled for, never slept for; a busy machine may take its time.
     expect: { poll: { interval: 20, timeout: 10_000 } },
     projects: [
-      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      // Its files share their processes: what they import takes longer to load than most of them to run.
+      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'], isolate: false } },
       {
         extends: true,
         test: {
