@@ -105,8 +105,7 @@ async function openThere(address: ServerAddress, connectTimeoutMs: number, signa
     const messages = new ServerMessages()
     const driverSocket = new DriverSocket(socket, messages, bytes)
     const client = createClient(address, driverSocket)
-    const first = client.unsafe(askServer)
-    const answer = (await Promise.race([first, brokenOff(socket, abort.signal)])) as unknown as ServerAnswer
+    const answer = await Promise.race([firstAnswer(client), brokenOff(socket, abort.signal)])
     const server = new ServerState(answer, parameters)
     const [, [facts]] = answer
     const backend = { pid, secret, started: facts.pid === pid ? (facts.started ?? undefined) : undefined }
@@ -134,6 +133,17 @@ async function openThere(address: ServerAddress, connectTimeoutMs: number, signa
 /** Dates are read in ISO style whatever the role or the database prefers; the order of input stays theirs. */
 function startupParameters({ user, database, startup }: ServerAddress): Readonly<Record<string, string>> {
   return { user, database, client_encoding: 'UTF8', ...startup, DateStyle: 'ISO' }
+}
+
+/** Asks the server about itself: again and again, where a limit that it puts on statements is too short for that. */
+async function firstAnswer(client: Client): Promise<ServerAnswer> {
+  for (;;) {
+    try {
+      return (await client.unsafe(askServer)) as unknown as ServerAnswer
+    } catch (error) {
+      if (!isServerError(error) || error.code !== '57014') throw error
+    }
+  }
 }
 
 /** Rejects when the socket closes or connecting is given up: postgres.js may then leave its statement unanswered. */

@@ -104,20 +104,33 @@ describe('a killed owner', () => {
     expect(await query(next.url, 'select n from kept')).toEqual([{ n: 42 }])
   })
 
-  test('whose server is slow to end does not detain the next one that gives up', async () => {
-    const directory = await makeProject()
-    const owner = startChild({ directory, ...quick })
-    await owner.opened
-    process.kill(await runningPid(directory), 'SIGSTOP')
-    await owner.kill()
-    const claims = () => readdir(join(directory, 'claims'))
-    const before = (await claims()).length
-    const giving = new AbortController()
-    const next = openEmbeddedServer({ directory, signal: giving.signal })
-    await until(async () => (await claims()).length > before)
-    giving.abort(new Error('given up'))
-    await expect(next).rejects.toThrow('given up')
-    await until(() => processesIn(directory).length === 0)
+  test('whose server is slow to end does not detain the next one that gives up', { timeout: 90_000 }, async () => {
+    // On a machine that is busy the server may have ended before the next one can give up: then once more.
+    for (let outcome = 'opened'; outcome === 'opened';) {
+      const directory = await makeProject()
+      const owner = startChild({ directory, ...quick })
+      await owner.opened
+      process.kill(await runningPid(directory), 'SIGSTOP')
+      await owner.kill()
+      const claims = () => readdir(join(directory, 'claims'))
+      const before = (await claims()).length
+      const giving = new AbortController()
+      const next = openEmbeddedServer({ directory, signal: giving.signal })
+      let settled = false
+      const end = next.then(
+        async (server) => {
+          settled = true
+          await server.stop()
+          return 'opened'
+        },
+        (error: unknown) => String(error),
+      )
+      await until(async () => settled || (await claims()).length > before)
+      giving.abort(new Error('given up'))
+      outcome = await end
+      if (outcome !== 'opened') expect(outcome).toContain('given up')
+      await until(() => processesIn(directory).length === 0)
+    }
   })
 
   test('takes its throw-away server and the directory of it along', async () => {

@@ -63,7 +63,7 @@ const { undone } = ownTables('own_types', ddl, schema)
 /** Bytes are bytes for their type, and for the rows that are read. */
 const given = (type: string, value: string): unknown => (type === 'bytea' ? Buffer.from(value.slice(2), 'hex') : value)
 
-describe.each(shapes.map((shape) => [shape.type.name, shape] as const))('%s', (_, { type, rows, keyed }) => {
+describe.each(shapes.map((shape) => [shape.type.name, shape] as const))('%s', (_, { type, rows }) => {
   const values = type.values.map((value) => given(type.type, value)) as [never, never, never, never]
   const [first, second, third, last] = values
 
@@ -117,9 +117,16 @@ describe.each(shapes.map((shape) => [shape.type.name, shape] as const))('%s', (_
       expect(ordered).toEqual([4, 3, 2, 1])
     })
   })
+})
 
-  // Keys travel as JSON in the types that the schema names, which the search path must show.
-  test.skipIf(type.type === 'hidden_t')('can be a key, of a relation as well', async () => {
+// Keys travel as JSON in the types that the schema names, which the search path must show.
+const shown = shapes.filter(({ type }) => type.type !== 'hidden_t')
+
+describe.each(shown.map((shape) => [shape.type.name, shape] as const))('%s', (_, { type, rows, keyed }) => {
+  const values = type.values.map((value) => given(type.type, value)) as [never, never, never, never]
+  const [first, second, , last] = values
+
+  test('can be a key, of a relation as well', async () => {
     await undone(async ({ repository, db }) => {
       const repo = repository(keyed)
       await repo.insertMany(values.map((value) => ({ value, note: 'new' })))
