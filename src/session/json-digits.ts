@@ -1,8 +1,8 @@
 /**
- * Reads JSON that PostgreSQL built without losing digits. Drizzle's relational queries carry related rows
- * as JSON. Columns go into it as text where they must, but of an expression ("extras") nobody knows the type: a bigint
- * beyond 2^53 and the trailing zeros of a numeric would be lost to JavaScript's numbers. Numbers that JavaScript would not
- * write back as they stand are kept as marked text until the value is read.
+ * Reads JSON that PostgreSQL built without rounding whole numbers. Drizzle's relational queries carry related rows as JSON.
+ * Columns go into it as text where they must, but of an expression ("extras") nobody knows the type: a bigint beyond 2^53
+ * would be rounded. Such numbers are kept as marked text until the value is read. Every other number is JavaScript's, as in
+ * Drizzle: the type of an expression must not change with the zeros behind its point.
  */
 
 /** Marks such a number; a text from PostgreSQL cannot hold this character. */
@@ -10,16 +10,14 @@ const mark = '\0'
 
 const stringsAndNumbers = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
 
-/** Parses JSON, keeping every digit; see `columnValue` for getting the values out. */
+/** Parses JSON, keeping every digit of whole numbers; see `columnValue` for getting the values out. */
 export function parseKeepingDigits(text: string): unknown {
   return JSON.parse(text.replaceAll(stringsAndNumbers, (token) => (isKept(token) ? token : `"\\u0000${token}"`)))
 }
 
-/** Whether a token is kept as it stands: a text, or a number that JavaScript has, too. Only floating point has an exponent. */
+/** Whether a token is kept as it stands: a text, or anything but a whole number that JavaScript would round. */
 function isKept(token: string): boolean {
-  if (token.startsWith('"') || token === '-0') return true
-  const number = Number(token)
-  return String(number) === token || (/e/i.test(token) && Number.isFinite(number))
+  return !/^-?\d+$/.test(token) || Number.isSafeInteger(Number(token))
 }
 
 /** What a column's reader or an expression is to see: the digits as text, JSON values with ordinary numbers. */

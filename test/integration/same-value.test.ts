@@ -111,8 +111,9 @@ async function readings(session: Session, { table, key, kind }: Shape): Promise<
   )[0] as Related
   const extras = (await query.findFirst({
     columns: {},
-    with: { parent: { extras: { two: sql<number>`2`.as('two') } } },
+    with: { parent: { extras: { two: sql<number>`2`.as('two'), same: sql`${table['one']}`.as('same') } } },
   })) as Related
+  const [inJson] = await session.sql<{ json: string }>(template(`select to_json(one)::text as json from ${key}`))
   const plain = sql.join(
     columns.map((name) => sql.identifier(name)),
     sql`, `,
@@ -125,8 +126,9 @@ async function readings(session: Session, { table, key, kind }: Shape): Promise<
   const { fromPlain = (value: unknown) => value } = kind
   const ofPlain = (row: unknown) => eachValue(row as Row, fromPlain as (value: unknown) => unknown)
   const one = chosen.parent.one
-  const { two, ...withExtra } = extras.parent as Row & { two: number }
+  const { two, same, ...withExtra } = extras.parent as Row & { two: number; same: unknown }
   expect(two).toBe(2)
+  expect(same).toEqual(expressionOf(inJson?.json ?? 'null'))
   return {
     repository: await repo.get(1),
     'repository.stream': (await collected(repo.stream()))[0],
@@ -158,6 +160,11 @@ async function readings(session: Session, { table, key, kind }: Shape): Promise<
     defineQuery: (await defined(key, table)(session as never))[0],
     'defineQuery with': (await definedWith(key)(session as never))?.parent,
   }
+}
+
+/** An expression in a related row is what JSON makes of it; only whole numbers that JavaScript would round are text. */
+function expressionOf(json: string): unknown {
+  return /^-?\d+$/.test(json) && !Number.isSafeInteger(Number(json)) ? json : (JSON.parse(json) as unknown)
 }
 
 interface Queries {
@@ -272,5 +279,28 @@ describe.each(shapes.map((shape) => [shape.kind.name, shape] as const))('%s', (_
       ),
       runs,
     )
+  })
+})
+
+test.each([
+  ['a numeric', 'n::numeric(12, 2)', ['2.00', '2.25', '10.50', '-0.00', '1e9']],
+  ['an average', '(select avg(x) from (values (n::numeric), (n::numeric + 1)) v (x))', ['2', '2.5', '-1.25']],
+  ['a value in jsonb', `jsonb_build_object('price', n::jsonb)->'price'`, ['1.10', '1', '2.0', '1e3']],
+  ['a double', 'n::double precision', ['2', '1e25', '1e-7']],
+])('%s in a related row has the same type, whatever its value', async (_, expression, texts) => {
+  const { table, key } = shapes.find(({ kind }) => kind.name === 'text') as Shape
+  await undone(async ({ db }) => {
+    for (const text of texts) {
+      await db.delete(table)
+      await db.insert(table).values({ id: 1, up: 1, one: text } as never)
+      const query = (db.query as never as Record<string, Queries>)[key] as Queries
+      const [before = '', ...after] = expression.split('n::')
+      const parts = after.map((part) => sql`${table['one']}::${sql.raw(part)}`)
+      const value = sql<number>`${sql.raw(before)}${sql.join(parts, sql.raw(''))}`.mapWith(Number).as('value')
+      const found = (await query.findFirst({ with: { parent: { extras: { value } } } })) as {
+        parent: { value: unknown }
+      }
+      expect(found.parent.value).toBeTypeOf('number')
+    }
   })
 })
