@@ -232,7 +232,11 @@ async function expectEverywhere(session: Session, shape: Shape, row: Row): Promi
   expect(read).toEqual(Object.fromEntries(Object.keys(read).map((way) => [way, row])))
 }
 
-const runs = { numRuns: 8 }
+/** Rows that every run tries first: one of each value, with all in arrays. */
+const always = ({ always = [], arrays }: ValueKind): [Row][] =>
+  always.map((one) => [{ id: 1, up: 1, one, ...(arrays === false ? {} : { many: always, grid: [always] }) }])
+
+const runs = (kind: ValueKind, examples = always(kind)) => ({ numRuns: 8 + examples.length, examples })
 
 describe.each(shapes.map((shape) => [shape.kind.name, shape] as const))('%s', (_, shape) => {
   const { kind, table } = shape
@@ -246,7 +250,7 @@ describe.each(shapes.map((shape) => [shape.kind.name, shape] as const))('%s', (_
           await expectEverywhere(session, shape, row)
         }),
       ),
-      runs,
+      runs(kind),
     )
   })
 
@@ -277,7 +281,7 @@ describe.each(shapes.map((shape) => [shape.kind.name, shape] as const))('%s', (_
           await expectEverywhere(session, shape, row)
         }),
       ),
-      runs,
+      runs(kind),
     )
   })
 })
