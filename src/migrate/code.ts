@@ -3,11 +3,12 @@
  * with the SQL: what a file was edited to leave out, or what drizzle-kit's own SQL loses, nobody misses.
  *
  * In a scratch database with all migrations, whatever the code declares is dropped and made anew by drizzle-kit's own
- * statements; functions, types and extensions made by hand stay, because the code may need them. What is there then was
- * declared; what was there before was made. SQL written by hand may make more than the code declares: that is no drift.
+ * statements; functions, views, types and extensions made by hand stay, because the code may need them. What is there then
+ * was declared; what was there before was made. SQL written by hand may make more than the code declares: that is no drift.
  */
 import type { Connection } from '../pool/connection.ts'
 import { explanation, sqlStateOf } from './failure.ts'
+import { readHandMadeViews } from './hand-made-views.ts'
 import {
   type Definition,
   describeDatabase,
@@ -78,11 +79,14 @@ export async function describeCode(
   const later = await runAll(connection, (await parseScript(ungenerated)).statements, throwAway)
   const made = await describeDatabase(connection, ledger)
   const { statements } = await parseScript(whole)
+  const relations = statements.flatMap(({ tree }) => declaredRelation(tree) ?? [])
+  const views = await readHandMadeViews(connection, relations)
   for (const { tree } of statements) await dropDeclared(connection, tree)
   const before = await describeDatabase(connection, ledger)
-  // What was dropped with a table that it mentions may be needed, by a policy or a default.
-  const functions = [...made].filter(([object]) => object.startsWith('function ') && !before.has(object))
-  const again = functions.map(([, { text }]) => ({ text, tree: undefined }))
+  // What was dropped with a table that it mentions may be needed, by a policy, a default or a view.
+  const needed = (object: string) => object.startsWith('function ') || views.has(object)
+  const lost = new Map([...made].filter(([object]) => needed(object) && !before.has(object)))
+  const again = [...lost].map(([object, { text }]) => ({ text: views.get(object) ?? text, tree: undefined }))
   const failed = await runAll(connection, [...statements, ...again], throwAway)
   const refused = failed.filter(({ statement }) => !again.some(({ text }) => text === statement))
   const after = await describeDatabase(connection, ledger)
@@ -91,7 +95,7 @@ export async function describeCode(
     statements.map(({ tree }) => `schema ${shown(text(child(tree, 'CreateSchemaStmt')?.schemaname))}`),
   )
   const isNew = ([object, { text }]: [string, Definition]) =>
-    !object.startsWith('function ') && (schemas.has(object) || before.get(object)?.text !== text)
+    !object.startsWith('function ') && !lost.has(object) && (schemas.has(object) || before.get(object)?.text !== text)
   const roles = throwAway ? [] : await missingRoles(connection, statements)
   return {
     made,
@@ -136,15 +140,21 @@ async function dropDeclared(connection: Connection, tree: Tree | undefined): Pro
     const name = names.map(quoted).join('.')
     await connection.script(`drop type if exists ${name} cascade`)
   }
-  const relation = { CreateStmt: 'relation', ViewStmt: 'view', CreateSeqStmt: 'sequence' }[kindOf(tree)]
-  const range = relation === undefined ? child(body, 'into', 'rel') : child(body, relation)
-  if (range === undefined) return
-  const name = [text(range.schemaname), text(range.relname)].filter(Boolean).map(quoted).join('.')
+  const name = declaredRelation(tree)
+  if (name === undefined) return
   const [row] = (await connection.query('select relkind::text as kind from pg_class where oid = to_regclass($1)', [
     name,
   ])) as unknown as { kind: string }[]
   const kind = kinds[row?.kind ?? '']
   if (kind !== undefined) await connection.script(`drop ${kind} ${name} cascade`)
+}
+
+/** The quoted name of the table, view or sequence that `tree` makes. */
+function declaredRelation(tree: Tree | undefined): string | undefined {
+  const body = child(tree, kindOf(tree))
+  const relation = { CreateStmt: 'relation', ViewStmt: 'view', CreateSeqStmt: 'sequence' }[kindOf(tree)]
+  const range = relation === undefined ? child(body, 'into', 'rel') : child(body, relation)
+  return range && [text(range.schemaname), text(range.relname)].filter(Boolean).map(quoted).join('.')
 }
 
 const kinds: Readonly<Record<string, string>> = {

@@ -602,6 +602,43 @@ describe('verifyDatabase with the code', () => {
     })
   })
 
+  test('gives the code the views that migrations made over its tables', async () => {
+    const files = {
+      '0000_t': table,
+      '0001_hand': `create view hand ("an id", n) with (security_barrier) as select id, n from t;
+        create function kept() returns trigger language plpgsql as 'begin return new; end';
+        create trigger kept instead of insert on hand for each row execute function kept();
+        create rule "no deletes" as on delete to hand do instead nothing;
+        create schema app; create materialized view app.sums with (fillfactor = 70) as select sum(n) from hand;
+        create unique index sums_one on app.sums (sum) include (sum);
+        create view other as select 1 as one; create rule filled as on insert to other do instead delete from t;`,
+      '0002_over': 'create view over as select "an id" from hand where n > (select min(sum) from app.sums);',
+    }
+    const over = (condition: string) => `${table}--> statement-breakpoint
+      create view over as (select "an id" from hand where ${condition})`
+    const { code } = await verified(files, over('n > (select min(sum) from app.sums)'))
+    expect(code).toMatchObject({ differences: [], refused: [] })
+    expect(objects(code?.migrationsOnly ?? [])).toEqual([
+      'function public.kept()',
+      'materialized view app.sums',
+      'view public.hand',
+      'view public.other',
+    ])
+    const other = await verified(files, over('n > 0'))
+    expect(other.code?.refused).toEqual([])
+    expect(objects(other.code?.differences ?? [])).toEqual(['view public.over'])
+  })
+
+  test('makes anew a view that the code declares over another, not as the migrations made it', async () => {
+    const files = { '0000_t': `${table} create view b as select n from t; create view a as select n from b;` }
+    const whole = `${table}--> statement-breakpoint
+      create view a as select n from b--> statement-breakpoint
+      create view b as select n from t where n > 1`
+    const { code } = await verified(files, whole)
+    expect(code?.refused).toEqual([])
+    expect(objects(code?.differences ?? [])).toEqual(['view public.b'])
+  })
+
   test('takes the cast of an old type in a default for the same', async () => {
     const files = { '0000_t': "create table t (s text default 'a'); alter table t alter s type varchar(9);" }
     expect((await verified(files, "create table t (s varchar(9) default 'a')")).code?.differences).toEqual([])
