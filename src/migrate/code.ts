@@ -140,13 +140,24 @@ async function dropDeclared(connection: Connection, tree: Tree | undefined): Pro
     const name = names.map(quoted).join('.')
     await connection.script(`drop type if exists ${name} cascade`)
   }
+  if (kindOf(tree) === 'CreatePolicyStmt') {
+    // Its table may be one that the code does not make.
+    const table = rangeName(child(body, 'table'))
+    const isTable = (await kindOfRelation(connection, table))?.endsWith('table') === true
+    if (isTable) await connection.script(`drop policy if exists ${quoted(text(body?.policy_name))} on ${table}`)
+  }
   const name = declaredRelation(tree)
   if (name === undefined) return
+  const kind = await kindOfRelation(connection, name)
+  if (kind !== undefined) await connection.script(`drop ${kind} ${name} cascade`)
+}
+
+/** What is there under this quoted name, in the words of DROP; undefined for nothing. */
+async function kindOfRelation(connection: Connection, name: string): Promise<string | undefined> {
   const [row] = (await connection.query('select relkind::text as kind from pg_class where oid = to_regclass($1)', [
     name,
   ])) as unknown as { kind: string }[]
-  const kind = kinds[row?.kind ?? '']
-  if (kind !== undefined) await connection.script(`drop ${kind} ${name} cascade`)
+  return kinds[row?.kind ?? '']
 }
 
 /** The quoted name of the table, view or sequence that `tree` makes. */
@@ -154,7 +165,11 @@ function declaredRelation(tree: Tree | undefined): string | undefined {
   const body = child(tree, kindOf(tree))
   const relation = { CreateStmt: 'relation', ViewStmt: 'view', CreateSeqStmt: 'sequence' }[kindOf(tree)]
   const range = relation === undefined ? child(body, 'into', 'rel') : child(body, relation)
-  return range && [text(range.schemaname), text(range.relname)].filter(Boolean).map(quoted).join('.')
+  return range && rangeName(range)
+}
+
+function rangeName(range: Tree | undefined): string {
+  return [text(range?.schemaname), text(range?.relname)].filter(Boolean).map(quoted).join('.')
 }
 
 const kinds: Readonly<Record<string, string>> = {

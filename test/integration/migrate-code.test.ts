@@ -639,6 +639,22 @@ describe('verifyDatabase with the code', () => {
     expect(objects(code?.differences ?? [])).toEqual(['view public.b'])
   })
 
+  test('compares a policy that the code declares on a table that it does not make', async () => {
+    const linked = (condition: string) => `create policy "the own" on auth."the users" using (${condition})`
+    const files = {
+      '0000_auth': `create schema auth; create table auth."the users" (id integer);
+        alter table auth."the users" enable row level security; ${linked('id = 1')};`,
+    }
+    const { code } = await verified(files, `${linked('id = 1')};`)
+    expect(code).toMatchObject({ differences: [], refused: [] })
+    expect(objects(code?.migrationsOnly ?? [])).toEqual(['table auth."the users"'])
+    const other = await verified(files, `${linked('id = 2')};`)
+    expect(other.code?.refused).toEqual([])
+    expect(objects(other.code?.differences ?? [])).toEqual(['policy "the own" on auth."the users"'])
+    const nowhere = await verified({ '0000_t': table }, `${table}${linked('true')};`)
+    expect(nowhere.code?.refused).toHaveLength(1)
+  })
+
   test('takes the cast of an old type in a default for the same', async () => {
     const files = { '0000_t': "create table t (s text default 'a'); alter table t alter s type varchar(9);" }
     expect((await verified(files, "create table t (s varchar(9) default 'a')")).code?.differences).toEqual([])
