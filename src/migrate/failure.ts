@@ -56,17 +56,22 @@ export async function whileCommitting(work: FailedFile, statements: number, body
     const sqlState = sqlStateOf(cause)
     const message = cause instanceof Error ? cause.message : String(cause)
     const role = roleSetBy(work.script.statements.slice(0, statements))
+    const hint = sqlState === '42501' ? hintFor(sqlState, message, role) : sqlState === '25006' ? readOnly : ''
     const outcome =
       cause instanceof ConnectionLost
         ? 'whether it was committed is in the ledger: run this again, it goes on from there'
         : outcomeOf(work)
     throw new MigrationFailed(
       `${work.file}: committing failed: ${message}${sqlState ? ` [${sqlState}]` : ''}\n` +
-        `${sqlState === '42501' ? `${hintFor(sqlState, message, role)}\n` : ''}${outcome}`,
+        `${hint && `${hint}\n`}${outcome}`,
       { cause, file: work.file, sqlState },
     )
   }
 }
+
+const readOnly =
+  'The file has made its transaction read only, so that it cannot be recorded: take SET TRANSACTION READ ONLY, or ' +
+  'SET default_transaction_read_only, out of it.'
 
 /** What became of the file, and what a rerun does. */
 export function outcomeOf(work: FailedFile): string {

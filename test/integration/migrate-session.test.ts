@@ -152,3 +152,16 @@ describe('a right that is missing', () => {
     expect(await lacking(`set session authorization ${owner};`)).toMatch(/only a superuser may do that; SET ROLE does/)
   })
 })
+
+test.each([
+  ['', 'set transaction read only;'],
+  [noTransaction, 'set default_transaction_read_only = on;'],
+])('%sa file that makes its transaction read only is told what to take out: %s', async (directive, set) => {
+  await using database = await openEmptyDatabase()
+  await using project = await makeFolder({ '0000_read': `${directive}${set} select 1;` })
+  const failed = await thrownBy(applyMigrations(database.url, project))
+  expect(failed.message).toMatch(
+    /committing failed: .* \[25006\]\n.*cannot be recorded: take SET TRANSACTION READ ONLY/,
+  )
+  expect(await ledgerRows(database.url)).toEqual([])
+})
