@@ -81,7 +81,11 @@ export async function listRows(
     values,
   }
   const statement = pageStatement(request, options, limit + (order.total ? 1 : 0))
-  const answered = reading.selection.marked(await statement.run(runner, values.all))
+  const answered = reading.selection.marked(
+    await statement.run(runner, values.all).catch((error: unknown) => {
+      throw order.explained(error)
+    }),
+  )
   const count = request.counted ? Number(answered[0]?.at(-1)) : undefined
   const found = request.counted ? answered.filter((row) => row.at(-2) === true) : [...answered]
   const more = found.length > limit
@@ -115,12 +119,12 @@ function pageStatement(request: PageRequest, options: PlainListOptions, fetched:
   const limit = values.take(fetched)
   return plan.statements.of(shape, () => {
     const conditions = [condition.sql(), request.removed]
-    const beyond =
-      place &&
-      order.after(
-        placed.map((value) => value && value()),
-        place.inclusive,
-      )
+    const beyond = place
+      ? order.after(
+          placed.map((value) => value && value()),
+          place.inclusive,
+        )
+      : order.followed(plan.key)
     const where = whereClause([...conditions, beyond])
     if (!counted) {
       const page = sql`select ${selection.sql} from ${plan.source}${where}${order.clause()} limit ${limit()}`

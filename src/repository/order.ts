@@ -5,9 +5,9 @@
  * https://use-the-index-luke.com/no-offset
  */
 import { type SQL, sql } from 'drizzle-orm'
-import { UsageError } from '../errors.ts'
+import { DatabaseError, UsageError } from '../errors.ts'
 import { isPlain } from '../values/plain-object.ts'
-import { isNotNull, isNull, typedParameter } from './own-type-condition.ts'
+import { isComparable, isNotNull, isNull, typedParameter } from './own-type-condition.ts'
 import { list } from './statement.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 
@@ -55,6 +55,28 @@ export class TotalOrder {
       return sql`${reference(column)}${direction}${nulls}`
     })
     return sql` order by ${list(terms)}`
+  }
+
+  /**
+   * True, of any row; PostgreSQL refuses it where no page can follow, since a type may have an order without a `<`. A key
+   * nobody can leave out: what stands on the first page can be read at least.
+   */
+  followed(key: readonly PlannedColumn[]): SQL | undefined {
+    const conditions = this.columns.flatMap((column) => (key.includes(column) ? [] : (isComparable(column) ?? [])))
+    return this.total && conditions.length > 0 ? all(conditions) : undefined
+  }
+
+  /** What an error of a page says, in the words of the order if it is at fault. */
+  explained(error: unknown): unknown {
+    if (!(error instanceof DatabaseError) || error.sqlState !== '42883') return error
+    const incomparable = this.columns.some((column) => isComparable(column)) && /: (.+) < \1$/.exec(error.message)
+    const unordered = incomparable || /ordering operator for type (.+)$/.exec(error.message)
+    if (!unordered) return error
+    const names = this.columns.map(({ property }) => property).join(', ')
+    return new UsageError(
+      `rows cannot be listed in the order of ${names}: values of the type ${unordered[1]} cannot be compared, order by other columns`,
+      { cause: error },
+    )
   }
 
   /** The condition that a row comes after the one with these values; NULLs among them are known when it is rendered. */

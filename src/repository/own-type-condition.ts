@@ -31,6 +31,12 @@ export function isNotNull(column: PlannedColumn): SQL {
   return isTyped(column) ? sql`${column.reference} is not null` : sql`${column.reference} is distinct from null`
 }
 
+/** True, of any value; PostgreSQL refuses it where nothing is less than another of the column's type. */
+export function isComparable(column: PlannedColumn): SQL | undefined {
+  const { reference } = column
+  return isTyped(column) ? undefined : sql`case when false then ${reference} < ${reference} else true end`
+}
+
 /** Whether a parameter gets its type from the operator already: the column is no composite. */
 function isTyped({ column }: PlannedColumn): boolean {
   return !column || !isKind(column, 'custom', 'other') || isTextType(column.getSQLType())

@@ -2,6 +2,7 @@
 import { relations, sql } from 'drizzle-orm'
 import { customType, integer, pgTable, text } from 'drizzle-orm/pg-core'
 import { describe, expect, test } from 'vitest'
+import { UsageError } from '../../src/errors.ts'
 import { ownTables } from '../support/own-tables.ts'
 
 const own = (type: string) => customType<{ data: string }>({ dataType: () => type })
@@ -47,6 +48,12 @@ const shapes = types.map((type, index) => {
   }
 })
 
+/** Types without an order, or, as hstore, with one that no `<` tells. */
+const unordered = ['hstore', 'point', 'json', 'xml'].map((type, index) => {
+  const table = pgTable(`unordered_${index}`, { id: integer('id').primaryKey(), value: own(type)('value') })
+  return { type, table, ddl: `create table unordered_${index} (id integer primary key, value ${type});` }
+})
+
 const ddl = String.raw`
 create schema elsewhere;
 create type pair_t as (a integer, b text);
@@ -55,9 +62,14 @@ create domain pair_domain_t as pair_t;
 create type mood as enum ('sad', 'ok', 'a,b', 'c:\temp');
 create domain amount_t as numeric;
 create extension citext;
-${shapes.map((shape) => shape.ddl).join('')}`
+create extension hstore;
+${[...shapes, ...unordered].map(({ ddl }) => ddl).join('')}`
 
-const schema: Record<string, unknown> = Object.assign({}, ...shapes.map((shape) => shape.schema))
+const schema: Record<string, unknown> = Object.assign(
+  {},
+  ...shapes.map((shape) => shape.schema),
+  ...unordered.map(({ type, table }) => ({ [type]: table })),
+)
 const { undone } = ownTables('own_types', ddl, schema)
 
 /** Bytes are bytes for their type, and for the rows that are read. */
@@ -160,4 +172,14 @@ test('an index on a composite column serves a filter and the next page', async (
       explain (costs off) select * from rows_0 where value = case when false then value else '(77,x)' end`
     expect(plan.map((row) => row['QUERY PLAN']).join('\n')).toMatch(/Index/)
   })
+})
+
+test.each(unordered)('an order by $type is refused at the first page', async ({ type, table }) => {
+  for (const count of [false, true]) {
+    await undone(async ({ repository }) => {
+      const listed = repository(table).list({ orderBy: { value: 'desc' }, limit: 1, count } as never)
+      await expect(listed).rejects.toThrow(UsageError)
+      await expect(listed).rejects.toThrow(`in the order of value, id: values of the type ${type} cannot be compared`)
+    })
+  }
 })
