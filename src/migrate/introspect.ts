@@ -5,6 +5,7 @@
 import type { Connection } from '../pool/connection.ts'
 import { catalogQueries, notOfServer, separator } from './catalog.ts'
 import type { Ledger } from './ledger.ts'
+import { withoutNesting } from './nested.ts'
 
 /** What one object is. */
 export interface Definition {
@@ -34,7 +35,12 @@ export async function describeDatabase(
     .filter(([object]) => !ledger.owns(object))
     .map(([object, text, beyond]): [string, Definition] => [
       object,
-      { text, beyond: beyond?.split(separator).filter(Boolean) ?? [] },
+      {
+        text: withoutNesting(text),
+        beyond: withoutNesting(beyond ?? '')
+          .split(separator)
+          .filter(Boolean),
+      },
     ])
   return new Map(entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
 }

@@ -83,3 +83,21 @@ create policy own on "order" as restrictive for update to public using (region =
 alter table "order" enable row level security;
 alter table old_numbers add constraint later check (id > 0) not valid;
 alter table old_numbers replica identity full;
+
+-- What PostgreSQL prints with an AND in an AND, and reads again as one list.
+create domain percent as integer check (value between 0 and 100 and value <> 13);
+create table nested (
+  id integer primary key, name text, age integer, share percent,
+  adult boolean default (7 between 1 and 9 and now() is not null),
+  odd boolean generated always as (age between 0 and 150 and name <> '' or (age = 1 or name = '(a AND b)')) stored,
+  check (age between 0 and 150 and name <> ''), check ((age not between 3 and 5 or name = 'x') or id = 0)
+);
+create index nested_some on nested (name) where age between 0 and 150 and name <> '' and id > 0;
+create index nested_said on nested ((age between 0 and 150 and name <> ''));
+create view grown as select id from nested where age between 18 and 150 and name <> '';
+create trigger nested_touch before update on nested
+  for each row when (new.age between 0 and 150 and new.name <> '') execute function touch();
+alter table nested enable row level security;
+create policy nested_own on nested for select to public using (age between 0 and 150 and name <> '');
+create function nested_of() returns setof nested language sql stable
+  begin atomic; select * from nested where age between 0 and 150 and name <> ''; end;
