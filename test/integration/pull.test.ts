@@ -70,7 +70,9 @@ describe('pull', { timeout: 240_000 }, () => {
       ['constraint film_empty on public.film', '// In the migration alone: constraint fi'],
       ['index film_include on public.film', "index('film_include').using('btree', tab"],
       ['index film_nulls on public.film', "uniqueIndex('film_nulls').using('btree',"],
+      ['policy guarded_own on public.guarded', '// In the migration alone: policy guarde'],
       ['constraint later on public.old_numbers', '// In the migration alone: constraint la'],
+      ['policy dormant on public.old_numbers', '// In the migration alone: policy dorman'],
     ])
     expect(await project.rivulet('baseline', '--to', '0000')).toMatchObject({ exitCode: 0 })
     expect(await project.rivulet('verify')).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(agreement) })

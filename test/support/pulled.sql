@@ -101,3 +101,9 @@ alter table nested enable row level security;
 create policy nested_own on nested for select to public using (age between 0 and 150 and name <> '');
 create function nested_of() returns setof nested language sql stable
   begin atomic; select * from nested where age between 0 and 150 and name <> ''; end;
+
+-- A policy for later: row-level security is off. One that drizzle-kit cannot carry: it is on all the same.
+create policy dormant on old_numbers for select to public using (id > 0);
+create table guarded (id integer primary key, note text);
+alter table guarded enable row level security;
+create policy guarded_own on guarded for select to public using (note <> ';');

@@ -204,3 +204,35 @@ describe('relations', () => {
     expect(text).toContain(`person: many(person, { relationName: 'person.c' }),`)
   })
 })
+
+describe('row-level security', () => {
+  const policy = { name: 'own', as: 'permissive', for: 'select', to: ['public'], using: 'true', withCheck: null }
+  const printed = (rowSecurity: boolean, using: string) =>
+    printSchema({
+      tables: [
+        {
+          schema: 'public',
+          name: 't',
+          columns: [column({ name: 'id' })],
+          constraints: [],
+          indexes: [],
+          policies: [{ ...policy, using }],
+          rowSecurity,
+        },
+      ],
+      views: [],
+      enums: [],
+      sequences: [],
+    })
+
+  test('is on where a policy cannot be said, and not turned on for one that waits', () => {
+    expect(printed(true, 'true').text).toMatch(/pgPolicy\('own'/)
+    expect(printed(true, 'true').text).not.toMatch(/enableRLS/)
+    expect(printed(true, "a <> ';'").text).toMatch(/In the migration alone: policy own[^]*enableRLS/)
+    const { text, notes } = printed(false, 'true')
+    expect(text).not.toMatch(/pgPolicy|enableRLS/)
+    expect(notes).toMatchObject([
+      { object: 'policy own on public.t', reason: expect.stringMatching(/level security is off/), leftOut: true },
+    ])
+  })
+})

@@ -145,7 +145,8 @@ class SchemaPrinter {
       }
       this.#lines.push('  ],')
     }
-    this.#lines.push(shape.rowSecurity && shape.policies.length === 0 ? ').enableRLS()' : ')', '')
+    const hasPolicy = extras.some(({ text }) => text.startsWith('pgPolicy('))
+    this.#lines.push(shape.rowSecurity && !hasPolicy ? ').enableRLS()' : ')', '')
   }
 
   #noteColumn(table: TableShape, { name, generated, type }: ColumnShape): void {

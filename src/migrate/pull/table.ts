@@ -41,6 +41,8 @@ export function printExtras(table: TableShape, context: TableContext): readonly 
     }),
     ...table.policies.map((policy) => {
       const object = `policy ${quotedIfOdd(policy.name)}${on}`
+      if (!table.rowSecurity)
+        return leftOut(object, 'row-level security is off, which Drizzle turns on for a policy', '')
       return mangled(policy.using ?? '', policy.withCheck ?? '')
         ? leftOut(object, 'a policy whose text drizzle-kit takes apart', '')
         : { text: policyCall(policy, context) }
