@@ -64,6 +64,10 @@ describe('pull', { timeout: 240_000 }, () => {
     const schema = await readFile(join(project.directory, 'db/schema.ts'), 'utf8')
     const lines = schema.split('\n')
     expect(notes.map(({ object, line }) => [object, lines[line - 1]?.trim().slice(0, 40)])).toEqual([
+      ['sequence public.numbered_num_seq', '// In the migration alone: sequence publ'],
+      ['sequence public.numbered_was_seq', '// In the migration alone: sequence publ'],
+      ['sequence public.small_numbers', '// In the migration alone: sequence publ'],
+      ['default of column public.borrowing.id', "id: integer('id').primaryKey(), // in th"],
       ['column public.film.tail', "tail: integer('tail').generatedAlwaysAs("],
       ['constraint film_other on public.film', "foreignKey({ name: 'film_other', columns"],
       ['constraint film_text on public.film', '// In the migration alone: constraint fi'],
@@ -71,6 +75,7 @@ describe('pull', { timeout: 240_000 }, () => {
       ['index film_include on public.film', "index('film_include').using('btree', tab"],
       ['index film_nulls on public.film', "uniqueIndex('film_nulls').using('btree',"],
       ['policy guarded_own on public.guarded', '// In the migration alone: policy guarde'],
+      ['default of column public.numbered.num', "num: integer('num'), // in the migration"],
       ['constraint later on public.old_numbers', '// In the migration alone: constraint la'],
       ['policy dormant on public.old_numbers', '// In the migration alone: policy dorman'],
     ])

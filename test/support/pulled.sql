@@ -102,6 +102,13 @@ create policy nested_own on nested for select to public using (age between 0 and
 create function nested_of() returns setof nested language sql stable
   begin atomic; select * from nested where age between 0 and 150 and name <> ''; end;
 
+-- Sequences that no word of Drizzle's makes: of a lesser type, of a column that is not serial, of one that was.
+create sequence small_numbers as integer;
+create table numbered (id serial primary key, num integer, was serial, small integer default nextval('small_numbers'));
+create sequence numbered_num_seq owned by numbered.num;
+alter table numbered alter column num set default nextval('numbered_num_seq'), alter column was drop default;
+create table borrowing (id integer primary key default nextval('numbered_num_seq') + 1);
+
 -- A policy for later: row-level security is off. One that drizzle-kit cannot carry: it is on all the same.
 create policy dormant on old_numbers for select to public using (id > 0);
 create table guarded (id integer primary key, note text);

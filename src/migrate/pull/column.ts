@@ -52,6 +52,11 @@ function usualSequence(type: string, descending: boolean) {
   return descending ? { start: '-1', min: lowest, max: '-1' } : { start: '1', min: '1', max }
 }
 
+/** True when the column's type says that it has a sequence. */
+export function isSerial(column: ColumnShape): boolean {
+  return serialOf(column) !== undefined
+}
+
 /** `serial` and its kin stand for a whole number with a sequence of its own, whatever that is called. */
 function serialOf({ type, dimensions, notNull, identity, sequence }: ColumnShape): string | undefined {
   const serial = { smallint: 'smallserial', integer: 'serial', bigint: 'bigserial' }[type]

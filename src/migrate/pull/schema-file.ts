@@ -2,10 +2,10 @@
  * The schema file of a project that begins with a database: enums, sequences, tables, views, relations. Views are
  * declared as existing: their SQL is in the migrations, where their order and what they call are known.
  */
-import { type ColumnContext, printColumn, sequenceOptions } from './column.ts'
+import { type ColumnContext, isSerial, printColumn, sequenceOptions } from './column.ts'
 import { camelCase, Names, quotedText } from './names.ts'
 import { printRelations, type PrintedTable } from './relations.ts'
-import type { ColumnShape, QualifiedName, Shape, TableShape, ViewShape } from './shape.ts'
+import type { ColumnShape, ListedSequence, QualifiedName, Shape, TableShape, ViewShape } from './shape.ts'
 import { isColumnKey, printExtras, quotedIfOdd } from './table.ts'
 
 /** Something that the schema cannot say, or not exactly. */
@@ -43,11 +43,15 @@ class SchemaPrinter {
   readonly #enums = new Map<string, string>()
   readonly #customTypes = new Map<string, { readonly constant: string; readonly data: string }>()
   readonly #tables = new Map<string, PrintedTable>()
+  /** Which columns own without being serial: they go with their tables, and no schema can bring them back. */
+  readonly #withColumns: readonly ListedSequence[]
   readonly #lines: string[] = []
   readonly #notes: SchemaNote[] = []
 
   constructor(shape: Shape) {
     this.#shape = shape
+    const own = ownSequences(shape.tables)
+    this.#withColumns = shape.sequences.filter((one) => one.owned && !own.has(keyOf(one)))
   }
 
   print(): SchemaFile {
@@ -96,16 +100,7 @@ class SchemaPrinter {
   }
 
   #enumsAndSequences(): void {
-    const own = new Set(
-      this.#shape.tables.flatMap(({ columns }) =>
-        columns.flatMap(({ sequence, ...column }) =>
-          sequence &&
-          (column.identity !== null || printColumn({ ...column, sequence }, false, this.#columns()).includes('erial('))
-            ? [keyOf(sequence)]
-            : [],
-        ),
-      ),
-    )
+    const own = ownSequences(this.#shape.tables)
     for (const { schema, name, labels } of this.#shape.enums) {
       const call = this.#call(schema, 'pgEnum', 'enum')
       const constant = this.#enums.get(keyOf({ schema, name })) ?? ''
@@ -114,11 +109,19 @@ class SchemaPrinter {
       )
     }
     for (const sequence of this.#shape.sequences.filter((one) => !own.has(keyOf(one)))) {
+      const reason = this.#withColumns.includes(sequence)
+        ? 'its column is not serial, or not in this file'
+        : sequence.type === 'bigint'
+          ? undefined
+          : `is of ${sequence.type}, Drizzle makes bigint`
+      if (reason !== undefined) {
+        this.#lines.push(`// In the migration alone: sequence ${shown(sequence)}`)
+        this.#note(`sequence ${shown(sequence)}`, reason, true)
+        continue
+      }
       const call = this.#call(sequence.schema, 'pgSequence', 'sequence')
       const options = [quotedText(sequence.name), sequenceOptions(sequence)].filter(Boolean).join(', ')
       this.#lines.push(`export const ${this.#give(sequence, 'Sequence')} = ${call}(${options})`)
-      if (sequence.type !== 'bigint')
-        this.#note(`sequence ${shown(sequence)}`, `is of ${sequence.type}, Drizzle makes bigint`)
     }
     if (this.#lines.length > 0) this.#lines.push('')
   }
@@ -129,8 +132,11 @@ class SchemaPrinter {
     this.#lines.push(`export const ${constant} = ${this.#call(shape.schema, 'pgTable', 'table')}(`)
     this.#lines.push(`  ${quotedText(shape.name)},`, '  {')
     for (const column of shape.columns) {
-      const printed = printColumn(column, column.name === key, this.#columns())
-      this.#lines.push(...`    ${property(column.name)}: ${printed},`.split('\n'))
+      const lost = this.#lostDefault(column)
+      const kept = lost === undefined ? column : { ...column, default: null }
+      const printed = printColumn(kept, column.name === key, this.#columns())
+      const comment = lost === undefined ? '' : ` // in the migration alone: default ${lost.replaceAll(/\s+/g, ' ')}`
+      this.#lines.push(...`    ${property(column.name)}: ${printed},${comment}`.split('\n'))
       this.#noteColumn(shape, column)
     }
     this.#lines.push('  },')
@@ -149,8 +155,17 @@ class SchemaPrinter {
     this.#lines.push(shape.rowSecurity && !hasPolicy ? ').enableRLS()' : ')', '')
   }
 
-  #noteColumn(table: TableShape, { name, generated, type }: ColumnShape): void {
+  /** A default that takes its numbers from a sequence that only the migration makes, with the table. */
+  #lostDefault(column: ColumnShape): string | undefined {
+    const value = column.generated === null && !isSerial(column) ? column.default : null
+    return value !== null && this.#withColumns.some(({ reference }) => value.includes(reference)) ? value : undefined
+  }
+
+  #noteColumn(table: TableShape, column: ColumnShape): void {
+    const { name, generated, type } = column
     const object = `column ${shown(table)}.${quotedIfOdd(name)}`
+    if (this.#lostDefault(column) !== undefined)
+      this.#note(`default of ${object}`, 'from a sequence that a column owns', true)
     if (generated === 'virtual') this.#note(object, 'is virtual, Drizzle makes it stored')
     if (type.includes('.') && this.#customTypes.has(type)) {
       this.#note(object, `is of ${type}, which drizzle-kit quotes as one name`)
@@ -229,6 +244,16 @@ function dataOf(type: string): string {
   if (/^jsonb?$/.test(type)) return 'unknown'
   if (type === 'boolean') return 'boolean'
   return /^(?:smallint|integer|real|double precision|oid)$/.test(type) ? 'number' : 'string'
+}
+
+/** The sequences that identities and serial columns stand for. */
+function ownSequences(tables: readonly TableShape[]): ReadonlySet<string> {
+  const columns = tables.flatMap((table) => table.columns)
+  return new Set(
+    columns.flatMap((column) =>
+      column.sequence && (column.identity !== null || isSerial(column)) ? [keyOf(column.sequence)] : [],
+    ),
+  )
 }
 
 function keyOf({ schema, name }: QualifiedName): string {

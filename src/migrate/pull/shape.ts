@@ -23,6 +23,13 @@ export interface SequenceShape {
   readonly cycle: boolean
 }
 
+export interface ListedSequence extends QualifiedName, SequenceShape {
+  /** It goes with a column. */
+  readonly owned: boolean
+  /** As a default calls it: `'public.numbers'::regclass`. */
+  readonly reference: string
+}
+
 export interface ColumnShape {
   readonly name: string
   /** As PostgreSQL spells it, without []: `character varying(20)`. */
@@ -103,8 +110,8 @@ export interface Shape {
   readonly tables: readonly TableShape[]
   readonly views: readonly ViewShape[]
   readonly enums: readonly (QualifiedName & { readonly labels: readonly string[] })[]
-  /** But for those of identities and serial columns. */
-  readonly sequences: readonly (QualifiedName & SequenceShape)[]
+  /** Those of identities and serial columns, too. */
+  readonly sequences: readonly ListedSequence[]
 }
 
 const sequenceFields = `'type', format_type(s.seqtypid, null), 'start', s.seqstart::text, 'increment', s.seqincrement::text,
@@ -214,7 +221,10 @@ const enums = (ours: string) => `
   order by n.nspname <> 'public', n.nspname, t.typname`
 
 const sequences = (ours: string) => `
-  select jsonb_build_object('schema', n.nspname, 'name', c.relname, ${sequenceFields})::text
+  select jsonb_build_object('schema', n.nspname, 'name', c.relname, ${sequenceFields},
+    'owned', exists (select from pg_depend o where o.classid = 'pg_class'::regclass and o.objid = c.oid
+      and o.refclassid = 'pg_class'::regclass and o.deptype in ('a', 'i')),
+    'reference', format('%L::regclass', c.oid::regclass))::text
   from pg_sequence s join pg_class c on c.oid = s.seqrelid join pg_namespace n on n.oid = c.relnamespace
   where ${ours} and ${notOfExtension('pg_class', 'c.oid')} order by n.nspname <> 'public', n.nspname, c.relname`
 
