@@ -81,7 +81,12 @@ export async function describeCode(
   const { statements } = await parseScript(whole)
   const relations = statements.flatMap(({ tree }) => declaredRelation(tree) ?? [])
   const views = await readHandMadeViews(connection, relations)
-  for (const { tree } of statements) await dropDeclared(connection, tree)
+  for (const { tree, text } of statements) {
+    await dropDeclared(connection, tree)
+    // What does not parse takes a table along, too: its indexes would be there already.
+    const [, table] = tree === undefined ? (/^CREATE TABLE ((?:"[^"\n]+"\.)?"[^"\n]+") \(/.exec(text) ?? []) : []
+    if (table !== undefined) await connection.script(`drop table if exists ${table} cascade`)
+  }
   const before = await describeDatabase(connection, ledger)
   // What was dropped with a table that it mentions may be needed, by a policy, a default or a view.
   const needed = (object: string) => object.startsWith('function ') || views.has(object)

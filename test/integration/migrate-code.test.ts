@@ -531,6 +531,17 @@ describe('verifyDatabase with the code', () => {
     expect(objects(code?.differences ?? [])).toEqual(['view public.a', 'view public.b'])
   })
 
+  test('does not take what goes with a table that does not parse for made by hand', async () => {
+    const made = 'create table "t" ("n" integer); create index "t_n" on "t" ("n")'
+    const whole = `CREATE TABLE "t" (\n\t"n" "Odd"d"\n);--> statement-breakpoint
+      CREATE INDEX "t_n" ON "t" ("n")`
+    const { code } = await verified({ '0000_t': made }, whole)
+    expect(code?.refused.map(({ reason }) => reason)).toEqual([
+      expect.stringMatching(/^syntax error/),
+      expect.stringMatching(/^relation "t" does not exist \[42P01\]$/),
+    ])
+  })
+
   test('says which of the next migration’s statements PostgreSQL refuses', async () => {
     const { code } = await verified({ '0000_t': table }, table, 'drop index nowhere')
     const reason = expect.stringMatching(/does not exist \[42704\]/)
