@@ -7,7 +7,7 @@
  */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
@@ -15,6 +15,7 @@ import { ConfigInvalid, MigrationFailed, UsageError } from '../errors.ts'
 import { type Migration, readMigrations } from '../migrate/folder.ts'
 import { hasMigrations } from '../migrate/layout.ts'
 import { MigrationRefused } from '../migrate/refusal.ts'
+import { withTypesAsDeclared } from './kit-types.ts'
 import type { Project } from './project.ts'
 
 /** How drizzle-kit's questions are answered. */
@@ -59,9 +60,10 @@ export async function runGenerate(run: GenerateRun): Promise<readonly Migration[
   const before = await existing(run.folder)
   await refuseCollisions(run.folder)
   const { output, exitCode } = await execute(run)
-  const after = await existing(run.folder)
-  const written = after.filter(({ name }) => !before.some((migration) => migration.name === name))
-  if (written.length > 0) return written
+  const isNew = ({ name }: Migration) => !before.some((migration) => migration.name === name)
+  const written = (await existing(run.folder)).filter(isNew)
+  for (const { path, text } of written) await writeFile(path, withTypesAsDeclared(text))
+  if (written.length > 0) return (await existing(run.folder)).filter(isNew)
   if (exitCode === 0 && output.includes('No schema changes')) return []
   throw new MigrationFailed(
     `drizzle-kit wrote no migration${exitCode ? ` (exit code ${exitCode})` : ''}; it said:\n${quote(output)}`,

@@ -109,6 +109,33 @@ create sequence numbered_num_seq owned by numbered.num;
 alter table numbered alter column num set default nextval('numbered_num_seq'), alter column was drop default;
 create table borrowing (id integer primary key default nextval('numbered_num_seq') + 1);
 
+-- Types whose names drizzle-kit quotes as one.
+create type "Pub" as (a integer);
+create type "Mo""od" as enum ('high');
+create schema "App Types";
+create domain audit.email as text check (value <> '' and value like '%@%');
+create domain "App Types"."E.Mail" as text collate "C";
+create schema ext;
+create extension ltree schema ext;
+create extension citext schema ext;
+create table typed (
+  id integer primary key, pub "Pub" default '(1)', pubs "Pub"[], high "Mo""od" default 'high', email audit.email not null,
+  emails audit.email[] default '{}', mail "App Types"."E.Mail" collate "POSIX" default 'x', path ext.ltree, same ext.citext unique,
+  letter "char" default 'x', bits varbit(3), pair pair[]
+);
+create index typed_path on typed using gist (path);
+
+-- Names with a quote, which drizzle-kit does not escape.
+create table "in ""chief" (id integer primary key);
+create schema "od""d";
+create table "od""d".t (id integer primary key);
+create view "od""d".v as select 1 as one;
+create table quoting (
+  id integer, chief integer references "in ""chief", constraint "quo""ted" check (id > 0), constraint "ke""y" primary key (id)
+);
+create index "so""me" on quoting (chief);
+create table quoted_column (id integer primary key, "no""te" text);
+
 -- A policy for later: row-level security is off. One that drizzle-kit cannot carry: it is on all the same.
 create policy dormant on old_numbers for select to public using (id > 0);
 create table guarded (id integer primary key, note text);

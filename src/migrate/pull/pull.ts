@@ -10,9 +10,9 @@ import { withConnection } from '../connect.ts'
 import { usedSchemas } from '../introspect.ts'
 import { Ledger, type LedgerName } from '../ledger.ts'
 import { dumpedFile, dumpSchema } from './dump.ts'
+import { quotedIfOdd } from './quotes.ts'
 import { printSchema, type SchemaFile } from './schema-file.ts'
 import { readShape } from './shape.ts'
-import { quotedIfOdd } from './table.ts'
 
 /** What `pullDatabase` takes. */
 export interface PullOptions {

@@ -4,9 +4,10 @@
  */
 import { type ColumnContext, isSerial, printColumn, sequenceOptions } from './column.ts'
 import { camelCase, Names, quotedText } from './names.ts'
+import { quotedIfOdd, type Unspeakable, withoutQuotedNames } from './quotes.ts'
 import { printRelations, type PrintedTable } from './relations.ts'
 import type { ColumnShape, ListedSequence, QualifiedName, Shape, TableShape, ViewShape } from './shape.ts'
-import { isColumnKey, printExtras, quotedIfOdd } from './table.ts'
+import { isColumnKey, printExtras } from './table.ts'
 
 /** Something that the schema cannot say, or not exactly. */
 interface SchemaNote {
@@ -37,6 +38,7 @@ export function printSchema(shape: Shape): SchemaFile {
 
 class SchemaPrinter {
   readonly #shape: Shape
+  readonly #left: readonly Unspeakable[]
   readonly #names = new Names(drizzleNames.split(' '))
   readonly #used = new Set<string>()
   readonly #schemas = new Map<string, string>()
@@ -48,8 +50,10 @@ class SchemaPrinter {
   readonly #lines: string[] = []
   readonly #notes: SchemaNote[] = []
 
-  constructor(shape: Shape) {
+  constructor(whole: Shape) {
+    const { shape, left } = withoutQuotedNames(whole)
     this.#shape = shape
+    this.#left = left
     const own = ownSequences(shape.tables)
     this.#withColumns = shape.sequences.filter((one) => one.owned && !own.has(keyOf(one)))
   }
@@ -101,6 +105,7 @@ class SchemaPrinter {
 
   #enumsAndSequences(): void {
     const own = ownSequences(this.#shape.tables)
+    for (const { object, reason } of this.#left) this.#leaveOut(object, reason)
     for (const { schema, name, labels } of this.#shape.enums) {
       const call = this.#call(schema, 'pgEnum', 'enum')
       const constant = this.#enums.get(keyOf({ schema, name })) ?? ''
@@ -115,8 +120,7 @@ class SchemaPrinter {
           ? undefined
           : `is of ${sequence.type}, Drizzle makes bigint`
       if (reason !== undefined) {
-        this.#lines.push(`// In the migration alone: sequence ${shown(sequence)}`)
-        this.#note(`sequence ${shown(sequence)}`, reason, true)
+        this.#leaveOut(`sequence ${shown(sequence)}`, reason)
         continue
       }
       const call = this.#call(sequence.schema, 'pgSequence', 'sequence')
@@ -162,14 +166,11 @@ class SchemaPrinter {
   }
 
   #noteColumn(table: TableShape, column: ColumnShape): void {
-    const { name, generated, type } = column
+    const { name, generated } = column
     const object = `column ${shown(table)}.${quotedIfOdd(name)}`
     if (this.#lostDefault(column) !== undefined)
       this.#note(`default of ${object}`, 'from a sequence that a column owns', true)
     if (generated === 'virtual') this.#note(object, 'is virtual, Drizzle makes it stored')
-    if (type.includes('.') && this.#customTypes.has(type)) {
-      this.#note(object, `is of ${type}, which drizzle-kit quotes as one name`)
-    }
   }
 
   #view(view: ViewShape): void {
@@ -218,6 +219,11 @@ class SchemaPrinter {
   #give({ schema, name }: QualifiedName, kind: string): string {
     const place = schema === 'public' ? kind : `In${camelCase(schema).replace(/^./, (letter) => letter.toUpperCase())}`
     return this.#names.give(camelCase(name), place)
+  }
+
+  #leaveOut(object: string, reason: string): void {
+    this.#lines.push(`// In the migration alone: ${object}`)
+    this.#note(object, reason, true)
   }
 
   #note(object: string, reason: string, leftOut = false): void {

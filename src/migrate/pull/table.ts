@@ -1,6 +1,7 @@
 /** The keys, constraints, indexes and policies of a table in Drizzle's words, one line each. */
 import { sqlTemplate } from './expression.ts'
 import { quotedText } from './names.ts'
+import { quotedIfOdd, quoteIn } from './quotes.ts'
 import type { ConstraintShape, IndexShape, PolicyShape, QualifiedName, TableShape } from './shape.ts'
 
 /** What printing them needs to know of the rest of the file. */
@@ -35,14 +36,17 @@ export function printExtras(table: TableShape, context: TableContext): readonly 
       }),
     ...table.indexes.map((index) => {
       const object = `index ${quotedIfOdd(index.name)}${on}`
-      return index.unsayable === null
+      const reason = index.unsayable ?? quoteIn(index.name)
+      return reason === undefined
         ? said(object, indexCall(index, context), index.lost)
-        : leftOut(object, index.unsayable, index.definition)
+        : leftOut(object, reason, index.definition)
     }),
     ...table.policies.map((policy) => {
       const object = `policy ${quotedIfOdd(policy.name)}${on}`
       if (!table.rowSecurity)
         return leftOut(object, 'row-level security is off, which Drizzle turns on for a policy', '')
+      const quote = quoteIn(policy.name, ...policy.to)
+      if (quote !== undefined) return leftOut(object, quote, '')
       return mangled(policy.using ?? '', policy.withCheck ?? '')
         ? leftOut(object, 'a policy whose text drizzle-kit takes apart', '')
         : { text: policyCall(policy, context) }
@@ -66,9 +70,11 @@ export function isColumnKey({ kind, columns, unsayable, lost }: ConstraintShape)
   return kind === 'p' && columns.length === 1 && unsayable === null && lost === null
 }
 
-function whyLeftOut({ unsayable, kind }: ConstraintShape): string {
+function whyLeftOut({ unsayable, name, kind }: ConstraintShape): string {
   return (
-    unsayable ?? (kind === 'f' ? 'a foreign key to a table that is not here' : 'a text that drizzle-kit takes apart')
+    unsayable ??
+    quoteIn(name) ??
+    (kind === 'f' ? 'a foreign key to a table that is not here' : 'a text that drizzle-kit takes apart')
   )
 }
 
@@ -85,7 +91,7 @@ function constraintCall(
 ): string | undefined {
   const { use, property } = context
   const { name, kind, columns, expression, target } = constraint
-  if (constraint.unsayable !== null) return undefined
+  if (constraint.unsayable !== null || quoteIn(name) !== undefined) return undefined
   const own = columns.map((column) => member('table', property(column))).join(', ')
   if (kind === 'p') return `${use('primaryKey')}({ name: ${quotedText(name)}, columns: [${own}] }),`
   if (kind === 'u') {
@@ -152,9 +158,4 @@ export function member(object: string, property: string): string {
   return /^[\p{ID_Start}_$][\p{ID_Continue}$]*$/u.test(property)
     ? `${object}.${property}`
     : `${object}[${quotedText(property)}]`
-}
-
-/** As PostgreSQL shows it, keywords apart. */
-export function quotedIfOdd(name: string): string {
-  return /^[a-z_][a-z0-9_$]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
 }

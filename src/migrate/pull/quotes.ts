@@ -1,0 +1,50 @@
+/**
+ * Names in quotes, as PostgreSQL shows them, and names with a quote in them: drizzle-kit writes those as they are, which
+ * is no SQL, so they stay out of a schema.
+ */
+import type { QualifiedName, Shape } from './shape.ts'
+
+/** As PostgreSQL shows it, keywords apart. */
+export function quotedIfOdd(name: string): string {
+  return /^[a-z_][a-z0-9_$]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
+}
+
+/** What stays out, and why. */
+export interface Unspeakable {
+  readonly object: string
+  readonly reason: string
+}
+
+const unescaped = 'which drizzle-kit does not escape'
+
+/** Why something of these names cannot be said; undefined when it can. */
+export function quoteIn(...names: readonly string[]): string | undefined {
+  return names.some((name) => name.includes('"')) ? `a name with a quote, ${unescaped}` : undefined
+}
+
+/** The shape without what is called so, or is in a schema that is, and without tables that have such a column. */
+export function withoutQuotedNames(shape: Shape): { readonly shape: Shape; readonly left: readonly Unspeakable[] } {
+  const left: Unspeakable[] = []
+  const sayable = <T extends QualifiedName>(kind: string, list: readonly T[], why: (one: T) => string | undefined) =>
+    list.filter((one) => {
+      const reason = why(one)
+      if (reason !== undefined)
+        left.push({ object: `${kind} ${quotedIfOdd(one.schema)}.${quotedIfOdd(one.name)}`, reason })
+      return reason === undefined
+    })
+  const own = ({ schema, name }: QualifiedName) => quoteIn(schema, name)
+  return {
+    shape: {
+      enums: sayable('enum', shape.enums, own),
+      sequences: sayable('sequence', shape.sequences, own),
+      tables: sayable('table', shape.tables, (table) => {
+        const column = table.columns.find(({ name }) => quoteIn(name))
+        const of = column && `a quote in the name of its column ${quotedIfOdd(column.name)}, ${unescaped}`
+        return own(table) ?? of
+      }),
+      // A view is declared as existing, so drizzle-kit writes its schema and nothing else of it.
+      views: sayable('view', shape.views, ({ schema }) => quoteIn(schema)),
+    },
+    left,
+  }
+}
