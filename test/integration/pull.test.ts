@@ -1,7 +1,7 @@
 /** `rivulet pull`: from a database to a schema and a first migration that say the same as it. */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { appendFile, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -137,6 +137,13 @@ describe('pull', { timeout: 240_000 }, () => {
     expect(exitCode).toBe(1)
     expect(stdout).toMatch(/The schema in code and the migrations agree/)
     expect(stdout).toMatch(/The live database differs from the migrations[^]*\+ table public\.far: foreign/)
+    // What is written by hand before the baseline counts.
+    const file = join(project.directory, 'migrations', '0000_baseline.sql')
+    const byHand = `--> statement-breakpoint\ncreate foreign data wrapper w; create server s foreign data wrapper w;
+      create foreign table far (id integer) server s;\n`
+    await appendFile(file, byHand)
+    expect(await project.rivulet('baseline', '--to', '0000')).toMatchObject({ exitCode: 0 })
+    expect(await project.rivulet('verify')).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(agreement) })
   })
 
   test('names what it wrote and why it cannot be tried when something is missing that it does not read', async () => {

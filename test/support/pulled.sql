@@ -78,6 +78,11 @@ create trigger payment_touch before insert on payment for each row execute funct
 alter table film disable trigger film_touch;
 create rule keep as on delete to old_numbers do instead nothing;
 create statistics film_both (dependencies) on film_id, order_number from film;
+alter statistics film_both set statistics 200;
+create unlogged table fleeting (id serial primary key, note text) with (toast.autovacuum_enabled = false, fillfactor = 70);
+create unlogged sequence passing;
+create type place as (street text, number integer);
+create table address of place (primary key (street));
 alter table audit.film enable row level security;
 create policy own on "order" as restrictive for update to public using (region = current_user) with check (number > 0);
 alter table "order" enable row level security;

@@ -145,6 +145,10 @@ export const last = (ours: string): readonly string[] => [
   `select '', 'statistics ' || quote_ident(n.nspname) || '.' || quote_ident(x.stxname),
      pg_get_statisticsobjdef(x.oid)
    from pg_statistic_ext x join pg_namespace n on n.oid = x.stxnamespace where ${ours}`,
+
+  `select '', 'statistics ' || quote_ident(n.nspname) || '.' || quote_ident(x.stxname),
+     format('alter statistics %I.%I set statistics %s', n.nspname, x.stxname, x.stxstattarget)
+   from pg_statistic_ext x join pg_namespace n on n.oid = x.stxnamespace where x.stxstattarget >= 0 and ${ours}`,
 ]
 
 /** Whose statement has to come before whose, as pairs of keys: the first needs the second. */

@@ -49,7 +49,7 @@ export const tables = (ours: string) => `
 
 export const sequences = (ours: string) => `
   select 'relation:' || c.oid, 'sequence ' || c.oid::regclass,
-    format('create sequence %s as %s %s', c.oid::regclass, format_type(s.seqtypid, null), ${sequenceOptions})
+    format('create %ssequence %s as %s %s', case c.relpersistence when 'u' then 'unlogged ' else '' end, c.oid::regclass, format_type(s.seqtypid, null), ${sequenceOptions})
   from pg_sequence s join pg_class c on c.oid = s.seqrelid join pg_namespace n on n.oid = c.relnamespace
   where ${ours} and ${notOfExtension('pg_class', 'c.oid')}
     and not exists (select from pg_depend o where o.classid = 'pg_class'::regclass and o.objid = c.oid and o.deptype = 'i')`
@@ -119,6 +119,9 @@ export const afterwards = (ours: string): readonly string[] => [
    from pg_class c join pg_namespace n on n.oid = c.relnamespace, unnest(array[
      case when c.relrowsecurity then 'enable row level security' end,
      case when c.relforcerowsecurity then 'force row level security' end,
+     case when c.reloftype <> 0 then 'of ' || format_type(c.reloftype, null) end,
+     (select format('set (%s)', string_agg('toast.' || o, ', ')) from pg_class t, unnest(t.reloptions) o
+      where t.oid = c.reltoastrelid having count(*) > 0),
      case c.relreplident when 'n' then 'replica identity nothing' when 'f' then 'replica identity full'
        when 'i' then (select format('replica identity using index %I', x.relname) from pg_index i
          join pg_class x on x.oid = i.indexrelid where i.indrelid = c.oid and i.indisreplident) end,
