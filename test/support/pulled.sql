@@ -136,7 +136,7 @@ create schema "od""d";
 create table "od""d".t (id integer primary key);
 create view "od""d".v as select 1 as one;
 create table quoting (
-  id integer, chief integer references "in ""chief", constraint "quo""ted" check (id > 0), constraint "ke""y" primary key (id)
+  id integer generated always as identity (sequence name "i""d"), chief integer references "in ""chief", constraint "quo""ted" check (id > 0), constraint "ke""y" primary key (id)
 );
 create index "so""me" on quoting (chief);
 create table quoted_column (id integer primary key, "no""te" text);

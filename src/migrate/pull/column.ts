@@ -1,6 +1,7 @@
 /** A column in Drizzle's words. Defaults that are more than a plain value are given in SQL, as PostgreSQL prints them. */
 import { sqlTemplate } from './expression.ts'
 import { quotedText } from './names.ts'
+import { quoteIn } from './quotes.ts'
 import type { ColumnShape, QualifiedName, SequenceShape } from './shape.ts'
 
 /** What printing a column needs to know of the rest of the file. */
@@ -22,7 +23,8 @@ export function printColumn(column: ColumnShape, isKey: boolean, context: Column
   else if (column.notNull && serial === undefined) parts.push('.notNull()')
   if (column.identity !== null && column.sequence) {
     parts.push(column.identity === 'always' ? '.generatedAlwaysAsIdentity(' : '.generatedByDefaultAsIdentity(')
-    parts.push(`${sequenceOptions(column.sequence, column.sequence.name)})`)
+    const { name } = column.sequence
+    parts.push(`${sequenceOptions(column.sequence, quoteIn(name) === undefined ? name : undefined)})`)
   } else if (column.generated !== null && column.default !== null) {
     parts.push(`.generatedAlwaysAs(${sqlTemplate(column.default)})`)
   } else if (column.default !== null && serial === undefined) parts.push(defaultOf(column, column.default))

@@ -22,6 +22,10 @@ export function quoteIn(...names: readonly string[]): string | undefined {
   return names.some((name) => name.includes('"')) ? `a name with a quote, ${unescaped}` : undefined
 }
 
+function own({ schema, name }: QualifiedName): string | undefined {
+  return quoteIn(schema, name)
+}
+
 /** The shape without what is called so, or is in a schema that is, and without tables that have such a column. */
 export function withoutQuotedNames(shape: Shape): { readonly shape: Shape; readonly left: readonly Unspeakable[] } {
   const left: Unspeakable[] = []
@@ -32,7 +36,6 @@ export function withoutQuotedNames(shape: Shape): { readonly shape: Shape; reado
         left.push({ object: `${kind} ${quotedIfOdd(one.schema)}.${quotedIfOdd(one.name)}`, reason })
       return reason === undefined
     })
-  const own = ({ schema, name }: QualifiedName) => quoteIn(schema, name)
   return {
     shape: {
       enums: sayable('enum', shape.enums, own),

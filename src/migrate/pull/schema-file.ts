@@ -51,11 +51,12 @@ class SchemaPrinter {
   readonly #notes: SchemaNote[] = []
 
   constructor(whole: Shape) {
-    const { shape, left } = withoutQuotedNames(whole)
+    const own = ownSequences(whole.tables)
+    const sequences = whole.sequences.filter((one) => !own.has(keyOf(one)))
+    const { shape, left } = withoutQuotedNames({ ...whole, sequences })
     this.#shape = shape
     this.#left = left
-    const own = ownSequences(shape.tables)
-    this.#withColumns = shape.sequences.filter((one) => one.owned && !own.has(keyOf(one)))
+    this.#withColumns = sequences.filter(({ owned }) => owned)
   }
 
   print(): SchemaFile {
@@ -104,7 +105,6 @@ class SchemaPrinter {
   }
 
   #enumsAndSequences(): void {
-    const own = ownSequences(this.#shape.tables)
     for (const { object, reason } of this.#left) this.#leaveOut(object, reason)
     for (const { schema, name, labels } of this.#shape.enums) {
       const call = this.#call(schema, 'pgEnum', 'enum')
@@ -113,7 +113,7 @@ class SchemaPrinter {
         `export const ${constant} = ${call}(${quotedText(name)}, [${labels.map(quotedText).join(', ')}])`,
       )
     }
-    for (const sequence of this.#shape.sequences.filter((one) => !own.has(keyOf(one)))) {
+    for (const sequence of this.#shape.sequences) {
       const reason = this.#withColumns.includes(sequence)
         ? 'its column is not serial, or not in this file'
         : sequence.type === 'bigint'
