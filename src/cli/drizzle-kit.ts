@@ -62,7 +62,10 @@ export async function runGenerate(run: GenerateRun): Promise<readonly Migration[
   const { output, exitCode } = await execute(run)
   const isNew = ({ name }: Migration) => !before.some((migration) => migration.name === name)
   const written = (await existing(run.folder)).filter(isNew)
-  for (const { path, text } of written) await writeFile(path, withTypesAsDeclared(text))
+  for (const { path, text } of written) {
+    const mended = withTypesAsDeclared(text)
+    if (mended !== text) await writeFile(path, mended)
+  }
   if (written.length > 0) return (await existing(run.folder)).filter(isNew)
   if (exitCode === 0 && output.includes('No schema changes')) return []
   throw new MigrationFailed(
