@@ -7,7 +7,7 @@
  * was declared; what was there before was made. SQL written by hand may make more than the code declares: that is no drift.
  */
 import type { Connection } from '../pool/connection.ts'
-import { explanation, sqlStateOf } from './failure.ts'
+import { scratchExplanation, sqlStateOf } from './failure.ts'
 import { readHandMadeViews } from './hand-made-views.ts'
 import {
   type Definition,
@@ -131,7 +131,10 @@ async function runAll(
       })
     }
     if (failed.length === left.length || failed.length === 0) {
-      return failed.map(({ statement, error }) => ({ statement: statement.text, reason: explanation(error, [], 0) }))
+      return failed.map(({ statement, error }) => ({
+        statement: statement.text,
+        reason: scratchExplanation(error, [], 0),
+      }))
     }
     left = failed.map(({ statement }) => statement)
   }

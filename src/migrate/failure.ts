@@ -18,16 +18,36 @@ export function failure(work: FailedFile, number: number, statement: Statement, 
   if (cause instanceof ConnectionLost) return connectionLost(work, cause, where, number, statement.line)
   const sqlState = sqlStateOf(cause)
   return new MigrationFailed(
-    `${where} failed: ${explanation(cause, work.script.statements, number)}\n${outcomeOf(work)}`,
+    `${where} failed: ${explained(cause, work.script.statements, number, adoptionHint)}\n${outcomeOf(work)}`,
     { cause, file: work.file, statement: number, line: statement.line, sqlState },
   )
 }
 
-/** What the server said of statement `number` of these, counted from 1, with its SQLSTATE, and what to do about it. */
-export function explanation(cause: unknown, statements: readonly Statement[], number: number): string {
+// A table, an object of another kind, a column.
+const alreadyThere = new Set<string | undefined>(['42P07', '42710', '42701'])
+
+const adoptionHint =
+  'Was this made by hand, or by `drizzle-kit push`? Then adopt the database with ' +
+  '`rivulet baseline --to NAME`, NAME being the last migration it already has.'
+
+// Nobody else makes anything there.
+const twiceHint = 'It is made twice: an earlier migration, or an earlier statement, makes it as well.'
+
+/**
+ * What the server said in a scratch database of statement `number` of these, counted from 1, with its SQLSTATE, and what
+ * to do about it.
+ */
+export function scratchExplanation(cause: unknown, statements: readonly Statement[], number: number): string {
+  const message = cause instanceof Error ? cause.message : ''
+  // Every database has the language plpgsql, and roles belong to the server.
+  return explained(cause, statements, number, /^(?:role|extension|language) /.test(message) ? '' : twiceHint)
+}
+
+function explained(cause: unknown, statements: readonly Statement[], number: number, whenThere: string): string {
   const sqlState = sqlStateOf(cause)
   const message = cause instanceof Error ? cause.message : String(cause)
   const hint =
+    (alreadyThere.has(sqlState) && whenThere) ||
     hintFor(sqlState, message, roleSetBy(statements.slice(0, number - 1))) ||
     hintForOrder(sqlState, message, statements.slice(number))
   return `${message}${sqlState ? ` [${sqlState}]` : ''}${hint && `\n${hint}`}`
@@ -132,13 +152,6 @@ function hintFor(sqlState: string | undefined, message: string, role: string | u
       return role === undefined
         ? `The role of the database URL lacks this right: ${remedyFor(message)}, or migrate as the owner.`
         : `The role ${role}, which the file has set, lacks this right: ${remedyFor(message)}, or put RESET ROLE before it.`
-    case '42P07':
-    case '42710':
-    case '42701':
-      return (
-        'Was this made by hand, or by `drizzle-kit push`? Then adopt the database with ' +
-        '`rivulet baseline --to NAME`, NAME being the last migration it already has.'
-      )
     default:
       return ''
   }

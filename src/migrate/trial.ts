@@ -6,7 +6,7 @@ import type { Connection } from '../pool/connection.ts'
 import { MigrationFailed } from '../errors.ts'
 import type { MigrationSource } from './apply.ts'
 import { withConnection } from './connect.ts'
-import { explanation, sqlStateOf } from './failure.ts'
+import { scratchExplanation, sqlStateOf } from './failure.ts'
 import { findMigration, type Migration, readMigrations } from './folder.ts'
 import { Ledger } from './ledger.ts'
 import { missingRole, replay, type ReplayOptions } from './replay.ts'
@@ -83,7 +83,7 @@ export async function trial(
 
 async function reasonOf(error: MigrationFailed, { file, text }: Migration): Promise<string> {
   if (error.sqlState === undefined) return error.message.replace(`${file}: `, '')
-  return explanation(error.cause, (await parseScript(text)).statements, error.statement ?? 0)
+  return scratchExplanation(error.cause, (await parseScript(text)).statements, error.statement ?? 0)
 }
 
 /** Why the failure tells nothing: the server lacks what the real one has, or will have. */

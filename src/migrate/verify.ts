@@ -8,7 +8,7 @@ import type { MigrationSource } from './apply.ts'
 import { MigrationFailed } from '../errors.ts'
 import { type CodeComparison, type CodeSql, compareCode } from './code.ts'
 import { withConnection } from './connect.ts'
-import { explanation, sqlStateOf } from './failure.ts'
+import { scratchExplanation, sqlStateOf } from './failure.ts'
 import { type Migration, readMigrations } from './folder.ts'
 import { describeDatabase, type Difference, differences, usedSchemas, withoutTables } from './introspect.ts'
 import { Ledger } from './ledger.ts'
@@ -124,7 +124,7 @@ async function replayHistory(
       if (options.signal?.aborted || !(cause instanceof MigrationFailed)) throw cause
       const { file, line, sqlState, statement = 0 } = cause
       const { statements } = await parseScript(migration.text)
-      const reason = sqlState === undefined ? cause.message : explanation(cause.cause, statements, statement)
+      const reason = sqlState === undefined ? cause.message : scratchExplanation(cause.cause, statements, statement)
       const where = sqlState === undefined ? '' : `${file}${line === undefined ? '' : ` (line ${line})`}: `
       throw new MigrationRefused(
         'unsafe',

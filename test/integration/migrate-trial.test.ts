@@ -6,8 +6,14 @@ import { describe, expect, test } from 'vitest'
 import type { Project } from '../../src/cli/project.ts'
 import { tried } from '../../src/cli/tried.ts'
 import { Cancelled } from '../../src/errors.ts'
-import { type Trial, tryMigrations } from '../../src/migrate/index.ts'
-import { makeFolder, openEmptyDatabase, rowsOf } from '../support/migrations.ts'
+import {
+  applyMigrations,
+  baselineMigrations,
+  type Trial,
+  tryMigrations,
+  verifyDatabase,
+} from '../../src/migrate/index.ts'
+import { makeFolder, openEmptyDatabase, rowsOf, thrownBy } from '../support/migrations.ts'
 
 const table = 'create table t (id int primary key, n int);'
 
@@ -68,6 +74,35 @@ describe('tryMigrations', () => {
     const trial = await tryFiles({ '0000_t': table, '0001_new': text, '0002_later': 'select nonsense;' })
     const file = '0001_new.sql'
     expect(trial).toEqual({ outcome: 'fails', name: '0001_new', file, line, reason: expect.stringMatching(reason) })
+  })
+
+  const twice = [
+    ['a table', 'create table t (id int);', '42P07'],
+    ['a column', 'alter table t add n int;', '42701'],
+    ['a constraint', 'alter table t add constraint t_pkey check (n > 0);', '42710'],
+  ] as const
+
+  test.each(twice)('says that %s is made twice, not that somebody made it by hand', async (_, again, sqlState) => {
+    const reason = expect.stringMatching(
+      new RegExp(`^[^\n]* \\[${sqlState}\\]\nIt is made twice: an earlier migration, or an earlier [^\n]*$`),
+    )
+    expect(await tryFiles({ '0000_t': table, '0001_again': again })).toMatchObject({ outcome: 'fails', reason })
+    // What verify replays, and what it makes of the code.
+    await using database = await openEmptyDatabase()
+    await using project = await makeFolder({ '0000_t': table })
+    await applyMigrations(database.url, project)
+    const { code } = await verifyDatabase(database.url, { ...project, code: { whole: `${table} ${again}` } })
+    expect(code?.refused).toMatchObject([{ reason }])
+    const { code: next } = await verifyDatabase(database.url, {
+      ...project,
+      code: { whole: table, ungenerated: again },
+    })
+    expect(next?.refused).toMatchObject([{ reason }])
+    await project.write({ '0001_again': again })
+    await baselineMigrations(database.url, { ...project, to: '1' })
+    const failed = await thrownBy(verifyDatabase(database.url, project))
+    expect(failed.message).toMatch(new RegExp(`\\[${sqlState}\\]\nIt is made twice: `))
+    expect(failed.message).not.toMatch(/by hand|baseline/)
   })
 
   test('leaves a file untried when an older one cannot be replayed, and the file of no concern to it', async () => {
