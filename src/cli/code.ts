@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import type { CodeSql } from '../migrate/code.ts'
+import { layoutKind, readLayout } from '../migrate/layout.ts'
 import { runGenerate, UnansweredQuestion } from './drizzle-kit.ts'
 import type { Project } from './project.ts'
 
@@ -16,6 +17,8 @@ export interface CodeAnswer {
   /** '' when code and snapshots agree. */
   readonly ungenerated: string
   readonly question: string | undefined
+  /** False in the layout of drizzle-kit 1.0, whose snapshots the drizzle-kit of today does not read. */
+  readonly snapshots: boolean
 }
 
 const folderPrefix = 'rivulet-verify-'
@@ -23,25 +26,31 @@ const folderPrefix = 'rivulet-verify-'
 /** Asks drizzle-kit. @throws MigrationFailed when it fails. */
 export async function readCode(project: Project, signal: AbortSignal): Promise<CodeAnswer> {
   await sweep()
+  const layout = await layoutKind(project.source.folder)
+  // What is wrong with it is said of the folder itself, not of a copy.
+  if (layout !== undefined) await readLayout(project.source.folder)
+  const snapshots = layout !== 'folders'
   const folder = await mkdtemp(join(tmpdir(), folderPrefix))
   try {
     const next = join(folder, 'next')
     await mkdir(next)
-    if (existsSync(project.source.folder)) await cp(project.source.folder, next, { recursive: true })
+    if (snapshots && existsSync(project.source.folder)) await cp(project.source.folder, next, { recursive: true })
     const written = await Promise.allSettled([
       generated(project, join(folder, 'whole'), signal),
-      generated(project, next, signal).catch((error: unknown) => {
-        if (error instanceof UnansweredQuestion) return error
-        throw error
-      }),
+      !snapshots
+        ? ''
+        : generated(project, next, signal).catch((error: unknown) => {
+            if (error instanceof UnansweredQuestion) return error
+            throw error
+          }),
     ])
     const [whole, ungenerated] = written.map((one) => {
       if (one.status === 'rejected') throw one.reason as Error
       return one.value
     }) as [string, string | UnansweredQuestion]
     return typeof ungenerated === 'string'
-      ? { whole, ungenerated, question: undefined }
-      : { whole, ungenerated: '', question: ungenerated.question }
+      ? { whole, ungenerated, question: undefined, snapshots }
+      : { whole, ungenerated: '', question: ungenerated.question, snapshots }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }

@@ -7,7 +7,7 @@ import { remedy } from './remedy.ts'
 
 /** The schema in code beside drizzle-kit's snapshots, and beside what the migrations make. */
 export function codeText(
-  { ungenerated, question }: CodeAnswer,
+  { ungenerated, question, snapshots }: CodeAnswer,
   compared: CodeComparison | { readonly notCompared: string },
   console: Console,
 ): string {
@@ -26,36 +26,50 @@ export function codeText(
     )
   }
   if ('notCompared' in compared) {
-    if (parts.length === 0) parts.push("The schema in code and drizzle-kit's snapshots agree.")
+    if (parts.length === 0 && snapshots) parts.push("The schema in code and drizzle-kit's snapshots agree.")
+    if (!snapshots) parts.push(withoutSnapshots)
     if (question === undefined)
       parts.push(`What the SQL of the migrations really makes was not looked at: ${compared.notCompared}`)
     return parts.join('\n')
   }
-  parts.push(...missingText(compared.differences, console), ...refusedText(compared, console))
+  parts.push(...missingText(compared.differences, snapshots, console), ...refusedText(compared, console))
   if (parts.length === 0) parts.push('The schema in code and the migrations agree.')
+  if (!snapshots) parts.push(withoutSnapshots)
   return [...parts, ...beyondText(compared.migrationsOnly, console)].join('\n')
 }
 
+const withoutSnapshots = 'The snapshots of drizzle-kit 1.0 were not looked at: it compares the code with them itself.'
+
+/** What begins a migration of one's own. */
+function customCommand(snapshots: boolean): string {
+  return snapshots ? 'rivulet generate --custom' : 'drizzle-kit generate --custom'
+}
+
 /** The migrations beside the live database. */
-export function databaseText(differences: readonly Difference[], console: Console): string {
+export function databaseText(
+  differences: readonly Difference[],
+  { snapshots }: Pick<CodeAnswer, 'snapshots'>,
+  console: Console,
+): string {
   if (differences.length === 0) return 'The live database is what the migrations make.'
   const head = 'The live database differs from the migrations (- as they make it, + as it is):'
   return [
     console.styleResult('red', head),
     ...listed(differences, console),
-    'Either change the database back, or make its state a migration: rivulet generate --custom',
+    `Either change the database back, or make its state a migration: ${customCommand(snapshots)}`,
   ].join('\n')
 }
 
-function missingText(differences: readonly Difference[], console: Console): readonly string[] {
+function missingText(differences: readonly Difference[], snapshots: boolean, console: Console): readonly string[] {
   if (differences.length === 0) return []
   const head = 'The schema in code declares what the migrations do not make (- as declared, + as they make it):'
   const remedies = differences.map(remedy).filter((sql) => sql !== undefined)
   return [
     console.styleResult('red', head),
     ...listed(differences, console),
-    '`rivulet generate` does not see this: drizzle-kit compares the code with its snapshots, never with the SQL. Change ' +
-      `the code, or write SQL of your own with rivulet generate --custom${remedies.length > 0 ? ', such as:' : '.'}`,
+    `${snapshots ? '`rivulet generate` does not see this: drizzle-kit' : 'Where `drizzle-kit generate` does not see this: it'} ` +
+      'compares the code with its snapshots, never with the SQL. Change the code, or write SQL of your own with ' +
+      `${customCommand(snapshots)}${remedies.length > 0 ? ', such as:' : '.'}`,
     ...remedies.map(indented),
   ]
 }

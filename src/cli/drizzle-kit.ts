@@ -9,11 +9,11 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { ConfigInvalid, MigrationFailed, UsageError } from '../errors.ts'
 import { type Migration, readMigrations } from '../migrate/folder.ts'
-import { hasMigrations } from '../migrate/layout.ts'
+import { layoutKind } from '../migrate/layout.ts'
 import { MigrationRefused } from '../migrate/refusal.ts'
 import { withTypesAsDeclared } from './kit-types.ts'
 import type { Project } from './project.ts'
@@ -58,6 +58,13 @@ const silenceMs = 120_000
 /** Runs it and answers the migrations it wrote; none when the schema has not changed. @throws MigrationFailed. */
 export async function runGenerate(run: GenerateRun): Promise<readonly Migration[]> {
   const before = await existing(run.folder)
+  if ((await layoutKind(run.folder)) === 'folders') {
+    throw new UsageError(
+      `${relative('', run.folder)} is laid out by drizzle-kit 1.0 (${before[0]?.file}), and the drizzle-kit that is run ` +
+        'here, 0.31, would make the whole schema anew beside it. Write the migration with `drizzle-kit generate` of 1.0, ' +
+        'SQL of your own with its --custom; then: rivulet lint --try',
+    )
+  }
   await refuseCollisions(run.folder)
   const { output, exitCode } = await execute(run)
   const isNew = ({ name }: Migration) => !before.some((migration) => migration.name === name)
@@ -74,7 +81,7 @@ export async function runGenerate(run: GenerateRun): Promise<readonly Migration[
 }
 
 async function existing(folder: string): Promise<readonly Migration[]> {
-  return (await hasMigrations(folder)) ? readMigrations(folder) : []
+  return (await layoutKind(folder)) ? readMigrations(folder) : []
 }
 
 /** Two snapshots with one parent: two branches generated from the same state, and drizzle-kit would see only one. */

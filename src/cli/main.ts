@@ -9,7 +9,7 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Cancelled, ConfigInvalid, RivuletError, UsageError } from '../errors.ts'
-import { strayFiles } from '../migrate/layout.ts'
+import { layoutKind, strayFiles } from '../migrate/layout.ts'
 import { MigrationRefused } from '../migrate/refusal.ts'
 import { baseline } from './baseline.ts'
 import { type Command, exitCodes, type Outcome } from './command.ts'
@@ -94,10 +94,14 @@ async function main(args: readonly string[]): Promise<number> {
 
 /** Drizzle ignores such files without a word, and so they would never be missed. */
 async function noteStrays({ source }: Project, console: Console): Promise<void> {
-  for (const file of await strayFiles(source.folder)) {
+  const strays = await strayFiles(source.folder)
+  if (strays.length === 0) return
+  const journal = (await layoutKind(source.folder)) === 'journal'
+  const why = journal ? 'so no journal tells when it runs' : 'whose migrations here are folders'
+  for (const file of strays) {
     console.note(
-      console.style('yellow', `${file} is ignored: drizzle-kit did not make it, so no journal tells when it runs. `) +
-        'Move its SQL into a migration of `rivulet generate --custom`, or the file elsewhere',
+      console.style('yellow', `${file} is ignored: drizzle-kit did not make it, ${why}. `) +
+        `Move its SQL into a migration of \`${journal ? 'rivulet' : 'drizzle-kit'} generate --custom\`, or the file elsewhere`,
     )
   }
 }

@@ -4,7 +4,7 @@ import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve } from 'node:path'
 import { ConfigInvalid, UsageError } from '../errors.ts'
 import { readMigrations } from '../migrate/folder.ts'
-import { hasMigrations } from '../migrate/layout.ts'
+import { layoutKind } from '../migrate/layout.ts'
 import { pulledHead } from '../migrate/pull/dump.ts'
 import { type PulledDatabase, pullDatabase } from '../migrate/pull/pull.ts'
 import { MigrationRefused } from '../migrate/refusal.ts'
@@ -111,11 +111,11 @@ async function compared({ values, console, signal }: Run, project: Project, file
   }
   const { differences, code: declared } = found
   const same = differences.length === 0 && declared?.differences.length === 0 && declared.refused.length === 0
-  const codeAnswer = { ...code, question: undefined }
+  const codeAnswer = { ...code, question: undefined, snapshots: true }
   const text = [
     ...head,
     codeText(codeAnswer, declared ?? { notCompared: 'it was not asked for' }, console),
-    databaseText(differences, console),
+    databaseText(differences, codeAnswer, console),
     next,
   ].join('\n')
   return { exitCode: same ? exitCodes.done : exitCodes.failed, text, json: { ...json, differences, declared } }
@@ -139,8 +139,15 @@ async function schemaFile({ directory, schema, configPath }: Project, force: boo
 
 /** What an earlier pull has left. @throws UsageError for other migrations: a project that begins has none. */
 async function replacedFiles(folder: string, force: boolean): Promise<readonly string[]> {
-  if (!(await hasMigrations(folder))) return []
+  const layout = await layoutKind(folder)
+  if (layout === undefined) return []
   const migrations = await readMigrations(folder)
+  if (layout === 'folders') {
+    throw new UsageError(
+      `${relative('', folder)} is laid out by drizzle-kit 1.0, ${migrations[0]?.file} the first: pull would write a ` +
+        'journal, as up to 0.31. See with `rivulet verify` how they compare, or move the folders elsewhere',
+    )
+  }
   const [first] = migrations
   if (first === undefined) return []
   const ours = force && first.text.startsWith(pulledHead)

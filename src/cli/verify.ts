@@ -17,7 +17,8 @@ export const verify: Command = {
   help: `Usage: rivulet verify [options]
 
 Three are compared:
-  the code beside drizzle-kit's snapshots: drizzle-kit must find nothing to generate;
+  the code beside drizzle-kit's snapshots: drizzle-kit must find nothing to generate (not where drizzle-kit 1.0 has laid
+    the folder out: the drizzle-kit that is run here does not read its snapshots);
   the code beside the migrations: they are replayed into a scratch database, and must make there, pending ones included,
     whatever the code declares. What they make beyond that, in SQL written by hand, is listed and is no drift;
   the applied migrations beside the live database: it must be what they make in the scratch database.
@@ -66,7 +67,7 @@ async function all({ values, console, signal }: Run, project: Project, code: Cod
   const notCompared = 'the pending migrations come first (see below)'
   const text = [
     codeText(code, compared ?? { notCompared }, console),
-    databaseText(differences, console),
+    databaseText(differences, code, console),
     pending.length > 0 ? `${count(pending.length)} pending, which the live database lacks: ${pending.join(', ')}.` : '',
     trialText(pendingTrial),
   ]

@@ -23,6 +23,9 @@ export interface MigrationPlace {
   readonly downFile: string
 }
 
+/** `journal`: drizzle-kit's up to 0.31; `folders`: from 1.0 on. */
+export type LayoutKind = 'journal' | 'folders'
+
 /** A migrations folder as it is laid out. */
 export interface Layout {
   readonly places: readonly MigrationPlace[]
@@ -33,10 +36,11 @@ export interface Layout {
 const journalFile = join('meta', '_journal.json')
 const folderName = /^\d{14}_/
 
-/** True when there is a folder of migrations at all, in either layout. */
-export async function hasMigrations(folder: string): Promise<boolean> {
-  if (existsSync(join(folder, journalFile))) return true
-  return (await foldersOf(folder, await readdir(folder).catch(() => []))).length > 0
+/** How the folder is laid out; undefined when there is no migration, nor the place of one. */
+export async function layoutKind(folder: string): Promise<LayoutKind | undefined> {
+  if (existsSync(join(folder, journalFile))) return 'journal'
+  const folders = await foldersOf(folder, await readdir(folder).catch(() => []))
+  return folders.length > 0 ? 'folders' : undefined
 }
 
 /** Reads it. @throws MigrationRefused ('inconsistent') that names the file and what to do. */
@@ -46,13 +50,19 @@ export async function readLayout(folder: string): Promise<Layout> {
   })
   const folders = await foldersOf(folder, names)
   const journal = existsSync(join(folder, journalFile)) || folders.length === 0
+  if (journal && folders[0] !== undefined) {
+    throw refused(
+      `${resolve(folder)} holds both layouts of drizzle-kit, of which Drizzle runs one alone: ${journalFile}, as up to 0.31, ` +
+        `and ${folders[0]}/migration.sql, as from 1.0 on. Remove the one that has not been applied: meta/ and the files ` +
+        'it lists, or the folders (`drizzle-kit up` of 1.0 makes folders of a journal)',
+    )
+  }
   const places = journal ? await journalled(folder) : folders.map(inFolder)
   const known = new Set(places.map(({ name }) => name))
   const strays = names.filter((name) => {
     const tag = /^(\d{4,}_.*?)(?:\.down)?\.sql$/.exec(name)?.[1]
     return tag !== undefined && !(journal && known.has(tag))
   })
-  if (journal) strays.push(...folders.map((name) => `${name}/migration.sql`))
   return { places, strays: strays.sort() }
 }
 

@@ -1,83 +1,15 @@
 /** The `rivulet` command as a process: exit codes, one JSON object, messages on standard error, interrupts. */
-import { type ChildProcessByStdio, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, utimes } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
-import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { compiledProgram } from '../support/compiled-package.ts'
-import type { TestDatabase } from '../support/database.ts'
-import { openEmptyDatabase, rowsOf } from '../support/migrations.ts'
-
-const root = new URL('../../', import.meta.url).pathname
-
-interface End {
-  readonly exitCode: number
-  readonly stdout: string
-  readonly stderr: string
-}
-
-type Child = ChildProcessByStdio<null, Readable, Readable>
-
-/** A small Drizzle project in a directory of its own. */
-interface Project extends AsyncDisposable {
-  readonly directory: string
-  readonly database: TestDatabase
-  write(files: Readonly<Record<string, string>>): Promise<void>
-  rivulet(...args: string[]): Promise<End>
-  start(args: readonly string[]): Child
-}
-
-const config = `import { defineConfig } from 'drizzle-kit'
-export default defineConfig({ dialect: 'postgresql', schema: './schema.ts', out: './migrations' })`
-
-function schema(columns: string): string {
-  return `import { integer, pgTable, text } from 'drizzle-orm/pg-core'
-export const people = pgTable('people', { id: integer().primaryKey(), ${columns} })`
-}
-
-async function makeProject(): Promise<Project> {
-  const directory = await mkdtemp(join(tmpdir(), 'rivulet-cli-'))
-  const database = await openEmptyDatabase()
-  await symlink(join(root, 'node_modules'), join(directory, 'node_modules'))
-  const write = async (files: Readonly<Record<string, string>>) => {
-    for (const [name, content] of Object.entries(files)) await writeFile(join(directory, name), content)
-  }
-  await write({ 'package.json': '{"type":"module"}', 'drizzle.config.ts': config, 'schema.ts': schema('nmae: text()') })
-  const start = (args: readonly string[]) =>
-    spawn(process.execPath, [compiledProgram('src/cli/main.ts'), ...args], {
-      cwd: directory,
-      env: { ...process.env, DATABASE_URL: database.url },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-  return {
-    directory,
-    database,
-    write,
-    start,
-    rivulet: (...args) => ended(start(args)),
-    [Symbol.asyncDispose]: async () => {
-      await database[Symbol.asyncDispose]()
-      await rm(directory, { recursive: true, force: true })
-    },
-  }
-}
-
-async function ended(child: Child): Promise<End> {
-  const [stdout, stderr, [exitCode]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, 'close') as Promise<[number]>,
-  ])
-  return { exitCode, stdout, stderr }
-}
+import { type CliProject, config, ended, makeProject, schema } from '../support/cli-project.ts'
+import { rowsOf } from '../support/migrations.ts'
 
 // Each command is a process: half a second of work, many times that on a busy machine.
 describe('a project from its first migration on', { timeout: 180_000 }, () => {
-  let project: Project
+  let project: CliProject
   beforeAll(async () => {
     project = await makeProject()
   })

@@ -124,12 +124,18 @@ describe('the layout of drizzle-kit 1.0', () => {
     },
   )
 
-  test('leaves its own and the older kind apart: what the journal does not list is named', async () => {
+  test('is refused beside the older one: Drizzle runs one of them alone', async () => {
     await using both = await makeFolder(two)
     await mkdir(join(both.folder, first))
     await writeFile(join(both.folder, first, 'migration.sql'), 'select 1')
-    expect(await readMigrations(both.folder)).toHaveLength(2)
-    expect(await strayFiles(both.folder)).toEqual([`${first}/migration.sql`])
+    const refusal = await readMigrations(both.folder).catch((error: unknown) => error)
+    expect(refusal).toMatchObject({ reason: 'inconsistent' })
+    expect(String(refusal)).toMatch(
+      /both layouts of drizzle-kit.* meta\/_journal\.json, .*20260102030405_init\/migration\.sql, .*Remove the one that has not/,
+    )
+  })
+
+  test('leaves SQL files beside its folders alone, and names them', async () => {
     await using newer = await makeFolders({ [first]: 'select 1' })
     await writeFile(join(newer.folder, '0000_old.sql'), 'select 1')
     expect(await strayFiles(newer.folder)).toEqual(['0000_old.sql'])
