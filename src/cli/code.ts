@@ -1,15 +1,17 @@
 /**
  * What drizzle-kit writes for the schema in code: for an empty database, and for the next migration. It is run on a copy
- * of the migrations folder, which is gone afterwards; one that a killed run left behind goes with a later run.
+ * of the migrations folder, which is gone afterwards.
  */
-import { cp, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { cp, mkdir, writeFile } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import type { CodeSql } from '../migrate/code.ts'
 import { layoutKind, readLayout } from '../migrate/layout.ts'
-import { runGenerate, UnansweredQuestion } from './drizzle-kit.ts'
+import type { Migration } from '../migrate/folder.ts'
+import { type Answers, runGenerate, UnansweredQuestion } from './drizzle-kit.ts'
 import type { Project } from './project.ts'
+import { withTemporaryFolder } from './temporary-folder.ts'
 
 /** What drizzle-kit answers: its SQL, or what it would ask (is it a rename?) before it writes the next migration. */
 export interface CodeAnswer {
@@ -21,17 +23,13 @@ export interface CodeAnswer {
   readonly snapshots: boolean
 }
 
-const folderPrefix = 'rivulet-verify-'
-
 /** Asks drizzle-kit. @throws MigrationFailed when it fails. */
 export async function readCode(project: Project, signal: AbortSignal): Promise<CodeAnswer> {
-  await sweep()
   const layout = await layoutKind(project.source.folder)
   // What is wrong with it is said of the folder itself, not of a copy.
   if (layout !== undefined) await readLayout(project.source.folder)
   const snapshots = layout !== 'folders'
-  const folder = await mkdtemp(join(tmpdir(), folderPrefix))
-  try {
+  return withTemporaryFolder(tmpdir(), 'rivulet-verify-', async (folder) => {
     const next = join(folder, 'next')
     await mkdir(next)
     if (snapshots && existsSync(project.source.folder)) await cp(project.source.folder, next, { recursive: true })
@@ -51,9 +49,7 @@ export async function readCode(project: Project, signal: AbortSignal): Promise<C
     return typeof ungenerated === 'string'
       ? { whole, ungenerated, question: undefined, snapshots }
       : { whole, ungenerated: '', question: ungenerated.question, snapshots }
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+  })
 }
 
 /** The SQL to compare with what the migrations make; undefined while a question of drizzle-kit's is open. */
@@ -63,25 +59,28 @@ export function comparable({ whole, ungenerated, question }: CodeAnswer): CodeSq
 
 /** What drizzle-kit adds to the migrations in `folder`; '' when there is nothing to add. */
 async function generated(project: Project, folder: string, signal: AbortSignal): Promise<string> {
-  // drizzle-kit joins `out` to the current directory, so it has to be relative.
-  const out = relative(project.directory, folder)
-  const { schema, casing } = project
-  const config = { dialect: 'postgresql', schema, out, ...(casing === undefined ? {} : { casing }) }
-  const configPath = `${folder}.config.json`
-  await writeFile(configPath, JSON.stringify(config))
-  const args = [`--config=${relative(project.directory, configPath)}`]
-  const answers = { renames: new Map<string, string>(), created: false }
-  const written = await runGenerate({ project, folder, args, answers, signal })
+  const written = await generateInto(project, folder, { created: false }, signal)
   return written.map(({ text }) => text).join('\n--> statement-breakpoint\n')
 }
 
-/** Removes the folders that killed runs left behind an hour ago or longer. */
-async function sweep(): Promise<void> {
-  const names = (await readdir(tmpdir()).catch(() => [])).filter((name) => name.startsWith(folderPrefix))
-  for (const path of names.map((name) => join(tmpdir(), name))) {
-    const found = await stat(path).catch(() => undefined)
-    if (found && Date.now() - found.mtimeMs > 3_600_000) {
-      await rm(path, { recursive: true, force: true }).catch(() => undefined)
-    }
+/** Lets drizzle-kit write into `folder` in place of the project's; no configuration of the project's is read for it. */
+export async function generateInto(
+  { directory, schema, casing, prefix }: Pick<Project, 'directory' | 'schema' | 'casing' | 'prefix'>,
+  folder: string,
+  { created, name }: Pick<Answers, 'created'> & { readonly name?: string },
+  signal: AbortSignal,
+): Promise<readonly Migration[]> {
+  const configPath = `${folder}.config.json`
+  const config = {
+    dialect: 'postgresql',
+    schema,
+    // drizzle-kit joins it to the current directory, so it has to be relative.
+    out: relative(directory, folder),
+    ...(casing === undefined ? {} : { casing }),
+    ...(prefix === undefined ? {} : { migrations: { prefix } }),
   }
+  await writeFile(configPath, JSON.stringify(config))
+  const args = [`--config=${relative(directory, configPath)}`, ...(name === undefined ? [] : [`--name=${name}`])]
+  const answers = { renames: new Map<string, string>(), created }
+  return runGenerate({ project: { directory, configPath }, folder, args, answers, signal })
 }

@@ -19,6 +19,8 @@ export interface Project {
   /** `schema` of the config: files, folders or patterns, relative to the directory. */
   readonly schema: readonly string[]
   readonly casing: 'snake_case' | 'camelCase' | undefined
+  /** `migrations.prefix` of the config: what the names of drizzle-kit's files begin with. */
+  readonly prefix: string | undefined
   /** `schemaFilter` and `tablesFilter` of the config: names, or patterns with *, and ! for all but those. */
   readonly filters: { readonly schemas: readonly string[]; readonly tables: readonly string[] }
   /**
@@ -43,7 +45,7 @@ export async function loadProject(given: string | undefined): Promise<Project> {
     )
   }
   const schema = texts(config.schema)
-  const { schema: ledgerSchema, table } = record(config.migrations)
+  const { schema: ledgerSchema, table, prefix } = record(config.migrations)
   return {
     configPath,
     directory,
@@ -53,6 +55,7 @@ export async function loadProject(given: string | undefined): Promise<Project> {
     },
     schema,
     casing: config.casing === 'snake_case' || config.casing === 'camelCase' ? config.casing : undefined,
+    prefix: textOf(prefix),
     filters: { schemas: texts(config.schemaFilter), tables: texts(config.tablesFilter) },
     databaseUrl: () => urlOf(config) ?? environment('DATABASE_URL'),
   }

@@ -1,7 +1,7 @@
 /** `rivulet pull`: begins a project with an existing database. */
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { dirname, join, relative, resolve } from 'node:path'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { basename, join, relative, resolve } from 'node:path'
 import { ConfigInvalid, UsageError } from '../errors.ts'
 import { readMigrations } from '../migrate/folder.ts'
 import { layoutKind } from '../migrate/layout.ts'
@@ -11,10 +11,11 @@ import { MigrationRefused } from '../migrate/refusal.ts'
 import { isPulledComment } from '../migrate/unsafe.ts'
 import { verifyDatabase } from '../migrate/verify.ts'
 import { textOption } from './arguments.ts'
+import { generateInto } from './code.ts'
 import { type Command, commonHelp, exitCodes, type Outcome, type Run } from './command.ts'
 import { codeText, databaseText } from './comparison.ts'
-import { runGenerate } from './drizzle-kit.ts'
 import { type Project, withDatabase } from './project.ts'
+import { moveTogether, withTemporaryFolder } from './temporary-folder.ts'
 import { filters } from './verify.ts'
 
 export const pull: Command = {
@@ -59,10 +60,10 @@ Examples:
     const replaced = await replacedFiles(project.source.folder, force)
     return withDatabase(project, async (url) => {
       const pulled = await pullDatabase(url, { ledger: project.source.ledger, ...filters(project) })
-      for (const path of replaced) await rm(path, { recursive: true, force: true })
-      await mkdir(dirname(schemaPath), { recursive: true })
-      await writeFile(schemaPath, pulled.schema.text)
-      return compared(run, project, { url, schemaPath, pulled })
+      // Beside the project's own files until all is there: an attempt that fails leaves the project as it was.
+      return withTemporaryFolder(project.directory, '.rivulet-pull-', (made) =>
+        compared(run, project, { url, schemaPath, pulled, replaced, made }),
+      )
     })
   },
 }
@@ -71,19 +72,25 @@ interface Files {
   readonly url: string
   readonly schemaPath: string
   readonly pulled: PulledDatabase
+  /** What an earlier pull has left. */
+  readonly replaced: readonly string[]
+  /** A folder for what is not finished. */
+  readonly made: string
 }
 
 /** Writes the migration, with the snapshot that drizzle-kit makes of the schema, and compares all three. */
 async function compared({ values, console, signal }: Run, project: Project, files: Files): Promise<Outcome> {
-  const { url, schemaPath, pulled } = files
-  const { directory, configPath, source } = project
-  const args = [`--config=${relative(directory, configPath)}`, '--name=baseline']
-  const answers = { renames: new Map<string, string>(), created: true }
-  const [written] = await runGenerate({ project, folder: source.folder, args, answers, signal })
+  const { url, schemaPath, pulled, made } = files
+  const { directory, source } = project
+  const madeSchema = join(made, basename(schemaPath))
+  const folder = join(made, 'migrations')
+  await writeFile(madeSchema, pulled.schema.text)
+  const schema = [madeSchema, ...(await besides(schemaPath, project))].map((path) => relative(directory, path))
+  const [written] = await generateInto({ ...project, schema }, folder, { created: true, name: 'baseline' }, signal)
   if (written === undefined) throw new UsageError('there is nothing to pull that a schema could declare')
   await writeFile(written.path, pulled.migration)
   const file = relative('', schemaPath)
-  const migration = relative('', written.path)
+  const migration = relative('', join(source.folder, written.file))
   const notes = pulled.schema.notes.map((note) => ({ file, ...note }))
   const head = [
     `Wrote ${file}: ${plural(pulled.tables, 'table')}, ${plural(pulled.views, 'view')}.`,
@@ -100,11 +107,12 @@ async function compared({ values, console, signal }: Run, project: Project, file
   const next = `Next: rivulet baseline --to ${written.name}; then rivulet verify`
   const json = { schema: file, migration, notes, tables: pulled.tables, views: pulled.views }
   const code = { whole: written.text, ungenerated: '' }
-  const options = { ...source, ...filters(project), scratchUrl: textOption(values, 'scratch'), signal }
+  const options = { ...source, folder, ...filters(project), scratchUrl: textOption(values, 'scratch'), signal }
   const found = await verifyDatabase(url, { ...options, code, asApplied: true }).catch((error: unknown) => {
     if (error instanceof ConfigInvalid || error instanceof MigrationRefused) return error
     throw error
   })
+  await place(files, written.file, project)
   if (found instanceof Error) {
     const text = [...head, `Not compared: ${found.message}`, next].join('\n')
     return { exitCode: exitCodes.failed, text, json: { ...json, notCompared: found.message } }
@@ -119,6 +127,27 @@ async function compared({ values, console, signal }: Run, project: Project, file
     next,
   ].join('\n')
   return { exitCode: same ? exitCodes.done : exitCodes.failed, text, json: { ...json, differences, declared } }
+}
+
+/** Moves what was made to where it belongs. @throws UsageError when something is there that no pull has left. */
+async function place(files: Files, migration: string, { source }: Project): Promise<void> {
+  const { schemaPath, replaced, made } = files
+  const moves = [
+    { from: join(made, 'migrations', migration), to: join(source.folder, migration) },
+    { from: join(made, 'migrations', 'meta'), to: join(source.folder, 'meta') },
+  ]
+  const taken = moves.find(({ to }) => existsSync(to) && !replaced.includes(to))
+  if (taken) throw new UsageError(`${relative('', taken.to)} is in the way: move it elsewhere`)
+  const schema = { from: join(made, basename(schemaPath)), to: schemaPath }
+  await moveTogether([...moves, schema], replaced, join(made, 'replaced'))
+}
+
+/** The other files of the folder that `schema` in the config names, if it is one: drizzle-kit reads them too. */
+async function besides(schemaPath: string, { directory, schema }: Project): Promise<readonly string[]> {
+  const folder = resolve(directory, schema[0] ?? '')
+  if (folder === schemaPath) return []
+  const paths = (await readdir(folder)).map((name) => join(folder, name))
+  return paths.filter((path) => path !== schemaPath && /\.[cm]?[jt]s$/.test(path))
 }
 
 /** Where the schema goes. @throws ConfigInvalid when the config names no file, UsageError when there is one already. */
@@ -149,7 +178,7 @@ async function replacedFiles(folder: string, force: boolean): Promise<readonly s
     )
   }
   const [first] = migrations
-  if (first === undefined) return []
+  if (first === undefined) return [join(folder, 'meta')]
   const ours = force && first.text.startsWith(pulledHead)
   if (migrations.length === 1 && (ours || (await isPulledComment(first.text))))
     return [first.path, join(folder, 'meta')]

@@ -187,6 +187,39 @@ describe('pull', { timeout: 240_000 }, () => {
     })
   })
 
+  test('leaves all as it was when drizzle-kit fails, and needs no --force for what it has not written', async () => {
+    await using database = await databaseOf('small', small)
+    await using project = await makeProject(database)
+    const before = await filesOf(project.directory)
+    const change = (sql: string) => withConnection(database.url, (connection) => connection.script(sql))
+    // No object of JavaScript has such a property, and so drizzle-kit finds no column.
+    const unspeakable = 'alter table t add "__proto__" text'
+    await change(unspeakable)
+    expect(await project.rivulet('pull')).toMatchObject({ exitCode: 1, stderr: expect.stringMatching(/drizzle-kit/) })
+    expect(await filesOf(project.directory)).toEqual(before)
+    await change('alter table t drop "__proto__"')
+    expect(await project.rivulet('pull')).toMatchObject({ exitCode: 0 })
+    const pulled = await filesOf(project.directory)
+    expect(pulled).toHaveLength(before.length + 4)
+    await change(unspeakable)
+    expect(await project.rivulet('pull', '--force')).toMatchObject({ exitCode: 1 })
+    expect(await filesOf(project.directory)).toEqual(pulled)
+  })
+
+  test('leaves all as it was when its last file finds no place', async () => {
+    await using database = await databaseOf('small', small)
+    await using project = await makeProject(database)
+    await writeFile(join(project.directory, 'db'), 'a file where the folder of the schema belongs')
+    await mkdir(join(project.directory, 'migrations', 'meta'), { recursive: true })
+    const journal = JSON.stringify({ version: '7', dialect: 'postgresql', entries: [] })
+    await writeFile(join(project.directory, 'migrations', 'meta', '_journal.json'), journal)
+    const before = await filesOf(project.directory)
+    expect((await project.rivulet('pull')).exitCode).not.toBe(0)
+    expect(await filesOf(project.directory)).toEqual(before)
+    await rm(join(project.directory, 'db'))
+    expect(await project.rivulet('pull')).toMatchObject({ exitCode: 0 })
+  })
+
   test('says that it compared nothing where no scratch database may be made, and takes another server’s', async () => {
     await using database = await databaseOf('small', small)
     const name = `rivulet_pull_${process.pid}`
@@ -214,6 +247,13 @@ describe('pull', { timeout: 240_000 }, () => {
     })
   })
 })
+
+/** Every file of a project with its text, in order. */
+async function filesOf(directory: string): Promise<readonly (readonly [string, string])[]> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true })
+  const paths = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name))
+  return Promise.all(paths.sort().map(async (path) => [path, await readFile(path, 'utf8')] as const))
+}
 
 function asRole(url: string, role: string): string {
   return url.replace(/\/\/[^@/]*@/, `//${role}:p@`)
