@@ -8,7 +8,7 @@ import { layoutKind } from '../migrate/layout.ts'
 import { pulledHead } from '../migrate/pull/dump.ts'
 import { type PulledDatabase, pullDatabase } from '../migrate/pull/pull.ts'
 import { MigrationRefused } from '../migrate/refusal.ts'
-import { isPulledComment } from '../migrate/unsafe.ts'
+import { isPulledComment, pulledRoad } from '../migrate/unsafe.ts'
 import { verifyDatabase } from '../migrate/verify.ts'
 import { textOption } from './arguments.ts'
 import { generateInto } from './code.ts'
@@ -182,9 +182,12 @@ async function replacedFiles(folder: string, force: boolean): Promise<readonly s
   const ours = force && first.text.startsWith(pulledHead)
   if (migrations.length === 1 && (ours || (await isPulledComment(first.text))))
     return [first.path, join(folder, 'meta')]
+  const already = `there are migrations already, ${first.name} the first: a pull is how a project begins. `
   throw new UsageError(
-    `there are migrations already, ${first.name} the first: a pull is how a project begins. Make the database's state ` +
-      'theirs with `rivulet baseline`, and see with `rivulet verify` what it has beyond them',
+    (await isPulledComment(first.text))
+      ? `${already}That one is a comment, as \`drizzle-kit pull\` writes it. ${pulledRoad(first.file)}`
+      : `${already}Make the database's state theirs with \`rivulet baseline\`, and see with \`rivulet verify\` what it has ` +
+          'beyond them',
   )
 }
 

@@ -39,8 +39,15 @@ export function trialFinding(trial: Trial, fileOf: (name: string) => string): Fi
     file: fileOf(trial.name),
     line: trial.line ?? 1,
     message,
-    why: 'it was tried in a scratch database, on top of the migrations before it; `rivulet migrate` would fail like that',
-    instead: hints.length > 0 ? hints.map((hint) => `-- ${hint}`).join('\n') : '-- mend the statement',
+    why: trial.refused
+      ? 'it was not even tried: `rivulet migrate` refuses such a file before it runs anything of it'
+      : 'it was tried in a scratch database, on top of the migrations before it; `rivulet migrate` would fail like that',
+    instead:
+      hints.length > 0
+        ? hints.map((hint) => `-- ${hint}`).join('\n')
+        : trial.refused
+          ? '-- write it as the message says'
+          : '-- mend the statement',
     manual: `${manualPage}errcodes-appendix.html`,
   }
 }

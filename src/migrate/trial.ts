@@ -9,6 +9,7 @@ import { withConnection } from './connect.ts'
 import { scratchExplanation, sqlStateOf } from './failure.ts'
 import { findMigration, type Migration, readMigrations } from './folder.ts'
 import { Ledger } from './ledger.ts'
+import { MigrationRefused } from './refusal.ts'
 import { missingRole, replay, type ReplayOptions } from './replay.ts'
 import { withScratch } from './scratch.ts'
 import { parseScript } from './statements.ts'
@@ -27,6 +28,8 @@ export type Trial =
       readonly line: number | undefined
       /** What the server said, with its SQLSTATE, and what to do where that is known. */
       readonly reason: string
+      /** True when it was refused as it is written, so that nothing of it was tried. */
+      readonly refused?: true
     }
   | { readonly outcome: 'untried'; readonly reason: string }
 
@@ -74,7 +77,10 @@ export async function trial(
       const { line } = error
       const reason = await reasonOf(error, migration)
       const excuse = isChosen ? lack(error, options) : 'it is older, and cannot be replayed in an empty database'
-      if (excuse === undefined) return { outcome: 'fails', name, file, line, reason }
+      if (excuse === undefined) {
+        const refused = error instanceof MigrationRefused ? { refused: true as const } : {}
+        return { outcome: 'fails', name, file, line, reason, ...refused }
+      }
       return { outcome: 'untried', reason: `${file}${line === undefined ? '' : `:${line}`}: ${reason}\n${excuse}` }
     }
   }

@@ -47,9 +47,18 @@ export async function refusePulled(file: string, source: string): Promise<void> 
   if (!(await isPulledComment(source))) return
   throw new MigrationRefused(
     'unsafe',
-    `${file} is one comment, as \`drizzle-kit pull\` writes its first file: nothing can be made from it. ` +
-      '`rivulet pull` writes one in its place that makes what the database has',
+    `${file} is one comment, as \`drizzle-kit pull\` writes its first file: nothing can be made from it. ${pulledRoad(file)}`,
     { file },
+  )
+}
+
+/** What to do about such a file, whether others follow it or not. */
+export function pulledRoad(file: string): string {
+  const name = file.replace(/(?:\/migration)?\.sql$/, '')
+  return (
+    'Take its /* and */ out, see with `rivulet lint --try` that it runs, and where the database has it already enter it ' +
+    `with \`rivulet baseline --to ${name} --accept-changed\`. (While it is the only one, \`rivulet pull\` can write one in ` +
+    'its place instead)'
   )
 }
 

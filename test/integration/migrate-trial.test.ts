@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Project } from '../../src/cli/project.ts'
-import { tried } from '../../src/cli/tried.ts'
+import { trialFinding, tried } from '../../src/cli/tried.ts'
 import { Cancelled } from '../../src/errors.ts'
 import {
   applyMigrations,
@@ -68,12 +68,24 @@ describe('tryMigrations', () => {
       2,
       /statement 2 \(line 2\): .*take BEGIN, COMMIT and ROLLBACK out/,
     ],
+    ['a comment of `drizzle-kit pull`', '/*\nCREATE TABLE "t" ("id" integer);\n*/', undefined, /\/\* and \*\/ out/],
     ['a word that is none', '\nselekt 1;', 2, /syntax error/],
     ['a value of an enum at once', "create type e as enum ('a');\nselect 'b'::e;", 2, /invalid input value for enum/],
   ])('names the line of %s', async (_, text, line, reason) => {
     const trial = await tryFiles({ '0000_t': table, '0001_new': text, '0002_later': 'select nonsense;' })
     const file = '0001_new.sql'
-    expect(trial).toEqual({ outcome: 'fails', name: '0001_new', file, line, reason: expect.stringMatching(reason) })
+    expect(trial).toMatchObject({
+      outcome: 'fails',
+      name: '0001_new',
+      file,
+      line,
+      reason: expect.stringMatching(reason),
+    })
+    // Nothing of it was tried then, and nobody may say that it was.
+    const refused = text.includes('commit') || text.startsWith('/*')
+    expect('refused' in trial).toBe(refused)
+    const { why } = trialFinding(trial, (name) => name)!
+    expect(why).toMatch(refused ? /^it was not even tried: / : /^it was tried in a scratch database/)
   })
 
   const twice = [

@@ -6,6 +6,7 @@
  * `-- rivulet:ignore-file …` above the first statement does so for the file. A reason must be given.
  */
 import { parseScript, type Statement, unknownDirective } from '../statements.ts'
+import { isPulledComment } from '../unsafe.ts'
 import { bodyOf } from './body.ts'
 import { columnRules } from './columns.ts'
 import { constraintRules } from './constraints.ts'
@@ -52,6 +53,10 @@ export async function lint(sources: readonly LintSource[]): Promise<readonly Fin
   const findings: Finding[] = []
   for (const { file, text, report = true } of sources) {
     history.nextFile()
+    if (await isPulledComment(text)) {
+      if (report) findings.push({ ...pulledFinding, file, line: 1 })
+      continue
+    }
     const { statements, transactional } = await parseScript(text)
     if (report && statements.length === 0) findings.push({ ...emptyFinding, file, line: 1 })
     const forFile = ignores(statements[0]?.comments ?? [], 'ignore-file')
@@ -112,6 +117,16 @@ function badIgnore(file: string, line: number): (message: string) => Finding {
     instead: '-- rivulet:ignore rule-name: the reason',
     manual: `${manualPage}sql-syntax-lexical.html#SQL-SYNTAX-COMMENTS`,
   })
+}
+
+const pulledFinding = {
+  rule: 'pulled-comment',
+  message: 'the file is one comment, as `drizzle-kit pull` writes its first one',
+  why: 'it makes nothing, so a new database would lack all that the migrations after it need',
+  instead:
+    '-- take /* and */ out, see with rivulet lint --try that the file runs, and where the database has it already:\n' +
+    '-- rivulet baseline --to FILE --accept-changed',
+  manual: `${manualPage}sql-syntax-lexical.html#SQL-SYNTAX-COMMENTS`,
 }
 
 const emptyFinding = {
