@@ -238,6 +238,31 @@ describe('pull', { timeout: 240_000 }, () => {
     }
   })
 
+  test('is gone on from by generate, also with types that drizzle-kit cannot quote', async () => {
+    await using database = await databaseOf(
+      'types',
+      `${small}; create schema app; create domain app.email as text; create domain "Pub" as text; create domain plain as text`,
+    )
+    await using project = await makeProject(database)
+    expect(await project.rivulet('pull')).toMatchObject({ exitCode: 0 })
+    const schema = `
+      import { customType, integer, pgTable } from 'drizzle-orm/pg-core'
+      const email = customType<{ data: string }>({ dataType: () => 'app.email' })
+      const pub = customType<{ data: string }>({ dataType: () => '"Pub"' })
+      const plain = customType<{ data: string }>({ dataType: () => 'plain' })
+      export const t = pgTable('t', { id: integer('id').primaryKey(), name: plain('name'), a: email('a').array(), b: pub('b') })`
+    await writeFile(join(project.directory, 'db/schema.ts'), schema)
+    // It tries what it wrote.
+    expect(await project.rivulet('generate', '--name', 'types')).toMatchObject({ exitCode: 0 })
+    expect(await readFile(join(project.directory, 'migrations/0001_types.sql'), 'utf8')).toBe(
+      [
+        'ALTER TABLE "t" ALTER COLUMN "name" SET DATA TYPE "plain";',
+        'ALTER TABLE "t" ADD COLUMN "a" app.email[];',
+        'ALTER TABLE "t" ADD COLUMN "b" "Pub";',
+      ].join('--> statement-breakpoint\n'),
+    )
+  })
+
   test('has nothing to do in an empty database', async () => {
     await using database = await databaseOf('empty', 'select')
     await using project = await makeProject(database)
