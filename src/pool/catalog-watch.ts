@@ -29,6 +29,9 @@ const fingerprint = (newest: string) => `
     from pg_catalog.pg_proc p where p.oid >= 16384
   ) catalog`
 
+/** Milliseconds after which another connection is asked. */
+const patienceMs = 5000
+
 interface Fingerprint {
   readonly known: string
   readonly all: string
@@ -54,7 +57,8 @@ export class CatalogWatch {
   #seen: Fingerprint | undefined
   /** A look was due while no connection was idle: the next one that comes back is asked. */
   #due = false
-  #asking = false
+  /** Since when a connection has been asked that has not answered. */
+  #askedAt: number | undefined
 
   constructor(intervalMs: number, watched: Watched) {
     this.#intervalMs = intervalMs
@@ -91,8 +95,10 @@ export class CatalogWatch {
   }
 
   async #ask(connection: Connection): Promise<void> {
-    if (this.#asking) return
-    this.#asking = true
+    const now = performance.now()
+    // One that does not answer must not be waited for: another is asked.
+    if (this.#askedAt !== undefined && now - this.#askedAt < patienceMs) return
+    this.#askedAt = now
     this.#due = false
     const timer = this.#timer
     try {
@@ -109,7 +115,7 @@ export class CatalogWatch {
       if (never) this.stop()
       else this.#due = this.#timer !== undefined
     } finally {
-      this.#asking = false
+      if (this.#askedAt === now) this.#askedAt = undefined
     }
   }
 }

@@ -160,15 +160,22 @@ function openTransaction(lease: Lease, extra: readonly DeferredStep[]): void {
   void new Transaction(lease, { isolation: 'repeatable read', readOnly: true }, extra)
 }
 
+/** Milliseconds granted to the server to answer ROLLBACK, for which no deadline holds any more. */
+const rollbackMs = 1000
+
 /**
  * Ends the transaction. The gather does not wait for the answer, but the connection does: nothing else runs on it
- * before. Of a cancelled lane it is waited for that what ran on it has been stopped, unless time is up.
+ * before, and one that does not answer is closed. Of a cancelled lane it is waited for that what ran on it has been stopped, unless time is up.
  */
 async function endLane(runtime: Runtime, lease: Lease): Promise<void> {
   if (lease.transaction && !lease.refusal && !lease.connection.lost) {
+    const timer = setTimeout(() => lease.connection.destroy(), rollbackMs)
     const ended = lease.script('rollback').catch(() => lease.retire('unhealthy'))
     lease.ended()
-    return void ended.then(() => closeLease(runtime, lease))
+    return void ended.then(() => {
+      clearTimeout(timer)
+      return closeLease(runtime, lease)
+    })
   }
   const stopping = closeLease(runtime, lease)
   if (lease.retirement !== 'deadline') await stopping

@@ -5,7 +5,7 @@
 import { sql as fragment } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Bank, type BankEngine, type BankSession, openBank, Recorder } from '../support/bank.ts'
-import { expectHealthy } from '../support/invariants.ts'
+import { eventually, expectHealthy } from '../support/invariants.ts'
 import { RefusedSteps } from '../support/refused-steps.ts'
 
 let bank: Bank
@@ -108,6 +108,22 @@ describe('a transaction says what happened when what is refused is', () => {
     })
     expect(await call).toEqual({ value: 'written' })
     expect(await stored('after a snapshot')).toBe(1)
+  })
+
+  test('the end of a snapshot that is never answered costs its connection, and keeps none', async () => {
+    const proxy = await bank.proxy()
+    await using engine = await bank.engine({ proxy, pool: { max: 1 } })
+    for (const link of proxy.links) {
+      link.tap = (chunk, from) => {
+        if (from !== 'client' || !chunk.includes('rollback')) return chunk
+        link.stall()
+        return undefined
+      }
+    }
+    expect(await engine.gather([() => 1, ({ sql }) => sql`select 1`], { snapshot: true })).toHaveLength(2)
+    await eventually(() => expect(engine.stats()).toMatchObject({ leased: 0, closing: 0 }))
+    await engine.session((session) => write(session, 'after a silent snapshot'))
+    expect(await stored('after a silent snapshot')).toBe(1)
   })
 
   test.each([/^declare/, /^fetch/, /^close/])('%s of a stream', async (pattern) => {
