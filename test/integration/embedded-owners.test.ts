@@ -105,8 +105,10 @@ describe('a killed owner', () => {
   })
 
   test('whose server is slow to end does not detain the next one that gives up', { timeout: 90_000 }, async () => {
-    // On a machine that is busy the server may have ended before the next one can give up: then once more.
-    for (let outcome = 'opened'; outcome === 'opened';) {
+    // The next one may come when the server has ended already, or before its keeper has noticed that the owner has gone, and
+    // then shares a server that does not answer: then once more.
+    const tooSoonOrLate = /^opened$|does not answer/
+    for (let outcome = 'opened'; tooSoonOrLate.test(outcome);) {
       const directory = await makeProject()
       const owner = startChild({ directory, ...quick })
       await owner.opened
@@ -128,7 +130,7 @@ describe('a killed owner', () => {
       await until(async () => settled || (await claims()).length > before)
       giving.abort(new Error('given up'))
       outcome = await end
-      if (outcome !== 'opened') expect(outcome).toContain('given up')
+      if (!tooSoonOrLate.test(outcome)) expect(outcome).toContain('given up')
       await until(() => processesIn(directory).length === 0)
     }
   })
