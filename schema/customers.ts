@@ -4,7 +4,7 @@
  * `updatedAt` are kept by the repositories.
  */
 import { index, integer, pgTable, uuid, varchar } from 'drizzle-orm/pg-core'
-import { conventions } from '../src/repository/conventions.ts'
+import { conventions } from '../src/repository/types/conventions.ts'
 import { timestamps } from './timestamps.ts'
 import { users } from './users.ts'
 

@@ -4,7 +4,7 @@
  */
 import { sql } from 'drizzle-orm'
 import { bigint, check, index, integer, numeric, pgTable, primaryKey } from 'drizzle-orm/pg-core'
-import { conventions } from '../src/repository/conventions.ts'
+import { conventions } from '../src/repository/types/conventions.ts'
 import { orders } from './orders.ts'
 import { products } from './products.ts'
 import { timestamps } from './timestamps.ts'

@@ -17,13 +17,13 @@ import type { PoolStats } from './pool/pool-stats.ts'
 import { RepositorySession } from './repository/repository-session.ts'
 import type { Lease } from './lease/lease.ts'
 import { ActiveLeases } from './lease/active-leases.ts'
-import { createDrizzle, type Schema } from './session/drizzle.ts'
-import { gather, type GatherOptions, type TaskCollection } from './session/gather.ts'
-import { type ItemTask, map, type MapOptions } from './session/map.ts'
+import { createDrizzle, type Schema } from './drizzle/driver.ts'
+import { gather, type GatherOptions, type TaskCollection } from './gather/gather.ts'
+import { type ItemTask, map, type MapOptions } from './gather/map.ts'
 import { checkOptions, checkTask } from './session/options.ts'
-import { currentOf, openScope, type Running, runTask, type Runtime, type Task } from './session/run.ts'
+import { currentOf, openScope, type Running, runTask, type Runtime, type Task } from './session/run-task.ts'
 import type { TransactionOptions } from './session/session.ts'
-import type { GatherTask } from './session/task-spec.ts'
+import type { GatherTask } from './gather/task-spec.ts'
 import { checkIdentity, type Identity, mergeIdentities } from './session/identity.ts'
 import type { Scope, TaskOptions } from './task/scope.ts'
 
@@ -312,7 +312,7 @@ async function serverFor(url: string | undefined): Promise<{ readonly url: strin
 async function migrate(config: Config, url: string, publish: Publish): Promise<void> {
   const { migrations = 'ignore', migrationsFolder: folder = 'migrations', migrationsLedger: ledger } = config
   if (migrations === 'ignore') return
-  const { applyMigrations, checkMigrations } = await import('./migrate/apply.ts')
+  const { applyMigrations, checkMigrations } = await import('./migrate/commands/apply.ts')
   if (migrations === 'verify') return checkMigrations(url, { folder, ledger })
   const { applied } = await applyMigrations(url, { folder, ledger })
   for (const { name, durationMs } of applied) publish?.({ type: 'migration applied', name, durationMs })

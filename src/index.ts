@@ -41,9 +41,9 @@ export {
 } from './errors.ts'
 export type { Observation, Observer, TaskTiming } from './observe/observation.ts'
 export type { PoolStats } from './pool/pool-stats.ts'
-export { conventions, type Conventions } from './repository/conventions.ts'
+export { conventions, type Conventions } from './repository/types/conventions.ts'
 export { defineRepository } from './repository/define-repository.ts'
-export type { LockMode, LockWait, NoWait, SkipLocked } from './repository/lock.ts'
+export type { LockMode, LockWait, NoWait, SkipLocked } from './repository/types/lock-mode.ts'
 export type {
   CountedPage,
   IfVersion,
@@ -59,7 +59,7 @@ export type {
   SoftDeleteRepository,
   StreamOptions,
   UpsertOptions,
-} from './repository/operations.ts'
+} from './repository/types/operations.ts'
 export type {
   Alone,
   Direction,
@@ -75,15 +75,15 @@ export type {
   RowIn,
   Where,
   WhereIn,
-} from './repository/row.ts'
-export type { Sketch, TableSketch } from './repository/sketch.ts'
-export { defineQuery, type DefinedQuery } from './session/define-query.ts'
-export type { Database, Schema } from './session/drizzle.ts'
-export type { GatherOptions } from './session/gather.ts'
-export type { MapOptions } from './session/map.ts'
-export type { Task } from './session/run.ts'
+} from './repository/types/table-types.ts'
+export type { Sketch, TableSketch } from './repository/types/standalone-types.ts'
+export { defineQuery, type DefinedQuery } from './drizzle/define-query.ts'
+export type { Database, Schema } from './drizzle/driver.ts'
+export type { GatherOptions } from './gather/gather.ts'
+export type { MapOptions } from './gather/map.ts'
+export type { Task } from './session/run-task.ts'
 export type { TransactionOptions } from './session/session.ts'
-export type { Rows, SqlTag } from './session/sql.ts'
-export { type GatherTask, optional, withIdentity } from './session/task-spec.ts'
+export type { Rows, SqlTag } from './drizzle/sql-tag.ts'
+export { type GatherTask, optional, withIdentity } from './gather/task-spec.ts'
 export type { Identity } from './session/identity.ts'
 export type { TaskOptions } from './task/scope.ts'

@@ -1,6 +1,6 @@
 /** `rivulet baseline`: adopts an existing database. */
 import { UsageError } from '../errors.ts'
-import { baselineMigrations } from '../migrate/baseline.ts'
+import { baselineMigrations } from '../migrate/commands/baseline.ts'
 import { textOption, waitHelp, waitOptions, waitValues } from './arguments.ts'
 import { type Command, commonHelp, exitCodes } from './command.ts'
 import { count } from './migrate.ts'

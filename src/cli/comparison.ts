@@ -1,6 +1,6 @@
 /** What `verify` found, said in words: what differs, object by object, and the SQL that would mend it. */
-import type { CodeComparison } from '../migrate/code.ts'
-import type { Difference } from '../migrate/introspect.ts'
+import type { CodeComparison } from '../migrate/schema/declared.ts'
+import type { Difference } from '../migrate/schema/describe.ts'
 import type { CodeAnswer } from './code.ts'
 import type { Console } from './console.ts'
 import { remedy } from './remedy.ts'

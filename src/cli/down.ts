@@ -1,5 +1,5 @@
 /** `rivulet down`: takes migrations back. */
-import { type PlannedRevert, planRevert, revertMigrations } from '../migrate/down.ts'
+import { type PlannedRevert, planRevert, revertMigrations } from '../migrate/commands/revert.ts'
 import { textOption, waitHelp, waitOptions, waitValues } from './arguments.ts'
 import { type Command, commonHelp, exitCodes } from './command.ts'
 import { count, terminated } from './migrate.ts'

@@ -1,9 +1,9 @@
 /** `rivulet generate`: drizzle-kit writes a migration, then it is linted, and tried in a scratch database. */
 import { relative } from 'node:path'
 import { UsageError } from '../errors.ts'
-import { readMigrations } from '../migrate/folder.ts'
+import { readMigrations } from '../migrate/files/folder.ts'
 import { lint } from '../migrate/lint/lint.ts'
-import type { Trial } from '../migrate/trial.ts'
+import type { Trial } from '../migrate/schema/trial.ts'
 import { textOption } from './arguments.ts'
 import { type Command, commonHelp, exitCodes, type OptionValues } from './command.ts'
 import { type Answers, runGenerate } from './drizzle-kit.ts'

@@ -1,10 +1,10 @@
 /** `rivulet lint`: finds what would lock or break a database in use. */
 import { basename, relative, resolve } from 'node:path'
 import { UsageError } from '../errors.ts'
-import { findMigration, readMigrations } from '../migrate/folder.ts'
+import { findMigration, readMigrations } from '../migrate/files/folder.ts'
 import { type Finding, lint as lintSources, lintRules, type LintSource } from '../migrate/lint/lint.ts'
-import { readSql } from '../migrate/text-file.ts'
-import type { Trial } from '../migrate/trial.ts'
+import { readSql } from '../migrate/files/text-file.ts'
+import type { Trial } from '../migrate/schema/trial.ts'
 import { textOption } from './arguments.ts'
 import { type Command, commonHelp, exitCodes, type Outcome, type Run } from './command.ts'
 import type { Console } from './console.ts'

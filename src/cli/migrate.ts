@@ -1,7 +1,8 @@
 /** `rivulet migrate`: applies what is pending. */
-import { applyMigrations, type MigrationSource, planMigrations, type PlannedMigration } from '../migrate/apply.ts'
-import { findMigration, readMigrations } from '../migrate/folder.ts'
-import { migrationStatus } from '../migrate/status.ts'
+import { applyMigrations, planMigrations, type PlannedMigration } from '../migrate/commands/apply.ts'
+import type { MigrationSource } from '../migrate/options.ts'
+import { findMigration, readMigrations } from '../migrate/files/folder.ts'
+import { migrationStatus } from '../migrate/commands/status.ts'
 import { textOption, waitHelp, waitOptions, waitValues } from './arguments.ts'
 import { type Command, commonHelp, exitCodes } from './command.ts'
 import { reporter } from './progress.ts'

@@ -8,7 +8,7 @@ import { basename, dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { environment, parseDatabaseUrl } from '../config.ts'
 import { ConfigInvalid } from '../errors.ts'
-import type { MigrationSource } from '../migrate/apply.ts'
+import type { MigrationSource } from '../migrate/options.ts'
 
 /** What the commands need to know of a project. */
 export interface Project {
@@ -69,7 +69,7 @@ export async function withDatabase<T>(project: Project, work: (url: string) => P
     return work(url)
   }
   const { openEmbeddedServer } = await import('../embedded/server.ts')
-  const { projectDirectory } = await import('../embedded/place.ts')
+  const { projectDirectory } = await import('../embedded/paths.ts')
   const server = await openEmbeddedServer({ directory: projectDirectory(project.directory) })
   try {
     return await work(server.url)

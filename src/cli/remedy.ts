@@ -1,5 +1,5 @@
 /** The SQL that makes what is missing, where it can be told from PostgreSQL's own definition of it. */
-import type { Difference } from '../migrate/introspect.ts'
+import type { Difference } from '../migrate/schema/describe.ts'
 
 /** Turns what is (`actual`) into what should be (`expected`); undefined where more has to be known. */
 export function remedy({ object, expected, actual }: Difference): string | undefined {

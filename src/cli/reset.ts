@@ -1,9 +1,9 @@
 /** `rivulet reset`: empties a development database, migrates it, and seeds it if asked. */
 import { parseDatabaseUrl } from '../config.ts'
-import { applyMigrations } from '../migrate/apply.ts'
-import { readMigrations } from '../migrate/folder.ts'
-import { emptyDatabase, refuseForeign } from '../migrate/reset.ts'
-import { readScripts } from '../migrate/unsafe.ts'
+import { applyMigrations } from '../migrate/commands/apply.ts'
+import { readMigrations } from '../migrate/files/folder.ts'
+import { emptyDatabase, refuseForeign } from '../migrate/commands/reset.ts'
+import { readScripts } from '../migrate/files/check-script.ts'
 import { textOption, waitHelp, waitOptions, waitValues } from './arguments.ts'
 import { type Command, commonHelp, exitCodes } from './command.ts'
 import { count } from './migrate.ts'

@@ -1,5 +1,5 @@
 /** `rivulet status`: what is applied and what is not. */
-import { migrationStatus, type StatusResult } from '../migrate/status.ts'
+import { migrationStatus, type StatusResult } from '../migrate/commands/status.ts'
 import { type Command, commonHelp, exitCodes } from './command.ts'
 import { type Console, duration, table } from './console.ts'
 import { withDatabase } from './project.ts'

@@ -2,8 +2,8 @@
 import { RivuletError } from '../errors.ts'
 import type { Finding } from '../migrate/lint/lint.ts'
 import { manualPage } from '../migrate/lint/rule.ts'
-import { MigrationRefused } from '../migrate/refusal.ts'
-import { type Trial, tryMigrations } from '../migrate/trial.ts'
+import { MigrationRefused } from '../migrate/migration-refused.ts'
+import { type Trial, tryMigrations } from '../migrate/schema/trial.ts'
 import type { Project } from './project.ts'
 import { withScratchServer } from './scratch-server.ts'
 

@@ -1,8 +1,8 @@
 /** `rivulet verify`: do the schema in code, the migrations and the live database say the same? */
-import type { CodeComparison } from '../migrate/code.ts'
-import { MigrationRefused } from '../migrate/refusal.ts'
-import type { Trial } from '../migrate/trial.ts'
-import { verifyCode, verifyDatabase } from '../migrate/verify.ts'
+import type { CodeComparison } from '../migrate/schema/declared.ts'
+import { MigrationRefused } from '../migrate/migration-refused.ts'
+import type { Trial } from '../migrate/schema/trial.ts'
+import { verifyCode, verifyDatabase } from '../migrate/commands/verify.ts'
 import { textOption } from './arguments.ts'
 import { type CodeAnswer, comparable, readCode } from './code.ts'
 import { type Command, commonHelp, exitCodes, type Outcome, type Run } from './command.ts'

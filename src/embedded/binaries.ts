@@ -9,7 +9,7 @@ import { createRequire } from 'node:module'
 import { basename, dirname, join, relative } from 'node:path'
 import { ConfigInvalid } from '../errors.ts'
 import { run } from './command.ts'
-import { readText, type Place } from './place.ts'
+import { readText, type Place } from './paths.ts'
 import { isRoot } from './server-user.ts'
 
 export interface Binaries {

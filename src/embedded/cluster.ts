@@ -9,7 +9,7 @@ import { ConfigInvalid } from '../errors.ts'
 import type { Binaries } from './binaries.ts'
 import type { RunOptions } from './command.ts'
 import type { Keeper } from './keeper.ts'
-import { giveTo, readText, type Place } from './place.ts'
+import { giveTo, readText, type Place } from './paths.ts'
 
 /** The name of the superuser and of the database. */
 export const databaseName = 'rivulet'

@@ -6,9 +6,9 @@
 import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { withClaim } from './claim.ts'
+import { withClaim } from './process-lock.ts'
 import { isKept } from './hold.ts'
-import { readText } from './place.ts'
+import { readText } from './paths.ts'
 import { stopPostmaster } from './postmaster.ts'
 import { isAlive, ownIdentity } from './process-identity.ts'
 

@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { giveTo, makePrivate, type Place } from './place.ts'
+import { giveTo, makePrivate, type Place } from './paths.ts'
 import { socketPath } from './postmaster.ts'
 
 /** The port is only part of the socket's name. */

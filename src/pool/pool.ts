@@ -17,7 +17,7 @@ import type { Connection } from './connection.ts'
 import { Demotion } from './demotion.ts'
 import type { PoolStats } from './pool-stats.ts'
 import { Preparation } from './preparation.ts'
-import { Reserve } from './reserve.ts'
+import { Reserve } from './deadlock-avoidance.ts'
 import { SilenceWatch } from './silence-watch.ts'
 import { type AcquireRequest, type Holder, WaitQueue } from './wait-queue.ts'
 

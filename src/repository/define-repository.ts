@@ -4,14 +4,14 @@
  *   const customersOf = defineRepository(customers, (base) => ({ byName: (name: string) => base.find({ name }) }))
  *   const lynn = await engine.session((session) => customersOf(session).byName('Lynn'))
  */
-import type { Schema } from '../session/drizzle.ts'
-import type { Source } from './conventions.ts'
-import type { RepositoryOf } from './operations.ts'
-import { TableRepository } from './repository.ts'
-import type { RepositoryRunner } from './repository-runner.ts'
+import type { Schema } from '../drizzle/driver.ts'
+import type { Source } from './types/conventions.ts'
+import type { RepositoryOf } from './types/operations.ts'
+import { TableRepository } from './table-repository.ts'
+import type { RepositoryRunner } from './query/repository-runner.ts'
 import type { RepositorySession } from './repository-session.ts'
-import type { Extended } from './row.ts'
-import { planOf, type TablePlan } from './table-plan.ts'
+import type { Extended } from './types/table-types.ts'
+import { planOf, type TablePlan } from './query/table-plan.ts'
 
 /** Options of `defineRepository`. */
 export interface DefineOptions<TSchema extends Schema> {

@@ -4,7 +4,7 @@
  */
 import type * as schema from '../../schema/index.ts'
 import type { Engine } from '../engine.ts'
-import type { GatherOptions } from '../session/gather.ts'
+import type { GatherOptions } from '../gather/gather.ts'
 import { customerRepository, orderRepository, productRepository, reviewRepository } from './repositories.ts'
 
 /** An engine on the shop's schema. */

@@ -6,8 +6,8 @@ import { asc, desc, eq, inArray, sql } from 'drizzle-orm'
 import * as schema from '../../schema/index.ts'
 import type { Session } from '../engine.ts'
 import { defineRepository } from '../repository/define-repository.ts'
-import { defineQuery } from '../session/define-query.ts'
-import type { Database } from '../session/drizzle.ts'
+import { defineQuery } from '../drizzle/define-query.ts'
+import type { Database } from '../drizzle/driver.ts'
 
 const { customers, orders, products, reviews } = schema
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Cancelled, ConnectionLost, DeadlineExceeded, UsageError } from '../../src/errors.ts'
 import type { TaskTiming } from '../../src/observe/observation.ts'
-import { optional } from '../../src/session/task-spec.ts'
+import { optional } from '../../src/gather/task-spec.ts'
 import { accounts, type Bank, type BankSession, gate, meetingOf, openBank, Recorder } from '../support/bank.ts'
 import { eventually, expectQuiet } from '../support/invariants.ts'
 

@@ -1,7 +1,7 @@
 /** Identity: every session of `engine.as(…)` is what row-level security sees, and nobody else's session is. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ConfigInvalid } from '../../src/errors.ts'
-import { withIdentity } from '../../src/session/task-spec.ts'
+import { withIdentity } from '../../src/gather/task-spec.ts'
 import { type Bank, type BankSession, openBank } from '../support/bank.ts'
 import { expectQuiet } from '../support/invariants.ts'
 

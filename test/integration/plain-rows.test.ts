@@ -3,7 +3,7 @@ import { sql as fragment } from 'drizzle-orm'
 import { integer, pgTable, pgView } from 'drizzle-orm/pg-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Config, type Engine, openEngine, UsageError } from '../../src/index.ts'
-import { conventions } from '../../src/repository/conventions.ts'
+import { conventions } from '../../src/repository/types/conventions.ts'
 import { Recorder } from '../support/bank.ts'
 import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/database.ts'
 

@@ -2,7 +2,7 @@
 import { sql } from 'drizzle-orm'
 import { bigint, customType, integer, pgTable, pgView, point, timestamp } from 'drizzle-orm/pg-core'
 import { describe, expect, test } from 'vitest'
-import { conventions } from '../../src/repository/conventions.ts'
+import { conventions } from '../../src/repository/types/conventions.ts'
 import { ownTables } from '../support/own-tables.ts'
 
 const ddl = `

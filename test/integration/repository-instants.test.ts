@@ -2,9 +2,9 @@
 import * as fc from 'fast-check'
 import { integer, pgTable, primaryKey, timestamp } from 'drizzle-orm/pg-core'
 import { describe, expect, test } from 'vitest'
-import { conventions } from '../../src/repository/conventions.ts'
-import { countRows } from '../../src/repository/find.ts'
-import { planOf } from '../../src/repository/table-plan.ts'
+import { conventions } from '../../src/repository/types/conventions.ts'
+import { countRows } from '../../src/repository/operations/find.ts'
+import { planOf } from '../../src/repository/query/table-plan.ts'
 import { ownTables } from '../support/own-tables.ts'
 
 const ddl = `

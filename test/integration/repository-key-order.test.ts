@@ -2,10 +2,10 @@
 import { eq } from 'drizzle-orm'
 import { integer, pgTable, pgView, primaryKey, text } from 'drizzle-orm/pg-core'
 import { describe, expect, test } from 'vitest'
-import { conventions } from '../../src/repository/conventions.ts'
-import { listRows, type PlainListOptions } from '../../src/repository/list.ts'
-import type { RepositoryRunner } from '../../src/repository/repository-runner.ts'
-import { planOf } from '../../src/repository/table-plan.ts'
+import { conventions } from '../../src/repository/types/conventions.ts'
+import { listRows, type PlainListOptions } from '../../src/repository/operations/list.ts'
+import type { RepositoryRunner } from '../../src/repository/query/repository-runner.ts'
+import { planOf } from '../../src/repository/query/table-plan.ts'
 import { ownTables } from '../support/own-tables.ts'
 
 const ddl = `

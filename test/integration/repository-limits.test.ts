@@ -3,8 +3,8 @@ import { relations } from 'drizzle-orm'
 import { integer, pgTable } from 'drizzle-orm/pg-core'
 import { describe, expect, test } from 'vitest'
 import { UsageError } from '../../src/errors.ts'
-import type { Where } from '../../src/repository/row.ts'
-import { planOf } from '../../src/repository/table-plan.ts'
+import type { Where } from '../../src/repository/types/table-types.ts'
+import { planOf } from '../../src/repository/query/table-plan.ts'
 import { ownTables } from '../support/own-tables.ts'
 
 const ddl = `create table nodes (id integer primary key, parent_id integer);

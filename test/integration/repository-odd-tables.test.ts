@@ -21,7 +21,7 @@ import {
 } from 'drizzle-orm/pg-core'
 import { describe, expect, test } from 'vitest'
 import { InvalidInput, UniqueViolation, UsageError } from '../../src/errors.ts'
-import { conventions } from '../../src/repository/conventions.ts'
+import { conventions } from '../../src/repository/types/conventions.ts'
 import { defineRepository } from '../../src/repository/define-repository.ts'
 import { ownTables } from '../support/own-tables.ts'
 

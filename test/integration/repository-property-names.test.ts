@@ -2,7 +2,7 @@
 import * as fc from 'fast-check'
 import { integer, pgTable, primaryKey } from 'drizzle-orm/pg-core'
 import { expect, test } from 'vitest'
-import { conventions } from '../../src/repository/conventions.ts'
+import { conventions } from '../../src/repository/types/conventions.ts'
 import { ownTables } from '../support/own-tables.ts'
 
 /** What the names of statements put between those of columns, and columns that are named so. */

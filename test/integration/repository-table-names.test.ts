@@ -3,7 +3,7 @@ import { relations } from 'drizzle-orm'
 import { integer, pgTable, primaryKey } from 'drizzle-orm/pg-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Engine, openEngine } from '../../src/engine.ts'
-import { conventions } from '../../src/repository/conventions.ts'
+import { conventions } from '../../src/repository/types/conventions.ts'
 import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/database.ts'
 
 // Not `excluded`, which PostgreSQL itself takes for the row of an upsert.

@@ -1,7 +1,7 @@
 /** Keys of text that the server compares by rules of its own: get, getMany and load must agree on what a key finds. */
 import { date, integer, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
 import { describe, expect, test } from 'vitest'
-import { conventions } from '../../src/repository/conventions.ts'
+import { conventions } from '../../src/repository/types/conventions.ts'
 import { ownTables } from '../support/own-tables.ts'
 
 const ddl = `

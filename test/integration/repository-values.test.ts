@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Engine } from '../../src/engine.ts'
 import { InvalidInput } from '../../src/errors.ts'
-import type { NewRow } from '../../src/repository/row.ts'
+import type { NewRow } from '../../src/repository/types/table-types.ts'
 import { openToy, type Toy } from '../support/toy.ts'
 import * as schema from '../support/toy-schema.ts'
 import { Money, samples } from '../support/toy-schema.ts'

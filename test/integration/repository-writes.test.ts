@@ -5,7 +5,7 @@ import { integer, jsonb, pgTable, text, timestamp, unique } from 'drizzle-orm/pg
 import { describe, expect, test } from 'vitest'
 import { type Session } from '../../src/engine.ts'
 import { ForeignKeyViolation, InvalidInput, NotFound, UsageError, VersionConflict } from '../../src/errors.ts'
-import { conventions } from '../../src/repository/conventions.ts'
+import { conventions } from '../../src/repository/types/conventions.ts'
 import { ownTables } from '../support/own-tables.ts'
 
 const ddl = `

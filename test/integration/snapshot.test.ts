@@ -1,6 +1,6 @@
 /** One instant for several connections: no torn sums, no hold-and-wait, one round trip more. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { optional, withIdentity } from '../../src/session/task-spec.ts'
+import { optional, withIdentity } from '../../src/gather/task-spec.ts'
 import { type Bank, type BankEngine, type BankSession, gate, meetingOf, openBank } from '../support/bank.ts'
 import { eventually, expectQuiet } from '../support/invariants.ts'
 import { long } from '../support/random.ts'

@@ -3,7 +3,7 @@
  * Reading and writing are apart, so a claim that two processes have at once loses an increment.
  */
 import { readFile, writeFile } from 'node:fs/promises'
-import { withClaim } from '../../src/embedded/claim.ts'
+import { withClaim } from '../../src/embedded/process-lock.ts'
 
 const [, , directory = '', file = '', times = '0'] = process.argv
 for (let round = 0; round < Number(times); round += 1) {

@@ -2,7 +2,7 @@
  * A process that migrates and is killed on the way. argv: database URL, migrations folder, the number of the boundary at
  * which it kills itself (from 0), and `before` (nothing of the next step has been sent) or `sent` (it is under way).
  */
-import { applyMigrations } from '../../src/migrate/apply.ts'
+import { applyMigrations } from '../../src/migrate/commands/apply.ts'
 
 const [url = '', folder = '', boundary = '', moment = ''] = process.argv.slice(2)
 let passed = 0

@@ -7,7 +7,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inject } from 'vitest'
 import { parseDatabaseUrl } from '../../src/config.ts'
-import { applyMigrations } from '../../src/migrate/apply.ts'
+import { applyMigrations } from '../../src/migrate/commands/apply.ts'
 import type { Connection } from '../../src/pool/connection.ts'
 import { openConnection } from '../../src/pool/open-connection.ts'
 

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { Engine } from '../../src/engine.ts'
 import { RivuletError } from '../../src/errors.ts'
-import type { Schema } from '../../src/session/drizzle.ts'
+import type { Schema } from '../../src/drizzle/driver.ts'
 import type { Admin } from './admin.ts'
 
 /** Values with this prefix are sent as parameters only; no error may ever hold it. */

@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { afterAll, expect } from 'vitest'
 import { MigrationFailed } from '../../src/errors.ts'
 import { withConnection } from '../../src/migrate/connect.ts'
-import type { MigrationRefused } from '../../src/migrate/refusal.ts'
-import { emptyDatabase } from '../../src/migrate/reset.ts'
+import type { MigrationRefused } from '../../src/migrate/migration-refused.ts'
+import { emptyDatabase } from '../../src/migrate/commands/reset.ts'
 import { openTestDatabase, scriptTemplate, type TestDatabase } from './database.ts'
 
 const emptyTemplate = scriptTemplate('empty', 'select')

@@ -1,7 +1,7 @@
 /** Two tables of one name in two PostgreSQL schemas, which Drizzle's types of relations do not tell apart. */
 import { relations } from 'drizzle-orm'
 import { integer, pgSchema, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
-import { conventions } from '../../src/repository/conventions.ts'
+import { conventions } from '../../src/repository/types/conventions.ts'
 
 export const sameNamesDdl = `
 create schema auth;

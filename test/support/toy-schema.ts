@@ -37,7 +37,7 @@ import {
   uuid,
   varchar,
 } from 'drizzle-orm/pg-core'
-import { conventions } from '../../src/repository/conventions.ts'
+import { conventions } from '../../src/repository/types/conventions.ts'
 
 /** @public used through the schema as a whole, like the next two and the relations */
 export const mood = pgEnum('mood', ['sad', 'ok', 'happy'])

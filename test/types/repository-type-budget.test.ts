@@ -172,7 +172,7 @@ const charactersAtMost = 720
 test('hovering over what people meet shows six lines at most', { timeout: 60_000 }, async () => {
   const text = `import type { Engine, Session } from '${root}src/engine.ts'
 import { defineRepository } from '${root}src/repository/define-repository.ts'
-import type { ${exported.map((name) => `/*${name}*/${name}`).join(', ')} } from '${root}src/repository/row.ts'
+import type { ${exported.map((name) => `/*${name}*/${name}`).join(', ')} } from '${root}src/repository/types/table-types.ts'
 import * as toy from '${root}test/support/toy-schema.ts'
 declare const engine: Engine<typeof toy>
 declare const session: Session<typeof toy>

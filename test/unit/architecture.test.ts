@@ -8,37 +8,40 @@ import { describe, expect, test } from 'vitest'
 
 const root = new URL('../..', import.meta.url).pathname
 
-/** Imports point to a lower layer, or stay in their own folder. */
-const layers: Readonly<Record<string, number>> = {
-  'src/errors.ts': 0,
-  'src/sqlstate.ts': 0,
-  'src/config.ts': 0,
-  'src/address': 0,
-  'src/observe': 0,
-  'src/task': 1,
-  'src/values': 1,
-  'src/columns': 2,
-  'src/pool': 2,
-  'src/embedded': 2,
-  'src/lease': 3,
-  'src/session': 4,
-  'src/repository': 5,
-  'src/migrate': 5,
-  'src/engine.ts': 6,
-  'src/http': 7,
-  'src/cli': 8,
-  'src/shop': 9,
-  'src/index.ts': 9,
-}
+/**
+ * The layers, from the ground up; folders and files of one line stand side by side. Imports point to a lower line, or
+ * stay in their own folder. A folder that is not named belongs to the nearest one above it that is.
+ */
+const layers: readonly (readonly string[])[] = [
+  ['errors.ts', 'sqlstate.ts', 'config.ts', 'address', 'observe'],
+  ['task', 'values'],
+  ['pool', 'embedded'],
+  ['lease', 'drizzle'],
+  ['session'],
+  ['gather', 'repository/types', 'migrate/connect.ts', 'migrate/progress.ts', 'migrate/migration-refused.ts'],
+  ['repository/columns', 'migrate/files'],
+  ['repository/query', 'migrate/ledger'],
+  ['repository/operations', 'migrate/run', 'migrate/options.ts'],
+  ['repository', 'migrate/schema', 'migrate/lint'],
+  ['migrate/commands', 'migrate/pull'],
+  ['migrate'],
+  ['engine.ts'],
+  ['http'],
+  ['cli'],
+  ['shop', 'index.ts'],
+]
+const floors = new Map(
+  layers.flatMap((units, floor) => units.map((unit) => [`src/${unit}`, floor] as [string, number])),
+)
 
 /** Which packages are whose business; all others are free for all of `src/`. */
 const importers: readonly { readonly packages: RegExp; readonly allowed: RegExp; readonly rule: string }[] = [
   { rule: 'postgres occur in pool/ only', packages: /^postgres(\/|$)/, allowed: /^src\/pool\// },
   { rule: 'hono occur in http/ only', packages: /^@?hono(\/|$)/, allowed: /^src\/http\// },
   {
-    rule: 'drizzle-orm occur in columns/ and from session/ upwards only',
+    rule: 'drizzle-orm occur in drizzle/ and from repository/ and migrate/ upwards only',
     packages: /^drizzle-orm(\/|$)/,
-    allowed: /^src\/(columns|session|repository|migrate|cli|shop)\/|^src\/engine\.ts$/,
+    allowed: /^src\/(drizzle|repository|migrate|http|cli|shop)\/|^src\/engine\.ts$/,
   },
   {
     rule: 'drizzle-kit and drizzle-seed occur in the command line and the shop only',
@@ -82,6 +85,15 @@ describe('imports', () => {
     expect(wrong).toEqual([])
   })
 
+  test('are drawn in the code map as they are', () => {
+    const drawn = readFileSync(join(root, 'src/README.md'), 'utf8').match(/## The layers[^]*?```\n([^]*?)```/)?.[1]
+    const lines = layers.map((units, floor) => {
+      const names = units.map((unit) => (unit.endsWith('.ts') ? unit : `${unit}/`))
+      return `${String(floor).padStart(2)}  ${names.join('  ')}\n`
+    })
+    expect(drawn).toBe(lines.reverse().join(''))
+  })
+
   test('form no cycle, type imports included', () => {
     const targets = new Map(
       inSrc.map(({ path, imports }) => [path, imports.flatMap(({ specifier }) => resolved(path, specifier) ?? [])]),
@@ -122,7 +134,7 @@ describe('the process', () => {
 
 describe('files', () => {
   test('live in a layer', () => {
-    expect(inSrc.filter(({ path }) => layers[unitOf(path)] === undefined).map(({ path }) => path)).toEqual([])
+    expect(inSrc.filter(({ path }) => Number.isNaN(layerOf(path))).map(({ path }) => path)).toEqual([])
   })
 
   test('open with a comment that says what they are for', () => {
@@ -137,8 +149,7 @@ describe('files', () => {
 
   test('have names in kebab-case that say what is in them', () => {
     const good = /(^|\/)[a-z0-9]+(-[a-z0-9]+)*(\.test|\.test-d|\.d|\.config)?\.[jt]s$/
-    const empty =
-      /^src\/.*\b(utils?|common|helpers?|types|misc)\/|(^|\/)(utils?|common|helpers?|types|misc)(\.test)?\.[jt]s$/
+    const empty = /^src\/.*\b(utils?|common|helpers?|misc)\/|(^|\/)(utils?|common|helpers?|types|misc)(\.test)?\.[jt]s$/
     const wrong = sources.filter(({ path }) => !good.test(path) || empty.test(path))
     expect(wrong.map(({ path }) => path)).toEqual([])
   })
@@ -184,13 +195,14 @@ function resolved(path: string, specifier: string): string | undefined {
   return specifier.startsWith('.') ? normalize(join(dirname(path), specifier)) : undefined
 }
 
-/** The folder below `src/`, or the file itself where it lies in `src/`. */
-function unitOf(path: string): string {
-  return path.split('/').slice(0, 2).join('/')
+/** The file or the nearest folder that `layers` names. */
+function unitOf(path: string): string | undefined {
+  for (let unit = path; unit.startsWith('src/'); unit = dirname(unit)) if (floors.has(unit)) return unit
+  return undefined
 }
 
 function layerOf(path: string): number {
-  return layers[unitOf(path)] ?? Number.NaN
+  return floors.get(unitOf(path) ?? '') ?? Number.NaN
 }
 
 function linesWith(pattern: RegExp, concerns: (path: string) => boolean): string[] {

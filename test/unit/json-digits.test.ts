@@ -1,7 +1,7 @@
 /** JSON of the server keeps every digit of whole numbers, and everything that is no number stays what JSON.parse makes of it. */
 import { array, assert, bigInt, integer, jsonValue, nat, oneof, property, tuple } from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { columnValue, parseKeepingDigits } from '../../src/session/json-digits.ts'
+import { columnValue, parseKeepingDigits } from '../../src/drizzle/lossless-json.ts'
 
 const values = (text: string) => (parseKeepingDigits(text) as unknown[]).map(columnValue)
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { destructiveSteps } from '../../src/migrate/destructive.ts'
-import { parseScript } from '../../src/migrate/statements.ts'
+import { destructiveSteps } from '../../src/migrate/files/destructive.ts'
+import { parseScript } from '../../src/migrate/files/script.ts'
 
 const steps = async (sql: string) => destructiveSteps(await parseScript(sql)).map(({ step }) => step)
 

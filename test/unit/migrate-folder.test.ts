@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { UsageError } from '../../src/errors.ts'
-import { findMigration, readMigrations } from '../../src/migrate/folder.ts'
-import { strayFiles } from '../../src/migrate/layout.ts'
+import { findMigration, readMigrations } from '../../src/migrate/files/folder.ts'
+import { strayFiles } from '../../src/migrate/files/layout.ts'
 import { makeFolder, makeFolders, writeJournal } from '../support/migrations.ts'
 
 const two = { '0000_init': 'select 1', '0001_more': 'select 2' }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { Migration } from '../../src/migrate/folder.ts'
-import type { LedgerRow } from '../../src/migrate/ledger.ts'
-import { compare, contradiction } from '../../src/migrate/standing.ts'
+import type { Migration } from '../../src/migrate/files/folder.ts'
+import type { LedgerRow } from '../../src/migrate/ledger/ledger.ts'
+import { compare, contradiction } from '../../src/migrate/ledger/migration-state.ts'
 
 const file = (name: string, when: number, hash = name): Migration => ({
   name,

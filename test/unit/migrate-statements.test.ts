@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { lint } from '../../src/migrate/lint/lint.ts'
-import { controlsTransaction, leavesTransaction, parseScript, stepsOf } from '../../src/migrate/statements.ts'
+import { controlsTransaction, leavesTransaction, parseScript, stepsOf } from '../../src/migrate/files/script.ts'
 
 const texts = async (source: string) => (await parseScript(source)).statements.map(({ text }) => text)
 

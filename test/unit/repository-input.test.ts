@@ -17,7 +17,7 @@ import {
 } from 'drizzle-orm/pg-core'
 import { describe, expect, test } from 'vitest'
 import { InvalidInput } from '../../src/errors.ts'
-import { encodeFor, encoderOf } from '../../src/repository/column-input.ts'
+import { encodeFor, encoderOf } from '../../src/repository/columns/encode.ts'
 
 const odd = pgTable('odd', {
   bits: bit('bits', { dimensions: 3 }),

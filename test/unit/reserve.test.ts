@@ -1,6 +1,6 @@
 /** The reserve: what a deadlock teaches, whom it holds back, and that it is forgotten. */
 import { expect, test } from 'vitest'
-import { Reserve } from '../../src/pool/reserve.ts'
+import { Reserve } from '../../src/pool/deadlock-avoidance.ts'
 
 test('nobody is held back before a deadlock', () => {
   const reserve = new Reserve(() => undefined)

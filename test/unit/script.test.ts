@@ -2,7 +2,7 @@
 import * as fc from 'fast-check'
 import { parse } from 'libpg-query'
 import { describe, expect, test } from 'vitest'
-import { statementsOf } from '../../src/session/script.ts'
+import { statementsOf } from '../../src/drizzle/script-query.ts'
 
 async function parsed(text: string): Promise<readonly string[]> {
   const { stmts = [] } = (await parse(text)) as { stmts?: { stmt_location?: number; stmt_len?: number }[] }

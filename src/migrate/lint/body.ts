@@ -1,6 +1,6 @@
 /** A statement's parse tree in the shape that lint asks about. */
-import type { Statement } from '../statements.ts'
-import { child, children, kindOf, relationName, text, type Tree } from '../tree.ts'
+import type { Statement } from '../files/script.ts'
+import { child, children, kindOf, relationName, text, type Tree } from '../files/parse-tree.ts'
 
 /** A statement as rules see it. */
 export interface Body {

@@ -1,5 +1,5 @@
 /** Rules about columns. https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES */
-import { child, children, dotted, relationName, text, type Tree, walk } from '../tree.ts'
+import { child, children, dotted, relationName, text, type Tree, walk } from '../files/parse-tree.ts'
 import { type ColumnType, typeOf } from './history.ts'
 import { columnsAdded, commandsOn, manualPage, type Rule } from './rule.ts'
 

@@ -1,5 +1,5 @@
 /** Rules about constraints. */
-import { child, children, plainName, relationName, text, type Tree } from '../tree.ts'
+import { child, children, plainName, relationName, text, type Tree } from '../files/parse-tree.ts'
 import { type AddedConstraint, commandsOn, constraintsOn, manualPage, type Rule } from './rule.ts'
 
 const alterTable = `${manualPage}sql-altertable.html`

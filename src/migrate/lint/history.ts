@@ -2,7 +2,7 @@
  * What the statements so far tell about the schema: which tables this file itself has made (they are empty, so nothing
  * done to them can hurt), what type a column has, and which NOT NULL checks are validated.
  */
-import { child, children, dotted, plainName, relationName, text, type Tree, walk } from '../tree.ts'
+import { child, children, dotted, plainName, relationName, text, type Tree, walk } from '../files/parse-tree.ts'
 import { allCommands, type Body } from './body.ts'
 
 /** ALTER TABLE commands that make do with a lock that lets others read and write. */

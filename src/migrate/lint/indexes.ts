@@ -1,5 +1,5 @@
 /** Rules about indexes. */
-import { child, children, dotted, relationName, text, type Tree } from '../tree.ts'
+import { child, children, dropped, relationName, text } from '../files/parse-tree.ts'
 import { manualPage, type Rule } from './rule.ts'
 
 const createIndex: Rule = {
@@ -61,16 +61,3 @@ const mixed: Rule = {
 
 /** The rules about indexes. */
 export const indexRules: readonly Rule[] = [createIndex, dropIndex, reindex, mixed]
-
-/** The names in a DROP statement. */
-export function dropped(node: Tree): readonly string[] {
-  return children(node, 'objects').map((object) => {
-    const lists = [
-      children(child(object, 'List'), 'items'),
-      children(child(object, 'TypeName'), 'names'),
-      children(child(object, 'ObjectWithArgs'), 'objname'),
-    ]
-    const names = lists.find((list) => list.length > 0) ?? []
-    return (names.length > 0 ? dotted(names) : dotted([object])).replace(/^public\./, '')
-  })
-}

@@ -5,8 +5,8 @@
  * A comment before a statement silences a rule for it and says why: `-- rivulet:ignore drop-column: unused since 2.3`.
  * `-- rivulet:ignore-file …` above the first statement does so for the file. A reason must be given.
  */
-import { parseScript, type Statement, unknownDirective } from '../statements.ts'
-import { isPulledComment } from '../unsafe.ts'
+import { parseScript, type Statement, unknownDirective } from '../files/script.ts'
+import { isPulledComment } from '../files/check-script.ts'
 import { bodyOf } from './body.ts'
 import { columnRules } from './columns.ts'
 import { constraintRules } from './constraints.ts'

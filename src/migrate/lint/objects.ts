@@ -1,7 +1,6 @@
 /** Rules about views, types, functions, sequences, and what reaches beyond single objects. */
-import type { Statement } from '../statements.ts'
-import { child, children, plainName, relationName, text } from '../tree.ts'
-import { dropped } from './indexes.ts'
+import type { Statement } from '../files/script.ts'
+import { child, children, dropped, plainName, relationName, text } from '../files/parse-tree.ts'
 import { manualPage, type Rule } from './rule.ts'
 
 const droppedKinds: Readonly<Record<string, string>> = {

@@ -3,8 +3,8 @@
  * looks at one statement and names what it objects to. Ideas: squawk, strong_migrations, and the manual's lock table,
  * https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
  */
-import type { Statement } from '../statements.ts'
-import { child, children, relationName, text, type Tree } from '../tree.ts'
+import type { Statement } from '../files/script.ts'
+import { child, children, relationName, text, type Tree } from '../files/parse-tree.ts'
 import { allCommands, type Body, type TableCommand } from './body.ts'
 import type { History } from './history.ts'
 

@@ -1,6 +1,5 @@
 /** Rules about whole tables, views and types. */
-import { child, children, kindOf, relationName, text, type Tree } from '../tree.ts'
-import { dropped } from './indexes.ts'
+import { child, children, dropped, kindOf, relationName, text, type Tree } from '../files/parse-tree.ts'
 import { commandsOn, manualPage, type Rule } from './rule.ts'
 
 const dropTable: Rule = {

@@ -1,6 +1,6 @@
 /** Rules about what one transaction does together. */
-import { controlsTransaction, leavesTransaction } from '../statements.ts'
-import { child, children, relationName, text, walk } from '../tree.ts'
+import { controlsTransaction, leavesTransaction } from '../files/script.ts'
+import { child, children, relationName, text, walk } from '../files/parse-tree.ts'
 import type { Body } from './body.ts'
 import { manualPage, type Rule } from './rule.ts'
 

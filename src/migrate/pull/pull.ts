@@ -7,8 +7,8 @@
  */
 import { UsageError } from '../../errors.ts'
 import { withConnection } from '../connect.ts'
-import { usedSchemas } from '../introspect.ts'
-import { Ledger, type LedgerName } from '../ledger.ts'
+import { usedSchemas } from '../schema/describe.ts'
+import { Ledger, type LedgerName } from '../ledger/ledger.ts'
 import { dumpedFile, dumpSchema } from './dump.ts'
 import { quotedIfOdd } from './quotes.ts'
 import { printSchema, type SchemaFile } from './schema-file.ts'

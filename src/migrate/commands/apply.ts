@@ -1,0 +1,129 @@
+/**
+ * Applies what is pending, in the journal's order, one file after the other, under one lock held for the whole run.
+ * Anybody may start it at any moment, as often as they like: whoever comes second finds nothing left to do.
+ */
+import type { Connection } from '../../pool/connection.ts'
+import { refusePooler, type Target, withConnection } from '../connect.ts'
+import { findMigration, type Migration, readMigrations } from '../files/folder.ts'
+import { Ledger } from '../ledger/ledger.ts'
+import { assertLockHeld, withLock } from '../ledger/advisory-lock.ts'
+import { MigrationRefused } from '../migration-refused.ts'
+import { type MigrationSource, waiting, type WaitOptions } from '../options.ts'
+import { createLedger } from '../run/create-ledger.ts'
+import { runWork } from '../run/run-file.ts'
+import { compare, contradiction, inState, nameOfRow, type Standing } from '../ledger/migration-state.ts'
+import { readScript, readScripts } from '../files/check-script.ts'
+
+/** What `applyMigrations` takes. */
+export interface ApplyOptions extends MigrationSource, WaitOptions {
+  /** The last migration to apply. Default: all. */
+  readonly to?: string | undefined
+  /** Applies files that are older than the newest applied one as well. Default false. */
+  readonly outOfOrder?: boolean | undefined
+}
+
+/** A migration applied by this run. */
+export interface AppliedMigration {
+  readonly name: string
+  readonly durationMs: number
+}
+
+/** What `applyMigrations` answers. */
+export interface ApplyResult {
+  readonly applied: readonly AppliedMigration[]
+  /** In the ledger but not in the folder: the database is newer than the code, and nothing was left to apply. */
+  readonly ahead: readonly string[]
+}
+
+/**
+ * Brings the database up to date.
+ * @throws MigrationFailed naming file, statement and line; MigrationRefused when it must not even begin; Cancelled.
+ */
+export async function applyMigrations(target: Target, options: ApplyOptions): Promise<ApplyResult> {
+  const migrations = await readMigrations(options.folder)
+  const ledger = new Ledger(options.ledger)
+  const wait = waiting(options)
+  return withConnection(target, async (connection, openObserver) => {
+    await refusePooler(connection)
+    // Most starts find nothing to do: they need neither the lock nor the right to create tables.
+    const before = await pendingNow(connection, ledger, migrations, options)
+    if (before.pending.length === 0) return { applied: [], ahead: before.ahead }
+    return withLock(connection, { ...wait, key: ledger.lockKey }, async () => {
+      await createLedger(connection, ledger)
+      const { pending, ahead } = await pendingNow(connection, ledger, migrations, options)
+      const scripts = await readScripts(pending)
+      const applied: AppliedMigration[] = []
+      for (const [migration, script] of scripts) {
+        await assertLockHeld(connection, ledger.lockKey)
+        const { file } = migration
+        const record = (durationMs: number) => ledger.record(connection, migration, durationMs)
+        const work = { file, key: migration.name, hash: migration.hash, script, record }
+        const durationMs = await runWork(connection, work, { ...wait, ledger, openObserver })
+        applied.push({ name: migration.name, durationMs })
+        wait.onProgress?.({ type: 'applied', file, name: migration.name, durationMs })
+      }
+      return { applied, ahead }
+    })
+  })
+}
+
+/** A file that would be applied, and how. */
+export interface PlannedMigration {
+  readonly name: string
+  /** What the file is called within the migrations folder. */
+  readonly file: string
+  readonly transactional: boolean
+  readonly statements: readonly { readonly line: number; readonly text: string }[]
+}
+
+/** What `applyMigrations` would do now; changes nothing. @throws as it would. */
+export async function planMigrations(target: Target, options: ApplyOptions): Promise<readonly PlannedMigration[]> {
+  const migrations = await readMigrations(options.folder)
+  const ledger = new Ledger(options.ledger)
+  return withConnection(target, async (connection) => {
+    const plan: PlannedMigration[] = []
+    const { pending } = await pendingNow(connection, ledger, migrations, options)
+    for (const { name, file, text } of pending) {
+      const { transactional, statements } = await readScript(file, text)
+      plan.push({ name, file, transactional, statements: statements.map(({ line, text }) => ({ line, text })) })
+    }
+    return plan
+  })
+}
+
+/**
+ * Answers normally when the database has every migration of the folder, unchanged; it may have more (the next release
+ * has already migrated it). @throws MigrationRefused ('pending' or 'inconsistent') naming them.
+ */
+export async function checkMigrations(target: Target, source: MigrationSource): Promise<void> {
+  const migrations = await readMigrations(source.folder)
+  const rows = await withConnection(target, (connection) => new Ledger(source.ledger).read(connection))
+  const standing = compare(migrations, rows)
+  const reason = contradiction({ ...standing, missing: [] })
+  if (reason) throw reason
+  const pending = inState(standing, 'pending').map(({ name }) => name)
+  if (pending.length === 0) return
+  throw new MigrationRefused(
+    'pending',
+    `the database lacks ${pending.length === 1 ? 'a migration' : `${pending.length} migrations`}: ` +
+      `${pending.join(', ')}. Run \`rivulet migrate\`, or open the engine with migrations: 'apply'`,
+    { migrations: pending },
+  )
+}
+
+async function pendingNow(
+  connection: Connection,
+  ledger: Ledger,
+  migrations: readonly Migration[],
+  { to, outOfOrder = false }: ApplyOptions,
+): Promise<{ readonly pending: readonly Migration[]; readonly ahead: readonly string[] }> {
+  const standing: Standing = compare(migrations, await ledger.read(connection))
+  const pending = inState(standing, 'pending', 'out of order')
+  // The next release has migrated already: nothing of ours is left to do, and nothing is wrong.
+  const reason = contradiction(pending.length === 0 ? { ...standing, missing: [] } : standing, { outOfOrder })
+  if (reason) throw reason
+  const ahead = standing.missing.map(nameOfRow)
+  if (to === undefined) return { pending, ahead }
+  const last = migrations.indexOf(findMigration(migrations, to))
+  return { pending: pending.filter((migration) => migrations.indexOf(migration) <= last), ahead }
+}

@@ -1,0 +1,63 @@
+/**
+ * Adopts a database that already has what the migrations would make, because it was made by hand or by
+ * `drizzle-kit push`: writes them into the ledger without running them. Nothing else is changed.
+ */
+import { type MigrationSource, waiting, type WaitOptions } from '../options.ts'
+import { createLedger } from '../run/create-ledger.ts'
+import { type Target, withConnection } from '../connect.ts'
+import { findMigration, readMigrations } from '../files/folder.ts'
+import { Ledger } from '../ledger/ledger.ts'
+import { withLock } from '../ledger/advisory-lock.ts'
+import { compare, contradiction } from '../ledger/migration-state.ts'
+import { refusePulled } from '../files/check-script.ts'
+
+/** What `baselineMigrations` takes. */
+export interface BaselineOptions extends MigrationSource, WaitOptions {
+  /** The last migration whose effect the database already has. */
+  readonly to: string
+  /** Takes over the present text of files that were changed since they were applied. Default false. */
+  readonly acceptChanged?: boolean | undefined
+}
+
+/** What `baselineMigrations` answers. */
+export interface BaselineResult {
+  /** Written into the ledger now. */
+  readonly adopted: readonly string[]
+  /** Whose new text was taken over. */
+  readonly accepted: readonly string[]
+}
+
+/**
+ * Enters every migration up to `to` as applied. @throws MigrationRefused when the ledger contradicts the files, or a file
+ * is one comment.
+ */
+export async function baselineMigrations(target: Target, options: BaselineOptions): Promise<BaselineResult> {
+  const migrations = await readMigrations(options.folder)
+  const last = migrations.indexOf(findMigration(migrations, options.to))
+  const ledger = new Ledger(options.ledger)
+  return withConnection(target, (connection) =>
+    withLock(connection, { ...waiting(options), key: ledger.lockKey }, async () => {
+      const standing = compare(migrations, await ledger.read(connection))
+      const chosen = standing.migrations.slice(0, last + 1)
+      const changed = chosen.filter(({ state }) => state === 'changed')
+      if (!options.acceptChanged || changed.length === 0) {
+        const reason = contradiction(standing, { outOfOrder: true })
+        if (reason) throw reason
+      }
+      const adopted = chosen.filter(({ row }) => row === undefined)
+      for (const { migration } of adopted) await refusePulled(migration.file, migration.text)
+      await createLedger(connection, ledger)
+      await connection.script('begin')
+      try {
+        for (const { migration, rows } of changed) await ledger.acceptChange(connection, migration, rows)
+        for (const { migration } of adopted) await ledger.record(connection, migration, undefined)
+        await connection.script('commit')
+      } catch (error) {
+        await connection.script('rollback').catch(() => connection.destroy())
+        throw error
+      }
+      const names = (list: typeof chosen) => list.map(({ migration }) => migration.name)
+      return { adopted: names(adopted), accepted: names(changed) }
+    }),
+  )
+}

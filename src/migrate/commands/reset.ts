@@ -1,0 +1,80 @@
+/**
+ * Empties a development database: every schema that is not PostgreSQL's own goes, with all that is in it, the ledger
+ * included; an empty `public` comes back. In one transaction, under the migration lock.
+ */
+import { type MigrationSource, waiting, type WaitOptions } from '../options.ts'
+import type { ServerAddress } from '../../address/server-address.ts'
+import { parseDatabaseUrl } from '../../config.ts'
+import { LockTimeout, UsageError } from '../../errors.ts'
+import { withConnection } from '../connect.ts'
+import { Ledger, quoted } from '../ledger/ledger.ts'
+import { withLock } from '../ledger/advisory-lock.ts'
+import { MigrationRefused } from '../migration-refused.ts'
+
+/** What `emptyDatabase` takes. */
+export interface EmptyOptions extends WaitOptions, Pick<MigrationSource, 'ledger'> {
+  /** The database's name, said on purpose: needed for a server that is not this machine. */
+  readonly database?: string | undefined
+}
+
+/** Drops everything. @throws UsageError for a database that is not local and was not named. */
+export async function emptyDatabase(
+  url: string,
+  options: EmptyOptions,
+): Promise<{ readonly dropped: readonly string[] }> {
+  refuseForeign(parseDatabaseUrl(url), options.database)
+  const ledger = new Ledger(options.ledger)
+  const wait = waiting(options)
+  return withConnection(url, (connection) =>
+    withLock(connection, { ...wait, key: ledger.lockKey }, async () => {
+      const rows = (await connection.query(
+        `select nspname as name from pg_catalog.pg_namespace
+         where nspname not like 'pg\\_%' and nspname <> 'information_schema' order by 1`,
+        [],
+      )) as unknown as { name: string }[]
+      const schemas = rows.map(({ name }) => name)
+      // One script is one transaction.
+      const script = [
+        `set local lock_timeout = ${Math.max(wait.lockTimeoutMs, 10_000)}`,
+        ...schemas.map((schema) => `drop schema ${quoted(schema)} cascade`),
+        'create schema public',
+        'grant usage on schema public to public',
+      ]
+      await connection.script(script.join(';\n')).catch((cause: unknown) => {
+        if (!(cause instanceof LockTimeout)) throw cause
+        throw new MigrationRefused(
+          'locked',
+          'other sessions are using the tables: stop the service, then run this again',
+          {
+            cause,
+          },
+        )
+      })
+      return { dropped: schemas }
+    }),
+  )
+}
+
+/** True when the server runs on this machine. Names are not resolved, so 127.example.com is not this machine. */
+function isLocal({ endpoints }: Pick<ServerAddress, 'endpoints'>): boolean {
+  return endpoints.every(({ host, ip }) => {
+    const place = ip ?? host
+    return place.startsWith('/') || place === 'localhost' || place === '::1' || /^127(?:\.\d{1,3}){3}$/.test(place)
+  })
+}
+
+/** @throws UsageError unless the database is local, or `named` is its name. */
+export function refuseForeign(address: ServerAddress, named: string | undefined): void {
+  if (named !== undefined && named !== address.database) {
+    throw new UsageError(
+      `the database URL leads to ${JSON.stringify(address.database)}, not to ${JSON.stringify(named)}: nothing was ` +
+        'dropped',
+    )
+  }
+  if (named === undefined && !isLocal(address)) {
+    throw new UsageError(
+      `${address.endpoints.map(({ host }) => host).join(', ')} is not this machine: nothing was dropped. If you mean it, name the database: ` +
+        `\`rivulet reset --database ${address.database}\``,
+    )
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * Takes applied migrations back, newest first, with the file `<name>.down.sql` that people wrote beside each. Nothing
+ * is guessed: without that file the migration stays. What destroys data is named first, for somebody to confirm.
+ */
+import type { Connection } from '../../pool/connection.ts'
+import { assertLockHeld, withLock } from '../ledger/advisory-lock.ts'
+import { type MigrationSource, waiting, type WaitOptions } from '../options.ts'
+import { type Target, withConnection } from '../connect.ts'
+import { findMigration, type Migration, readMigrations } from '../files/folder.ts'
+import { Ledger, type LedgerRow } from '../ledger/ledger.ts'
+import { MigrationRefused } from '../migration-refused.ts'
+import { runWork } from '../run/run-file.ts'
+import { compare, contradiction, inState } from '../ledger/migration-state.ts'
+import type { Script } from '../files/script.ts'
+import { destructiveSteps } from '../files/destructive.ts'
+import { readSql } from '../files/text-file.ts'
+import { readScript } from '../files/check-script.ts'
+
+/** Which migrations to take back. */
+export interface RevertOptions extends MigrationSource {
+  /** The migration to go back to; it stays applied. Default: the one before the newest. */
+  readonly to?: string | undefined
+}
+
+/** One migration that would be taken back. */
+export interface PlannedRevert {
+  readonly name: string
+  /** What the file is called within the migrations folder. */
+  readonly file: string
+  /** The steps that lose data, each with its line. */
+  readonly destructive: readonly { readonly line: number; readonly step: string }[]
+  readonly statements: readonly string[]
+}
+
+/** What `revertMigrations` would do now, in order; changes nothing. @throws MigrationRefused for a missing file. */
+export async function planRevert(target: Target, options: RevertOptions): Promise<readonly PlannedRevert[]> {
+  const migrations = await readMigrations(options.folder)
+  const ledger = new Ledger(options.ledger)
+  const steps = await withConnection(target, (connection) => stepsNow(connection, ledger, migrations, options))
+  return steps.map(({ migration, script }) => ({
+    name: migration.name,
+    file: migration.downFile,
+    destructive: destructiveSteps(script),
+    statements: script.statements.map((statement) => statement.text),
+  }))
+}
+
+/** Takes back exactly `names`, which `planRevert` answered. @throws MigrationRefused when the plan is another now. */
+export async function revertMigrations(
+  target: Target,
+  names: readonly string[],
+  options: RevertOptions & WaitOptions,
+): Promise<{ readonly reverted: readonly string[] }> {
+  const migrations = await readMigrations(options.folder)
+  const ledger = new Ledger(options.ledger)
+  const wait = waiting(options)
+  if (names.length === 0) return { reverted: [] }
+  return withConnection(target, (connection, openObserver) =>
+    withLock(connection, { ...wait, key: ledger.lockKey }, async () => {
+      // A ledger that Drizzle made has no table for details yet.
+      await ledger.create(connection)
+      const steps = await stepsNow(connection, ledger, migrations, options)
+      if (steps.map(({ migration }) => migration.name).join() !== names.join()) {
+        throw new MigrationRefused('inconsistent', 'somebody else migrated in between: look at the plan again')
+      }
+      for (const { migration, rows, script } of steps) {
+        await assertLockHeld(connection, ledger.lockKey)
+        const file = migration.downFile
+        const record = () => ledger.remove(connection, migration, rows)
+        const work = { file, key: `${migration.name}.down`, hash: migration.hash, script, record }
+        const durationMs = await runWork(connection, work, { ...wait, ledger, openObserver })
+        wait.onProgress?.({ type: 'applied', file, name: migration.name, durationMs })
+      }
+      return { reverted: names }
+    }),
+  )
+}
+
+interface Step {
+  readonly migration: Migration
+  /** Its rows in the ledger. */
+  readonly rows: readonly LedgerRow[]
+  readonly script: Script
+}
+
+async function stepsNow(
+  connection: Connection,
+  ledger: Ledger,
+  migrations: readonly Migration[],
+  { to }: RevertOptions,
+): Promise<readonly Step[]> {
+  const standing = compare(migrations, await ledger.read(connection))
+  const reason = contradiction(standing, { outOfOrder: true })
+  if (reason) throw reason
+  const applied = inState(standing, 'applied')
+  const chosen = to === undefined ? applied.slice(-1) : applied.slice(lastKept(applied, findMigration(migrations, to)))
+  const lacking = chosen.filter((migration) => migration.downPath === undefined).map(({ downFile }) => downFile)
+  if (lacking.length > 0) {
+    throw new MigrationRefused(
+      'unsafe',
+      `cannot be taken back: ${lacking.join(', ')} ${lacking.length === 1 ? 'is' : 'are'} missing beside the ` +
+        'migration. Write the SQL that undoes it there, or go forward with a new migration',
+      { migrations: lacking },
+    )
+  }
+  const steps: Step[] = []
+  for (const migration of chosen.toReversed()) {
+    const source = await readSql(migration.downPath ?? '')
+    const rows = standing.migrations.find((one) => one.migration === migration)?.rows ?? []
+    steps.push({ migration, rows, script: await readScript(migration.downFile, source) })
+  }
+  return steps
+}
+
+function lastKept(applied: readonly Migration[], to: Migration): number {
+  const index = applied.indexOf(to)
+  if (index >= 0) return index + 1
+  throw new MigrationRefused('inconsistent', `${to.name} is not applied, so there is no going back to it`)
+}

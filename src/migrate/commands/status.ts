@@ -1,0 +1,80 @@
+/** How files and ledger stand to each other, for people and for machines. Reads only. */
+import type { MigrationSource } from '../options.ts'
+import { type Target, withConnection } from '../connect.ts'
+import { readMigrations } from '../files/folder.ts'
+import { strayFiles } from '../files/layout.ts'
+import { findInvalidIndexes } from '../run/resume.ts'
+import { sqlStateOf } from '../run/failure.ts'
+import { Ledger } from '../ledger/ledger.ts'
+import { MigrationRefused } from '../migration-refused.ts'
+import { compare, contradiction, type MigrationState, nameOfRow } from '../ledger/migration-state.ts'
+
+/** One file's state. */
+export interface MigrationStatus {
+  readonly name: string
+  readonly state: MigrationState | 'missing'
+  /** Undefined when not applied, or applied by Drizzle, which does not write it down. */
+  readonly appliedAt: Date | undefined
+  readonly durationMs: number | undefined
+  /** Statements done of a file without a transaction that was broken off; the next run goes on after them. */
+  readonly statementsDone: number | undefined
+}
+
+/** What `migrationStatus` answers. */
+export interface StatusResult {
+  readonly state: 'up to date' | 'pending' | 'inconsistent'
+  /** In the journal's order; rows without a file last. */
+  readonly migrations: readonly MigrationStatus[]
+  /** What contradicts, and what to do about it. */
+  readonly problem: string | undefined
+  /** SQL files in the folder that are no migrations, as far as Drizzle and its journal know: nobody runs them. */
+  readonly ignoredFiles: readonly string[]
+  /** Indexes that a broken-off CREATE INDEX CONCURRENTLY left behind. */
+  readonly invalidIndexes: readonly string[]
+}
+
+/** The state of every migration. @throws MigrationRefused when the folder itself is broken. */
+export async function migrationStatus(target: Target, source: MigrationSource): Promise<StatusResult> {
+  const migrations = await readMigrations(source.folder)
+  const ledger = new Ledger(source.ledger)
+  const { rows, invalid, unfinished } = await withConnection(target, async (connection) => ({
+    rows: await readable(ledger, () => ledger.read(connection)),
+    unfinished: await ledger.unfinished(connection),
+    invalid: await findInvalidIndexes(connection),
+  }))
+  const standing = compare(migrations, rows)
+  const problem = contradiction(standing)
+  const list: MigrationStatus[] = standing.migrations.map(({ migration, state, row }) => ({
+    name: migration.name,
+    state,
+    appliedAt: row?.appliedAt,
+    durationMs: row?.durationMs,
+    statementsDone: row ? undefined : unfinished.get(migration.name),
+  }))
+  for (const row of standing.missing) {
+    const { appliedAt, durationMs } = row
+    list.push({ name: nameOfRow(row), state: 'missing', appliedAt, durationMs, statementsDone: undefined })
+  }
+  const pending = list.some(({ state }) => state === 'pending')
+  return {
+    state: problem ? 'inconsistent' : pending ? 'pending' : 'up to date',
+    migrations: list,
+    problem: problem?.message,
+    ignoredFiles: await strayFiles(source.folder),
+    invalidIndexes: invalid.map(({ name }) => name),
+  }
+}
+
+/** Says which grants are missing when the ledger cannot be read. */
+async function readable<T>({ schema }: Ledger, read: () => Promise<T>): Promise<T> {
+  return read().catch((cause: unknown) => {
+    if (sqlStateOf(cause) !== '42501') throw cause
+    const name = JSON.stringify(schema)
+    throw new MigrationRefused(
+      'unsafe',
+      `the role of the database URL may not read the ledger in schema ${name}: GRANT USAGE ON SCHEMA ${name} and ` +
+        `SELECT ON ALL TABLES IN SCHEMA ${name} TO it`,
+      { cause },
+    )
+  })
+}

@@ -1,0 +1,143 @@
+/**
+ * Do the schema in code, the migrations and the live database say the same? The applied migrations are replayed into a
+ * scratch database, which is compared with the live one, object by object; then the pending ones, and all of them are
+ * compared with what the code declares (`code.ts`).
+ */
+import type { Connection } from '../../pool/connection.ts'
+import type { MigrationSource } from '../options.ts'
+import { MigrationFailed } from '../../errors.ts'
+import { type CodeComparison, type CodeSql, compareCode } from '../schema/declared.ts'
+import { withConnection } from '../connect.ts'
+import { scratchExplanation, sqlStateOf } from '../run/failure.ts'
+import { type Migration, readMigrations } from '../files/folder.ts'
+import { describeDatabase, type Difference, differences, usedSchemas, withoutTables } from '../schema/describe.ts'
+import { Ledger } from '../ledger/ledger.ts'
+import { MigrationRefused } from '../migration-refused.ts'
+import { replay, type ReplayOptions } from '../schema/replay.ts'
+import { withScratch } from '../schema/scratch-database.ts'
+import { compare, contradiction, inState } from '../ledger/migration-state.ts'
+import { parseScript } from '../files/script.ts'
+import { createExtensions, readSurroundings } from '../schema/database-settings.ts'
+import { type Trial, trial } from '../schema/trial.ts'
+
+/** What `verifyDatabase` takes. */
+export interface VerifyOptions extends MigrationSource {
+  /** A server where a scratch database may be made. Default: the live one's. */
+  readonly scratchUrl?: string | undefined
+  /** The schemas to compare. Default: public, and those that the migrations make or fill. */
+  readonly schemas?: readonly string[] | undefined
+  /** Says of a table's or view's bare name whether it is compared. Default: all are. */
+  readonly keepsTable?: ((table: string) => boolean) | undefined
+  /** Takes pending migrations for applied: would it be right to say so, with `baselineMigrations`? Default false. */
+  readonly asApplied?: boolean | undefined
+  /** What drizzle-kit writes for the schema in code. Default: the code is not compared. */
+  readonly code?: CodeSql | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What `verifyDatabase` answers. */
+export interface VerifyResult {
+  /** Where the live database differs from what its applied migrations make. */
+  readonly differences: readonly Difference[]
+  /** Not applied yet, and so left out of the comparison with the live database. */
+  readonly pending: readonly string[]
+  /** Whether those can be applied. */
+  readonly pendingTrial: Trial
+  /** The schema in code beside all migrations, pending ones included; undefined when it was not compared. */
+  readonly code: CodeComparison | undefined
+}
+
+/**
+ * Compares the database at `url` with its migrations, and those with the code.
+ * @throws MigrationRefused when files and ledger contradict each other, or when a replay fails.
+ */
+export async function verifyDatabase(url: string, options: VerifyOptions): Promise<VerifyResult> {
+  const migrations = await readMigrations(options.folder)
+  const ledger = new Ledger(options.ledger)
+  const before = await withConnection(url, async (connection) => {
+    const rows = await ledger.read(connection)
+    const standing = compare(migrations, rows)
+    const reason = contradiction(standing)
+    if (reason) throw reason
+    return { rows, standing, surroundings: await readSurroundings(connection) }
+  })
+  const { asApplied = false } = options
+  const applied = inState(before.standing, 'applied', ...(asApplied ? (['pending'] as const) : []))
+  const pending = asApplied ? [] : inState(before.standing, 'pending')
+  const { signal, code: sql } = options
+  const scratch = { url: options.scratchUrl ?? url, signal, surroundings: before.surroundings }
+  const { expected, schemas, code, pendingTrial } = await withScratch(scratch, async (connection) => {
+    await ledger.create(connection)
+    await createExtensions(connection, before.surroundings, applied)
+    const replaying = { ledger, signal, throwAway: false }
+    await replayHistory(connection, applied, replaying)
+    const schemas = options.schemas ?? (await usedSchemas(connection, ledger))
+    const expected = await describeDatabase(connection, ledger, schemas)
+    const pendingTrial = await trial(connection, pending, pending, replaying)
+    const comparable = sql !== undefined && pendingTrial.outcome === 'runs'
+    const code = comparable ? await compareCode(connection, ledger, sql, false) : undefined
+    return { schemas, expected, code, pendingTrial }
+  })
+  const live = await withConnection(url, async (connection) => {
+    const ids = (await ledger.read(connection)).map(({ id }) => id)
+    if (ids.join() === before.rows.map(({ id }) => id).join()) return describeDatabase(connection, ledger, schemas)
+    throw new MigrationRefused('inconsistent', 'somebody migrated the database meanwhile: run this again')
+  })
+  const { keepsTable = () => true } = options
+  return {
+    differences: differences(withoutTables(expected, keepsTable), withoutTables(live, keepsTable)),
+    pending: pending.map(({ name }) => name),
+    pendingTrial,
+    code,
+  }
+}
+
+/** What `verifyCode` takes. */
+export interface VerifyCodeOptions extends MigrationSource {
+  readonly code: CodeSql
+  /** The server is a throw-away one: roles may be made there. Default false. */
+  readonly throwAway?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Compares the schema in code with all migrations, on a server where a scratch database may be made. */
+export async function verifyCode(scratchUrl: string, options: VerifyCodeOptions): Promise<CodeComparison> {
+  const migrations = await readMigrations(options.folder)
+  const ledger = new Ledger(options.ledger)
+  const { signal, throwAway = false } = options
+  return withScratch({ url: scratchUrl, signal }, async (connection) => {
+    await ledger.create(connection)
+    await replayHistory(connection, migrations, { ledger, signal, throwAway })
+    return compareCode(connection, ledger, options.code, throwAway)
+  })
+}
+
+async function replayHistory(
+  connection: Connection,
+  migrations: readonly Migration[],
+  options: ReplayOptions,
+): Promise<void> {
+  for (const migration of migrations) {
+    try {
+      await replay(connection, [migration], options)
+    } catch (cause) {
+      if (options.signal?.aborted || !(cause instanceof MigrationFailed)) throw cause
+      const { file, line, sqlState, statement = 0 } = cause
+      const { statements } = await parseScript(migration.text)
+      const reason = sqlState === undefined ? cause.message : scratchExplanation(cause.cause, statements, statement)
+      const where = sqlState === undefined ? '' : `${file}${line === undefined ? '' : ` (line ${line})`}: `
+      throw new MigrationRefused(
+        'unsafe',
+        `the migrations cannot be replayed into an empty database: ${where}${reason}${missingHint(cause)}`,
+        { cause, ...(file === undefined ? {} : { file }) },
+      )
+    }
+  }
+}
+
+/** What an administrator made by hand is in the live database only. */
+function missingHint(cause: unknown): string {
+  return ['42704', '42883', '3F000'].includes(sqlStateOf(cause) ?? '')
+    ? '\nIf it comes from an extension, or was made by hand, make it in a migration: CREATE EXTENSION IF NOT EXISTS …'
+    : ''
+}

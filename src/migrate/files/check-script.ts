@@ -1,0 +1,133 @@
+/** Files that cannot be run as they are written are refused before anything is begun. */
+import type { Migration } from './folder.ts'
+import { MigrationRefused } from '../migration-refused.ts'
+import {
+  controlsTransaction,
+  isOnlyComments,
+  leavesTransaction,
+  noTransactionComment,
+  parseScript,
+  refusesTransaction,
+  type Script,
+  stepsOf,
+  unknownDirective,
+} from './script.ts'
+import { child, children, dotted, kindOf, text, type Tree, walk } from './parse-tree.ts'
+
+/** The script in `source`, parsed. @throws MigrationRefused ('unsafe') for an empty file or a wrong statement. */
+export async function readScript(file: string, source: string): Promise<Script> {
+  await refusePulled(file, source)
+  const script = await parseScript(source)
+  if (script.statements.length === 0) {
+    throw new MigrationRefused(
+      'unsafe',
+      `${file} holds no statement, at most comments: write it, or undo it with \`drizzle-kit drop\``,
+      { file },
+    )
+  }
+  const leaves = leavesTransaction(script.statements)
+  const blocks = leaves ? stepsOf(script.statements).filter(({ together }) => together) : []
+  for (const [index, { tree, text, line, comments }] of script.statements.entries()) {
+    if (leaves && tree && controlsTransaction(tree)) continue
+    const misspelt = comments.map((comment) => unknownDirective(comment, script.transactional)).find(Boolean)
+    const inBlock = script.transactional || blocks.some(({ from, to }) => index >= from && index < to)
+    const reason = misspelt ?? (tree ? refusal(tree, script.transactional, inBlock) : forPsql(text))
+    if (reason === undefined) continue
+    const where = { file, statement: index + 1, line }
+    throw new MigrationRefused('unsafe', `${file}: statement ${index + 1} (line ${line}): ${reason}`, where)
+  }
+  return script
+}
+
+/**
+ * @throws MigrationRefused ('unsafe') for a file whose statements are one comment, as `drizzle-kit pull` writes its first
+ * one: it says what there is, and makes nothing.
+ */
+export async function refusePulled(file: string, source: string): Promise<void> {
+  if (!(await isPulledComment(source))) return
+  throw new MigrationRefused(
+    'unsafe',
+    `${file} is one comment, as \`drizzle-kit pull\` writes its first file: nothing can be made from it. ${pulledRoad(file)}`,
+    { file },
+  )
+}
+
+/** What to do about such a file, whether others follow it or not. */
+export function pulledRoad(file: string): string {
+  const name = file.replace(/(?:\/migration)?\.sql$/, '')
+  return (
+    'Take its /* and */ out, see with `rivulet lint --try` that it runs, and where the database has it already enter it ' +
+    `with \`rivulet baseline --to ${name} --accept-changed\`. (While it is the only one, \`rivulet pull\` can write one in ` +
+    'its place instead)'
+  )
+}
+
+/** True for such a file. */
+export async function isPulledComment(source: string): Promise<boolean> {
+  return /\bCREATE (?:TABLE|TYPE|SCHEMA)\b/.test(source) && (await isOnlyComments(source))
+}
+
+/** The scripts of `migrations`. @throws MigrationRefused ('unsafe') for the first that cannot be run as it is written. */
+export async function readScripts(migrations: readonly Migration[]): Promise<(readonly [Migration, Script])[]> {
+  const scripts: (readonly [Migration, Script])[] = []
+  for (const migration of migrations) {
+    scripts.push([migration, await readScript(migration.file, migration.text)])
+  }
+  return scripts
+}
+
+const copyFromStdin = 'COPY FROM STDIN has no input here; write INSERT, or load the data with psql'
+
+/** What makes the parser give up, and the server too, because it is meant for psql. */
+function forPsql(source: string): string | undefined {
+  if (/\bcopy\b[^;]*\bfrom\s+stdin\b/i.test(source)) return copyFromStdin
+  const command = /^\s*(\\[a-z!?]\w*)/im.exec(source)?.[1]
+  return command && `${command} is a command of psql, not SQL: take it out (pg_dump writes such lines)`
+}
+
+function refusal(tree: Tree, transactional: boolean, inBlock: boolean): string | undefined {
+  if (controlsTransaction(tree)) {
+    return transactional
+      ? 'the file runs in a transaction of its own, which commits when all of it is done; take BEGIN, COMMIT and ' +
+          `ROLLBACK out (where each statement has to commit by itself, put \`${noTransactionComment}\` in their place)`
+      : 'each statement of this file commits by itself; take BEGIN, COMMIT and ROLLBACK out. (Where COMMIT leaves the ' +
+          "transaction for CONCURRENTLY, as Drizzle's projects write it, nothing but BEGIN and COMMIT in turn may follow)"
+  }
+  if (!inBlock) {
+    const lost = lostWithSession(tree)
+    if (lost) return lost
+  }
+  const copy = child(tree, 'CopyStmt')
+  if (copy?.is_from === true && text(copy.filename) === '') {
+    return copyFromStdin
+  }
+  // A build that was broken off is found again by the index's name.
+  if (kindOf(tree) === 'IndexStmt' && refusesTransaction(tree) && text(child(tree, 'IndexStmt')?.idxname) === '') {
+    return 'give the index a name, so that a run that was broken off can find it'
+  }
+  return undefined
+}
+
+/** What a file without a transaction must not leave in its session: a run that goes on after a failure has another. */
+function lostWithSession(tree: Tree): string | undefined {
+  const set = child(tree, 'VariableSetStmt')
+  if (set?.is_local === true || text(set?.kind) === 'VAR_SET_MULTI') {
+    return 'each statement of this file commits by itself, so this would end at once; write SET without LOCAL'
+  }
+  let temporary = ['PrepareStmt', 'DeclareCursorStmt', 'ListenStmt'].includes(kindOf(tree))
+  let setting = false
+  walk(tree, (kind, node) => {
+    if (node.relpersistence === 't' || node.schemaname === 'pg_temp') temporary = true
+    if (kind === 'String' && node.sval === 'pg_temp') temporary = true
+    if (kind === 'FuncCall' && /(?:^|\.)set_config$/.test(dotted(children(node, 'funcname')))) setting = true
+  })
+  if (temporary) {
+    return (
+      'a run that goes on after a failure has a new session, without the temporary objects of the earlier statements; ' +
+      'use a permanent one and drop it in the end'
+    )
+  }
+  return setting
+    ? 'a run that goes on after a failure has a new session; write SET instead of set_config(), which is repeated there'
+    : undefined
+}

@@ -1,0 +1,42 @@
+/** Reading the text files of a migrations folder: each must be a regular file and hold UTF-8. */
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { MigrationRefused } from '../migration-refused.ts'
+
+/** The text of an SQL file. @throws MigrationRefused when it is not UTF-8: PostgreSQL would store garbage. */
+export async function readSql(path: string): Promise<string> {
+  const bytes = await readRegularFile(path)
+  const utf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch (cause) {
+    throw refused(`${path} is ${utf16 ? 'UTF-16' : 'not UTF-8'}: save it as UTF-8`, cause)
+  }
+  if (text.includes('\0')) throw refused(`${path} holds a NUL character: save it as plain UTF-8 text`)
+  return text
+}
+
+/**
+ * The bytes of a file. @throws MigrationRefused for what is no regular file: reading a FIFO or a device waits for
+ * somebody to write into it, without end. O_NONBLOCK, because opening a FIFO waits as well.
+ */
+export async function readRegularFile(path: string): Promise<Buffer> {
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch((cause: unknown) => {
+    throw refused(`${path} cannot be read`, cause)
+  })
+  try {
+    const found = await file.stat()
+    if (!found.isFile()) {
+      const what = found.isDirectory() ? 'a folder' : found.isFIFO() ? 'a FIFO' : 'a device'
+      throw refused(`${path} cannot be read: it is ${what}, not a file`)
+    }
+    return await file.readFile()
+  } finally {
+    await file.close()
+  }
+}
+
+function refused(message: string, cause?: unknown): MigrationRefused {
+  return new MigrationRefused('inconsistent', message, cause === undefined ? {} : { cause })
+}

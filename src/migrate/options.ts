@@ -1,0 +1,33 @@
+/** Options that several commands share: where the migrations are, and how long to wait for others. */
+import { UsageError } from '../errors.ts'
+import { Deadline } from '../task/deadline.ts'
+import type { LedgerName } from './ledger/ledger.ts'
+import type { OnProgress } from './progress.ts'
+
+/** Where migrations are and where they are written down. */
+export interface MigrationSource {
+  /** The folder drizzle-kit writes: `out` in drizzle.config.ts. */
+  readonly folder: string
+  /** `migrations` in drizzle.config.ts. Default Drizzle's own names. */
+  readonly ledger?: LedgerName | undefined
+}
+
+/** Time limits of commands that change the database. */
+export interface WaitOptions {
+  /** Milliseconds a statement may queue for a table's lock before the file gives way. 1 to 3,600,000; default 1,000. */
+  readonly lockTimeoutMs?: number | undefined
+  /** Milliseconds to wait for another migrator, and for the busy tables of each file. Default 600,000. */
+  readonly maxWaitMs?: number | undefined
+  /** Stops the running statement; what was begun is rolled back. */
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
+}
+
+/** The options of `withLock` and `runWork` with their defaults. @throws UsageError for a time out of range. */
+export function waiting(options: WaitOptions) {
+  const { lockTimeoutMs = 1000, maxWaitMs = 600_000, signal, onProgress } = options
+  if (!Number.isSafeInteger(lockTimeoutMs) || lockTimeoutMs < 1 || lockTimeoutMs > 3_600_000) {
+    throw new UsageError('the lock timeout must be a whole number of milliseconds from 1 to 3600000')
+  }
+  return { lockTimeoutMs, deadline: Deadline.after(maxWaitMs), signal, onProgress }
+}

@@ -1,0 +1,87 @@
+/**
+ * Looks on, from a second connection, while a statement runs that waits for the transactions of others: CREATE INDEX
+ * CONCURRENTLY and its kin. They block nobody meanwhile, so no lock timeout hurries them; but the time they wait, not
+ * the time they work, is bounded, and it is told for whom they wait.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Connection } from '../../pool/connection.ts'
+import type { OpenObserver } from '../connect.ts'
+
+/** Somebody whose transaction has to end first. */
+export interface Blocker {
+  readonly pid: number
+  readonly application: string
+}
+
+/** What looking on needs to know. */
+interface WatchOptions {
+  readonly openObserver: OpenObserver | undefined
+  /** Milliseconds that the statement may wait in all. */
+  readonly maxWaitMs: number
+  /** Called every few seconds of waiting. */
+  readonly onWaiting: (blockers: readonly Blocker[], waitedMs: number) => void
+}
+
+const lookEveryMs = 250
+const reportEveryMs = 5000
+
+/**
+ * Runs `statement`, which is on its way on `connection`, and stops it when it has waited for too long. Answers for whom
+ * when that happened (the connection must not be used any more then), else undefined. @throws what `statement` throws.
+ */
+export async function watched(
+  connection: Connection,
+  { openObserver, maxWaitMs, onWaiting }: WatchOptions,
+  statement: () => Promise<void>,
+): Promise<readonly Blocker[] | undefined> {
+  if (!openObserver) return statement().then(() => undefined)
+  const over = new AbortController()
+  let stoppedFor: readonly Blocker[] | undefined
+  const look = async () => {
+    // Most statements are done before anybody needs to look.
+    await delay(Math.min(lookEveryMs, maxWaitMs), undefined, { signal: over.signal })
+    const observer = await openObserver()
+    try {
+      let waitedMs = 0
+      let reportedMs = -reportEveryMs
+      let before = performance.now()
+      while (!over.signal.aborted) {
+        const blockers = await findBlockers(observer, connection.backendPid)
+        const now = performance.now()
+        waitedMs = blockers.length > 0 ? waitedMs + now - before : waitedMs
+        before = now
+        if (blockers.length > 0 && waitedMs >= reportedMs + reportEveryMs) {
+          reportedMs = waitedMs
+          onWaiting(blockers, waitedMs)
+        }
+        if (blockers.length > 0 && waitedMs >= maxWaitMs) {
+          stoppedFor = blockers
+          await connection.cancel(AbortSignal.timeout(5000))
+        }
+        await delay(Math.min(lookEveryMs, maxWaitMs), undefined, { signal: over.signal })
+      }
+    } finally {
+      await observer.close()
+    }
+  }
+  // Without a connection to spare the statement runs as well, only unobserved.
+  const looking = look().catch(() => undefined)
+  try {
+    await statement()
+  } catch (error) {
+    if (!stoppedFor) throw error
+  } finally {
+    over.abort()
+    await looking
+  }
+  return stoppedFor
+}
+
+async function findBlockers(observer: Connection, pid: number): Promise<readonly Blocker[]> {
+  const rows = await observer.query(
+    `select distinct a.pid, coalesce(a.application_name, '') as application
+     from unnest(pg_catalog.pg_blocking_pids($1)) b join pg_catalog.pg_stat_activity a on a.pid = b order by 1`,
+    [pid],
+  )
+  return rows as unknown as Blocker[]
+}

@@ -1,0 +1,20 @@
+/** Makes the ledger's tables where they are missing. */
+import type { Connection } from '../../pool/connection.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { MigrationRefused } from '../migration-refused.ts'
+import { sqlStateOf } from './failure.ts'
+
+/** Makes the ledger. @throws MigrationRefused that names the right the role lacks. */
+export async function createLedger(connection: Connection, ledger: Ledger): Promise<void> {
+  try {
+    await ledger.create(connection)
+  } catch (cause) {
+    if (sqlStateOf(cause) !== '42501') throw cause
+    throw new MigrationRefused(
+      'unsafe',
+      `the role of the database URL may not create the ledger in schema ${JSON.stringify(ledger.schema)}: grant it ` +
+        'CREATE on the database (or on that schema), or migrate as the owner',
+      { cause },
+    )
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * What to tell when a file fails: where (file, statement, line), what the server said, its SQLSTATE, what became of the
+ * file, and what to do next where we know.
+ */
+import { ConnectionLost, MigrationFailed } from '../../errors.ts'
+import type { Statement } from '../files/script.ts'
+import { child, children, kindOf, text } from '../files/parse-tree.ts'
+
+/** The file that failed, as far as messages are concerned. */
+interface FailedFile {
+  readonly file: string
+  readonly script: { readonly transactional: boolean; readonly statements: readonly Statement[] }
+}
+
+/** A statement failed: `cause` is what the connection threw. */
+export function failure(work: FailedFile, number: number, statement: Statement, cause: unknown): Error {
+  const where = `${work.file}: statement ${number} (line ${statement.line})`
+  if (cause instanceof ConnectionLost) return connectionLost(work, cause, where, number, statement.line)
+  const sqlState = sqlStateOf(cause)
+  return new MigrationFailed(
+    `${where} failed: ${explained(cause, work.script.statements, number, adoptionHint)}\n${outcomeOf(work)}`,
+    { cause, file: work.file, statement: number, line: statement.line, sqlState },
+  )
+}
+
+// A table, an object of another kind, a column.
+const alreadyThere = new Set<string | undefined>(['42P07', '42710', '42701'])
+
+const adoptionHint =
+  'Was this made by hand, or by `drizzle-kit push`? Then adopt the database with ' +
+  '`rivulet baseline --to NAME`, NAME being the last migration it already has.'
+
+// Nobody else makes anything there.
+const twiceHint = 'It is made twice: an earlier migration, or an earlier statement, makes it as well.'
+
+/**
+ * What the server said in a scratch database of statement `number` of these, counted from 1, with its SQLSTATE, and what
+ * to do about it.
+ */
+export function scratchExplanation(cause: unknown, statements: readonly Statement[], number: number): string {
+  const message = cause instanceof Error ? cause.message : ''
+  // Every database has the language plpgsql, and roles belong to the server.
+  return explained(cause, statements, number, /^(?:role|extension|language) /.test(message) ? '' : twiceHint)
+}
+
+function explained(cause: unknown, statements: readonly Statement[], number: number, whenThere: string): string {
+  const sqlState = sqlStateOf(cause)
+  const message = cause instanceof Error ? cause.message : String(cause)
+  const hint =
+    (alreadyThere.has(sqlState) && whenThere) ||
+    hintFor(sqlState, message, roleSetBy(statements.slice(0, number - 1))) ||
+    hintForOrder(sqlState, message, statements.slice(number))
+  return `${message}${sqlState ? ` [${sqlState}]` : ''}${hint && `\n${hint}`}`
+}
+
+/** The connection broke, at a statement or between two. */
+export function connectionLost(
+  work: FailedFile,
+  cause: ConnectionLost,
+  where = work.file,
+  statement?: number,
+  line?: number,
+): Error {
+  const message = `${where}: the connection was lost; ${outcomeOf(work)}`
+  return new MigrationFailed(message, { cause, file: work.file, statement, line })
+}
+
+/**
+ * Errors of the ledger write or of COMMIT itself: deferred constraints speak up here. `statements` of the file, counted
+ * from its first, decide under which role it happens; none: under that of the database URL.
+ */
+export async function whileCommitting(work: FailedFile, statements: number, body: () => Promise<void>): Promise<void> {
+  try {
+    await body()
+  } catch (cause) {
+    const sqlState = sqlStateOf(cause)
+    const message = cause instanceof Error ? cause.message : String(cause)
+    const role = roleSetBy(work.script.statements.slice(0, statements))
+    const hint = sqlState === '42501' ? hintFor(sqlState, message, role) : sqlState === '25006' ? readOnly : ''
+    const outcome =
+      cause instanceof ConnectionLost
+        ? 'whether it was committed is in the ledger: run this again, it goes on from there'
+        : outcomeOf(work)
+    throw new MigrationFailed(
+      `${work.file}: committing failed: ${message}${sqlState ? ` [${sqlState}]` : ''}\n` +
+        `${hint && `${hint}\n`}${outcome}`,
+      { cause, file: work.file, sqlState },
+    )
+  }
+}
+
+const readOnly =
+  'The file has made its transaction read only, so that it cannot be recorded: take SET TRANSACTION READ ONLY, or ' +
+  'SET default_transaction_read_only, out of it.'
+
+/** What became of the file, and what a rerun does. */
+export function outcomeOf(work: FailedFile): string {
+  return work.script.transactional
+    ? `${work.file} was rolled back as a whole; a rerun starts with it`
+    : `${work.file} runs without a transaction: what it has done stays, a rerun goes on with this statement`
+}
+
+/** The SQLSTATE behind an error of ours. */
+export function sqlStateOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null) return undefined
+  if ('sqlState' in error && typeof error.sqlState === 'string') return error.sqlState
+  const cause = (error as Error).cause
+  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
+}
+
+/** The role that the last SET ROLE, or SET SESSION AUTHORIZATION, among `statements` has set; undefined for none. */
+function roleSetBy(statements: readonly Statement[]): string | undefined {
+  let role: string | undefined
+  for (const { tree } of statements) {
+    const set = child(tree, 'VariableSetStmt')
+    if (set === undefined) continue
+    // RESET ALL leaves the role alone.
+    if (!['role', 'session_authorization'].includes(text(set.name))) continue
+    const value = text(child(children(set, 'args')[0], 'A_Const', 'sval')?.sval)
+    role = value === '' || value === 'none' ? undefined : value
+  }
+  return role
+}
+
+function hintFor(sqlState: string | undefined, message: string, role: string | undefined): string {
+  switch (sqlState) {
+    case '25001':
+      return `This statement cannot run in a transaction: put \`-- rivulet:no-transaction\` on the file's first line.`
+    case '42P02':
+      return (
+        'A parameter has no value in a migration: write the value in its place, also in the schema in code, as ' +
+        'sql`${table.column} > 0` where gt(table.column, 0) was, because drizzle-kit writes those as parameters.'
+      )
+    case '0A000':
+      return message.startsWith('cannot alter type of a column')
+        ? 'Drop what uses the column before this statement, and make it again after it, in the same file.'
+        : ''
+    case '42804':
+      return message.includes('cannot be cast automatically')
+        ? 'Say how the values change: ALTER TABLE … ALTER COLUMN … TYPE … USING ….'
+        : ''
+    case '42P16':
+      return message.startsWith('multiple primary keys')
+        ? 'Drop the old one in the statement before: ALTER TABLE … DROP CONSTRAINT ….'
+        : ''
+    case '2BP01':
+      return 'Drop what depends on it in an earlier statement, or move the statement that does up before this one.'
+    case '55P04':
+      return 'A new enum value cannot be used in the transaction that adds it: move its use to the next migration.'
+    case '42501':
+      return role === undefined
+        ? `The role of the database URL lacks this right: ${remedyFor(message)}, or migrate as the owner.`
+        : `The role ${role}, which the file has set, lacks this right: ${remedyFor(message)}, or put RESET ROLE before it.`
+    default:
+      return ''
+  }
+}
+
+/** What is missing now, but made further down. */
+function hintForOrder(sqlState: string | undefined, message: string, later: readonly Statement[]): string {
+  if (!['42P01', '42704', '42883'].includes(sqlState ?? '')) return ''
+  const name = /^\w+ "?([^"( ]+)"?.* does not exist$/.exec(message)?.[1]?.split('.').at(-1)
+  const maker = later.find(
+    ({ tree, text: source }) => /^(?:Create|View|Composite|Define)/.test(kindOf(tree)) && name && source.includes(name),
+  )
+  return maker ? `The statement on line ${maker.line} makes it: move that one up before this one.` : ''
+}
+
+/** What to grant, as far as the server's words tell. */
+function remedyFor(message: string): string {
+  const [, kind = '', name = ''] = /permission denied for (\w+(?: view)?) (\S+)/.exec(message) ?? []
+  switch (kind) {
+    case 'schema':
+      return `GRANT USAGE, CREATE ON SCHEMA ${name} TO it`
+    case 'database':
+      return `GRANT CREATE ON DATABASE ${name} TO it`
+    case 'table':
+    case 'view':
+      return `GRANT SELECT, INSERT, UPDATE, DELETE, REFERENCES ON ${name} TO it`
+    case 'sequence':
+      return `GRANT USAGE, SELECT ON SEQUENCE ${name} TO it`
+    case 'type':
+    case 'language':
+      return `GRANT USAGE ON ${kind.toUpperCase()} ${name} TO it`
+    case 'function':
+    case 'procedure':
+      return `GRANT EXECUTE ON ${kind.toUpperCase()} ${name} TO it`
+    default:
+      if (/permission denied to set session authorization/.test(message)) {
+        return 'only a superuser may do that; SET ROLE does with GRANT of that role TO it'
+      }
+      if (message.startsWith('permission denied to set role ')) return `GRANT ${/"(.*)"/.exec(message)?.[1]} TO it`
+      return message.startsWith('must be owner of ') ? 'GRANT the owning role TO it' : 'grant it'
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * One statement on its way to the server, and the politeness of a migrator: what finds its table busy gives way and is
+ * tried again, because everybody else's reads queue behind a DDL statement that waits for its lock.
+ * https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { LockTimeout, MigrationFailed } from '../../errors.ts'
+import type { Connection } from '../../pool/connection.ts'
+import type { Deadline } from '../../task/deadline.ts'
+import type { OpenObserver } from '../connect.ts'
+import { failure, outcomeOf } from './failure.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { OnProgress } from '../progress.ts'
+import { MigrationRefused } from '../migration-refused.ts'
+import type { Script, Statement } from '../files/script.ts'
+
+/** One file to run in one direction. */
+export interface Work {
+  /** The file's name, for people. */
+  readonly file: string
+  /** Under which its progress is kept. */
+  readonly key: string
+  readonly hash: string
+  readonly script: Script
+  /** Enters the outcome in the ledger; runs in the file's transaction, or in one of its own at the end. */
+  readonly record: (durationMs: number) => Promise<void>
+}
+
+/** How to run. */
+export interface RunOptions {
+  readonly ledger: Ledger
+  /** Milliseconds a statement may queue for a table's lock. */
+  readonly lockTimeoutMs: number
+  /** When waiting for another migrator ends; its duration bounds the waiting of each file for busy tables. */
+  readonly deadline: Deadline
+  /** Undefined: nobody can look on while a statement waits. */
+  readonly openObserver?: OpenObserver | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
+}
+
+/** Sends one statement. @throws MigrationFailed that says where it stands and what the server said. */
+export async function send(
+  connection: Connection,
+  work: Work,
+  index: number,
+  statement: Statement,
+  { onProgress, signal }: RunOptions,
+): Promise<void> {
+  onProgress?.({ type: 'statement', file: work.file, statement: index + 1, line: statement.line })
+  signal?.throwIfAborted()
+  try {
+    await connection.script(statement.text)
+  } catch (error) {
+    throw failure(work, index + 1, statement, error)
+  }
+}
+
+/**
+ * Repeats `attempt` while it fails for want of a lock: pauses grow to five seconds, with jitter. Only waiting counts
+ * against the limit: the hours that earlier statements worked do not make this one impatient.
+ */
+export async function givingWay(
+  connection: Connection,
+  work: Work,
+  { deadline: { timeoutMs: maxWaitMs }, lockTimeoutMs, signal, onProgress }: RunOptions,
+  attempt: () => Promise<void>,
+): Promise<void> {
+  let waitedMs = 0
+  for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, 5000)) {
+    try {
+      return await attempt()
+    } catch (error) {
+      const busy = error instanceof MigrationFailed && error.cause instanceof LockTimeout
+      if (!busy || connection.lost || signal?.aborted) throw error
+      await rollBack(connection)
+      const oldest = await oldestTransaction(connection)
+      waitedMs += lockTimeoutMs
+      if (waitedMs >= maxWaitMs) throw tooBusy(work, error, oldest)
+      const delayMs = Math.min(pauseMs * (0.5 + Math.random()), maxWaitMs - waitedMs)
+      waitedMs += delayMs
+      onProgress?.({ type: 'gave way', file: work.file, statement: error.statement ?? 0, delayMs, oldest })
+      await delay(delayMs, undefined, { signal })
+    }
+  }
+}
+
+/** Ends whatever transaction is open. */
+export async function rollBack(connection: Connection): Promise<void> {
+  await connection.script('rollback').catch(() => connection.destroy())
+}
+
+interface OldTransaction {
+  readonly pid: number
+  readonly application: string
+  readonly ageMs: number
+}
+
+async function oldestTransaction(connection: Connection): Promise<OldTransaction | undefined> {
+  const rows = await connection.query(
+    `select pid, coalesce(application_name, '') as application,
+       extract(epoch from clock_timestamp() - xact_start)::float8 * 1000 as "ageMs"
+     from pg_catalog.pg_stat_activity
+     where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null
+       and backend_type = 'client backend' order by xact_start limit 1`,
+    [],
+  )
+  return rows[0] as OldTransaction | undefined
+}
+
+function tooBusy(work: Work, error: MigrationFailed, oldest: OldTransaction | undefined): MigrationRefused {
+  const who = oldest
+    ? ` (the oldest open transaction: backend ${oldest.pid}${oldest.application && `, ${oldest.application}`})`
+    : ''
+  return new MigrationRefused(
+    'locked',
+    `${work.file} gave way to a busy table until its time was up${who}: ${outcomeOf(work)}. Run it again when fewer ` +
+      'long transactions are open, or allow more time with `--max-wait`',
+    { cause: error, file: work.file, statement: error.statement ?? 0 },
+  )
+}

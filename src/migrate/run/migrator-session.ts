@@ -1,0 +1,57 @@
+/**
+ * Whose session it is. A file may change what it likes of its own: role, search_path, time limits, temporary objects.
+ * The next one starts from a clean session, and the ledger is written as the role of the database URL, under settings of
+ * ours. https://www.postgresql.org/docs/current/sql-set-role.html
+ */
+import type { Connection } from '../../pool/connection.ts'
+import { whileCommitting } from './failure.ts'
+import { quoted } from '../ledger/ledger.ts'
+import type { Work } from './lock-retry.ts'
+
+/** LOCAL: what a file without a transaction has set is in force again for its next statement. */
+const asMigrator =
+  'set local session authorization default; set local role to default; ' +
+  "set local search_path = ''; set local statement_timeout = 0"
+
+/** Gives the session its first state back: every file starts from it, whatever the one before has left. */
+export async function cleanSession(connection: Connection): Promise<void> {
+  // Not DISCARD ALL: it would let go of the migration lock, and of the statements that the driver has prepared.
+  await connection.script(
+    'reset session authorization; reset all; reset role; close all; unlisten *; discard temp; discard sequences; ' +
+      'set statement_timeout = 0; set idle_in_transaction_session_timeout = 0',
+  )
+  const prepared = (await connection.query(
+    'select name from pg_catalog.pg_prepared_statements where from_sql',
+    [],
+  )) as unknown as { name: string }[]
+  for (const { name } of prepared) await connection.script(`deallocate ${quoted(name)}`)
+  // A server that notices a killed client at once frees its locks at once; not every platform can.
+  await connection.script("set client_connection_check_interval = '1s'").catch(() => undefined)
+}
+
+/**
+ * Commits the open transaction together with what `record` writes into the ledger. Deferred constraints and triggers
+ * run before, as the role and with the settings that the file has set. @throws MigrationFailed
+ */
+export async function commitRecorded(
+  connection: Connection,
+  work: Work,
+  statementsDone: number,
+  record: () => Promise<void>,
+): Promise<void> {
+  await whileCommitting(work, statementsDone, () => connection.script('set constraints all immediate'))
+  await whileCommitting(work, 0, async () => {
+    await connection.script(asMigrator)
+    await record()
+    await connection.script('commit')
+  })
+}
+
+/** Writes into the ledger between two statements, in a transaction of its own. @throws MigrationFailed */
+export async function recordAlone(connection: Connection, work: Work, record: () => Promise<void>): Promise<void> {
+  await whileCommitting(work, 0, async () => {
+    await connection.script(`begin; ${asMigrator}`)
+    await record()
+    await connection.script('commit')
+  })
+}

@@ -1,0 +1,101 @@
+/**
+ * Statements that run without a transaction of ours: PostgreSQL refuses one around them, or they commit by themselves,
+ * or nobody can tell. Each is announced in the ledger before it is sent, so that the next run knows it was begun.
+ *
+ * They are no less polite: a lock timeout holds for them too, but for CREATE INDEX CONCURRENTLY and its kin, which wait
+ * for others without keeping anybody waiting; the time those wait is bounded (`watch.ts`).
+ */
+import { LockTimeout, MigrationFailed } from '../../errors.ts'
+import type { Connection } from '../../pool/connection.ts'
+import { outcomeOf } from './failure.ts'
+import { MigrationRefused } from '../migration-refused.ts'
+import { givingWay, type RunOptions, send, type Work } from './lock-retry.ts'
+import { refusesTransaction, type Statement } from '../files/script.ts'
+import { child, children, kindOf, text, type Tree } from '../files/parse-tree.ts'
+import { watched } from './blockers.ts'
+
+/** True when a statement cannot, or must not, have our BEGIN before it. */
+export function standsAlone(statement: Statement): boolean {
+  const { tree } = statement
+  return tree === undefined || refusesTransaction(tree) || mayCommit(statement)
+}
+
+/** Sends such a statement. @throws MigrationFailed, MigrationRefused ('locked') when it waited for too long. */
+export async function sendAlone(
+  connection: Connection,
+  work: Work,
+  index: number,
+  statement: Statement,
+  options: RunOptions,
+): Promise<void> {
+  if (statement.tree && isConcurrent(statement.tree)) return sendWatched(connection, work, index, statement, options)
+  const [row] = (await connection.query(
+    "select pg_catalog.current_setting('lock_timeout') as before",
+    [],
+  )) as unknown as {
+    before: string
+  }[]
+  const attempt = () => send(connection, work, index, statement, options)
+  await connection.script(`set lock_timeout = ${options.lockTimeoutMs}`)
+  if (!mayCommit(statement)) await givingWay(connection, work, options, attempt)
+  else await attempt().catch((error: unknown) => refuseRepetition(work, error))
+  await connection.query("select pg_catalog.set_config('lock_timeout', $1, false)", [row?.before ?? '0'])
+}
+
+/** What has committed a part of its work is not begun again by a program. */
+function refuseRepetition(work: Work, error: unknown): never {
+  if (!(error instanceof MigrationFailed && error.cause instanceof LockTimeout)) throw error
+  throw new MigrationRefused(
+    'locked',
+    `${work.file}: statement ${error.statement} (line ${error.line}) found a table busy for longer than the lock ` +
+      'timeout; it commits by itself, so a part of it may be done, and it is not repeated of its own accord: ' +
+      outcomeOf(work),
+    { cause: error, file: work.file, statement: error.statement ?? 0 },
+  )
+}
+
+async function sendWatched(
+  connection: Connection,
+  work: Work,
+  index: number,
+  statement: Statement,
+  options: RunOptions,
+): Promise<void> {
+  const { openObserver, deadline, onProgress } = options
+  const blockers = await watched(
+    connection,
+    {
+      openObserver,
+      maxWaitMs: deadline.timeoutMs,
+      onWaiting: (blockers, waitedMs) =>
+        onProgress?.({ type: 'waiting for transactions', file: work.file, statement: index + 1, blockers, waitedMs }),
+    },
+    () => send(connection, work, index, statement, options),
+  )
+  if (!blockers) return
+  // The request to stop may still be under way: it must not hit whatever this connection would do next.
+  connection.destroy()
+  const who = blockers.map(({ pid, application }) => `backend ${pid}${application && ` (${application})`}`).join(', ')
+  throw new MigrationRefused(
+    'locked',
+    `${work.file}: statement ${index + 1} (line ${statement.line}) had to wait for the transactions of others until ` +
+      `its time was up: ${who}. End them, or allow more time with \`--max-wait\`; ${outcomeOf(work)}`,
+    { file: work.file, statement: index + 1, line: statement.line },
+  )
+}
+
+/** CONCURRENTLY: waits for the transactions of others, and lets everybody read and write meanwhile. */
+function isConcurrent(tree: Tree): boolean {
+  const body = child(tree, kindOf(tree))
+  if (kindOf(tree) === 'ReindexStmt') {
+    return children(body, 'params').some((option) => text(child(option, 'DefElem')?.defname) === 'concurrently')
+  }
+  return ['IndexStmt', 'DropStmt', 'AlterTableStmt'].includes(kindOf(tree)) && refusesTransaction(tree)
+}
+
+/** True unless it is certain that the statement ends no transaction: then ours can hold it and its entry together. */
+function mayCommit({ tree, text: source }: Statement): boolean {
+  if (kindOf(tree) === 'CallStmt') return true
+  // Also the words in comments and strings: to err costs a little safety after kill -9, and nothing else.
+  return (tree === undefined || kindOf(tree) === 'DoStmt') && /commit|rollback|\bcall\b/i.test(source)
+}

@@ -1,0 +1,125 @@
+/**
+ * Runs one file, so that being broken off at any point leaves either nothing of it or a state the next run goes on
+ * from.
+ *
+ * In a transaction (the rule): statements and ledger row commit together. A table that stays locked for longer than
+ * `lock_timeout` makes the whole file give way (roll back, pause, run again): while a DDL statement waits in the lock
+ * queue, everybody else's reads wait behind it.
+ * Without a transaction: each statement commits by itself, together with the count of statements done; what cannot run
+ * in a transaction at all is announced before and checked after an interruption (`alone.ts`, `interrupted.ts`). A run
+ * that goes on has another session, so the settings that the completed statements made are made again.
+ */
+import { Cancelled, ConnectionLost, MigrationFailed } from '../../errors.ts'
+import type { Connection } from '../../pool/connection.ts'
+import { sendAlone, standsAlone } from './non-transactional.ts'
+import { connectionLost, outcomeOf } from './failure.ts'
+import { sha256 } from '../files/folder.ts'
+import { settleInterrupted } from './resume.ts'
+import { cleanSession, commitRecorded, recordAlone } from './migrator-session.ts'
+import { MigrationRefused } from '../migration-refused.ts'
+import { givingWay, rollBack, type RunOptions, send, type Work } from './lock-retry.ts'
+import { controlsTransaction, type Statement, stepsOf } from '../files/script.ts'
+import { kindOf } from '../files/parse-tree.ts'
+
+/** Runs the file and answers how many milliseconds it took. @throws MigrationFailed, MigrationRefused, Cancelled. */
+export async function runWork(connection: Connection, work: Work, options: RunOptions): Promise<number> {
+  const { signal, onProgress } = options
+  const { transactional, statements } = work.script
+  let again: NodeJS.Timeout | undefined
+  const cancel = () => void connection.cancel(AbortSignal.timeout(5000)).catch(() => connection.destroy())
+  const stop = () => {
+    cancel()
+    // A request that overtakes its statement finds nothing to cancel.
+    again = setInterval(cancel, 250)
+  }
+  signal?.addEventListener('abort', stop, { once: true })
+  const started = performance.now()
+  try {
+    signal?.throwIfAborted()
+    onProgress?.({ type: 'started', file: work.file, statements: statements.length, transactional })
+    await cleanSession(connection)
+    if (transactional) {
+      await givingWay(connection, work, options, () => inTransaction(connection, work, options, started))
+    } else await oneByOne(connection, work, options, started)
+  } catch (error) {
+    if (connection.transactionStatus !== 'I' && !connection.lost) await rollBack(connection)
+    if (!signal?.aborted) throw error instanceof ConnectionLost ? connectionLost(work, error) : error
+    // A request may still be under way: it must not hit whatever this connection would do next.
+    connection.destroy()
+    throw new Cancelled(`interrupted: ${outcomeOf(work)}`, { cause: error })
+  } finally {
+    clearInterval(again)
+    signal?.removeEventListener('abort', stop)
+  }
+  return performance.now() - started
+}
+
+async function inTransaction(connection: Connection, work: Work, options: RunOptions, started: number): Promise<void> {
+  await connection.script(`begin; set local lock_timeout = ${options.lockTimeoutMs}`)
+  for (const [index, statement] of work.script.statements.entries()) {
+    await send(connection, work, index, statement, options)
+  }
+  if (connection.transactionStatus === 'I' || connection.transactionStatus === 'E') {
+    throw new MigrationFailed(
+      `${work.file} ended the transaction it runs in: take COMMIT and ROLLBACK out of it, also out of its procedures`,
+      { file: work.file },
+    )
+  }
+  options.onProgress?.({ type: 'recording', file: work.file })
+  options.signal?.throwIfAborted()
+  const { length } = work.script.statements
+  await commitRecorded(connection, work, length, () => work.record(performance.now() - started))
+}
+
+function controls({ tree }: Statement): boolean {
+  return tree !== undefined && controlsTransaction(tree)
+}
+
+async function oneByOne(connection: Connection, work: Work, options: RunOptions, started: number): Promise<void> {
+  const { ledger, onProgress } = options
+  const { statements } = work.script
+  const before = await ledger.progress(connection, work.key)
+  // A chain, so that each step costs one hash: entry n stands for the first n statements.
+  const hashes = ['']
+  for (const { text } of statements) hashes.push(sha256(`${hashes.at(-1)};${text}`))
+  if (before.done > statements.length || before.doneHash !== hashes[before.done]) {
+    throw new MigrationRefused(
+      'inconsistent',
+      `${work.file} runs without a transaction and was broken off after statement ${before.done}; the statements up ` +
+        'to there are in the database and have been edited since: restore them, then run this again',
+      { file: work.file },
+    )
+  }
+  if (before.done > 0 || before.running) onProgress?.({ type: 'resumed', file: work.file, statement: before.done + 1 })
+  const save = (done: number, running: boolean) =>
+    ledger.saveProgress(connection, work.key, work.hash, { done, doneHash: hashes[done] ?? '', running })
+  for (const { from: index, to, together } of stepsOf(statements)) {
+    const statement = statements[index]!
+    if (index < before.done) {
+      // What is done stays done, but for the settings: those went with the session.
+      for (const { tree, text } of statements.slice(index, to)) {
+        if (kindOf(tree) === 'VariableSetStmt') await connection.script(text)
+      }
+    } else if (!together && standsAlone(statement)) {
+      const wasRunning = before.running && index === before.done
+      const done = await settleInterrupted(connection, statement.tree, wasRunning, (name) =>
+        onProgress?.({ type: 'invalid index dropped', file: work.file, index: name }),
+      )
+      await recordAlone(connection, work, () => save(index, true))
+      if (!done) await sendAlone(connection, work, index, statement, options)
+      await recordAlone(connection, work, () => save(index + 1, false))
+    } else {
+      await givingWay(connection, work, options, async () => {
+        await connection.script(`begin; set local lock_timeout = ${options.lockTimeoutMs}`)
+        for (let at = index; at < to; at += 1) {
+          // COMMIT and BEGIN are ours to send, with the entry that what they hold is done.
+          if (!controls(statements[at]!)) await send(connection, work, at, statements[at]!, options)
+        }
+        await commitRecorded(connection, work, to, () => save(to, false))
+      })
+    }
+  }
+  onProgress?.({ type: 'recording', file: work.file })
+  options.signal?.throwIfAborted()
+  await recordAlone(connection, work, () => work.record(performance.now() - started))
+}

@@ -1,0 +1,288 @@
+/**
+ * Do the migrations make what the schema in code declares? drizzle-kit compares the code with its snapshots only, never
+ * with the SQL: what a file was edited to leave out, or what drizzle-kit's own SQL loses, nobody misses.
+ *
+ * In a scratch database with all migrations, whatever the code declares is dropped and made anew by drizzle-kit's own
+ * statements; functions, views, types and extensions made by hand stay, because the code may need them. What is there then
+ * was declared; what was there before was made. SQL written by hand may make more than the code declares: that is no drift.
+ */
+import type { Connection } from '../../pool/connection.ts'
+import { scratchExplanation, sqlStateOf } from '../run/failure.ts'
+import { readHandMadeViews } from './hand-made-views.ts'
+import {
+  type Definition,
+  describeDatabase,
+  type Difference,
+  type SchemaDescription,
+  whole,
+  withoutParts,
+} from './describe.ts'
+import { type Ledger, quoted, shown } from '../ledger/ledger.ts'
+import { runs } from './replay.ts'
+import { parseScript, type Statement } from '../files/script.ts'
+import { child, children, kindOf, text, type Tree } from '../files/parse-tree.ts'
+
+/** What drizzle-kit writes for the schema in code. */
+export interface CodeSql {
+  /** For an empty database. */
+  readonly whole: string
+  /** For the next migration: what its snapshots lack. Default nothing. */
+  readonly ungenerated?: string | undefined
+}
+
+/** A statement of drizzle-kit's that PostgreSQL refuses. */
+export interface RefusedStatement {
+  /** True for the next migration, false for the schema in code as a whole. */
+  readonly ungenerated: boolean
+  readonly statement: string
+  /** What the server said, with its SQLSTATE, and what to do where that is known. */
+  readonly reason: string
+}
+
+type Refusal = Omit<RefusedStatement, 'ungenerated'>
+
+/** The schema in code beside what the migrations, with what is yet to be generated, make. */
+export interface CodeComparison {
+  /** Declared, and not made: `expected` as the code declares it, `actual` as the migrations make it. */
+  readonly differences: readonly Difference[]
+  /** What these would make was not compared. */
+  readonly refused: readonly RefusedStatement[]
+  /** Made by the migrations alone, or under another name, such as SQL written by hand: no drift. */
+  readonly migrationsOnly: readonly Difference[]
+}
+
+/** Compares; the database at `connection` has all migrations, and is spoilt afterwards. */
+export async function compareCode(
+  connection: Connection,
+  ledger: Ledger,
+  code: CodeSql,
+  throwAway: boolean,
+): Promise<CodeComparison> {
+  const { made, declared, refused } = await describeCode(connection, ledger, code, throwAway)
+  return { ...compareDeclared(declared, made), refused }
+}
+
+/** What the migrations have made, and what of that the code declares, or would. */
+interface CodeDescription {
+  readonly made: SchemaDescription
+  readonly declared: SchemaDescription
+  readonly refused: readonly RefusedStatement[]
+}
+
+/** Describes what the migrations made, then replaces it by what the code declares. */
+export async function describeCode(
+  connection: Connection,
+  ledger: Ledger,
+  { whole, ungenerated = '' }: CodeSql,
+  throwAway: boolean,
+): Promise<CodeDescription> {
+  const later = await runAll(connection, (await parseScript(ungenerated)).statements, throwAway)
+  const made = await describeDatabase(connection, ledger)
+  const { statements } = await parseScript(whole)
+  const relations = statements.flatMap(({ tree }) => declaredRelation(tree) ?? [])
+  const views = await readHandMadeViews(connection, relations)
+  for (const { tree, text } of statements) {
+    await dropDeclared(connection, tree)
+    // What does not parse takes a table along, too: its indexes would be there already.
+    const [, table] = tree === undefined ? (/^CREATE TABLE ((?:"[^"\n]+"\.)?"[^"\n]+") \(/.exec(text) ?? []) : []
+    if (table !== undefined) await connection.script(`drop table if exists ${table} cascade`)
+  }
+  const before = await describeDatabase(connection, ledger)
+  // What was dropped with a table that it mentions may be needed, by a policy, a default or a view.
+  const needed = (object: string) => object.startsWith('function ') || views.has(object)
+  const lost = new Map([...made].filter(([object]) => needed(object) && !before.has(object)))
+  const again = [...lost].map(([object, { text }]) => ({ text: views.get(object) ?? text, tree: undefined }))
+  const failed = await runAll(connection, [...statements, ...again], throwAway)
+  const refused = failed.filter(({ statement }) => !again.some(({ text }) => text === statement))
+  const after = await describeDatabase(connection, ledger)
+  // Schemas were not dropped: much that was made by hand may be in them.
+  const schemas = new Set(
+    statements.map(({ tree }) => `schema ${shown(text(child(tree, 'CreateSchemaStmt')?.schemaname))}`),
+  )
+  const isNew = ([object, { text }]: [string, Definition]) =>
+    !object.startsWith('function ') && !lost.has(object) && (schemas.has(object) || before.get(object)?.text !== text)
+  const roles = throwAway ? [] : await missingRoles(connection, statements)
+  return {
+    made,
+    declared: new Map([...after].filter(isNew)),
+    refused: [...marked(later, true), ...marked([...refused, ...roles], false)],
+  }
+}
+
+function marked(list: readonly Refusal[], ungenerated: boolean): readonly RefusedStatement[] {
+  return list.map((one) => ({ ungenerated, ...one }))
+}
+
+/** Runs them in the order in which they can run: drizzle-kit's is by name for views. Answers those that never can. */
+async function runAll(
+  connection: Connection,
+  statements: readonly Pick<Statement, 'text' | 'tree'>[],
+  throwAway: boolean,
+): Promise<readonly Refusal[]> {
+  let left = statements.filter((statement) => runs(statement, throwAway))
+  for (;;) {
+    const failed: { statement: (typeof left)[number]; error: unknown }[] = []
+    for (const statement of left) {
+      await connection.script(statement.text).catch((error: unknown) => {
+        if (connection.lost) throw error
+        // Schemas are not dropped before, and roles belong to the server.
+        const there = { CreateSchemaStmt: '42P06', CreateRoleStmt: '42710' }[kindOf(statement.tree)]
+        if (there === undefined || sqlStateOf(error) !== there) failed.push({ statement, error })
+      })
+    }
+    if (failed.length === left.length || failed.length === 0) {
+      return failed.map(({ statement, error }) => ({
+        statement: statement.text,
+        reason: scratchExplanation(error, [], 0),
+      }))
+    }
+    left = failed.map(({ statement }) => statement)
+  }
+}
+
+/** Drops what `tree` is going to make, whatever is there under its name now, with all that depends on it. */
+async function dropDeclared(connection: Connection, tree: Tree | undefined): Promise<void> {
+  const body = child(tree, kindOf(tree))
+  if (kindOf(tree) === 'CreateEnumStmt') {
+    const names = children(body, 'typeName').map((name) => text(child(name, 'String')?.sval))
+    const name = names.map(quoted).join('.')
+    await connection.script(`drop type if exists ${name} cascade`)
+  }
+  if (kindOf(tree) === 'CreatePolicyStmt') {
+    // Its table may be one that the code does not make.
+    const table = rangeName(child(body, 'table'))
+    const isTable = (await kindOfRelation(connection, table))?.endsWith('table') === true
+    if (isTable) await connection.script(`drop policy if exists ${quoted(text(body?.policy_name))} on ${table}`)
+  }
+  const name = declaredRelation(tree)
+  if (name === undefined) return
+  const kind = await kindOfRelation(connection, name)
+  if (kind !== undefined) await connection.script(`drop ${kind} ${name} cascade`)
+}
+
+/** What is there under this quoted name, in the words of DROP; undefined for nothing. */
+async function kindOfRelation(connection: Connection, name: string): Promise<string | undefined> {
+  const [row] = (await connection.query('select relkind::text as kind from pg_class where oid = to_regclass($1)', [
+    name,
+  ])) as unknown as { kind: string }[]
+  return kinds[row?.kind ?? '']
+}
+
+/** The quoted name of the table, view or sequence that `tree` makes. */
+function declaredRelation(tree: Tree | undefined): string | undefined {
+  const body = child(tree, kindOf(tree))
+  const relation = { CreateStmt: 'relation', ViewStmt: 'view', CreateSeqStmt: 'sequence' }[kindOf(tree)]
+  const range = relation === undefined ? child(body, 'into', 'rel') : child(body, relation)
+  return range && rangeName(range)
+}
+
+function rangeName(range: Tree | undefined): string {
+  return [text(range?.schemaname), text(range?.relname)].filter(Boolean).map(quoted).join('.')
+}
+
+const kinds: Readonly<Record<string, string>> = {
+  r: 'table',
+  p: 'table',
+  f: 'foreign table',
+  v: 'view',
+  m: 'materialized view',
+  S: 'sequence',
+}
+
+async function missingRoles(connection: Connection, statements: readonly Statement[]): Promise<readonly Refusal[]> {
+  const found = statements.filter(({ tree }) => kindOf(tree) === 'CreateRoleStmt')
+  const rows = (await connection.query('select rolname as name from pg_catalog.pg_roles', [])) as unknown as {
+    name: string
+  }[]
+  const there = new Set(rows.map(({ name }) => name))
+  return found
+    .filter(({ tree }) => !there.has(text(child(tree, 'CreateRoleStmt')?.role)))
+    .map(({ text }) => ({ statement: text, reason: 'this server has no such role: no applied migration makes it' }))
+}
+
+/** What is declared and not made, and what is made and not declared. */
+export function compareDeclared(
+  declared: SchemaDescription,
+  made: SchemaDescription,
+): Pick<CodeComparison, 'differences' | 'migrationsOnly'> {
+  const twins = new Map<string, string>()
+  const strangers = [...made].filter(([object]) => !declared.has(object))
+  for (const [object, definition] of declared) {
+    if (made.has(object)) continue
+    const twin = strangers.find(([name, other]) => !twins.has(name) && sameButName([object, definition], [name, other]))
+    if (twin) twins.set(twin[0], object)
+  }
+  const renamed = new Set(twins.values())
+  const missing: Difference[] = []
+  const properties: Difference[] = []
+  for (const [object, definition] of declared) {
+    const other = made.get(object)
+    if (renamed.has(object)) continue
+    if (other === undefined || lacks(object, definition, other)) {
+      const beyond = other?.beyond.filter((one) => definition.beyond.includes(one)) ?? []
+      missing.push({ object, expected: whole(definition), actual: other && whole({ text: other.text, beyond }) })
+    } else {
+      const beyond = [
+        ...additions(definition.text, other.text),
+        ...other.beyond.filter((one) => !definition.beyond.includes(one)),
+      ]
+      if (beyond.length > 0) properties.push({ object, expected: undefined, actual: beyond.join(' ') })
+    }
+  }
+  const more = [...made]
+    .filter(([object]) => !declared.has(object) && !twins.has(object) && !/^(?:schema|extension) /.test(object))
+    .map(([object, definition]) => ({ object, expected: undefined, actual: whole(definition) }))
+  const named = [...twins]
+    .filter(([, object]) => !unnamed(object, declared.get(object)))
+    .map(([name, object]) => ({ object: name, expected: object, actual: whole(made.get(name)) }))
+  const only = [...named, ...properties, ...withoutParts(more)]
+  return {
+    differences: withoutParts(missing),
+    migrationsOnly: only.toSorted((a, b) => (a.object < b.object ? -1 : a.object > b.object ? 1 : 0)),
+  }
+}
+
+/** The same thing, but for its name: a constraint or an index made by hand, or one of a table that was renamed. */
+function sameButName([object, { text }]: [string, Definition], [name, other]: [string, Definition]): boolean {
+  const kind = /^\w+/.exec(object)?.[0] ?? ''
+  const nameless = kind === 'constraint' || kind === 'index' || (kind === 'sequence' && text.includes('owned by '))
+  return nameless && unnamedEntry(object) === unnamedEntry(name) && unnamedIndex(text) === unnamedIndex(other.text)
+}
+
+/** `constraint public.c on t` without its name. */
+function unnamedEntry(object: string): string {
+  return object.replace(/^(\w+ (?:"(?:[^"]|"")*"|[^".]+)\.)(?:"(?:[^"]|"")*"|[^" ]+)/s, '$1')
+}
+
+function unnamedIndex(definition: string): string {
+  return definition.replace(/^(CREATE (?:UNIQUE )?INDEX) .*? (ON .* USING )/s, '$1 $2')
+}
+
+/** True where PostgreSQL made the name up: primary keys, and the sequences of columns. */
+function unnamed(object: string, definition: Definition | undefined): boolean {
+  return object.startsWith('sequence ') || (definition?.text.startsWith('PRIMARY KEY') ?? false)
+}
+
+/** True when `made` is not, or not all of, what `declared` says. */
+function lacks(object: string, declared: Definition, made: Definition): boolean {
+  // The options of a serial column's sequence are there on both sides, whoever chose them.
+  const beyond = object.startsWith('sequence ') ? [] : declared.beyond
+  const same = plain(made.text) === plain(declared.text) || additions(declared.text, made.text).length > 0
+  return !same || !beyond.every((one) => made.beyond.includes(one))
+}
+
+/** A default that hand-written SQL adds does no harm to the code, which needs none. */
+function additions(declared: string, made: string): readonly string[] {
+  const [before, value] = made.split(/ (?=default )/)
+  return declared === before && value !== undefined ? [value] : []
+}
+
+/**
+ * Without the cast of a default that is one literal: a column that changed its type keeps the old one. Drizzle has no word
+ * for a virtual column: it declares a generated one, and which of both it is was written by hand.
+ */
+function plain(definition: string): string {
+  return definition
+    .replace(/( default '(?:[^']|'')*')::[\w ."[\]()]+$/, '$1')
+    .replace(/ virtual(?= default )/, ' stored')
+}

@@ -1,0 +1,86 @@
+/**
+ * A database for one comparison or one trial, on a server that somebody else uses too. It is gone afterwards, whatever
+ * happened: dropped in the end, also after an interrupt, and one that a killed run left behind by the next run.
+ */
+import { randomBytes } from 'node:crypto'
+import { Cancelled, ConfigInvalid } from '../../errors.ts'
+import type { Connection } from '../../pool/connection.ts'
+import { openConnection } from '../../pool/open-connection.ts'
+import { refusePooler, withConnection } from '../connect.ts'
+import { sqlStateOf } from '../run/failure.ts'
+import { quoted } from '../ledger/ledger.ts'
+import { applySettings, type Surroundings } from './database-settings.ts'
+
+/** Where it is made. */
+interface Scratch {
+  readonly url: string
+  readonly signal: AbortSignal | undefined
+  /** Whose settings it gets. Default none. */
+  readonly surroundings?: Surroundings | undefined
+}
+
+const scratchPrefix = 'rivulet_scratch_'
+// A scratch database is in use from its first moments on.
+const abandonedAfterMs = 60_000
+
+/**
+ * Runs `work` on a connection to a new, empty database of the server at `url`.
+ * @throws ConfigInvalid when the role may not make one, Cancelled when the signal ended it.
+ */
+export async function withScratch<T>(
+  { url, signal, surroundings }: Scratch,
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
+  return withConnection(url, async (server) => {
+    await refusePooler(server)
+    const name = `${scratchPrefix}${Date.now()}_${randomBytes(4).toString('hex')}`
+    try {
+      // It may be closed for writing; nothing is written there, but CREATE DATABASE would be refused.
+      await server.script('set default_transaction_read_only = off')
+      await removeAbandoned(server)
+      // template0: nobody can be connected to it, and it holds nothing that this server's template1 may have got.
+      await server.script(`create database ${quoted(name)} template template0`)
+    } catch (cause) {
+      if (sqlStateOf(cause) !== '42501') throw cause
+      throw new ConfigInvalid(
+        'the migrations are replayed into a scratch database, and the role of the database URL may not create one: ' +
+          'grant it CREATEDB, or give a server where it may with --scratch URL',
+        { cause },
+      )
+    }
+    try {
+      if (surroundings !== undefined) await applySettings(server, name, surroundings)
+      // On the server that has the scratch database, wherever the URL may lead.
+      const address = { ...server.address, database: name }
+      const connection = await openConnection({ address, connectTimeoutMs: 10_000 })
+      // Nothing of it is needed any more: what still runs there ends when the database is dropped.
+      const stop = () => connection.destroy()
+      signal?.addEventListener('abort', stop, { once: true })
+      try {
+        signal?.throwIfAborted()
+        return await work(connection)
+      } finally {
+        signal?.removeEventListener('abort', stop)
+        await connection.close()
+      }
+    } catch (error) {
+      if (signal?.aborted) throw new Cancelled('interrupted', { cause: error })
+      throw error
+    } finally {
+      await server.script(`drop database if exists ${quoted(name)} with (force)`)
+    }
+  })
+}
+
+/** Only kill -9 leaves one: nobody is connected to it any more, and its name says how old it is. */
+async function removeAbandoned(server: Connection): Promise<void> {
+  const rows = (await server.query(
+    `select datname as name from pg_catalog.pg_database d where datname ~ $1 and pg_has_role(datdba, 'usage')
+       and not exists (select from pg_catalog.pg_stat_activity a where a.datname = d.datname)`,
+    [`^${scratchPrefix}[0-9]+_[0-9a-f]{8}$`],
+  )) as unknown as { name: string }[]
+  for (const { name } of rows) {
+    const madeAt = Number(name.slice(scratchPrefix.length).split('_')[0])
+    if (Date.now() - madeAt > abandonedAfterMs) await server.script(`drop database if exists ${quoted(name)}`)
+  }
+}

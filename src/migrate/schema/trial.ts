@@ -1,0 +1,103 @@
+/**
+ * Can these files run? They are tried in a scratch database, on top of the migrations before them. It holds no rows: what
+ * fails on the data of a real database is not found out.
+ */
+import type { Connection } from '../../pool/connection.ts'
+import { MigrationFailed } from '../../errors.ts'
+import type { MigrationSource } from '../options.ts'
+import { withConnection } from '../connect.ts'
+import { scratchExplanation, sqlStateOf } from '../run/failure.ts'
+import { findMigration, type Migration, readMigrations } from '../files/folder.ts'
+import { Ledger } from '../ledger/ledger.ts'
+import { MigrationRefused } from '../migration-refused.ts'
+import { missingRole, replay, type ReplayOptions } from './replay.ts'
+import { withScratch } from './scratch-database.ts'
+import { parseScript } from '../files/script.ts'
+import { createExtensions, readSurroundings } from './database-settings.ts'
+
+/** How files fared. */
+export type Trial =
+  | { readonly outcome: 'runs' }
+  /** Nothing after the file was tried. */
+  | {
+      readonly outcome: 'fails'
+      /** The migration's name. */
+      readonly name: string
+      /** What its file is called within the migrations folder. */
+      readonly file: string
+      readonly line: number | undefined
+      /** What the server said, with its SQLSTATE, and what to do where that is known. */
+      readonly reason: string
+      /** True when it was refused as it is written, so that nothing of it was tried. */
+      readonly refused?: true
+    }
+  | { readonly outcome: 'untried'; readonly reason: string }
+
+/** What `tryMigrations` takes. */
+export interface TryOptions extends MigrationSource {
+  /** The migrations to try, by name; those before them are only replayed. Default: all. */
+  readonly names?: readonly string[] | undefined
+  /** The server is a throw-away one: roles may be made there. Default false. */
+  readonly throwAway?: boolean | undefined
+  /** It stands in for another: what it lacks, that one may have. Default false. */
+  readonly standIn?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Tries migrations on the server at `url`, with the settings and extensions of the database there. */
+export async function tryMigrations(url: string, options: TryOptions): Promise<Trial> {
+  const migrations = await readMigrations(options.folder)
+  const chosen = options.names?.map((name) => findMigration(migrations, name)) ?? migrations
+  const last = migrations.findLastIndex((migration) => chosen.includes(migration))
+  const ledger = new Ledger(options.ledger)
+  const { signal, throwAway = false, standIn = false } = options
+  const surroundings = throwAway ? undefined : await withConnection(url, readSurroundings)
+  return withScratch({ url, signal, surroundings }, async (connection) => {
+    await ledger.create(connection)
+    const needed = migrations.slice(0, last + 1)
+    if (surroundings) await createExtensions(connection, surroundings, needed)
+    return trial(connection, needed, chosen, { ledger, signal, throwAway, standIn })
+  })
+}
+
+/** Replays `migrations`; a failure of one that is not `chosen` leaves those untried. */
+export async function trial(
+  connection: Connection,
+  migrations: readonly Migration[],
+  chosen: readonly Migration[],
+  options: Omit<ReplayOptions, 'strict'> & { readonly standIn?: boolean },
+): Promise<Trial> {
+  for (const migration of migrations) {
+    const isChosen = chosen.includes(migration)
+    try {
+      await replay(connection, [migration], { ...options, strict: isChosen })
+    } catch (error) {
+      if (!(error instanceof MigrationFailed) || connection.lost) throw error
+      const { name, file } = migration
+      const { line } = error
+      const reason = await reasonOf(error, migration)
+      const excuse = isChosen ? lack(error, options) : 'it is older, and cannot be replayed in an empty database'
+      if (excuse === undefined) {
+        const refused = error instanceof MigrationRefused ? { refused: true as const } : {}
+        return { outcome: 'fails', name, file, line, reason, ...refused }
+      }
+      return { outcome: 'untried', reason: `${file}${line === undefined ? '' : `:${line}`}: ${reason}\n${excuse}` }
+    }
+  }
+  return { outcome: 'runs' }
+}
+
+async function reasonOf(error: MigrationFailed, { file, text }: Migration): Promise<string> {
+  if (error.sqlState === undefined) return error.message.replace(`${file}: `, '')
+  return scratchExplanation(error.cause, (await parseScript(text)).statements, error.statement ?? 0)
+}
+
+/** Why the failure tells nothing: the server lacks what the real one has, or will have. */
+function lack(error: MigrationFailed, { throwAway, standIn }: { throwAway: boolean; standIn?: boolean }) {
+  if (!throwAway && missingRole(error) !== undefined) return 'no roles are made on a server that is in use'
+  const undefinedThere = ['42704', '42883', '3F000', '58P01'].includes(sqlStateOf(error) ?? '')
+  const noExtension = error.cause instanceof Error && /^extension ".*" is not available$/.test(error.cause.message)
+  return standIn && (undefinedThere || noExtension)
+    ? 'this server stands in for that of the database URL, which may have it'
+    : undefined
+}

@@ -1,0 +1,55 @@
+/** Dates and times as parameters. Digits may be beyond the column where values are only compared. */
+import type { PgColumn } from 'drizzle-orm/pg-core'
+import { Complaint, type Encode, nameOf, type Purpose, text } from './invalid-value.ts'
+import { dateText, fractionComplaint, rangeComplaint, temporalComplaint, timestampText } from '../../values/temporal.ts'
+
+function date(value: unknown): Date {
+  if (!(value instanceof Date)) throw new Complaint(`must be a Date, not ${nameOf(value)}`)
+  if (Number.isNaN(value.getTime())) throw new Complaint('is an invalid Date')
+  return value
+}
+
+/** A `date` has no time of day: one that is given would be dropped, and another day be stored or compared with. */
+function wholeDay(given: Date): Date {
+  if (given.getTime() % 86_400_000 !== 0) throw new Complaint('has a time of day, which a date has not')
+  return given
+}
+
+/** A Date that the server knows as well. */
+function known(given: Date, type: 'date' | 'timestamp'): Date {
+  const complaint = rangeComplaint(given, type)
+  if (complaint !== undefined) throw new Complaint(complaint)
+  return given
+}
+
+/** Refuses what would be rounded; digits may be beyond the column where values are only compared. */
+function checkFraction(text: string, column: PgColumn, purpose: Purpose): string {
+  const { precision } = column as unknown as { precision?: number }
+  const complaint = purpose === 'store' ? fractionComplaint(text, precision) : undefined
+  if (complaint !== undefined) throw new Complaint(complaint)
+  return text
+}
+
+/** The encoder of days that are Dates. */
+export const dayEncoder: Encode = (value) => dateText(known(wholeDay(date(value)), 'date'))
+
+/** An instant as text. */
+export function instantText(value: unknown): string {
+  return timestampText(known(date(value), 'timestamp'))
+}
+
+/** The encoder of timestamps that are Dates. */
+export function instantEncoder(column: PgColumn): Encode {
+  return (value, purpose) => checkFraction(instantText(value), column, purpose)
+}
+
+/** The encoder of dates and times that are text. */
+export function temporalEncoder(type: 'date' | 'time' | 'timestamp', column: PgColumn): Encode {
+  const { withTimezone = false } = column as unknown as { withTimezone?: boolean }
+  return (value, purpose) => {
+    const given = text(value)
+    const complaint = temporalComplaint(given, type, withTimezone)
+    if (complaint !== undefined) throw new Complaint(complaint)
+    return checkFraction(given, column, purpose)
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * What a column of a type that is not Drizzle's own would cut off or round, by the name of the type in PostgreSQL: its
+ * values pass through a mapping of the user's, so only the text that comes of it can be checked.
+ */
+import type { PgColumn } from 'drizzle-orm/pg-core'
+import { isKind } from '../../drizzle/column-kind.ts'
+import { Complaint, type Purpose } from './invalid-value.ts'
+import { numericText } from './number.ts'
+import { fractionComplaint } from '../../values/temporal.ts'
+import { shortText } from './text.ts'
+
+/** Throws the complaint about a text that the column would change, or another text would be compared with. */
+type Limit = (text: string, purpose: Purpose) => void
+
+/** The limit of a type, such as `varchar(3)`; undefined where there is none, or none that we know. */
+export function limitOf(type: string): Limit | undefined {
+  if (type.endsWith(']')) return undefined
+  const [, name = '', first, second] = /^([a-z" ]+?) *(?:\( *(\d+) *(?:, *(\d+) *)?\)|$)/.exec(type.toLowerCase()) ?? []
+  if (first !== undefined && /^(?:numeric|decimal)$/.test(name)) {
+    const digits = { precision: Number(first), scale: Number(second ?? 0) }
+    return stored((text) => numericText(digits, text, 'store'))
+  }
+  if (/^(?:char|character)$/.test(name)) return stored((text) => shortText(text, Number(first ?? 1)))
+  if (first !== undefined && /^(?:varchar|character varying|bpchar)$/.test(name)) {
+    return stored((text) => shortText(text, Number(first)))
+  }
+  if (name === 'name') return bytes(63)
+  if (name === '"char"') return bytes(1)
+  if (name === 'date') return noTime
+  if (/^(?:timestamp|timestamptz|time|timetz|interval)(?![a-z_])/.test(name)) return fractions(first)
+  return undefined
+}
+
+/** True for types of text, where anything else would be stored as its text. */
+export function isTextType(type: string): boolean {
+  return /^(?:text|citext|name|varchar|character varying|bpchar|char|character)(?: *\(.*\))?$/i.test(type)
+}
+
+/** A limit of what is stored: a parameter to compare with is of the type without it. */
+function stored(check: (text: string) => unknown): Limit {
+  return (text, purpose) => void (purpose === 'store' && check(text))
+}
+
+function bytes(most: number): Limit {
+  return (text) => {
+    if (Buffer.byteLength(text) > most) throw new Complaint(`must have at most ${most} bytes`)
+  }
+}
+
+/** Midnight in UTC is how a Date says no time at all. */
+function noTime(text: string): void {
+  if (/\d[T ]\d\d:/.test(text) && !/[T ]00:00(?::00(?:\.0+)?)?(?:Z|\+00(?::?00)?)?(?: BC)?$/.test(text)) {
+    throw new Complaint('has a time of day, which a date has not')
+  }
+}
+
+function fractions(precision: string | undefined): Limit {
+  return stored((text) => {
+    const complaint = fractionComplaint(text, precision === undefined ? undefined : Number(precision))
+    if (complaint !== undefined) throw new Complaint(complaint)
+  })
+}
+
+/** Whether rows may hold more of a column than their Dates show: PostgreSQL keeps microseconds, a Date milliseconds. */
+export function isFinerThanDate(column: PgColumn | undefined): boolean {
+  if (!column || !isKind(column, 'timestamp as Date')) return false
+  const { precision = 6 } = column as unknown as { precision?: number }
+  return precision > 3
+}

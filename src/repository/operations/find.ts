@@ -1,0 +1,166 @@
+/**
+ * Reads of one row, by its key or by a filter. A read by key alone is the most frequent operation of all: it has one
+ * statement a table and nothing to work out but the key's parameters.
+ */
+import { type SQL, sql } from 'drizzle-orm'
+import { isFilter, readFilter, readRequiredFilter } from '../query/filter.ts'
+import { checkOptions } from '../query/options.ts'
+import { readingOf, type ReadOptions } from '../query/read-plan.ts'
+import type { RepositoryRunner } from '../query/repository-runner.ts'
+import {
+  keyCondition,
+  type ReadRow,
+  type Removed,
+  removedCondition,
+  selectionOf,
+  whereClause,
+} from '../query/selection.ts'
+import { list, slot, Statement, Values } from '../query/statement.ts'
+import { keyParameters, notFound, type TablePlan } from '../query/table-plan.ts'
+
+/** The row with this key. @throws NotFound. */
+export function getRow(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  key: unknown,
+  options: ReadOptions | undefined,
+): Promise<ReadRow> {
+  const found = (row: ReadRow | undefined): ReadRow => {
+    if (row === undefined) throw notFound(plan)
+    return row
+  }
+  return options === undefined ? pointRead(runner, plan, key, found) : readByKey(runner, plan, key, options).then(found)
+}
+
+/** The row with this key, or the first in key order that a filter is true of. */
+export async function findRow(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  keyOrWhere: unknown,
+  options: ReadOptions | undefined,
+): Promise<ReadRow | undefined> {
+  checkOptions('read', options)
+  if (isFilter(plan, keyOrWhere)) return readFirst(runner, plan, keyOrWhere, options ?? {})
+  return options ? readByKey(runner, plan, keyOrWhere, options) : pointRead(runner, plan, keyOrWhere, (row) => row)
+}
+
+/** Sparing with promises: beside the round trip they are the greatest cost of a read. */
+function pointRead<T>(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  key: unknown,
+  then: (row: ReadRow | undefined) => T,
+): Promise<T> {
+  try {
+    const selection = selectionOf(plan)
+    return pointStatement(plan).read(runner, keyParameters(plan, key), (rows) => {
+      const [row] = selection.marked(rows)
+      return then(row && selection.read(row))
+    })
+  } catch (error) {
+    return Promise.reject(error)
+  }
+}
+
+/** The statement of a read of a whole row by its key. */
+export function pointStatement(plan: TablePlan, removed: Removed = 'exclude'): Statement {
+  const name = removed === 'exclude' ? 'point' : `point/${removed}`
+  return plan.statements.of(name, () => keyedStatement(plan, selectionOf(plan).sql, removed))
+}
+
+/** `select … where key = …`, and what comes behind it. */
+export function keyedStatement(
+  plan: TablePlan,
+  columns: SQL,
+  removed: Removed | undefined,
+  behind: SQL = sql``,
+): Statement {
+  const conditions = [
+    keyCondition(plan, (index, property) => sql`${slot(index, property)}`),
+    removedCondition(plan, removed),
+  ]
+  return new Statement(plan.drizzle, sql`select ${columns} from ${plan.source}${whereClause(conditions)}${behind}`)
+}
+
+async function readByKey(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  key: unknown,
+  options: ReadOptions,
+): Promise<ReadRow | undefined> {
+  checkOptions('read', options)
+  const reading = readingOf(plan, options)
+  const { selection } = reading
+  const statement = plan.statements.of(`point/${selection.shape}/${options.removed ?? ''}`, () => {
+    return keyedStatement(plan, selection.sql, options.removed)
+  })
+  const answered = selection.marked(await statement.run(runner, keyParameters(plan, key)))
+  const [row] = await reading.rows(runner, answered)
+  return row
+}
+
+async function readFirst(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  where: unknown,
+  options: ReadOptions,
+): Promise<ReadRow | undefined> {
+  const values = new Values()
+  const condition = readRequiredFilter(plan, where, values)
+  const reading = readingOf(plan, options)
+  const { selection } = reading
+  const statement = plan.statements.of(`first/${selection.shape}/${condition.shape}/${options.removed ?? ''}`, () => {
+    const found = whereClause([condition.sql(), removedCondition(plan, options.removed)])
+    const order = plan.key.length === 0 ? sql`` : sql` order by ${list(plan.key.map(({ reference }) => reference))}`
+    return new Statement(plan.drizzle, sql`select ${selection.sql} from ${plan.source}${found}${order} limit 1`)
+  })
+  const answered = selection.marked(await statement.run(runner, values.all))
+  const [row] = await reading.rows(runner, answered)
+  return row
+}
+
+/** The option of reads that need no other. */
+export interface RemovedRows {
+  readonly removed?: Removed
+}
+
+/** Whether a row has this key, or a filter is true of any. */
+export async function rowExists(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  keyOrWhere: unknown,
+  options: RemovedRows,
+): Promise<boolean> {
+  checkOptions('removed', options)
+  const { removed } = options
+  if (!isFilter(plan, keyOrWhere)) {
+    const keyed = plan.statements.of(`exists/${removed ?? ''}`, () => keyedStatement(plan, sql`true`, removed))
+    return (await keyed.run(runner, keyParameters(plan, keyOrWhere))).length > 0
+  }
+  const values = new Values()
+  const condition = readRequiredFilter(plan, keyOrWhere, values)
+  const statement = plan.statements.of(`exists/${condition.shape}/${removed ?? ''}`, () => {
+    const found = whereClause([condition.sql(), removedCondition(plan, removed)])
+    return new Statement(plan.drizzle, sql`select true from ${plan.source}${found} limit 1`)
+  })
+  return (await statement.run(runner, values.all)).length > 0
+}
+
+/** The number of rows that a filter is true of. */
+export async function countRows(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  where: unknown,
+  options: RemovedRows,
+): Promise<number> {
+  checkOptions('removed', options)
+  const { removed } = options
+  const values = new Values()
+  const condition = readFilter(plan, where, values)
+  const statement = plan.statements.of(`count/${condition.shape}/${removed ?? ''}`, () => {
+    const counted = whereClause([condition.sql(), removedCondition(plan, removed)])
+    return new Statement(plan.drizzle, sql`select count(*) from ${plan.source}${counted}`)
+  })
+  const [row] = await statement.run(runner, values.all)
+  return Number(row?.[0])
+}

@@ -1,0 +1,175 @@
+/**
+ * Pages of rows by keyset: a page begins after a row, not after a number of rows, so it costs the same at any depth and
+ * neither repeats nor skips a row while others come and go. One row more than asked for is fetched to know whether there
+ * is a next page. A count is taken in the same statement as the page, so both are of one instant.
+ */
+import { type SQL, sql } from 'drizzle-orm'
+import { InvalidInput, UsageError } from '../../errors.ts'
+import { decodeCursor, encodeCursor, exactColumn, type Place, placeOf } from '../query/page-cursor.ts'
+import { type Condition, readOptionalFilter } from '../query/filter.ts'
+import { checkOptions } from '../query/options.ts'
+import { type TotalOrder, totalOrder } from '../query/order.ts'
+import { type Reading, readingOf, type ReadOptions } from '../query/read-plan.ts'
+import type { RepositoryRunner } from '../query/repository-runner.ts'
+import { type ReadRow, removedCondition, type Selection, whereClause } from '../query/selection.ts'
+import { list, Statement, Values } from '../query/statement.ts'
+import type { TablePlan } from '../query/table-plan.ts'
+
+/** What `list` takes, before the types of a table are put on it. */
+export interface PlainListOptions extends ReadOptions {
+  readonly where?: unknown
+  readonly orderBy?: unknown
+  readonly limit?: unknown
+  readonly after?: unknown
+  readonly before?: unknown
+  readonly count?: boolean
+}
+
+/** A page, before the types of a table are put on it. */
+export interface PlainPage {
+  readonly rows: ReadRow[]
+  readonly next: string | undefined
+  readonly previous: string | undefined
+  readonly count?: number
+}
+
+/** Rows a page may have at most. */
+const maxLimit = 10_000
+
+const defaultLimit = 100
+
+/** Everything that decides on the statement of one page. */
+interface PageRequest {
+  readonly plan: TablePlan
+  readonly reading: Reading
+  readonly condition: Condition
+  readonly removed: SQL | undefined
+  /** In the direction of fetching. */
+  readonly order: TotalOrder
+  readonly place: Place | undefined
+  readonly counted: boolean
+  readonly values: Values
+}
+
+/** One page of the rows that a filter is true of. */
+export async function listRows(
+  runner: RepositoryRunner,
+  plan: TablePlan,
+  options: PlainListOptions = {},
+): Promise<PlainPage> {
+  checkOptions('list', options)
+  const { after, before } = options
+  const limit = checkedLimit(options.limit)
+  const order = totalOrder(plan, options.orderBy)
+  if (after !== undefined && before !== undefined) throw new UsageError('a page is after or before a cursor, not both')
+  if (!order.total && (after ?? before) !== undefined) {
+    throw new UsageError(`${plan.name} has no key, so its pages have no cursors: declare one with conventions`)
+  }
+  const backwards = before !== undefined
+  const cursor = backwards ? before : after
+  const place = cursor === undefined ? undefined : decodeCursor(plan, order, cursor, backwards ? 'before' : 'after')
+  const values = new Values()
+  const reading = readingOf(plan, options, order.total ? [...order.columns, ...order.columns.map(exactColumn)] : [])
+  const request: PageRequest = {
+    plan,
+    reading,
+    condition: readOptionalFilter(plan, options, values),
+    removed: removedCondition(plan, options.removed),
+    order: backwards ? order.reversed() : order,
+    place,
+    counted: options.count === true,
+    values,
+  }
+  const statement = pageStatement(request, options, limit + (order.total ? 1 : 0))
+  const answered = reading.selection.marked(
+    await statement.run(runner, values.all).catch((error: unknown) => {
+      throw order.explained(error)
+    }),
+  )
+  const count = request.counted ? Number(answered[0]?.at(-1)) : undefined
+  const found = request.counted ? answered.filter((row) => row.at(-2) === true) : [...answered]
+  const more = found.length > limit
+  const page = found.slice(0, limit)
+  if (backwards) page.reverse()
+  const rows = await reading.rows(runner, page)
+  const cursors = cursorsOf(request, order, page, { backwards, more })
+  return { rows, ...cursors, ...(count === undefined ? {} : { count }) }
+}
+
+/** @throws InvalidInput for anything but a whole number in range. */
+function checkedLimit(limit: unknown = defaultLimit): number {
+  if (typeof limit === 'number' && Number.isInteger(limit) && limit >= 1 && limit <= maxLimit) return limit
+  throw new InvalidInput(`limit must be a whole number from 1 to ${maxLimit}`, { column: 'limit' })
+}
+
+function pageStatement(request: PageRequest, options: PlainListOptions, fetched: number): Statement {
+  const { plan, reading, condition, order, place, counted, values } = request
+  const { selection } = reading
+  // NULLs in the place change the condition; every other value is a parameter.
+  const nulls = place?.values.map((value) => (value === null ? 'n' : 'v')).join('') ?? ''
+  const shape = [
+    counted ? 'count' : 'list',
+    selection.shape,
+    condition.shape,
+    options.removed ?? '',
+    order.shape,
+    place ? `${nulls}${place.inclusive ? '=' : ''}` : '',
+  ].join('/')
+  const placed = place?.values.map((value) => (value === null ? null : values.take(value))) ?? []
+  const limit = values.take(fetched)
+  return plan.statements.of(shape, () => {
+    const conditions = [condition.sql(), request.removed]
+    const beyond = place
+      ? order.after(
+          placed.map((value) => value && value()),
+          place.inclusive,
+        )
+      : order.followed(plan.key)
+    const where = whereClause([...conditions, beyond])
+    if (!counted) {
+      const page = sql`select ${selection.sql} from ${plan.source}${where}${order.clause()} limit ${limit()}`
+      return new Statement(plan.drizzle, page)
+    }
+    return new Statement(plan.drizzle, countedPage(plan, selection, order, { conditions, where, limit }))
+  })
+}
+
+/** The page beside the count: an empty page leaves one row, with the count alone. */
+function countedPage(
+  plan: TablePlan,
+  selection: Selection,
+  order: TotalOrder,
+  parts: { conditions: readonly (SQL | undefined)[]; where: SQL; limit: () => SQL },
+): SQL {
+  const names = selection.columns.map((_, index) => sql.identifier(`c${index}`))
+  const inner = list(selection.columns.map(({ reference }, index) => sql`${reference} as ${names[index]}`))
+  const outer = list(names.map((name) => sql`page.${name}`))
+  const outerOrder = order.total
+    ? order.clause((column) => sql`page.${names[selection.columns.indexOf(column)]}`)
+    : sql``
+  const limited = sql`${inner}, true as present from ${plan.source}${parts.where}${order.clause()} limit ${parts.limit()}`
+  const counted = sql`select count(*) as n from ${plan.source}${whereClause(parts.conditions)}`
+  return sql`select ${outer}, page.present, total.n from (${counted}) total left join (select ${limited}) page on true${outerOrder}`
+}
+
+/** Where the pages beside this one begin. */
+function cursorsOf(
+  { plan, reading, place }: PageRequest,
+  order: TotalOrder,
+  page: readonly (readonly unknown[])[],
+  { backwards, more }: { backwards: boolean; more: boolean },
+): { next: string | undefined; previous: string | undefined } {
+  if (!order.total) return { next: undefined, previous: undefined }
+  const cursorOf = (row: readonly unknown[] | undefined) => {
+    // Nothing was found beyond the place: the way back includes the row at it.
+    const at = row
+      ? placeOf(order, (column) => reading.selection.raw(row, column))
+      : { values: place?.values ?? [], inclusive: place?.inclusive !== true }
+    return encodeCursor(plan, order, at)
+  }
+  const forwards = place !== undefined && !backwards
+  return {
+    next: (backwards ? place !== undefined : more) ? cursorOf(page.at(-1)) : undefined,
+    previous: (backwards ? more : forwards) ? cursorOf(page[0]) : undefined,
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * Loads by key that are asked for one by one and answered together: all `load` calls of one session made in the same
+ * tick become one statement. Nothing is kept afterwards, so a load never answers what an earlier one saw.
+ * https://github.com/graphql/dataloader#batching
+ */
+import { InvalidInput } from '../../errors.ts'
+import { answersOf } from './get-many.ts'
+import { readingOf } from '../query/read-plan.ts'
+import type { RepositoryRunner } from '../query/repository-runner.ts'
+import type { ReadRow } from '../query/selection.ts'
+import { keyParameters, notFound, type TablePlan } from '../query/table-plan.ts'
+
+interface Waiting {
+  readonly keyed: readonly unknown[]
+  readonly resolve: (row: ReadRow) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Session -> table -> the loads that wait for the end of the tick. */
+const batches = new WeakMap<RepositoryRunner, Map<TablePlan, Waiting[]>>()
+
+/** The row with this key, read together with the others of the tick. @throws NotFound. */
+export function loadRow(runner: RepositoryRunner, plan: TablePlan, key: unknown): Promise<ReadRow> {
+  return new Promise((resolve, reject) => {
+    const keyed = keyParameters(plan, key)
+    let ofSession = batches.get(runner)
+    if (!ofSession) batches.set(runner, (ofSession = new Map()))
+    const batch = ofSession.get(plan)
+    if (batch) return void batch.push({ keyed, resolve, reject })
+    ofSession.set(plan, [{ keyed, resolve, reject }])
+    // After the microtasks that run already: what they await may load as well.
+    void Promise.resolve().then(() => process.nextTick(dispatch, runner, plan, ofSession))
+  })
+}
+
+function dispatch(runner: RepositoryRunner, plan: TablePlan, ofSession: Map<TablePlan, Waiting[]>): void {
+  const batch = ofSession.get(plan) ?? []
+  ofSession.delete(plan)
+  void answer(runner, plan, batch).catch(async (error: unknown) => {
+    // A key that only the server can refuse must not fail the others; in a transaction it has failed them already.
+    if (!(error instanceof InvalidInput) || batch.length === 1 || runner.inTransaction) {
+      return batch.forEach(({ reject }) => reject(error))
+    }
+    await Promise.all(batch.map((waiting) => answer(runner, plan, [waiting]).catch(waiting.reject)))
+  })
+}
+
+async function answer(runner: RepositoryRunner, plan: TablePlan, batch: readonly Waiting[]): Promise<void> {
+  const reading = readingOf(plan, {})
+  const keyed = batch.map((waiting) => waiting.keyed)
+  const found = await answersOf(runner, plan, reading, keyed, undefined)
+  batch.forEach(({ resolve, reject }, index) => {
+    const row = found[index]
+    if (row) resolve(reading.selection.read(row))
+    else reject(notFound(plan))
+  })
+}

@@ -1,0 +1,278 @@
+/**
+ * Filters: objects of the caller's become a condition with parameters. The same walk names the filter's shape, under
+ * which the rendered statement is kept, and collects its values. Conditions mean what they mean in SQL: nothing but
+ * `isNull` and null itself is true of NULL, also under `not` and `ne`.
+ * An undefined value is refused, never read as no condition: that is how whole tables get lost.
+ */
+import { is, SQL, sql } from 'drizzle-orm'
+import { type ColumnKind, innermostOf, isKind } from '../../drizzle/column-kind.ts'
+import { UsageError } from '../../errors.ts'
+import { isPlain } from '../../values/plain-object.ts'
+import { encodeFor } from '../columns/encode.ts'
+import { dateComparison, dateList } from './instant-filter.ts'
+import { isNotNull, isNull, typedList, typedParameter } from './own-type-condition.ts'
+import { type Values, varying } from './statement.ts'
+import type { PlannedColumn, TablePlan } from './table-plan.ts'
+import { pattern } from '../columns/text.ts'
+import { isFinerThanDate } from '../columns/type-limits.ts'
+
+/** A filter taken in: its shape, its values, and how to write it. */
+export interface Condition {
+  /** Equal for filters that differ in their values only. */
+  readonly shape: string
+  /** What is known without looking at a row: `notIn: []` is true of all rows (or of all but NULLs), `in: []` of none. */
+  readonly truth?: 'all' | 'none' | undefined
+  /** The condition; undefined when the filter is true of all rows. */
+  readonly sql: () => SQL | undefined
+}
+
+type Fragment = () => SQL
+
+/** How deep filters may stand in each other. */
+const deepest = 100
+
+/**
+ * Reads a filter, which stands in `depth` others.
+ * @throws UsageError for undefined and unknown names; InvalidInput for a value of the wrong kind.
+ */
+export function readFilter(plan: TablePlan, where: unknown, values: Values, depth = 0): Condition {
+  if (depth > deepest) {
+    throw new UsageError(
+      `a filter of ${plan.name} holds itself, or filters more than ${deepest} deep: write conditions side by side, as in { or: [a, b, c] }`,
+    )
+  }
+  if (!isPlain(where)) throw new UsageError(`a filter of ${plan.name} is an object of columns and conditions`)
+  const conditions: Condition[] = []
+  for (const [name, given] of Object.entries(where)) {
+    if (given === undefined) throw new UsageError(`the filter of ${plan.name} has ${name}: undefined; leave it out`)
+    const condition = isCombination(name)
+      ? combined(plan, name, given, values, depth + 1)
+      : columnFilter(plan.column(name), given, values)
+    if (condition.shape !== '') conditions.push(condition)
+  }
+  return allOf(conditions)
+}
+
+/** Reads the `where` of options that may leave it out. @throws UsageError as well when it is there but undefined. */
+export function readOptionalFilter(plan: TablePlan, options: { readonly where?: unknown }, values: Values): Condition {
+  if (!('where' in options)) return everything
+  if (options.where === undefined) throw new UsageError(`where of ${plan.name} is undefined; leave it out for all rows`)
+  return readFilter(plan, options.where, values)
+}
+
+/** Reads a filter that must not be true of all rows by accident. @throws UsageError as well when it is empty. */
+export function readRequiredFilter(plan: TablePlan, where: unknown, values: Values, depth = 0): Condition {
+  const condition = readFilter(plan, where, values, depth)
+  if (condition.shape !== '') return condition
+  throw new UsageError(`the filter of ${plan.name} is empty, which would mean every row: say which rows`)
+}
+
+/** Reads a filter of rows to write to: it must not be true of all rows either. @throws UsageError as well when it is. */
+export function readWriteFilter(plan: TablePlan, where: unknown, values: Values): Condition {
+  const condition = readRequiredFilter(plan, where, values)
+  if (condition.truth !== 'all') return condition
+  throw new UsageError(`the filter of ${plan.name} is true of every row: say which rows`)
+}
+
+/**
+ * Whether what `find` or `exists` was given is a filter and not a key. A key is a plain object only where its column has
+ * a type of the user's own; what names no columns is a key there.
+ */
+export function isFilter(plan: TablePlan, keyOrWhere: unknown): boolean {
+  if (!isPlain(keyOrWhere)) return false
+  const [only] = plan.key
+  if (plan.key.length !== 1 || !isKind(only?.column, 'custom')) return true
+  const names = Object.keys(keyOrWhere)
+  return names.every((name) => isCombination(name) || plan.columns.some(({ property }) => property === name))
+}
+
+function isCombination(name: string): name is 'and' | 'or' | 'not' {
+  return name === 'and' || name === 'or' || name === 'not'
+}
+
+/** True where all of them are. */
+function allOf(conditions: readonly Condition[]): Condition {
+  const truths = conditions.map(({ truth }) => truth)
+  return {
+    shape: conditions.map(({ shape }) => shape).join('&'),
+    truth: truths.includes('none') ? 'none' : truths.every((truth) => truth === 'all') ? 'all' : undefined,
+    sql: () =>
+      joined(
+        conditions.map((condition) => condition.sql as Fragment),
+        sql` and `,
+      ),
+  }
+}
+
+function joined(fragments: readonly Fragment[], separator: SQL): SQL | undefined {
+  if (fragments.length < 2) return fragments[0]?.()
+  return sql`(${sql.join(
+    fragments.map((fragment) => fragment()),
+    separator,
+  )})`
+}
+
+function combined(
+  plan: TablePlan,
+  name: 'and' | 'or' | 'not',
+  given: unknown,
+  values: Values,
+  depth: number,
+): Condition {
+  if (name === 'not') {
+    const { shape, truth, sql: inner } = readRequiredFilter(plan, given, values, depth)
+    const opposite = truth && (truth === 'all' ? 'none' : 'all')
+    return { shape: `!(${shape})`, truth: opposite, sql: () => sql`not ${inner()}` }
+  }
+  if (!Array.isArray(given)) throw new UsageError(`${name} in a filter of ${plan.name} is an array of filters`)
+  const read = name === 'or' ? readRequiredFilter : readFilter
+  const parts = given.map((part: unknown) => read(plan, part, values, depth)).filter(({ shape }) => shape !== '')
+  if (parts.length === 0) return name === 'and' ? everything : nothing
+  const fragments = parts.map((part) => part.sql as Fragment)
+  const separator = name === 'and' ? sql` and ` : sql` or `
+  const shape = `${name}(${parts.map((part) => part.shape).join('|')})`
+  const truths = parts.map((part) => part.truth)
+  const [one, every] = name === 'and' ? (['none', 'all'] as const) : (['all', 'none'] as const)
+  const truth = truths.includes(one) ? one : truths.every((part) => part === every) ? every : undefined
+  return { shape, truth, sql: () => joined(fragments, separator) }
+}
+
+const everything: Condition = { shape: '', truth: 'all', sql: () => undefined }
+const nothing: Condition = { shape: 'none', truth: 'none', sql: () => sql`false` }
+
+function columnFilter(column: PlannedColumn, given: unknown, values: Values): Condition {
+  if (!isPlain(given)) return operator(column, 'eq', given, values)
+  const conditions = Object.entries(given).map(([name, operand]) => {
+    if (operand === undefined) {
+      throw new UsageError(`the filter of ${column.property} has ${name}: undefined; leave it out`)
+    }
+    return operator(column, name, operand, values)
+  })
+  if (conditions.length === 0) throw new UsageError(`the filter of ${column.property} is empty: say what it must be`)
+  return allOf(conditions)
+}
+
+const comparisons: Readonly<Record<string, SQL>> = {
+  eq: sql`=`,
+  ne: sql`<>`,
+  gt: sql`>`,
+  gte: sql`>=`,
+  lt: sql`<`,
+  lte: sql`<=`,
+  contains: sql`@>`,
+  overlaps: sql`&&`,
+}
+
+function operator(column: PlannedColumn, name: string, operand: unknown, values: Values): Condition {
+  const { property, token, reference } = column
+  const condition = (fragment: Fragment, shape = name): Condition => ({ shape: `${token}.${shape}`, sql: fragment })
+  if (name === 'isNull' || (operand === null && (name === 'eq' || name === 'ne'))) {
+    if (name === 'isNull' && typeof operand !== 'boolean')
+      throw new UsageError(`isNull of ${property} is true or false`)
+    const wanted = name === 'isNull' ? operand === true : name === 'eq'
+    return wanted ? condition(() => isNull(column), 'null') : condition(() => isNotNull(column), 'notNull')
+  }
+  if (operand === null) throw new UsageError(`${name} of ${property} cannot be null: use isNull`)
+  refuseMisfit(column, name)
+  if (name === 'in' || name === 'notIn') {
+    const list = listOf(column, name, operand)
+    if (list.some((element) => is(element, SQL))) return oneOf(column, name, list, values)
+    if (list.length > 0 && isFinerThanDate(column.column)) {
+      const dates = list.map((encoded, index) => ({
+        encoded: String(encoded),
+        date: (operand as Date[])[index] as Date,
+      }))
+      return condition(dateList(column, name, dates, values), `${name} dates`)
+    }
+    const elements = values.take(list, property)
+    const given = condition(() =>
+      name === 'in'
+        ? sql`${reference} = any(${typedList(column, elements())})`
+        : sql`${reference} <> all(${typedList(column, elements())})`,
+    )
+    return list.length > 0 ? given : { ...given, truth: name === 'in' ? 'none' : 'all' }
+  }
+  if (name === 'like' || name === 'ilike') {
+    const given = values.take(encodeFor(property, pattern, operand, 'compare'), property)
+    return condition(() => (name === 'like' ? sql`${reference} like ${given()}` : sql`${reference} ilike ${given()}`))
+  }
+  const symbol = Object.hasOwn(comparisons, name) ? comparisons[name] : undefined
+  if (!symbol) throw new UsageError(`the filter of ${property} has an unknown operator ${JSON.stringify(name)}`)
+  const encoded = column.encode(operand, 'compare')
+  if (is(encoded, SQL)) return condition(() => sql`(${reference} ${symbol} ${encoded})`, varying)
+  const dated = isFinerThanDate(column.column) && dateComparison(column, name, String(encoded), values)
+  if (dated) return condition(dated)
+  const value = values.take(encoded, property)
+  return {
+    ...condition(() => sql`${reference} ${symbol} ${typedParameter(column, value())}`),
+    truth: truthOf(name, operand),
+  }
+}
+
+/** All arrays contain the empty one and none overlaps it; so do all JSON arrays and objects. NULL is not counted here. */
+function truthOf(name: string, operand: unknown): Condition['truth'] {
+  if (name !== 'contains' && name !== 'overlaps') return undefined
+  const elements = Array.isArray(operand) ? operand : isPlain(operand) ? Object.keys(operand) : undefined
+  return elements?.length === 0 ? (name === 'contains' ? 'all' : 'none') : undefined
+}
+
+/** A list with elements that their type writes as SQL. */
+function oneOf(column: PlannedColumn, name: 'in' | 'notIn', list: unknown[], values: Values): Condition {
+  const { property, reference } = column
+  const elements = list.map((element) => {
+    if (is(element, SQL)) return () => element
+    const taken = values.take(element, property)
+    return () => typedParameter(column, taken())
+  })
+  return {
+    shape: varying,
+    sql: () => {
+      const given = sql.join(
+        elements.map((element) => element()),
+        sql`, `,
+      )
+      return name === 'in' ? sql`${reference} in (${given})` : sql`${reference} not in (${given})`
+    },
+  }
+}
+
+/** Operators that some types do not have; where the type is not known to us, the server knows. */
+const fitting: Readonly<Record<string, readonly ColumnKind[]>> = {
+  like: ['text', 'varchar', 'char', 'custom'],
+  ilike: ['text', 'varchar', 'char', 'custom'],
+  contains: ['array', 'jsonb', 'custom'],
+  overlaps: ['array', 'custom'],
+}
+
+const uncomparable = [
+  'json',
+  'point',
+  'point as object',
+  'line',
+  'line as object',
+  'geometry',
+  'geometry as object',
+] as const
+
+function refuseMisfit({ property, column }: PlannedColumn, name: string): void {
+  if (!column) return
+  // Arrays are compared element by element.
+  if (isKind(innermostOf(column), ...uncomparable)) {
+    throw new UsageError(`${property} can only be filtered by isNull: its type ${column.getSQLType()} has no equality`)
+  }
+  const types = Object.hasOwn(fitting, name) ? fitting[name] : undefined
+  const isList = name === 'in' || name === 'notIn'
+  if (isList ? !isKind(column, 'array') : types === undefined || isKind(column, ...types)) return
+  throw new UsageError(`${property} has no operator ${name}: its type is ${column.getSQLType()}`)
+}
+
+/** The elements for `= any`: an array parameter, so the number of elements does not change the statement. */
+function listOf(column: PlannedColumn, name: string, operand: unknown): unknown[] {
+  if (!Array.isArray(operand)) throw new UsageError(`${name} of ${column.property} is an array`)
+  return operand.map((element: unknown) => {
+    if (element === undefined || element === null) {
+      throw new UsageError(`${name} of ${column.property} has ${String(element)} in it: use isNull`)
+    }
+    return column.encode(element, 'compare')
+  })
+}

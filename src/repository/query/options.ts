@@ -1,0 +1,28 @@
+/** The options of operations: a misspelt one is refused, because an option that is not heard may mean all rows. */
+import { UsageError } from '../../errors.ts'
+import { isPlain } from '../../values/plain-object.ts'
+
+/** The names each operation knows. */
+const known = {
+  read: ['select', 'with', 'removed'],
+  removed: ['removed'],
+  list: ['select', 'with', 'removed', 'where', 'orderBy', 'limit', 'after', 'before', 'count'],
+  stream: ['select', 'removed', 'where', 'orderBy', 'batchSize'],
+  version: ['ifVersion'],
+  upsert: ['on', 'update'],
+  lock: ['nowait', 'skipLocked'],
+} as const
+
+/** @throws UsageError for what are no options, and for an option that the operation does not have. */
+export function checkOptions(kind: keyof typeof known, options: unknown): void {
+  if (options === undefined) return
+  const names: readonly string[] = known[kind]
+  if (!isPlain(options)) throw new UsageError(`options are an object of ${names.join(', ')}`)
+  const { removed } = options
+  if (removed !== undefined && !['exclude', 'include', 'only'].includes(removed as string)) {
+    throw new UsageError("removed is 'exclude', 'include' or 'only'")
+  }
+  const unknown = Object.keys(options).find((name) => !names.includes(name))
+  if (unknown === undefined) return
+  throw new UsageError(`there is no option ${JSON.stringify(unknown)} here: there are ${names.join(', ')}`)
+}

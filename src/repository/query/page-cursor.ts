@@ -1,0 +1,110 @@
+/**
+ * Cursors: where a page of a list ends, as opaque text. A cursor holds the values of the order's columns in the row it
+ * points at, exactly as the server wrote them, and a digest that binds it to table and order. The digest keeps
+ * accidents out, not forgers: a forged cursor can only point at another place of the same list.
+ */
+import { createHash } from 'node:crypto'
+import { sql } from 'drizzle-orm'
+import { InvalidInput } from '../../errors.ts'
+import { isKind } from '../../drizzle/column-kind.ts'
+import { arrayLiteral, textOf } from '../columns/encode.ts'
+import type { TotalOrder } from './order.ts'
+import type { PlannedColumn, TablePlan } from './table-plan.ts'
+
+/** A place in an ordered list. */
+export interface Place {
+  /** A value for each column of the order, as parameters. */
+  readonly values: readonly (string | null)[]
+  /** True when the row at the place belongs to the page as well. */
+  readonly inclusive: boolean
+}
+
+/** The cursor of a place. */
+export function encodeCursor(plan: TablePlan, order: TotalOrder, { values, inclusive }: Place): string {
+  const content = JSON.stringify([inclusive ? 1 : 0, ...values])
+  return Buffer.from(digestOf(plan, order, content) + content).toString('base64url')
+}
+
+/** The place of a row, by what the connection answered for the order's columns. */
+export function placeOf(order: TotalOrder, raw: (column: PlannedColumn) => unknown): Place {
+  const values = order.columns.map((column) => {
+    const value = raw(exactColumn(column))
+    if (value === null) return null
+    if (isFloat(column)) return floatText(value as Buffer)
+    // An array arrives taken apart; as a parameter it is written as one again.
+    if (Array.isArray(value)) return arrayLiteral(value)
+    return textOf(value)
+  })
+  return { values, inclusive: false }
+}
+
+const exactColumns = new WeakMap<PlannedColumn, PlannedColumn>()
+
+/**
+ * What to fetch for the cursor's value of a column. Of floating point numbers it is their bytes: how many digits of them
+ * the server writes is a setting (extra_float_digits), and a page must not begin at a rounded number.
+ */
+export function exactColumn(column: PlannedColumn): PlannedColumn {
+  if (!isFloat(column)) return column
+  let exact = exactColumns.get(column)
+  if (!exact) {
+    const send = isKind(column.column, 'real') ? sql`float4send` : sql`float8send`
+    const reference = sql`${send}(${column.reference})`
+    exact = {
+      ...column,
+      property: `${column.property}, exact`,
+      token: `${column.token} exact`,
+      reference,
+      column: undefined,
+      decode: undefined,
+    }
+    exactColumns.set(column, exact)
+  }
+  return exact
+}
+
+function isFloat({ column }: PlannedColumn): boolean {
+  return isKind(column, 'real', 'double precision')
+}
+
+function floatText(bytes: Buffer): string {
+  return String(bytes.length === 4 ? bytes.readFloatBE() : bytes.readDoubleBE())
+}
+
+/** The place a cursor stands for. @throws InvalidInput when it is malformed, or of another table or order. */
+export function decodeCursor(plan: TablePlan, order: TotalOrder, cursor: unknown, option: string): Place {
+  const refused = new InvalidInput(`${option} is no cursor of ${plan.name} in this order`, { column: option })
+  if (typeof cursor !== 'string' || cursor.length > 100_000) throw refused
+  const bytes = Buffer.from(cursor, 'base64url')
+  // Node reads over characters that are none of base64url.
+  if (bytes.toString('base64url') !== cursor) throw refused
+  const text = bytes.toString()
+  const content = text.slice(digestLength)
+  if (text.slice(0, digestLength) !== digestOf(plan, order, content)) throw refused
+  const parts = parsed(content)
+  const [inclusive, ...values] = parts
+  const fits =
+    (inclusive === 0 || inclusive === 1) &&
+    values.length === order.terms.length &&
+    values.every((value) => value === null || (typeof value === 'string' && !value.includes('\0')))
+  if (!fits) throw refused
+  return { values: values as (string | null)[], inclusive: inclusive === 1 }
+}
+
+const digestLength = 12
+
+function digestOf(plan: TablePlan, order: TotalOrder, content: string): string {
+  return createHash('sha256')
+    .update(JSON.stringify([plan.name, order.shape, content]))
+    .digest('base64url')
+    .slice(0, digestLength)
+}
+
+function parsed(content: string): readonly unknown[] {
+  try {
+    const parts: unknown = JSON.parse(content)
+    return Array.isArray(parts) ? parts : []
+  } catch {
+    return []
+  }
+}

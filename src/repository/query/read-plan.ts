@@ -1,0 +1,292 @@
+/**
+ * A read: which columns it fetches, and what becomes of the rows: the selected properties, with the related rows asked
+ * for. These are loaded for all rows at once: one statement a relation, whatever the number of rows ("select in"), and
+ * read like any others, column by column, so no digit of a bigint or numeric passes through JSON.
+ * https://docs.sqlalchemy.org/en/20/orm/queryguide/relationships.html#select-in-loading
+ */
+import {
+  type Column,
+  getTableName,
+  getTableUniqueName,
+  is,
+  Many,
+  normalizeRelation,
+  One,
+  type Relation,
+  sql,
+} from 'drizzle-orm'
+import type { PgTable } from 'drizzle-orm/pg-core'
+import { InvalidInput, NotFound, UsageError } from '../../errors.ts'
+import { isPlain } from '../../values/plain-object.ts'
+import { textOf } from '../columns/encode.ts'
+import { readOptionalFilter } from './filter.ts'
+import { isWanted, keysParameter, wantedKeys, wantedNumber } from './key-join.ts'
+import { type TotalOrder, totalOrder } from './order.ts'
+import type { RepositoryRunner } from './repository-runner.ts'
+import { type ReadRow, type Removed, removedCondition, type Selection, selectionOf, whereClause } from './selection.ts'
+import { list, Statement, Values } from './statement.ts'
+import { type PlannedColumn, planOf, type TablePlan } from './table-plan.ts'
+
+/** What every read may be told. */
+export interface ReadOptions {
+  readonly select?: unknown
+  readonly with?: unknown
+  readonly removed?: Removed
+}
+
+export class Reading {
+  readonly selection: Selection
+  readonly #relations: readonly RelationLoad[]
+
+  constructor(selection: Selection, relations: readonly RelationLoad[]) {
+    this.selection = selection
+    this.#relations = relations
+  }
+
+  /** The rows the caller sees, in order, with what belongs to them. */
+  async rows(runner: RepositoryRunner, answered: readonly (readonly unknown[])[]): Promise<ReadRow[]> {
+    const rows = answered.map((values) => this.selection.read(values))
+    if (this.#relations.length === 0) return rows
+    // Sent together, they share round trips; all have ended when this does, also when one fails.
+    const loads = this.#relations.map((relation) => relation.load(runner, this.selection, answered, rows))
+    const failed = (await Promise.allSettled(loads)).find((load) => load.status === 'rejected')
+    if (failed) throw failed.reason
+    return rows
+  }
+}
+
+/** Works a read out; `needed` are columns the operation itself wants to see. */
+export function readingOf(
+  plan: TablePlan,
+  options: ReadOptions,
+  needed: readonly PlannedColumn[] = [],
+  depth = 0,
+): Reading {
+  const relations = options.with === undefined ? [] : planRelations(plan, options.with, depth + 1)
+  const selection = selectionOf(plan, options.select)
+  return new Reading(selection.and([...needed, ...relations.flatMap(({ fields }) => fields)]), relations)
+}
+
+/** What may be said of a relation, before types are put on it. */
+interface RelationOptions {
+  readonly where?: unknown
+  readonly orderBy?: unknown
+  readonly limit?: unknown
+  readonly select?: unknown
+  readonly with?: unknown
+}
+
+/** How deep relations may be loaded. */
+const deepest = 100
+
+const optionNames = new Set(['where', 'orderBy', 'limit', 'select', 'with'])
+
+/** The loads of a `with`. @throws UsageError for a relation that the schema does not declare. */
+function planRelations(plan: TablePlan, relations: unknown, depth: number): RelationLoad[] {
+  if (depth > deepest) {
+    throw new UsageError(`with of ${plan.name} holds itself, or goes more than ${deepest} deep: load the rest apart`)
+  }
+  if (!isPlain(relations)) throw new UsageError(`with takes an object of relations of ${plan.name}`)
+  const declared = relationsOf(plan)
+  return Object.entries(relations).flatMap(([name, given]) => {
+    const relation = Object.hasOwn(declared, name) ? declared[name] : undefined
+    if (!relation) {
+      const names = Object.keys(declared).join(', ') || 'none'
+      throw new UsageError(`${plan.name} has no relation ${JSON.stringify(name)} in the schema: it has ${names}`)
+    }
+    if (given === undefined || given === false) return []
+    if (given !== true && !isPlain(given))
+      throw new UsageError(`the relation ${name} is true, false or an object of options`)
+    const options = given === true ? {} : given
+    const unknown = Object.keys(options).find((option) => !optionNames.has(option))
+    if (unknown !== undefined) throw new UsageError(`the relation ${name} has no option ${JSON.stringify(unknown)}`)
+    return new RelationLoad(plan, name, relation, { ...options, depth })
+  })
+}
+
+function relationsOf({ drizzle, source }: TablePlan): Readonly<Record<string, Relation>> {
+  const key = drizzle.tableKeys[getTableUniqueName(source as PgTable)]
+  return (key === undefined ? undefined : drizzle.tables[key]?.relations) ?? {}
+}
+
+/** One relation to load, and how. */
+export class RelationLoad {
+  /** Columns of the table itself whose values name the related rows. */
+  readonly fields: readonly PlannedColumn[]
+  readonly #name: string
+  /** The name of the table that has the relation. */
+  readonly #source: string
+  readonly #many: boolean
+  /** True where the type promises the row. */
+  readonly #required: boolean
+  readonly #target: TablePlan
+  readonly #references: readonly PlannedColumn[]
+  readonly #reading: Reading
+  readonly #options: RelationOptions
+  readonly #order: TotalOrder
+
+  constructor(
+    plan: TablePlan,
+    name: string,
+    relation: Relation,
+    options: RelationOptions & { readonly depth: number },
+  ) {
+    const { drizzle } = plan
+    const { fields, references } = sidesOf(plan, name, relation)
+    this.#name = name
+    this.#source = plan.name
+    this.#many = is(relation, Many)
+    this.#target = planOf(drizzle, relation.referencedTable as PgTable)
+    this.fields = fields.map((column) => planned(plan, column))
+    this.#references = references.map((column) => planned(this.#target, column))
+    this.#options = options
+    this.#required = isPromised(this.#target, relation, options)
+    if (options.limit !== undefined) checkLimit(name, options.limit, this.#many)
+    this.#order = totalOrder(this.#target, options.orderBy)
+    // Read for its errors alone: they must not depend on whether there are rows to load for.
+    readOptionalFilter(this.#target, options, new Values())
+    this.#reading = readingOf(this.#target, { select: options.select, with: options.with }, [], options.depth)
+  }
+
+  /** Puts the related rows on the rows. */
+  async load(
+    runner: RepositoryRunner,
+    selection: Selection,
+    answered: readonly (readonly unknown[])[],
+    rows: readonly ReadRow[],
+  ): Promise<void> {
+    const keys = answered.map((values) => keyOf(values, selection, this.fields))
+    const places = new Map<string, number>()
+    const wanted: (readonly string[])[] = []
+    for (const key of keys) {
+      if (key !== undefined && !places.has(key.text)) places.set(key.text, wanted.push(key.values))
+    }
+    const related = wanted.length === 0 ? undefined : await this.#related(runner, wanted)
+    rows.forEach((row, index) => {
+      const key = keys[index]
+      const found = (key && related?.get(places.get(key.text) as number)) ?? []
+      if (this.#required && found.length === 0) throw this.#gone()
+      row[this.#name] = this.#many ? found : (found[0] ?? null)
+    })
+  }
+
+  /** The type says that the row is there; it was, perhaps, when the first statement ran. */
+  #gone(): NotFound {
+    const { name } = this.#target
+    return new NotFound(
+      `no row of ${name} for the relation ${this.#source}.${this.#name}, whose type promises one: it was removed meanwhile, is hidden or was never there; read in a snapshot, or allow null with { ${this.#name}: { where: {} } }`,
+      { table: name },
+    )
+  }
+
+  /** The related rows by the number of the key they answer: what equals what is for the server to say. */
+  async #related(
+    runner: RepositoryRunner,
+    wanted: readonly (readonly string[])[],
+  ): Promise<ReadonlyMap<number, ReadRow[]>> {
+    const values = new Values()
+    const { selection } = this.#reading
+    const answered = selection.marked(await this.#statement(wanted, values).run(runner, values.all))
+    const rows = await this.#reading.rows(runner, answered)
+    const groups = new Map<number, ReadRow[]>()
+    rows.forEach((row, index) => {
+      const place = Number(answered[index]?.at(-1))
+      const group = groups.get(place)
+      if (group) group.push(row)
+      else groups.set(place, [row])
+    })
+    return groups
+  }
+
+  #statement(wanted: readonly (readonly string[])[], values: Values): Statement {
+    const target = this.#target
+    const { selection } = this.#reading
+    const condition = readOptionalFilter(target, this.#options, values)
+    const order = this.#order
+    const keys = values.take(keysParameter(wanted))
+    const limit = this.#options.limit === undefined ? undefined : values.take(this.#options.limit)
+    const shape = `with/${this.#joined}/${limit ? 'n' : ''}/${selection.shape}/${condition.shape}/${order.shape}`
+    return target.statements.of(shape, () => {
+      // Compared in the types of the columns on both sides, as a foreign key is.
+      const on = isWanted(this.#references, this.fields)
+      const from = sql`${wantedKeys(this.fields, keys())} join ${target.source} on ${on}`
+      const where = whereClause([condition.sql(), removedCondition(target, undefined)])
+      if (!limit) {
+        return new Statement(
+          target.drizzle,
+          sql`select ${selection.sql}, ${wantedNumber} from ${from}${where}${order.clause()}`,
+        )
+      }
+      const names = selection.columns.map((_, index) => sql.identifier(`c${index}`))
+      const columns = list(selection.columns.map(({ reference }, index) => sql`${reference} as ${names[index]}`))
+      const rank = sql`row_number() over (partition by ${wantedNumber}${order.clause()}) as place`
+      const ranked = sql`select ${columns}, ${wantedNumber}, ${rank} from ${from}${where}`
+      const outer = list(names.map((name) => sql`ranked.${name}`))
+      return new Statement(
+        target.drizzle,
+        sql`select ${outer}, ranked.n from (${ranked}) ranked where ranked.place <= ${limit()} order by ranked.place`,
+      )
+    })
+  }
+
+  /** The columns on both sides, for the shape of the statement, which is kept with the other table. */
+  get #joined(): string {
+    return JSON.stringify(
+      this.#references.map(({ property }, index) => [property, this.fields[index]?.column?.getSQLType()]),
+    )
+  }
+}
+
+/** The columns of a relation on both sides. @throws UsageError where the schema does not tell them. */
+function sidesOf({ drizzle, name: table }: TablePlan, name: string, relation: Relation) {
+  try {
+    return normalizeRelation(drizzle.tables, { ...drizzle.tableKeys }, relation)
+  } catch (cause) {
+    const reason = (cause as Error).message
+    const other = getTableName(relation.referencedTable)
+    const named = relation.relationName === undefined ? '' : `, relationName: '${relation.relationName}'`
+    throw new UsageError(
+      `the schema does not say how the relation ${table}.${name} is joined (${reason}): among the relations of ${other} there must be its other side, once: one(${table}, { fields: […], references: […]${named} })`,
+      { cause },
+    )
+  }
+}
+
+/**
+ * Whether the type promises a row. It does where this side must have the foreign key: its columns are never null
+ * (Drizzle's isNullable is true then), and the other table has many of this one. A `one` without that may be declared on
+ * the parent's side, which has a child or none.
+ */
+function isPromised(target: TablePlan, relation: Relation, { where }: RelationOptions): boolean {
+  if (!is(relation, One) || !relation.isNullable || where !== undefined || target.removedAt) return false
+  const source = getTableName(relation.sourceTable)
+  return Object.values(relationsOf(target)).some((back) => is(back, Many) && back.referencedTableName === source)
+}
+
+function planned(plan: TablePlan, column: Column): PlannedColumn {
+  // The schema may have the table twice, such as plain and with conventions: then Drizzle knows the relations of one.
+  const isTwin = getTableUniqueName(column.table as PgTable) === getTableUniqueName(plan.source as PgTable)
+  const found = plan.columns.find((candidate) => {
+    return candidate.column === column || (isTwin && candidate.name === plan.drizzle.columnName(column))
+  })
+  if (found) return found
+  throw new UsageError(`a relation of the schema names a column that ${plan.name} does not have`)
+}
+
+function checkLimit(name: string, limit: unknown, many: boolean): void {
+  if (!many) throw new UsageError(`the relation ${name} is to one row: it takes no limit`)
+  if (typeof limit === 'number' && Number.isInteger(limit) && limit >= 1 && limit <= 10_000) return
+  throw new InvalidInput(`limit of ${name} must be a whole number from 1 to 10000`, { column: 'limit' })
+}
+
+/** The values of a row that name its related rows; undefined when one is NULL: then there are none. */
+function keyOf(
+  values: readonly unknown[],
+  selection: Selection,
+  columns: readonly PlannedColumn[],
+): { readonly text: string; readonly values: readonly string[] } | undefined {
+  const raw = columns.map((column) => selection.raw(values, column))
+  if (raw.some((value) => value === null || value === undefined)) return undefined
+  const texts = raw.map(textOf)
+  return { text: texts.length === 1 ? (texts[0] as string) : JSON.stringify(texts), values: texts }
+}

@@ -1,0 +1,125 @@
+/**
+ * Which columns a read fetches and how a row is made of them. The first columns of a row are those the caller sees;
+ * behind them may stand others that only we need, such as the cursor's and the relations'.
+ */
+import { type SQL, sql } from 'drizzle-orm'
+import { UsageError } from '../../errors.ts'
+import type { Result } from '../../pool/connection.ts'
+import { AnsweredText } from '../columns/answered-text.ts'
+import { typedParameter } from './own-type-condition.ts'
+import { list } from './statement.ts'
+import type { PlannedColumn, TablePlan } from './table-plan.ts'
+
+export type ReadRow = Record<string, unknown>
+
+/** Rows that soft delete hides are left out, read as well, or read alone. */
+export type Removed = 'exclude' | 'include' | 'only'
+
+export class Selection {
+  /** Names the selection in the shape of a statement. */
+  readonly shape: string
+  readonly columns: readonly PlannedColumn[]
+  readonly #visible: readonly PlannedColumn[]
+  #untyped: readonly number[] | undefined
+
+  constructor(visible: readonly PlannedColumn[], hidden: readonly PlannedColumn[] = []) {
+    const further = hidden.filter((column) => !visible.includes(column))
+    this.#visible = visible
+    this.columns = further.length === 0 ? visible : [...visible, ...new Set(further)]
+    this.shape = this.columns.map(({ token }) => token).join(',')
+  }
+
+  /** The select list. */
+  get sql(): SQL {
+    return list(this.columns.map(({ reference }) => reference))
+  }
+
+  /**
+   * The rows of an answer, with what reads the values of which only the answer tells the type: of a view's expressions,
+   * and of types of the database's own, under whose domains there may be JSON.
+   */
+  marked<TRows extends Result<unknown[]>>(rows: TRows): TRows {
+    this.#untyped ??= [...this.columns.keys()].filter((index) => this.columns[index]?.untyped)
+    for (const index of this.#untyped) {
+      const read = this.columns[index]?.untyped?.(rows.columns[index]?.type ?? 0)
+      if (!read) continue
+      for (const row of rows) if (row[index] !== null) row[index] = new AnsweredText(row[index] as string, read)
+    }
+    return rows
+  }
+
+  /** The row the caller sees. */
+  read(values: readonly unknown[]): ReadRow {
+    const row: ReadRow = {}
+    for (let index = 0; index < this.#visible.length; index++) {
+      const { property, decode } = this.#visible[index] as PlannedColumn
+      const value = values[index]
+      row[property] = value === null || decode === undefined ? value : decode(value)
+    }
+    return row
+  }
+
+  /** What the connection answered for a column, before it was decoded: exact, and fit to be a parameter again. */
+  raw(values: readonly unknown[], column: PlannedColumn): unknown {
+    return values[this.columns.indexOf(column)]
+  }
+
+  /** The same with more columns behind. */
+  and(hidden: readonly PlannedColumn[]): Selection {
+    if (hidden.every((column) => this.columns.includes(column))) return this
+    return new Selection(this.#visible, [...this.columns, ...hidden])
+  }
+}
+
+const whole = new WeakMap<TablePlan, Selection>()
+
+/** The selection of all columns, or of those named. @throws UsageError for an unknown or doubled name. */
+export function selectionOf(plan: TablePlan, select?: unknown): Selection {
+  if (select !== undefined) return new Selection(selectedColumns(plan, select))
+  let selection = whole.get(plan)
+  if (!selection) whole.set(plan, (selection = new Selection(plan.columns)))
+  return selection
+}
+
+function selectedColumns(plan: TablePlan, select: unknown): PlannedColumn[] {
+  if (!Array.isArray(select) || select.length === 0) {
+    throw new UsageError(`select takes the names of columns of ${plan.name}, at least one`)
+  }
+  const names = new Set(select as string[])
+  if (names.size < select.length) throw new UsageError('select names a column twice')
+  return [...names].map((name) => plan.column(name))
+}
+
+/** The condition that keeps removed rows out, or keeps nothing else; undefined without soft delete. */
+export function removedCondition(plan: TablePlan, removed: Removed | undefined): SQL | undefined {
+  if (!plan.removedAt) {
+    if (removed !== undefined && removed !== 'exclude') throw withoutSoftDelete(plan, 'removed rows')
+    return undefined
+  }
+  const { reference } = plan.removedAt
+  if (removed === undefined || removed === 'exclude') return sql`${reference} is null`
+  if (removed === 'include') return undefined
+  if (removed === 'only') return sql`${reference} is not null`
+  throw new UsageError("removed is 'exclude', 'include' or 'only'")
+}
+
+/** The error for what only tables with soft delete have. */
+export function withoutSoftDelete(plan: TablePlan, what: string): UsageError {
+  return new UsageError(`${plan.name} has no ${what}: declare removedAt with conventions(table, { removedAt: '…' })`)
+}
+
+/** `where …` of the conditions that are there; nothing without any. */
+export function whereClause(conditions: readonly (SQL | undefined)[]): SQL {
+  const present = conditions.filter((condition) => condition !== undefined)
+  return present.length === 0 ? sql`` : sql` where ${sql.join(present, sql` and `)}`
+}
+
+/** The condition that a row has the key whose values stand in the slots that `slotAt` answers. */
+export function keyCondition(plan: TablePlan, slotAt: (index: number, property: string) => SQL): SQL {
+  return sql.join(
+    plan.key.map((column, index) => {
+      return sql`${column.reference} = ${typedParameter(column, slotAt(index, column.property))}`
+    }),
+    sql` and `,
+  )
+}

@@ -1,0 +1,98 @@
+/**
+ * What a table promises beyond its columns, declared once where the table is: its key where Drizzle's types do not tell
+ * it, a version column for optimistic locking, a column that says when a row was last written, and soft delete.
+ * The declaration travels with the table value, so every repository of the table keeps it, and its types know it.
+ * Optimistic locking: https://www.sqlalchemy.org/ (version_id_col); soft delete as in Rails' paranoia.
+ */
+import { is, Table } from 'drizzle-orm'
+import type { PgMaterializedView, PgTable, PgView } from 'drizzle-orm/pg-core'
+import { UsageError } from '../../errors.ts'
+
+/** Whatever rows can be read from: a table, a view or a materialized view. */
+export type Source = PgTable | PgView | PgMaterializedView
+
+/** What may be declared of a table; each value is a property of the table, not the column's name in the database. */
+export interface Conventions {
+  /** The properties of the primary key or of a unique constraint; needed for composite keys and for views. */
+  readonly key?: readonly string[]
+  /** An integer column, one higher after every update; `ifVersion` compares with it. Without a default it begins at 1. */
+  readonly version?: string
+  /** A timestamp column, set to the transaction's time by every write; in UTC where it has no time zone. */
+  readonly updatedAt?: string
+  /** A nullable timestamp column: set, it hides the row from every read that does not ask for removed rows. */
+  readonly removedAt?: string
+}
+
+const names = ['key', 'version', 'updatedAt', 'removedAt']
+
+/** Under which a table carries its conventions; a registered symbol, since a package may be loaded twice. */
+export const declared: unique symbol = Symbol.for('rivulet.conventions') as never
+
+/** A table or view that carries conventions. */
+export interface Declared<TConventions extends Conventions = Conventions> {
+  readonly [declared]: TConventions
+}
+
+/** What may be promised of a table or view, where the types of its columns tell. Whether a key is unique they do not. */
+interface Promised<TSource extends Source> {
+  readonly key?: readonly (keyof TSource['$inferSelect'] & string)[]
+  readonly version?: Fit<TSource, Integer & { notNull: true }, 'the table has no integer column that is not null'>
+  readonly updatedAt?: Fit<TSource, Timestamp, 'the table has no timestamp column'>
+  readonly removedAt?: Fit<
+    TSource,
+    Timestamp & { notNull: false },
+    'the table has no timestamp column that may be null'
+  >
+}
+
+interface Integer {
+  columnType: 'PgInteger' | 'PgSmallInt' | 'PgBigInt53' | 'PgBigInt64'
+}
+
+interface Timestamp {
+  columnType: 'PgTimestamp' | 'PgTimestampString'
+}
+
+/**
+ * What is promised, checked as any object is, so that a misspelt convention is an error; `TGiven` is inferred on the way,
+ * from a branch that is never taken. `Given<typeof notes, { version: 'version' }>` is `Promised<typeof notes>`.
+ */
+type Given<TSource extends Source, TGiven> = TGiven extends never ? TGiven : Promised<TSource>
+
+/** The columns that fit, or what is the matter. `Fit<typeof notes, Timestamp, '…'>` is `'updatedAt' | 'removedAt'`. */
+type Fit<TSource extends Source, TColumn, TNone> = TSource extends PgTable
+  ? [Fitting<TSource['_']['columns'], TColumn>] extends [never]
+    ? TNone
+    : Fitting<TSource['_']['columns'], TColumn>
+  : 'a view is read-only: the only convention it can have is its key'
+
+/** The names of such columns. `Fitting<{ id: …integer; at: …timestamp }, Timestamp>` is `'at'`. */
+type Fitting<TColumns, TColumn> = {
+  [K in keyof TColumns & string]: TColumns[K] extends { _: TColumn } ? K : never
+}[keyof TColumns & string]
+
+/**
+ * Declares the conventions of a table or view and answers the same value, for Drizzle and drizzle-kit as before:
+ * `export const customers = conventions(pgTable('customers', { … }), { version: 'version', updatedAt: 'updatedAt' })`.
+ * Whether the key is unique is checked when the first repository of the table is made, and so are, without types, columns.
+ * @throws UsageError when the table has conventions already, and for a name that is none.
+ */
+export function conventions<TSource extends Source, const TConventions extends Promised<TSource>>(
+  source: TSource,
+  promises: Given<TSource, TConventions>,
+): TSource & Declared<TConventions> {
+  if (conventionsOf(source) !== undefined) throw new UsageError('this table has its conventions already')
+  if (!is(source, Table) && Object.keys(promises).some((name) => name !== 'key')) {
+    throw new UsageError('a view is read-only: the only convention it can have is its key')
+  }
+  const unknown = Object.keys(promises).find((name) => !names.includes(name))
+  if (unknown !== undefined) throw new UsageError(`there is no convention ${unknown}: there are ${names.join(', ')}`)
+  // Not enumerable: drizzle-kit and Drizzle's relational queries look through the values of a table.
+  Object.defineProperty(source, declared, { value: Object.freeze({ ...promises }), enumerable: false })
+  return source as TSource & Declared<TConventions>
+}
+
+/** The conventions a table or view carries. */
+export function conventionsOf(source: Source): Conventions | undefined {
+  return (source as Partial<Declared>)[declared]
+}
