@@ -66,7 +66,7 @@ export class NotFound extends RivuletError {
   }
 }
 
-/** The row was changed by somebody else since it was read: its version is not the expected one. */
+/** The row has been changed since it was read: its version is not the expected one. */
 export class VersionConflict extends RivuletError {
   readonly code = 'version_conflict'
   readonly table: string | undefined
@@ -128,6 +128,11 @@ export class PoolOverloaded extends RivuletError {
  */
 export class PoolDeadlock extends RivuletError {
   readonly code = 'pool_deadlock'
+}
+
+/** True when the pool gave a call no connection although it is open: another call, or a later one, may get one. */
+export function isPoolRefusal(error: unknown): boolean {
+  return error instanceof PoolTimeout || error instanceof PoolOverloaded || error instanceof PoolDeadlock
 }
 
 /** The engine is closing or closed and takes no new work. */
@@ -230,7 +235,7 @@ export class LockTimeout extends DatabaseError {
   override readonly retryable = true
 }
 
-/** The server stopped the statement for a limit of its own, or somebody there cancelled it (57014). */
+/** The server stopped the statement for a limit of its own, or an operator cancelled it (57014). */
 export class StatementTimeout extends DatabaseError {
   override readonly code = 'statement_timeout'
 }

@@ -6,7 +6,7 @@
  * The first failure cancels the scope, which stops the siblings on the server. A task given up before its function
  * returned is still waited for: no task outlives its gather, unless the gather's own time is up.
  */
-import { Cancelled, DeadlineExceeded, PoolDeadlock, PoolOverloaded, PoolTimeout, UsageError } from '../errors.ts'
+import { Cancelled, DeadlineExceeded, isPoolRefusal, UsageError } from '../errors.ts'
 import type { TaskTiming } from '../observe/observation.ts'
 import { Scope } from '../task/scope.ts'
 import { runTask, type Runtime, type Task, type Timing, type Trace } from '../session/run-task.ts'
@@ -52,7 +52,7 @@ export class Queue<TSession extends TaskSession> {
   }
 }
 
-export interface GatheringOptions {
+export interface GatherRunOptions {
   readonly scope: Scope
   readonly label: string
   /** True: failures are results, not reasons to stop. */
@@ -62,7 +62,7 @@ export interface GatheringOptions {
   readonly trace: Trace | undefined
 }
 
-export class Gathering<TSession extends TaskSession> {
+export class GatherRun<TSession extends TaskSession> {
   readonly runtime: Runtime<TSession>
   readonly scope: Scope
   readonly label: string
@@ -74,7 +74,7 @@ export class Gathering<TSession extends TaskSession> {
   readonly #settle: boolean
   #siblingFailed: Cancelled | undefined
 
-  constructor(runtime: Runtime<TSession>, { scope, label, settle, identity, trace }: GatheringOptions) {
+  constructor(runtime: Runtime<TSession>, { scope, label, settle, identity, trace }: GatherRunOptions) {
     this.trace = trace
     this.runtime = runtime
     this.scope = scope
@@ -110,7 +110,7 @@ export class Gathering<TSession extends TaskSession> {
     const task = tracked(entry)
     const takenAt = performance.now()
     const start = (scope: Scope) => runTask(this.runtime, task, { scope, label, identity, timing, trace: this.trace })
-    const refused = await this.run(entry, start, giveUp)
+    const refused = await this.perform(entry, start, giveUp)
     if (!refused) timing.waitMs += takenAt - this.startedAt
     return refused
   }
@@ -119,7 +119,7 @@ export class Gathering<TSession extends TaskSession> {
    * Runs one entry by `start`, within its own time limit, and records how it ended. Never rejects. True when the pool
    * had no connection for it and `giveUp` says that another lane will run it.
    */
-  async run(
+  async perform(
     entry: Entry<TSession>,
     start: (scope: Scope) => Promise<unknown>,
     giveUp: (entry: Entry<TSession>) => boolean = () => false,
@@ -132,7 +132,7 @@ export class Gathering<TSession extends TaskSession> {
       entry.result = { status: 'fulfilled', value: await start(scope) }
       entry.outcome = 'done'
     } catch (error) {
-      if (entry.timing.backendPid === undefined && isRefusal(error) && giveUp(entry)) return true
+      if (entry.timing.backendPid === undefined && isPoolRefusal(error) && giveUp(entry)) return true
       this.#rejected(entry, error)
     } finally {
       if (scope !== this.scope) scope.close()
@@ -172,11 +172,6 @@ export class Gathering<TSession extends TaskSession> {
     })
     this.scope.cancel(this.#siblingFailed)
   }
-}
-
-/** True for what the pool says to a call that it gives no connection. */
-export function isRefusal(error: unknown): boolean {
-  return error instanceof PoolTimeout || error instanceof PoolOverloaded || error instanceof PoolDeadlock
 }
 
 /** The task of an entry; remembers when its function ends and what it throws after its result was given up. */

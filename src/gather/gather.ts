@@ -7,7 +7,7 @@
 import { Cancelled, UsageError } from '../errors.ts'
 import type { TaskTiming } from '../observe/observation.ts'
 import { Scope, type TaskOptions } from '../task/scope.ts'
-import { type Entry, Gathering, Queue } from './gather-run.ts'
+import { type Entry, GatherRun, Queue } from './gather-run.ts'
 import type { Lease } from '../lease/lease.ts'
 import { captureTrace, currentOf, type Running, type Runtime } from '../session/run-task.ts'
 import type { TaskSession } from '../session/session.ts'
@@ -36,7 +36,7 @@ interface GatherMode {
   readonly identity?: Identity | undefined
 }
 
-/** Runs all tasks; answers their results in the shape of `tasks`: values, or settled results. */
+/** Runs all tasks; returns their results in the shape of `tasks`: values, or settled results. */
 export async function gather<TSession extends TaskSession>(
   runtime: Runtime<TSession>,
   tasks: TaskCollection<TSession>,
@@ -49,19 +49,19 @@ export async function gather<TSession extends TaskSession>(
   // More lanes than connections would only fill the pool's queue.
   const concurrency = Math.min(checkedConcurrency(options.concurrency, entries.length), runtime.pool.max)
   const scope = new Scope(options, caller?.scope)
-  const gathering = new Gathering(runtime, { scope, label, settle, identity, trace: captureTrace(runtime, gather) })
-  // A late task costs its connection: on a shared snapshot, whatever may be late comes last.
+  const run = new GatherRun(runtime, { scope, label, settle, identity, trace: captureTrace(runtime, gather) })
+  // A late task costs its connection: on a shared snapshot, tasks that may be late come last.
   const late = ({ spec }: Entry<TSession>) => Number(options.snapshot === true && spec.timeoutMs !== undefined)
   const queue = new Queue([...entries].sort((a, b) => late(a) - late(b)))
   try {
-    if (options.snapshot !== true) await gathering.drain(queue, concurrency)
-    else if (entries.length > 0) await drainOnSnapshot(runtime, gathering, queue, concurrency - 1)
-    await gathering.childrenEnded(entries)
+    if (options.snapshot !== true) await run.drain(queue, concurrency)
+    else if (entries.length > 0) await drainOnSnapshot(runtime, run, queue, concurrency - 1)
+    await run.childrenEnded(entries)
   } finally {
     scope.close()
-    if (runtime.publish || onTimings) report(gathering, entries, onTimings)
+    if (runtime.publish || onTimings) report(run, entries, onTimings)
   }
-  if (!settle) throwFirst(gathering, entries, caller)
+  if (!settle) throwFirst(run, entries, caller)
   const results = entries.map(({ key, result }) => {
     return [key, settle ? result : result.status === 'fulfilled' ? result.value : undefined] as const
   })
@@ -134,7 +134,7 @@ const told = new WeakMap<object, WeakMap<Lease, Told>>()
 
 /** Throws the first failure with its task's key in `task`, and what failed after it in `related`. */
 function throwFirst<TSession extends TaskSession>(
-  { failed, scope }: Gathering<TSession>,
+  { failed, scope }: GatherRun<TSession>,
   entries: readonly GatherEntry<TSession>[],
   caller: Running | undefined,
 ): void {
@@ -187,7 +187,7 @@ function isOwnFailure(error: unknown): boolean {
 }
 
 function report<TSession extends TaskSession>(
-  { runtime, label, startedAt }: Gathering<TSession>,
+  { runtime, label, startedAt }: GatherRun<TSession>,
   entries: readonly Entry<TSession>[],
   onTimings: GatherOptions['onTimings'],
 ): void {

@@ -6,9 +6,8 @@
  * them run at once than the pool has connections, so a map never fails by its own queueing. Leaving the loop early, or
  * a failure, cancels what runs and lets go of the input, without waiting for it.
  */
-import { Cancelled, DeadlineExceeded, UsageError } from '../errors.ts'
+import { Cancelled, DeadlineExceeded, isPoolRefusal, UsageError } from '../errors.ts'
 import { type CancelReason, Scope, type TaskOptions } from '../task/scope.ts'
-import { isRefusal } from './gather-run.ts'
 import { captureTrace, currentOf, runTask, type Running, type Runtime, type Trace } from '../session/run-task.ts'
 import type { TaskSession } from '../session/session.ts'
 import type { Identity } from '../session/identity.ts'
@@ -39,7 +38,7 @@ export function map<TSession extends TaskSession, TItem, T>(
     throw new UsageError('concurrency must be a whole number of at least 1')
   }
   if (typeof task !== 'function') throw new UsageError('map takes items and a function of (session, item, index)')
-  // The scope and the holder are those of the caller, not of whoever reads the results.
+  // The scope and the holder are those of the caller, not of the code that reads the results.
   const parent = currentOf(runtime)
   const trace = captureTrace(runtime, map)
   return new Mapping(runtime, iteratorOf(items), task, {
@@ -153,14 +152,14 @@ class Mapping<TSession extends TaskSession, TItem, T> {
 
   /**
    * Tells the input that nothing more is read, also while it is asked for its next item, and does not wait: an input
-   * that never answers must not hold up whoever stopped listening, who is not to hear of its failures either.
+   * that never answers must not hold up a reader who has left, and the reader does not hear of its failures.
    */
   async #letGo(): Promise<void> {
     this.#exhausted = true
     try {
       await this.#items.return?.()
     } catch {
-      // Nobody listens.
+      // The reader has left.
     }
   }
 
@@ -195,7 +194,7 @@ class Mapping<TSession extends TaskSession, TItem, T> {
       try {
         return await runTask(this.#runtime, task, { scope, label, identity, trace, holder: parent?.lease })
       } catch (error) {
-        if (begun || !isRefusal(error) || this.#active === 1) throw error
+        if (begun || !isPoolRefusal(error) || this.#active === 1) throw error
       } finally {
         this.#active -= 1
       }

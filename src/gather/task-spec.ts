@@ -1,6 +1,6 @@
 /**
  * What may stand in a gather: a task, or a task with something said about it. `optional` and `withIdentity` say it, and
- * may be nested; both answer a plain description that `gather` reads.
+ * may be nested; both return a plain description that `gather` reads.
  */
 import { UsageError } from '../errors.ts'
 import { checkOptions } from '../session/options.ts'

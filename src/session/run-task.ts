@@ -1,5 +1,5 @@
 /**
- * Runs one task in one session on one connection, from the queue to the release, whatever happens in between.
+ * Runs one task in one session on one connection, from the queue to the release, also when the task fails in between.
  * This is the only place that acquires and releases connections for tasks.
  */
 import type { AsyncLocalStorage } from 'node:async_hooks'
@@ -53,7 +53,7 @@ export interface Trace {
 export interface RunOptions extends Pick<TaskOptions, 'label'> {
   /** Bounds wait and task; the caller closes it. */
   readonly scope: Scope | undefined
-  /** Called when the task is over, or could not begin, before its result is answered. */
+  /** Called when the task is over, or could not begin, before its result is returned. */
   readonly ended?: (() => void) | undefined
   readonly identity?: Identity | undefined
   /** True when the task is one transaction, which puts the identity on itself. */
@@ -65,7 +65,7 @@ export interface RunOptions extends Pick<TaskOptions, 'label'> {
   readonly holder?: Lease | undefined
 }
 
-/** The session in whose course the current code runs; work that outlived its session runs in nobody's course. */
+/** The session in whose course the current code runs; undefined for work that outlived its session. */
 export function currentOf(runtime: Pick<Runtime, 'current'>): Running | undefined {
   const current = runtime.current.getStore()
   return current?.lease.isReleased ? undefined : current
@@ -117,7 +117,7 @@ export function openLease(runtime: Runtime, options: RunOptions): Lease | Promis
   return connection ? open(connection) : runtime.pool.acquire(acquireRequest(runtime, options)).then(open)
 }
 
-/** Where the caller stands, if traces are on; formatted only if somebody wants to see it. */
+/** Where the caller stands, if traces are on; formatted only when a report needs it. */
 export function captureTrace(
   runtime: Pick<Runtime, 'traceSessions'>,
   below: (...args: never[]) => unknown,
@@ -148,7 +148,7 @@ function leaseOn(
 
 /**
  * Runs one task in a session on an open lease; with an identity, in a transaction of its own. `close` is called when
- * it is over; the result waits for what it answers.
+ * it is over; the result waits for the promise that it returns.
  */
 export async function runOn<TSession extends TaskSession, T>(
   runtime: Runtime<TSession>,
@@ -161,12 +161,8 @@ export async function runOn<TSession extends TaskSession, T>(
   const session = runtime.create(lease, scope, opensTransaction ? identity : undefined)
   try {
     if (lease.refusal) throw lease.refusal
-    // A call with more time must not run under the limit of an earlier one, nor may BEGIN.
-    const { statementTimeoutMs } = lease.connection
-    const limited = statementTimeoutMs !== 0 && !lease.transaction
-    const tighter = !identity && scope?.deadline !== undefined && scope.deadline.remainingMs <= statementTimeoutMs
-    if (limited && !tighter) await liftTimeout(lease)
-    if (identity && !opensTransaction) transaction = new Transaction(lease, {}, [identityStatement(identity)])
+    if (identity && !opensTransaction) transaction = await Transaction.begin(lease, {}, [identityStatement(identity)])
+    else if (isLimited(lease, scope)) await liftTimeout(lease)
     const work = runtime.current.run({ lease, scope }, task, session)
     const result = await lease.scopes.run(work, scope)
     const open = session.end()
@@ -188,7 +184,14 @@ export async function runOn<TSession extends TaskSession, T>(
   }
 }
 
-/** Gives the connection back, or has it closed; answers when what still runs on it has been stopped. */
+/** True when the server still keeps the time limit of an earlier call, and this one has more time. */
+function isLimited({ connection, transaction }: Lease, scope: Scope | undefined): boolean {
+  const { statementTimeoutMs } = connection
+  if (statementTimeoutMs === 0 || transaction) return false
+  return scope?.deadline === undefined || !(scope.deadline.remainingMs <= statementTimeoutMs)
+}
+
+/** Gives the connection back, or has it closed; resolves when what still runs on it has been stopped. */
 export function closeLease(runtime: Runtime, lease: Lease): Promise<void> | undefined {
   const { connection, label } = lease
   lease.bind(undefined)

@@ -23,7 +23,6 @@ import { PendingPromises } from '../lease/pending-promises.ts'
 import { createSqlTag, type SqlTag } from '../drizzle/sql-tag.ts'
 import { streamRows, type StreamOptions } from './server-cursor.ts'
 import { type Identity, identityStatement } from './identity.ts'
-import { liftTimeout } from '../lease/lift-timeout.ts'
 import { type TransactionSettings, Transaction } from './transaction.ts'
 
 /** Options of a transaction. */
@@ -114,7 +113,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     return (query, options) => this.#stream(query, options)
   }
 
-  /** Runs one rendered statement and answers what `read` makes of its rows; Drizzle, `sql` and repositories use it. */
+  /** Runs one rendered statement and returns what `read` makes of its rows; Drizzle, `sql` and repositories use it. */
   run<T = Result>(
     text: string,
     parameters: readonly unknown[],
@@ -178,7 +177,6 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     const unwatch = bounded && scope ? this.#lease.watch(scope) : undefined
     this.#busy = true
     try {
-      if (outermost) await liftTimeout(this.#lease)
       for (let outdated = false; ;) {
         try {
           const result = await this.#attempt(unitOfWork, options, scope)
@@ -225,7 +223,8 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     const lease = this.#lease
     const nested = this.#environment.create(lease, scope) as unknown as this
     try {
-      const transaction = new Transaction(lease, options, [this.#identity && identityStatement(this.#identity)])
+      const identity = this.#identity && identityStatement(this.#identity)
+      const transaction = await Transaction.begin(lease, options, [identity])
       this.#transaction = transaction
       this.#nested = nested
       try {
@@ -281,17 +280,16 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     if (lease.transaction) return yield* streamRows(source, query, options)
     // A cursor lives in a transaction; the session is lent to it, so that nothing else slips in.
     this.#busy = true
-    await liftTimeout(lease).catch((error: unknown) => {
-      this.#busy = false
-      throw error
-    })
-    const transaction = new Transaction(lease)
-    this.#transaction = transaction
     try {
-      yield* streamRows(source, query, options)
-      await transaction.commit()
+      const transaction = await Transaction.begin(lease)
+      this.#transaction = transaction
+      try {
+        yield* streamRows(source, query, options)
+        await transaction.commit()
+      } finally {
+        await transaction.rollback(this.running)
+      }
     } finally {
-      await transaction.rollback(this.running)
       this.#transaction = undefined
       this.#busy = false
     }

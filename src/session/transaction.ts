@@ -9,6 +9,7 @@
  */
 import { SessionEnded, UsageError } from '../errors.ts'
 import type { Lease } from '../lease/lease.ts'
+import { liftTimeout } from '../lease/lift-timeout.ts'
 import type { Deferral, DeferredStep, OpenTransaction } from '../lease/open-transaction.ts'
 import { isAnswer } from '../sqlstate.ts'
 import { commit } from './commit.ts'
@@ -47,8 +48,21 @@ export class Transaction {
   /** Ended one way or the other: there is nothing left to undo. */
   #over = false
 
-  /** Defers BEGIN, or SAVEPOINT inside a transaction, and then `steps`. */
-  constructor(lease: Lease, settings: TransactionSettings = {}, steps: readonly (DeferredStep | undefined)[] = []) {
+  /**
+   * Begins a transaction, or a savepoint inside one, with `steps` behind it; all of it travels with the first statement.
+   * The time limit that an earlier call left on the server is lifted before, because BEGIN must not run under it.
+   * @throws ConnectionLost, or why the lease is cancelled; UsageError for settings that do not fit.
+   */
+  static begin(
+    lease: Lease,
+    settings: TransactionSettings = {},
+    steps: readonly (DeferredStep | undefined)[] = [],
+  ): Transaction | Promise<Transaction> {
+    const make = () => new Transaction(lease, settings, steps)
+    return lease.transaction || lease.connection.statementTimeoutMs === 0 ? make() : liftTimeout(lease).then(make)
+  }
+
+  private constructor(lease: Lease, settings: TransactionSettings, steps: readonly (DeferredStep | undefined)[]) {
     this.#lease = lease
     this.#writes = settings.readOnly !== true
     const modes = transactionModes(settings)
