@@ -35,7 +35,7 @@ export interface Config<TSchema extends Record<string, unknown> = Record<string,
   readonly migrationsFolder?: string | undefined
   /** The table Drizzle keeps applied migrations in, when `migrations` of drizzle.config.ts renames it. */
   readonly migrationsLedger?: { readonly table?: string; readonly schema?: string } | undefined
-  /** Receives every observation. Default: nobody. */
+  /** Receives every observation. Default: none. */
   readonly observe?: Observer | readonly Observer[] | undefined
   /** Shown in pg_stat_activity. Default `rivulet`. */
   readonly applicationName?: string | undefined
@@ -59,7 +59,7 @@ export interface PoolConfig {
   readonly maxQueue?: number | undefined
   /** Milliseconds a call waits for a connection before PoolTimeout. Default 10,000. */
   readonly acquireTimeoutMs?: number | undefined
-  /** Milliseconds until a connection nobody uses is closed, give or take a tenth. Default 60,000; 0: never. */
+  /** Milliseconds until an unused connection is closed, give or take a tenth. Default 60,000; 0: never. */
   readonly idleTimeoutMs?: number | undefined
   /** Milliseconds a connection lives at most, less up to a tenth. Default 1,800,000; 0: for ever. */
   readonly maxLifetimeMs?: number | undefined

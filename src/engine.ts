@@ -61,7 +61,7 @@ export interface Engine<TSchema extends Schema = Schema> extends AsyncDisposable
     tasks: GatherTasks<TSchema, TResults>,
     options?: GatherOptions,
   ): Promise<Gathered<TResults>>
-  /** Like `gather`, but lets every task finish and answers how each ended. */
+  /** Like `gather`, but lets every task finish and returns how each ended. */
   gatherSettled<const TResults extends Results>(
     tasks: GatherTasks<TSchema, TResults>,
     options?: GatherOptions,

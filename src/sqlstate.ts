@@ -66,7 +66,7 @@ const violationText: Readonly<Record<string, string>> = {
 }
 
 /**
- * SQLSTATEs after which the connection is gone, whatever the socket says; so is it after any FATAL error, such as an
+ * SQLSTATEs after which the connection is gone, even while the socket is open; so is it after any FATAL error, such as an
  * idle-in-transaction timeout. A mere ERROR of these classes was raised by a function, or by a foreign data wrapper.
  */
 const lost = /^(?:08|57P0[1-5])/
@@ -187,7 +187,7 @@ const keyColumns = /^Key \(((?:"(?:[^"]|"")*"|[^"()])*)\)=\(/
 /** Unique and foreign key violations name their columns only in the detail: `Key (a, b)=(…) already exists.` */
 function columnsInDetail(detail: string | undefined): readonly string[] {
   const names = keyColumns.exec(detail ?? '')?.[1]
-  // Quoted names go whole, whatever is in them.
+  // Quoted names go whole, with all that is in them.
   const columns = names?.match(/"(?:[^"]|"")*"|[^", ][^",]*/g) ?? []
   return columns.map((name) => (name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name))
 }

@@ -1,5 +1,5 @@
 /**
- * The one table of how a column's values are read, whoever reads them: rows of the connection, arrays of any depth, and
+ * The one table of how a column's values are read: rows of the connection, arrays of any depth, and
  * the JSON in which a relational query carries related rows. Drizzle's own readers lose NULL elements, backslashes in
  * arrays, far years, offsets with seconds, JSON strings and, in relations, digits; they are used where they are right.
  * https://www.postgresql.org/docs/current/functions-json.html
@@ -25,7 +25,7 @@ export interface ColumnReader {
   /**
    * How the statement must put the value into that JSON. PostgreSQL writes most as the text that the connection answers,
    * but a bigint as a JSON number, a timestamp with a T and a composite as an object: these go in as `text`. What it would
-   * make of a type of the database's own nobody knows here, nor what its cast to text does: it goes in as its `output`.
+   * make of a type of the database's own is not known here, nor what its cast to text does: it goes in as its `output`.
    */
   readonly asText: 'text' | 'output' | undefined
   /** The name of a type that only the database knows, where it is one: `json` wants the value as that type reads it. */
@@ -101,7 +101,7 @@ function arrayOf(element: ColumnReader, ofJson: boolean, delimiter: string): Col
   const read: Decode = (value) =>
     typeof value === 'string' ? readArray(value, element.element, delimiter) : elementsOf(value, element.element)
   const { json: readJson } = element
-  // Of JSON arrays in an array nobody could tell where the elements begin.
+  // In an array of JSON arrays the elements could not be told from each other.
   const asText = element.asText || ofJson ? 'text' : undefined
   if (asText) return { row: read, element: element.element, json: read, asText }
   return { row: read, element: element.element, json: readJson && ((value) => elementsOf(value, readJson)), asText }
@@ -165,7 +165,7 @@ function parsedJson(value: unknown): unknown {
   }
 }
 
-/** A bigint as a number, which cannot tell neighbours beyond 2^53 apart: nobody shall work with the wrong one. */
+/** A bigint as a number, which cannot tell neighbours beyond 2^53 apart: it throws rather than return the wrong one. */
 function safeInteger({ name }: PgColumn): Decode {
   return (value) => {
     const number = Number(value)

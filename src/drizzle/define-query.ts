@@ -13,7 +13,7 @@ export type DefinedQuery<TResult> = (
 
 /**
  * Defines a query: `build` makes it from a Drizzle database, with `sql.placeholder('name')` where values go, and is
- * called once an engine. Answers a function of a session and the values.
+ * called once an engine. Returns a function of a session and the values.
  */
 export function defineQuery<TSchema extends Schema, TResult>(
   build: (db: Database<TSchema>) => PromiseLike<TResult> & { prepare(name: string): unknown },

@@ -208,7 +208,7 @@ class SessionDriver extends PgSession<PgQueryResultHKT, Record<string, unknown>,
     mapResult: ResultMapper | undefined,
   ): QueryReading {
     const relational = mapResult && this.#dialect.readingOf(query)
-    // Drizzle's mapper of no rows answers whether one row is wanted, or all.
+    // Drizzle's mapper, given no rows, returns undefined when one row is wanted, and a list when all are.
     if (relational) return new RelationalRows(this.#plainRows, relational, mapResult([]) === undefined)
     return fields ? new SelectedRows(this.#plainRows, fields) : new RawRows(this.#plainRows)
   }

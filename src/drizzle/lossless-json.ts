@@ -1,6 +1,6 @@
 /**
  * Reads JSON that PostgreSQL built without rounding whole numbers. Drizzle's relational queries carry related rows as JSON.
- * Columns go into it as text where they must, but of an expression ("extras") nobody knows the type: a bigint beyond 2^53
+ * Columns go into it as text where they must, but the type of an expression ("extras") is not known: a bigint beyond 2^53
  * would be rounded. Such numbers are kept as marked text until the value is read. Every other number is JavaScript's, as in
  * Drizzle: the type of an expression must not change with the zeros behind its point.
  */

@@ -1,6 +1,6 @@
 /**
  * The `sql` of a session: plain SQL as a tagged template. Interpolated values become parameters, always; there is no
- * way to interpolate text. The statement starts at once, like any async call, and answers its rows as objects.
+ * way to interpolate text. The statement starts at once, like any async call, and resolves to its rows as objects.
  */
 import { Column, is, SQL, Table } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'

@@ -1,6 +1,6 @@
 /**
- * Drizzle's own cache, which sessions refuse to read from. Its keys are a statement and its values, so one identity would be answered
- * the rows of another; it drops what a write makes old before the write is committed; and a read of uncommitted rows
+ * Drizzle's own cache, which sessions refuse to read from. Its keys are a statement and its values, so one identity would get the
+ * rows of another; it drops what a write makes old before the write is committed; and a read of uncommitted rows
  * would fill it for everybody. https://orm.drizzle.team/docs/cache
  */
 import type { Query } from 'drizzle-orm'
@@ -31,6 +31,6 @@ export class UncachedQuery<T extends PreparedQueryConfig> extends PgPreparedQuer
 
 function refusal(): UsageError {
   return new UsageError(
-    "session.db has no cache for $withCache: Drizzle's tells neither identities nor transactions apart; keep what a task answered in one of your own",
+    "session.db has no cache for $withCache: Drizzle's cache does not know identities or transactions; keep results of tasks in a cache of your own",
   )
 }

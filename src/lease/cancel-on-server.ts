@@ -36,7 +36,7 @@ export async function cancelOnServer(connection: Connection, timeoutMs: number):
   }
 }
 
-/** What `work` answers, or false when that takes longer. */
+/** What `work` resolves to, or false when that takes longer. */
 async function settledWithin(work: Promise<true>, timeoutMs: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), timeoutMs)))

@@ -29,7 +29,7 @@ export interface LeaseOptions {
   /** False behind a transaction pooler: no named statements, no settings outside transactions. */
   readonly ownsServerSession: boolean
   readonly queueMs: number
-  /** Captured when the connection was asked for, if traces are on; formatted only if somebody wants to see it. */
+  /** Captured when the connection was asked for, if traces are on; formatted only when a report needs it. */
   readonly trace: { readonly stack?: string } | undefined
   /** The lease of the task that asked for this one. */
   readonly parent: Lease | undefined
@@ -53,7 +53,7 @@ const open: State = { kind: 'open' }
 export class Lease {
   readonly connection: Connection
   readonly label: string | undefined
-  /** Cut when the lease is released: nobody up there waits for what this task left running. */
+  /** Cut when the lease is released: the parent does not wait for what this task left running. */
   parent: Lease | undefined
   /** The transaction that is open on the connection, as far as we began it. */
   transaction: OpenTransaction | undefined
@@ -248,7 +248,7 @@ export class Lease {
     this.#state = { kind: 'cancelled', error, stopped }
   }
 
-  /** The task has given its connection back: nothing that it left behind may reach whoever has it next. */
+  /** The task has given its connection back: nothing that it left behind may reach the next lease. */
   release(): void {
     this.#state = { kind: 'released', error: this.failure }
     this.parent = undefined

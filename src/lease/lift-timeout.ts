@@ -1,6 +1,6 @@
 /**
  * A deadline leaves its statement_timeout on the server session, because the next call often has the same one. Neither
- * BEGIN, which guards what follows, nor anybody who has more time may run under it: it is lifted first, and waited for.
+ * BEGIN, which guards what follows, nor a call with more time may run under it: it is lifted first, and waited for.
  */
 import { ConnectionLost, StatementTimeout } from '../errors.ts'
 import type { Lease } from './lease.ts'
@@ -14,7 +14,7 @@ export async function liftTimeout(lease: Lease): Promise<void> {
   for (let attempt = 1; connection.statementTimeoutMs !== 0; attempt++) {
     try {
       const lifted = lease.script('set statement_timeout = default')
-      // The old limit may run out as that ends, and would then hit whatever comes next: this.
+      // The old limit may run out as that ends, and would then hit the next statement: this one.
       await Promise.all([lifted, lease.script('select 1')])
       connection.statementTimeoutMs = 0
     } catch (error) {

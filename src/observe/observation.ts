@@ -1,6 +1,6 @@
 /**
  * What the system says about itself: one closed union of events, handed to every sink of `observe` in the config.
- * Publishing costs nothing without sinks, a sink that throws harms nobody, and no event holds SQL parameters or rows.
+ * Publishing costs nothing without sinks, a sink that throws harms no other, and no event holds SQL parameters or rows.
  */
 
 /** Where an observation came from: the label of the task, where it has one. */
@@ -80,7 +80,7 @@ export interface TaskTiming {
 /** Receives observations, synchronously: it must be quick, and may throw without consequence. */
 export type Observer = (observation: Observation) => void
 
-/** Hands an event to all sinks; undefined when there are none, so that nobody builds events for nothing. */
+/** Hands an event to all sinks; undefined when there are none, so that no event is built for nothing. */
 export type Publish = ((observation: Observation) => void) | undefined
 
 /** Joins sinks into one `Publish`. */

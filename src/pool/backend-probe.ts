@@ -10,7 +10,7 @@ import { openConnection } from './open-connection.ts'
 
 /**
  * `there`: it works, or nothing speaks against it. `waiting`: it waits for us, while we wait for it. `gone`: the server
- * does not have it any more. `out of reach`: nobody answers at its place.
+ * does not have it any more. `out of reach`: no server answers at its place.
  */
 export type Finding = 'there' | 'waiting' | 'gone' | 'out of reach'
 
@@ -53,7 +53,7 @@ export async function lookFor(
  */
 export async function endBackends(connections: readonly Connection[], options: ProbeOptions): Promise<void> {
   const text = `select pg_catalog.pg_terminate_backend(pid) from (${activity}) as activity`
-  // Nobody waits for it, and nobody could do anything about it.
+  // No call waits for it, and no caller could do anything about it.
   await onProbe(connections, options, text).catch(() => undefined)
 }
 

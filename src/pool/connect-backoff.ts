@@ -9,7 +9,7 @@
 const pauseMs = { first: 100, longest: 1500 }
 /** Milliseconds the pool stays small after 53300. */
 const shrunkMs = 5000
-/** Milliseconds after which an attempt is no longer believed in while nobody knows whether the server is there. */
+/** Milliseconds after which an attempt is given up while it is not known whether the server is there. */
 const patienceMs = 1500
 /** So many times the last successful attempt's duration is waited for anyway: some servers are far away. */
 const slowness = 3
@@ -54,7 +54,7 @@ export class ConnectBackoff {
   }
 
   /**
-   * Records an attempt that failed after `tookMs` while `live` connections exist; answers the milliseconds to wait before
+   * Records an attempt that failed after `tookMs` while `live` connections exist; returns the milliseconds to wait before
    * the next one, or, when `shrunk`, before `regrow`.
    */
   failed(error: unknown, live: number, tookMs: number): { readonly retryInMs: number; readonly shrunk: boolean } {

@@ -98,12 +98,12 @@ export class Connection implements MessageListener {
   readonly address: ServerAddress
   readonly backend: Backend
   readonly server: ServerState
-  /** Set when the server refused a write because it takes none (25006), whoever asked for that. */
+  /** Set when the server refused a write because it takes none (25006), and not because the transaction was read-only. */
   refusedWrite = false
   /** The statement_timeout in force for the session in milliseconds; 0 is the server's default. */
   statementTimeoutMs = 0
   readonly prepared = new PreparedStatements()
-  /** Called once, when the socket has closed for whatever reason. */
+  /** Called once, when the socket has closed, for any reason. */
   onClosed: (() => void) | undefined
   readonly #client: Client
   readonly #dispatch: Dispatch
@@ -166,7 +166,7 @@ export class Connection implements MessageListener {
   }
 
   /**
-   * Sends one statement and answers its rows, or what `outcome` makes of them; `codec.ts` says how parameters and values
+   * Sends one statement and returns its rows, or what `outcome` makes of them; `codec.ts` says how parameters and values
    * travel. Outcomes come in the order in which the statements were sent.
    * @throws ConnectionLost, or the typed error for what the server says (see `sqlstate.ts`).
    */
@@ -197,7 +197,7 @@ export class Connection implements MessageListener {
     return this.#send({ text, parameters: [], driverOptions: wholeScript, options: noOptions, outcome })
   }
 
-  /** True while it has nothing to do and is in no transaction, whoever has it. */
+  /** True while it has nothing to do and is in no transaction, leased or not. */
   get isQuiet(): boolean {
     return !this.lost && this.inFlight === 0 && this.transactionStatus === 'I'
   }
@@ -238,7 +238,7 @@ export class Connection implements MessageListener {
     const polite = this.lost === undefined && this.inFlight === 0
     this.lose(new ConnectionLost('the connection is being closed'))
     const timer = setTimeout(() => this.#socket.destroy(), closeGraceMs)
-    // With statements still in flight the server would finish them first; on a lost connection nobody answers.
+    // With statements still in flight the server would finish them first; on a lost connection no answer comes.
     if (!polite) this.#socket.destroy()
     // What `end` promises is not to be relied upon: it may resolve early, or never.
     else void Promise.resolve(this.#client.end({ timeout: closeGraceMs / 1000 })).catch(() => undefined)

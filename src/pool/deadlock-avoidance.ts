@@ -2,7 +2,7 @@
  * What a deadlock teaches a pool: how deep its users nest sessions. While that is remembered, calls further out leave
  * enough connections alone for those further in, so that every chain of sessions can reach its end and none has to be
  * refused: a call at level k of d goes on only if d - k connections are left behind it. The idea, never to give away
- * what somebody needs to finish, is the banker's algorithm: https://www.cs.utexas.edu/~EWD/ewd01xx/EWD108.PDF
+ * what another call needs to finish, is the banker's algorithm: https://www.cs.utexas.edu/~EWD/ewd01xx/EWD108.PDF
  *
  *   unknown ──deadlock──▶ known ──no nested call for a second──▶ unknown
  *

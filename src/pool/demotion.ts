@@ -1,7 +1,7 @@
 /**
  * Which connections to replace because of what another one has met at the same place: a server that takes no writes,
  * while a fresh connection would find one that does, or a server that has fallen silent. After a failover the old ones
- * lead to what is a standby now, or to nobody.
+ * lead to what is a standby now, or nowhere.
  *
  *   trusted ──a write refused (25006), and not by the session's own wish──▶ doubted ──a fresh one takes writes──▶ outdated
  *
@@ -21,7 +21,7 @@ export class Demotion {
   readonly #doubted = new Map<string, number>()
   /** Connections to a place that were opened before this time are outdated. */
   readonly #outdatedBefore = new Map<string, number>()
-  /** Whether a fresh connection is wanted although nobody waits: to see what the server is by now. */
+  /** Whether a fresh connection is wanted although no call waits: to see what the server is by now. */
   wantsFresh = false
   #pauseMs = pauseMs.first
   #patientUntil = 0

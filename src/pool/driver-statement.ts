@@ -67,7 +67,7 @@ export class DriverStatement {
 
   /**
    * Read when the statement has failed, before the driver would send it again because its plan is outdated. It must
-   * not: two at once would wait for ever. Whoever sent it knows better.
+   * not: two at once would wait for ever. Our connection knows better.
    */
   get retried(): undefined {
     this.reused = this.prepared

@@ -1,6 +1,6 @@
 /**
  * Says who we are to a server and hears it out until it is ready for statements. It is done here and not by postgres.js,
- * which knows no channel binding, takes whatever way of authentication it is asked for, and waits for ever for what it
+ * which knows no channel binding, takes every way of authentication it is asked for, and waits for ever for what it
  * does not understand. What the server said is kept, for the driver to hear it as well.
  * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-START-UP
  */

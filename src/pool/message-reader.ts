@@ -98,7 +98,7 @@ export class MessageReader {
 /** Fields of an ErrorResponse -> what postgres.js calls them. */
 const fieldNames: Readonly<Record<string, string>> = { V: 'severity', C: 'code', H: 'hint', R: 'routine' }
 
-/** The error of a server that lets nobody in, as postgres.js would hand it over. */
+/** The error of a server that refuses the login, as postgres.js would hand it over. */
 export function serverErrorIn(body: Buffer): Error {
   const fields = body.toString().split('\0').filter(Boolean)
   const valueOf = (letter: string) => fields.find((field) => field.startsWith(letter))?.slice(1)

@@ -32,7 +32,7 @@ export interface ConnectionConfig {
 export type Open = (signal?: AbortSignal) => Promise<Connection>
 
 /**
- * Connects, authenticates and answers a usable connection.
+ * Connects, authenticates and returns a usable connection.
  * @throws ConnectionLost when no server can be reached or one breaks off, ConfigInvalid when it refuses who we are.
  */
 export function openConnection({ address, connectTimeoutMs, signal }: ConnectionConfig): Promise<Connection> {
@@ -130,7 +130,7 @@ async function openThere(address: ServerAddress, connectTimeoutMs: number, signa
   }
 }
 
-/** Dates are read in ISO style whatever the role or the database prefers; the order of input stays theirs. */
+/** Dates are read in ISO style, also where the role or the database prefers another; the order of input stays theirs. */
 function startupParameters({ user, database, startup }: ServerAddress): Readonly<Record<string, string>> {
   return { user, database, client_encoding: 'UTF8', ...startup, DateStyle: 'ISO' }
 }
@@ -176,7 +176,7 @@ function createClient(address: ServerAddress, socket: DriverSocket): Client {
     backoff: () => 0,
     connection: address.startup,
     onnotice: () => undefined,
-    // Whatever PGTARGETSESSIONATTRS says: postgres.js reads it on its own, and looks for another server by it.
+    // Set here, because postgres.js reads PGTARGETSESSIONATTRS on its own, and looks for another server by it.
     target_session_attrs: 'primary',
     socket: () => {
       // postgres.js asks again when it would reconnect: this connection is over instead.
@@ -196,7 +196,7 @@ function refusal(error: Parameters<typeof fromServerError>[0]): RivuletError {
   if (typed instanceof ConfigInvalid) return typed
   const { cause } = typed
   const reason = cause instanceof Error ? cause.message : typed.message
-  // 53300 too many connections, 55000, 57P03 starting up, …: the server is there but takes nobody now.
+  // 53300 too many connections, 55000, 57P03 starting up, …: the server is there but accepts no connection now.
   if (/^(?:08|53|55|57)/.test(error.code))
     return new ConnectionLost(`the server takes no connection: ${reason}`, { cause })
   return new ConfigInvalid(`the server refused the connection: ${reason}`, { cause })

@@ -25,7 +25,7 @@ export class OverloadWatch {
   /** Since when every call has waited too long. */
   #lateSince: number | undefined
 
-  /** Records how long a served call had waited; answers whether the state changed. */
+  /** Records how long a served call had waited; returns whether the state changed. */
   waited(waitMs: number, now: number): boolean {
     if (waitMs <= targetMs) {
       this.#lateSince = undefined
@@ -44,7 +44,7 @@ export class OverloadWatch {
   /** Records that a call left the queue for a connection; `left` others still wait. */
   served(now: number, left: number): void {
     if (this.#lastServedAt > 0) this.#servedEveryMs = smoothed(this.#servedEveryMs, now - this.#lastServedAt)
-    // With nobody left, the next one comes when it comes, which says nothing about how quickly calls are served.
+    // With an empty queue, the time until the next call says nothing about how quickly calls are served.
     this.#lastServedAt = left > 0 ? now : 0
   }
 

@@ -1,6 +1,6 @@
 /**
- * A bounded set of connections and a FIFO queue of calls that wait for one. It grows when somebody waits, shrinks when
- * nobody does, replaces what was lost, and never hands a connection to two holders.
+ * A bounded set of connections and a FIFO queue of calls that wait for one. It grows when a call waits, shrinks when
+ * none does, replaces what was lost, and never hands a connection to two holders.
  *
  *   connection: opening ──▶ idle ◀──▶ leased          any of the three ──▶ closing ──▶ gone
  *
@@ -88,7 +88,7 @@ export class Pool {
     return connection
   }
 
-  /** A free connection, or undefined: the quick way when nobody waits. */
+  /** A free connection, or undefined: the quick way when no call waits. */
   tryAcquire(): Connection | undefined {
     if (this.#queue.size > 0 || this.#closed || this.#reserve.active) return undefined
     const slot = this.#takeIdle()
@@ -97,7 +97,7 @@ export class Pool {
   }
 
   /**
-   * Waits for a connection, first come, first served: the way for those to whom `tryAcquire` gives none.
+   * Waits for a connection, first come, first served: the way when `tryAcquire` returns none.
    * @throws PoolTimeout, PoolOverloaded, PoolDeadlock, PoolClosed, ConnectionLost (the server cannot be reached),
    * ConfigInvalid (the server refuses us), or what `request.cancelled` makes.
    */
@@ -158,7 +158,7 @@ export class Pool {
     }
   }
 
-  /** Refuses whoever waits, closes what is idle, and resolves when every socket has closed. Leases must be back. */
+  /** Refuses the calls that wait, closes what is idle, and resolves when every socket has closed. Leases must be back. */
   async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#retryTimer)
@@ -217,7 +217,7 @@ export class Pool {
       const stuck = this.#queue.stuckHolders()
       if (!holders.every((holder): holder is Holder => holder !== undefined && stuck.has(holder))) return
       if (spare) {
-        // Held back for calls that nobody makes: the tasks nest otherwise than they did.
+        // Held back for calls that do not come: the tasks nest otherwise than they did.
         this.#reserve.forget()
         return this.#advance()
       }
@@ -236,8 +236,8 @@ export class Pool {
   }
 
   /**
-   * How many of those that wait can have a connection without anybody giving one back. In an outage nobody knows when,
-   * but somebody must wait, whatever the bound, for the server's return to be noticed.
+   * How many of those that wait can have a connection before a lease is released. In an outage it is not known when,
+   * but one call must wait, above any bound, for the server's return to be noticed.
    */
   #room(): number {
     if (this.#backoff.failures > 0) return this.#queue.size === 0 ? 1 : 0
@@ -263,7 +263,7 @@ export class Pool {
     slot.leasedSince = performance.now()
   }
 
-  /** Serves whoever may have what is idle, opens what is wanted, and finds out who can never be served. */
+  /** Serves the calls that may have what is idle, opens what is wanted, and finds the calls that can never be served. */
   #advance(): void {
     if (this.#closed) return
     while (this.#queue.size > 0) {
@@ -332,11 +332,11 @@ export class Pool {
       this.#retryTimer = undefined
       this.#advance()
     }, retryInMs)
-    // Whoever waits has a timer of its own; this one must not keep a process alive that is done.
+    // A call that waits has a timer of its own; this one must not keep a process alive that is done.
     if (this.#queue.size === 0) this.#retryTimer.unref()
   }
 
-  /** Whoever waits is served by the connections there are, until then. */
+  /** Calls that wait are served by the connections there are, until then. */
   #regrowIn(ms: number): void {
     clearTimeout(this.#regrowTimer)
     this.#regrowTimer = setTimeout(() => {

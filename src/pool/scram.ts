@@ -1,7 +1,7 @@
 /**
  * SCRAM-SHA-256, the client's part: proves that it knows the password without sending it, and has the server prove the
  * same. With a hash of the server's certificate the proof is bound to the encrypted channel (SCRAM-SHA-256-PLUS), so that
- * whoever stands in between with a certificate of their own cannot pass it on.
+ * a man in the middle with a certificate of his own cannot pass it on.
  * https://www.rfc-editor.org/rfc/rfc5802, https://www.postgresql.org/docs/current/sasl-authentication.html
  */
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto'

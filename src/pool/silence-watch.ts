@@ -31,10 +31,10 @@ export interface SilenceWatchOptions {
 const longestPauseMs = 5000
 
 const reasons: Readonly<Record<Finding, string>> = {
-  there: 'its backend answers nothing',
+  there: 'its backend does not answer',
   waiting: 'its backend waits for what has been lost on the way',
   gone: 'its backend is not there any more',
-  'out of reach': 'nobody answers there',
+  'out of reach': 'no server answers there',
 }
 
 interface Heard {

@@ -33,7 +33,7 @@ export async function openSocket(address: ServerAddress, signal: AbortSignal): P
   }
 }
 
-/** Where an open socket leads: to the very address it is connected to, whatever the name stands for by now. */
+/** Where an open socket leads: to the very address it is connected to, even if the name stands for another by now. */
 export function reachedBy(socket: Socket, address: ServerAddress): ServerAddress {
   const { host, port, password } = address
   return at(address, { host, port, password, ip: host.startsWith('/') ? undefined : socket.remoteAddress })

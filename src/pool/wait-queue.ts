@@ -5,8 +5,8 @@
  *   waiting ──▶ served | timed out | cancelled | turned away (overload, deadlock, closing)
  *
  * Under lasting overload (see `overload.ts`) calls that would be served too late for their deadline are turned away, at
- * the door and at the head, so that the others are served in time. Only for others: overload ends when nobody waits any
- * more, however the last one left, and nobody is turned away whom a connection awaits.
+ * the door and at the head, so that the others are served in time. Only for others: overload ends when no call waits any
+ * more, however the last one left, and a call that can have a connection at once is never refused.
  *
  * A task that holds a connection and asks for another one is taken to wait for it. Whether it does cannot be seen: one
  * that lets the call run on its own, or races it against something else, may be refused though it could be served later.
@@ -77,7 +77,7 @@ export class WaitQueue {
 
   /**
    * The error for a call that should not even begin to wait. `connections` serve the queue; `room` of those that wait
-   * can have one without anybody giving one back.
+   * can have one before a lease is released.
    */
   refusal({ scope, holder }: AcquireRequest, connections: number, room: number): PoolOverloaded | undefined {
     const waiting = this.size
@@ -194,7 +194,7 @@ export class WaitQueue {
       // Nested calls overtake the others: how long they wait says nothing about the queue, unless they are all of it.
       if (!waiter.holder || this.#fresh.size === 0) this.#observe(waitMs, now)
       const remainingMs = waiter.scope?.deadline?.remainingMs ?? Infinity
-      // The last one takes the connection from nobody.
+      // The last call takes no connection away from another.
       if (this.size === 1 || !this.#overload.tooLate(remainingMs)) return waiter
       this.overloads += 1
       this.leave(waiter, new PoolOverloaded(`served after ${Math.round(waitMs)} ms, too late for this deadline`))
@@ -202,7 +202,7 @@ export class WaitQueue {
     return undefined
   }
 
-  /** Noted whoever left last and why: perhaps no connection is left that could find out that nobody waits. */
+  /** Noted whichever call left last and why: perhaps no connection is left that could find the queue empty. */
   #noteIfEmpty(now: number): void {
     if (this.size === 0) this.#observe(0, now)
   }

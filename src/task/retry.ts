@@ -47,13 +47,13 @@ export function createBackoff(attempts: number): Backoff {
       return Math.random() * Math.min(pauseMs.longest, pauseMs.first * 2 ** attempt)
     },
     async pause(delayMs, signal) {
-      // An abort ends the pause; whoever paused looks at why.
+      // An abort ends the pause; the caller looks at why.
       await sleep(delayMs, undefined, { signal }).catch(() => undefined)
     },
   }
 }
 
-/** Failures of work that has been tried as often as it may: whoever it was part of does not try it all over again. */
+/** Failures of work that has been tried as often as it may: the work around it does not try it all over again. */
 const exhausted = new WeakSet<object>()
 
 /** True for a conflict with another transaction, also when wrapped. */

@@ -18,7 +18,7 @@ export interface TaskOptions {
   readonly label?: string | undefined
 }
 
-/** Why a scope was cancelled: its time ran out, or somebody cancelled it. */
+/** Why a scope was cancelled: its time ran out, or it was told to. */
 export type CancelReason =
   | { readonly kind: 'deadline'; readonly deadline: Deadline }
   | { readonly kind: 'cancelled'; readonly error: Error }

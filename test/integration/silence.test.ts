@@ -41,7 +41,7 @@ describe('a call without a time limit', () => {
     for (const link of proxy.links) link.stall()
     const error = await call.catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(ConnectionLost)
-    expect(everythingIn(error)).toContain('has fallen silent: nobody answers there')
+    expect(everythingIn(error)).toContain('has fallen silent: no server answers there')
     expect(engine.stats()).toMatchObject({ lost: 1, leased: 0 })
   })
 
