@@ -182,6 +182,7 @@ class SessionDriver extends PgSession<PgQueryResultHKT, Record<string, unknown>,
     this.#plainRows = plainRows
   }
 
+  // eslint-disable-next-line max-params -- Drizzle's signature
   override prepareQuery<T extends PreparedQueryConfig>(
     query: Query,
     fields: SelectedFieldsOrdered | undefined,

@@ -259,7 +259,7 @@ export class Connection implements MessageListener {
 
   /** Sends a statement, or lets it wait at `place` among the unanswered; by default behind all others. */
   #send<T>(request: Request<T>, place = this.#unanswered.length): Promise<T> {
-    const { text, parameters, driverOptions, options, outcome = asItIs as Outcome<T> } = request
+    const { options, outcome = asItIs as Outcome<T> } = request
     const { lost } = this
     if (lost) {
       const error = new ConnectionLost('the connection was lost: nothing more can run in this session', { cause: lost })
@@ -269,7 +269,7 @@ export class Connection implements MessageListener {
     let statement!: DriverStatement
     const steps = options.steps?.()
     const answer = new Promise<Result | Duplex>((resolve, reject) => {
-      statement = new DriverStatement(text, parameters, driverOptions, options.arrays, resolve as Settle, reject)
+      statement = new DriverStatement(request, resolve as Settle, reject)
       statement.steps = steps
       this.#unanswered.splice(place, 0, statement)
       this.#advance()

@@ -19,6 +19,15 @@ export interface DriverOptions {
 /** Gives a statement to the one connection of a client. */
 export type Dispatch = (statement: DriverStatement) => void
 
+/** What the driver is to send. */
+export interface DriverRequest {
+  readonly text: string
+  readonly parameters: readonly unknown[]
+  readonly driverOptions: DriverOptions
+  /** `arrays`: rows as arrays of values in column order. */
+  readonly options: { readonly arrays?: boolean }
+}
+
 export class DriverStatement {
   /** The text, where a template would have its parts. */
   readonly strings: readonly string[]
@@ -49,18 +58,11 @@ export class DriverStatement {
   readonly #answered: Settle
   readonly #failed: Settle
 
-  constructor(
-    text: string,
-    parameters: readonly unknown[],
-    options: DriverOptions,
-    arrays: boolean | undefined,
-    answered: Settle,
-    failed: Settle,
-  ) {
+  constructor({ text, parameters, driverOptions, options }: DriverRequest, answered: Settle, failed: Settle) {
     this.strings = [text]
     this.args = parameters
-    this.options = options
-    this.isRaw = arrays ? 'values' : undefined
+    this.options = driverOptions
+    this.isRaw = options.arrays ? 'values' : undefined
     this.#answered = answered
     this.#failed = failed
   }

@@ -91,7 +91,7 @@ describe('imports', () => {
       const names = units.map((unit) => (unit.endsWith('.ts') ? unit : `${unit}/`))
       return `${String(floor).padStart(2)}  ${names.join('  ')}\n`
     })
-    expect(drawn).toBe(lines.reverse().join(''))
+    expect(drawn).toBe(lines.toReversed().join(''))
   })
 
   test('form no cycle, type imports included', () => {
@@ -142,9 +142,24 @@ describe('files', () => {
     expect(silent.map(({ path }) => path)).toEqual([])
   })
 
-  test('have at most 450 lines', () => {
+  // Length alone designs badly. What makes a file hard to read is state that others write, and it has few owners here.
+  test('have classes with at most six public fields that others may write', () => {
+    const driven = 'src/pool/driver-statement.ts'
+    const wrong = inSrc.flatMap(({ path, text }) =>
+      Array.from(text.matchAll(/^(?:export )?class (\w+)[^\n]*\{\n([^]*?)\n\}/gm), ([, name, body = '']) => {
+        const fields = body.match(
+          /^ {2}(?!readonly |static |private |get |set |async |override readonly )\w+[?!]?(?:: [^(\n]*| = (?!\().*)$/gm,
+        )
+        return `${path} ${name}: ${fields?.length ?? 0}`
+      }).filter((entry) => Number(entry.split(': ')[1]) > 6),
+    )
+    // Its fields are those of the driver, which writes them.
+    expect(wrong.filter((entry) => !entry.startsWith(driven))).toEqual([])
+  })
+
+  test('have at most 600 lines', () => {
     const long = inSrc.map(({ path, text }) => `${path}: ${text.split('\n').length - 1}`)
-    expect(long.filter((entry) => Number(entry.split(': ')[1]) > 450)).toEqual([])
+    expect(long.filter((entry) => Number(entry.split(': ')[1]) > 600)).toEqual([])
   })
 
   test('have names in kebab-case that say what is in them', () => {

@@ -12,6 +12,15 @@ test("a statement has every field that a connection reads off the driver's own q
   const own = Object.keys(client.unsafe('select $1', ['1']).values())
   const ofItsPromise = new Set(['handler', 'canceller', 'executed', 'resolve', 'reject'])
   const ignore = () => undefined
-  const statement = new DriverStatement('select $1', ['1'], { simple: false, prepare: true }, true, ignore, ignore)
+  const statement = new DriverStatement(
+    {
+      text: 'select $1',
+      parameters: ['1'],
+      driverOptions: { simple: false, prepare: true },
+      options: { arrays: true },
+    },
+    ignore,
+    ignore,
+  )
   expect(Object.keys(statement)).toEqual(expect.arrayContaining(own.filter((field) => !ofItsPromise.has(field))))
 })
