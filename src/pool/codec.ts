@@ -12,7 +12,7 @@ import { arrayText } from '../values/array.ts'
 import { bytesText } from '../values/bytes.ts'
 import { connectionReaders, oids } from '../values/server-type.ts'
 import { timestampText } from '../values/temporal.ts'
-import { textComplaint } from '../values/text.ts'
+import { textIssue } from '../values/text.ts'
 
 /** A parameter whose type the value itself tells; postgres.js sends `type` along in Parse. */
 export interface TypedParameter {
@@ -69,7 +69,7 @@ function notAValue(value: object, position: number): UsageError {
 
 /** Text as PostgreSQL stores it. @throws InvalidInput for NUL and for lone surrogates, which UTF-8 cannot carry. */
 function checkedText(text: string, position: number): string {
-  const complaint = textComplaint(text)
+  const complaint = textIssue(text)
   if (complaint !== undefined) throw new InvalidInput(`parameter $${position} ${complaint}`)
   return text
 }

@@ -6,7 +6,7 @@ import { is, Table } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
 import type { Schema } from '../drizzle/driver.ts'
 import type { Source } from './types/conventions.ts'
-import { countRows, findRow, getRow, type RemovedRows, rowExists } from './operations/find.ts'
+import { countRows, findRow, getRow, type PlainRemovedOptions, rowExists } from './operations/find.ts'
 import { getRows } from './operations/get-many.ts'
 import { insertRow } from './operations/insert.ts'
 import { insertRows } from './operations/insert-many.ts'
@@ -15,8 +15,8 @@ import { loadRow } from './operations/load.ts'
 import { lockRow } from './operations/lock.ts'
 import type { LockMode, LockWait } from './types/lock-mode.ts'
 import type { RepositoryOf } from './types/operations.ts'
-import { checkOptions } from './query/options.ts'
-import type { ReadOptions } from './query/read-plan.ts'
+import { checkOperationOptions } from './query/operation-options.ts'
+import type { PlainReadOptions } from './query/read-plan.ts'
 import { purgeRow, removeRow, restoreRow } from './operations/remove.ts'
 import type { RepositoryRunner } from './query/repository-runner.ts'
 import { type PlainStreamOptions, streamRows } from './operations/stream.ts'
@@ -36,7 +36,7 @@ export class TableRepository {
   }
 
   get get() {
-    return (key: unknown, options?: ReadOptions) => {
+    return (key: unknown, options?: PlainReadOptions) => {
       const answer = getRow(this.#runner, this.#plan, key, options)
       // A plain read is the statement's own promise, which the session has handed out already.
       return options === undefined ? answer : this.#runner.hand(answer)
@@ -44,12 +44,13 @@ export class TableRepository {
   }
 
   get find() {
-    return (keyOrWhere: unknown, options?: ReadOptions) =>
+    return (keyOrWhere: unknown, options?: PlainReadOptions) =>
       this.#runner.hand(findRow(this.#runner, this.#plan, keyOrWhere, options))
   }
 
   get getMany() {
-    return (keys: unknown, options?: ReadOptions) => this.#runner.hand(getRows(this.#runner, this.#plan, keys, options))
+    return (keys: unknown, options?: PlainReadOptions) =>
+      this.#runner.hand(getRows(this.#runner, this.#plan, keys, options))
   }
 
   get load() {
@@ -57,13 +58,13 @@ export class TableRepository {
   }
 
   get exists() {
-    return (keyOrWhere: unknown, options: RemovedRows = {}) =>
+    return (keyOrWhere: unknown, options: PlainRemovedOptions = {}) =>
       this.#runner.hand(rowExists(this.#runner, this.#plan, keyOrWhere, options))
   }
 
   /** Without an argument all rows; a filter that is undefined by mistake is refused. */
   get count() {
-    return (...given: [where?: unknown, options?: RemovedRows]) => {
+    return (...given: [where?: unknown, options?: PlainRemovedOptions]) => {
       const [where, options = {}] = given
       return this.#runner.hand(countRows(this.#runner, this.#plan, given.length === 0 ? {} : where, options))
     }
@@ -138,7 +139,7 @@ export class TableRepository {
 
 /** @throws UsageError for an ifVersion that is undefined: left unsaid by mistake, it would check nothing. */
 function ifVersionOf(options: { ifVersion?: unknown } | undefined): unknown {
-  checkOptions('version', options)
+  checkOperationOptions('version', options)
   if (options && 'ifVersion' in options && options.ifVersion === undefined) {
     throw new UsageError('ifVersion is undefined; leave it out to change the row whatever its version')
   }

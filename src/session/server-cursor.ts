@@ -11,7 +11,7 @@ import type { Drizzle, Streamable } from '../drizzle/driver.ts'
 import type { PendingPromises } from '../lease/pending-promises.ts'
 import type { Ask } from '../drizzle/plain-rows.ts'
 
-export interface StreamOptions {
+export interface CursorOptions {
   /** Rows fetched at a time. 1 to 100,000; default 1,000. */
   readonly batchSize?: number | undefined
 }
@@ -29,10 +29,10 @@ export interface StreamSource {
  * Yields the rows of `query`. @throws InvalidInput for a batch size out of range, SessionEnded when it is read on after
  * its session: the cursor is gone.
  */
-export async function* streamRows<TRow>(
+export async function* readCursor<TRow>(
   { lease, scope, pending, drizzle, ended }: StreamSource,
   query: Streamable<TRow>,
-  { batchSize = 1000 }: StreamOptions = {},
+  { batchSize = 1000 }: CursorOptions = {},
 ): AsyncGenerator<TRow, void, undefined> {
   if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > 100_000) {
     throw new InvalidInput('batchSize must be a whole number from 1 to 100000', { column: 'batchSize' })

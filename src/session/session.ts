@@ -21,7 +21,7 @@ import { checkOptions, checkTask } from './options.ts'
 import { isOutdated } from '../lease/outdated.ts'
 import { PendingPromises } from '../lease/pending-promises.ts'
 import { createSqlTag, type SqlTag } from '../drizzle/sql-tag.ts'
-import { streamRows, type StreamOptions } from './server-cursor.ts'
+import { readCursor, type CursorOptions } from './server-cursor.ts'
 import { type Identity, identityStatement } from './identity.ts'
 import { type TransactionSettings, Transaction } from './transaction.ts'
 
@@ -109,7 +109,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
    * Rows of a Drizzle query or SQL fragment, one by one, through a cursor on the server; leaving the loop closes it.
    * Outside a transaction the session belongs to the stream until it ends.
    */
-  get stream(): <TRow>(query: Streamable<TRow>, options?: StreamOptions) => AsyncGenerator<TRow, void, undefined> {
+  get stream(): <TRow>(query: Streamable<TRow>, options?: CursorOptions) => AsyncGenerator<TRow, void, undefined> {
     return (query, options) => this.#stream(query, options)
   }
 
@@ -266,7 +266,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     throw stillRunning(running)
   }
 
-  async *#stream<TRow>(query: Streamable<TRow>, options?: StreamOptions): AsyncGenerator<TRow, void, undefined> {
+  async *#stream<TRow>(query: Streamable<TRow>, options?: CursorOptions): AsyncGenerator<TRow, void, undefined> {
     const refusal = this.#refusal()
     if (refusal) throw refusal
     const lease = this.#lease
@@ -277,14 +277,14 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
       drizzle: this.drizzle,
       ended: () => this.#ended,
     }
-    if (lease.transaction) return yield* streamRows(source, query, options)
+    if (lease.transaction) return yield* readCursor(source, query, options)
     // A cursor lives in a transaction; the session is lent to it, so that nothing else slips in.
     this.#busy = true
     try {
       const transaction = await Transaction.begin(lease)
       this.#transaction = transaction
       try {
-        yield* streamRows(source, query, options)
+        yield* readCursor(source, query, options)
         await transaction.commit()
       } finally {
         await transaction.rollback(this.running)

@@ -85,7 +85,7 @@ const zonedTimestampPattern = new RegExp(`^${day}[T ]${time}${zone}( BC)?$`)
 const offsetMissing = 'has no offset from UTC, and the server would assume one: add Z or, for example, +02:00'
 
 /** Why a text is no value of a date or time type; undefined when it is one. */
-export function temporalComplaint(
+export function temporalIssue(
   text: string,
   type: 'date' | 'time' | 'timestamp',
   withTimezone: boolean,
@@ -111,7 +111,7 @@ export function temporalComplaint(
 }
 
 /** Why a Date is beyond the first or last one that the server knows; undefined when it is not. */
-export function rangeComplaint(date: Date, type: 'date' | 'timestamp'): string | undefined {
+export function rangeIssue(date: Date, type: 'date' | 'timestamp'): string | undefined {
   const known = isKnownDay(date.getUTCFullYear(), date.getUTCMonth() + 1, date.getUTCDate(), type)
   return known ? undefined : outOfRange(type)
 }
@@ -138,7 +138,7 @@ function isDay(year: number, month: number, dayOfMonth: number): boolean {
  * Why a text has more digits after the second than a column of this precision keeps; undefined when it has not. Where
  * the column says nothing, the server keeps microseconds.
  */
-export function fractionComplaint(text: string, precision = 6): string | undefined {
+export function fractionIssue(text: string, precision = 6): string | undefined {
   const fractions = Array.from(text.matchAll(/\.(\d*?)0*(?!\d)/g), ([, digits = '']) => digits.length)
   return Math.max(0, ...fractions) > precision ? `must have at most ${precision} digits after the point` : undefined
 }

@@ -1,7 +1,7 @@
 /** Text as PostgreSQL can hold it. https://www.postgresql.org/docs/current/datatype-character.html */
 
 /** Why a text cannot be stored: NUL, or half a surrogate pair, which UTF-8 cannot carry; undefined when it can. */
-export function textComplaint(text: string): string | undefined {
+export function textIssue(text: string): string | undefined {
   if (text.includes('\0')) return 'holds a NUL character, which text cannot store'
   return text.isWellFormed() ? undefined : 'holds half of a surrogate pair, which UTF-8 cannot store'
 }

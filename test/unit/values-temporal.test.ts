@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { dateText, parseInstant, temporalComplaint, timestampText } from '../../src/values/temporal.ts'
+import { dateText, parseInstant, temporalIssue, timestampText } from '../../src/values/temporal.ts'
 
 describe('instants are read as the server writes them', () => {
   test.each([
@@ -56,7 +56,7 @@ test('texts that are no day, time or timestamp are told so', () => {
     ['date', '4714-11-24 BC'],
     ['timestamp', '294276-12-31 23:59:59'],
   ] as const) {
-    expect(temporalComplaint(text, type, false), text).toBeUndefined()
+    expect(temporalIssue(text, type, false), text).toBeUndefined()
   }
   for (const [type, text] of [
     ['date', '2023-02-29'],
@@ -77,16 +77,16 @@ test('texts that are no day, time or timestamp are told so', () => {
     ['date', '5874898-01-01'],
     ['date', '5874895-02-29'],
   ] as const) {
-    expect(temporalComplaint(text, type, false), text).toBeDefined()
+    expect(temporalIssue(text, type, false), text).toBeDefined()
   }
-  expect(temporalComplaint('2026-01-01T00:00:00+05:30', 'timestamp', true)).toBeUndefined()
-  expect(temporalComplaint('12:00:00-02', 'time', true)).toBeUndefined()
+  expect(temporalIssue('2026-01-01T00:00:00+05:30', 'timestamp', true)).toBeUndefined()
+  expect(temporalIssue('12:00:00-02', 'time', true)).toBeUndefined()
   for (const [type, text] of [
     ['timestamp', '2026-01-01'],
     ['timestamp', '2026-01-01 00:00:00'],
     ['time', '13:37:00'],
   ] as const) {
-    expect(temporalComplaint(text, type, true), text).toContain('offset')
+    expect(temporalIssue(text, type, true), text).toContain('offset')
   }
-  expect(temporalComplaint('2026-01-01T00:00:00+16', 'timestamp', true)).toBeDefined()
+  expect(temporalIssue('2026-01-01T00:00:00+16', 'timestamp', true)).toBeDefined()
 })

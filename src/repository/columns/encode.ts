@@ -12,7 +12,16 @@ import { arrayText, quotedElement } from '../../values/array.ts'
 import { bytesText } from '../../values/bytes.ts'
 import { isPlain } from '../../values/plain-object.ts'
 import { intervalEncoder } from './interval.ts'
-import { Complaint, type Encode, matching, nameOf, type Purpose, storable, text, typed } from './invalid-value.ts'
+import {
+  InvalidValue,
+  type Encode,
+  matching,
+  typeNameOf,
+  type Purpose,
+  storableText,
+  checkedText,
+  checkedType,
+} from './invalid-value.ts'
 import {
   bigIntegers,
   finite,
@@ -29,12 +38,12 @@ import { isTextType, limitOf } from './type-limits.ts'
 import { dayEncoder, instantEncoder, instantText, temporalEncoder } from './temporal.ts'
 import { addressEncoder, bitsEncoder, enumEncoder, macaddr8Encoder, macaddrEncoder, textEncoder } from './text.ts'
 
-/** Turns a complaint into `InvalidInput` that names the property. */
+/** Turns an `InvalidValue` into `InvalidInput` that names the property. */
 export function encodeFor(property: string, encode: Encode, value: unknown, purpose: Purpose): unknown {
   try {
     return encode(value, purpose)
   } catch (error) {
-    if (!(error instanceof Complaint)) throw error
+    if (!(error instanceof InvalidValue)) throw error
     throw new InvalidInput(`${property} ${error.message}`, { column: property })
   }
 }
@@ -55,11 +64,11 @@ const encoders: Partial<Readonly<Record<ColumnKind, (column: PgColumn) => Encode
   numeric: numericString,
   'numeric as number': numericNumber,
   'numeric as bigint': numericBigint,
-  boolean: () => (value) => (typed<boolean>(value, 'boolean') ? 't' : 'f'),
+  boolean: () => (value) => (checkedType<boolean>(value, 'boolean') ? 't' : 'f'),
   text: textEncoder,
   varchar: textEncoder,
   char: textEncoder,
-  uuid: () => (value) => matching(text(value), uuid, 'must be a UUID'),
+  uuid: () => (value) => matching(checkedText(value), uuid, 'must be a UUID'),
   enum: enumEncoder,
   'timestamp as Date': instantEncoder,
   'date as Date': () => dayEncoder,
@@ -96,17 +105,17 @@ const deepestJson = 1000
 /** JSON.stringify would make null of NaN, {} of a Map and text of a Date: what comes back must be what went in. */
 function checkJson(value: unknown, depth: number): void {
   if (value === null || typeof value === 'boolean') return
-  if (typeof value === 'string') return void storable(value)
+  if (typeof value === 'string') return void storableText(value)
   if (typeof value === 'number') return void finite(value)
-  if (depth > deepestJson) throw new Complaint(`is nested deeper than ${deepestJson} levels`)
+  if (depth > deepestJson) throw new InvalidValue(`is nested deeper than ${deepestJson} levels`)
   if (Array.isArray(value)) {
     // A loop by index also sees the holes of a sparse array.
     for (let index = 0; index < value.length; index++) checkJson(value[index], depth + 1)
     return
   }
-  if (!isPlain(value)) throw new Complaint(`must be made of JSON values only, not ${jsonNameOf(value)}`)
+  if (!isPlain(value)) throw new InvalidValue(`must be made of JSON values only, not ${jsonNameOf(value)}`)
   for (const [key, inner] of Object.entries(value)) {
-    storable(key)
+    storableText(key)
     // As in JSON itself, a property that is undefined is not there.
     if (inner !== undefined) checkJson(inner, depth + 1)
   }
@@ -123,15 +132,15 @@ function arrayEncoder(column: PgColumn): Encode {
   const nested = elementOf(base) !== undefined
   const delimiter = delimiterOf(base)
   return (value, purpose) => {
-    if (!Array.isArray(value)) throw new Complaint(`must be an array, not ${nameOf(value)}`)
+    if (!Array.isArray(value)) throw new InvalidValue(`must be an array, not ${typeNameOf(value)}`)
     const elements = Array.from(value as unknown[], (element) => {
-      if (element === undefined) throw new Complaint('has an element that is undefined')
+      if (element === undefined) throw new InvalidValue('has an element that is undefined')
       if (element === null) {
-        if (nested) throw new Complaint('must hold arrays, not null')
+        if (nested) throw new InvalidValue('must hold arrays, not null')
         return 'NULL'
       }
       const encoded = encode(element, purpose)
-      if (is(encoded, SQL)) throw new Complaint('has elements that their type writes as SQL')
+      if (is(encoded, SQL)) throw new InvalidValue('has elements that their type writes as SQL')
       return nested ? (encoded as string) : quotedElement(textOf(encoded))
     })
     if (nested) checkShape(value as unknown[])
@@ -142,8 +151,8 @@ function arrayEncoder(column: PgColumn): Encode {
 /** The dimensions of an array are those of its first elements; empty inner arrays would vanish. */
 function checkShape(value: readonly unknown[]): void {
   const lengths = new Set(value.map((inner) => (inner as unknown[]).length))
-  if (lengths.size > 1) throw new Complaint('must have inner arrays of one length')
-  if (lengths.has(0)) throw new Complaint('must not have empty inner arrays')
+  if (lengths.size > 1) throw new InvalidValue('must have inner arrays of one length')
+  if (lengths.has(0)) throw new InvalidValue('must not have empty inner arrays')
 }
 
 /** A type without rules of its own: Drizzle's mapping, then what every text must keep to. SQL is left as it is. */
@@ -153,7 +162,7 @@ function mappedEncoder(column: PgColumn): Encode {
   const { mapTo, mapFrom } = column as unknown as { mapTo?: unknown; mapFrom?: unknown }
   const textOnly = isKind(column, 'custom') && mapTo === undefined && mapFrom === undefined && isTextType(type)
   return (value, purpose) => {
-    const result = textOnly ? text(value) : mapped(column, value)
+    const result = textOnly ? checkedText(value) : mapped(column, value)
     if (is(result, SQL)) return result
     const written = writtenOf(column, result)
     limit?.(written, purpose)
@@ -165,7 +174,7 @@ function mapped(column: PgColumn, value: unknown): unknown {
   try {
     return column.mapToDriverValue(value)
   } catch (cause) {
-    throw new Complaint(`is no value of ${column.getSQLType()}`, { cause })
+    throw new InvalidValue(`is no value of ${column.getSQLType()}`, { cause })
   }
 }
 
@@ -173,19 +182,19 @@ function mapped(column: PgColumn, value: unknown): unknown {
 function writtenOf(column: PgColumn, result: unknown): string {
   if (typeof result === 'string') {
     // Any other text would be taken for bytes, escapes and all.
-    if (isBytes(column) && !hexBytes.test(result)) throw new Complaint('must be a Uint8Array')
+    if (isBytes(column) && !hexBytes.test(result)) throw new InvalidValue('must be a Uint8Array')
     if (isJsonType(column)) checkJsonText(result)
   }
   // A JSON type of the user's own may leave the writing to the driver.
   else if (isJsonType(column) && typeof result !== 'bigint') return jsonText(result)
   const written = Array.isArray(result) ? arrayLiteral(result) : scalarText(result)
   if (written !== undefined) return written
-  throw new Complaint(`must be a value of ${column.getSQLType()}, not ${nameOf(result)}`)
+  throw new InvalidValue(`must be a value of ${column.getSQLType()}, not ${typeNameOf(result)}`)
 }
 
 /** What drivers write of a value by itself; undefined for what is none. */
 function scalarText(value: unknown): string | undefined {
-  if (typeof value === 'string') return storable(value)
+  if (typeof value === 'string') return storableText(value)
   if (typeof value === 'number' || typeof value === 'bigint') return String(value)
   if (typeof value === 'boolean') return value ? 't' : 'f'
   if (value instanceof Date) return instantText(value)
@@ -199,19 +208,19 @@ function scalarText(value: unknown): string | undefined {
 export const encodeUntyped: Encode = (value) => {
   if (value instanceof Date) instantText(value)
   if (value instanceof Date || typeof value === 'boolean' || value instanceof Uint8Array) return value
-  if (typeof value === 'number' && Number.isNaN(value)) throw new Complaint('must not be NaN')
+  if (typeof value === 'number' && Number.isNaN(value)) throw new InvalidValue('must not be NaN')
   const written = Array.isArray(value)
     ? arrayLiteral(value)
     : (scalarText(value) ?? (isPlain(value) && jsonText(value)))
   if (typeof written === 'string') return written
-  throw new Complaint(`must be a plain value, not ${nameOf(value)}`)
+  throw new InvalidValue(`must be a plain value, not ${typeNameOf(value)}`)
 }
 
 /** An array as the driver gives and takes it, whatever the type of its elements. */
 export function arrayLiteral(values: readonly unknown[]): string {
   return arrayText(values, (element) => {
     const written = scalarText(element) ?? (isPlain(element) ? jsonText(element) : undefined)
-    if (written === undefined) throw new Complaint(`has an element that is ${nameOf(element)}`)
+    if (written === undefined) throw new InvalidValue(`has an element that is ${typeNameOf(element)}`)
     return written
   })
 }
@@ -221,7 +230,7 @@ function checkJsonText(text: string): void {
   try {
     JSON.parse(text)
   } catch {
-    throw new Complaint('must be written as JSON by its type')
+    throw new InvalidValue('must be written as JSON by its type')
   }
 }
 

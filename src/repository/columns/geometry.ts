@@ -3,7 +3,7 @@
  * write null for NaN, which is no place.
  */
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import { Complaint, type Encode, typed } from './invalid-value.ts'
+import { InvalidValue, type Encode, checkedType } from './invalid-value.ts'
 import { finite, finiteOrNot } from './number.ts'
 
 /** Takes the numbers out of a value; their names are their number as well. */
@@ -12,7 +12,7 @@ type Coordinates = (value: unknown, names: readonly string[]) => number[]
 /** Of `[x, y]`. */
 export const inArray: Coordinates = (value, names) => {
   if (!Array.isArray(value) || value.length !== names.length) {
-    throw new Complaint(`must be an array of ${names.length} numbers`)
+    throw new InvalidValue(`must be an array of ${names.length} numbers`)
   }
   return Array.from(value as unknown[], coordinate)
 }
@@ -21,13 +21,13 @@ export const inArray: Coordinates = (value, names) => {
 export const inObject: Coordinates = (value, names) => {
   const given = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
   if (Object.keys(given).length !== names.length || !names.every((name) => Object.hasOwn(given, name))) {
-    throw new Complaint(`must be an object of the numbers ${names.join(', ')}`)
+    throw new InvalidValue(`must be an object of the numbers ${names.join(', ')}`)
   }
   return names.map((name) => coordinate(given[name]))
 }
 
 function coordinate(value: unknown): number {
-  if (Number.isNaN(typed<number>(value, 'number'))) throw new Complaint('must not hold NaN')
+  if (Number.isNaN(checkedType<number>(value, 'number'))) throw new InvalidValue('must not hold NaN')
   return value as number
 }
 
@@ -40,7 +40,7 @@ export function pointEncoder(coordinates: Coordinates): Encode {
 export function lineEncoder(coordinates: Coordinates): Encode {
   return (value) => {
     const numbers = coordinates(value, ['a', 'b', 'c'])
-    if (numbers[0] === 0 && numbers[1] === 0) throw new Complaint('must not have zero for both A and B')
+    if (numbers[0] === 0 && numbers[1] === 0) throw new InvalidValue('must not have zero for both A and B')
     return `{${numbers.map(finiteOrNot).join(',')}}`
   }
 }
@@ -55,7 +55,7 @@ export function vectorEncoder(column: PgColumn): Encode {
   const { dimensions } = column as unknown as { dimensions: number }
   return (value) => {
     if (!Array.isArray(value) || value.length !== dimensions) {
-      throw new Complaint(`must be an array of ${dimensions} numbers`)
+      throw new InvalidValue(`must be an array of ${dimensions} numbers`)
     }
     return `[${Array.from(value as unknown[], finite).join(',')}]`
   }

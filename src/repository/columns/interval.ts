@@ -5,8 +5,8 @@
  */
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { anyUnits, wholeUnits } from '../../values/interval.ts'
-import { Complaint, type Encode, text } from './invalid-value.ts'
-import { fractionComplaint } from '../../values/temporal.ts'
+import { InvalidValue, type Encode, checkedText } from './invalid-value.ts'
+import { fractionIssue } from '../../values/temporal.ts'
 
 /** The encoder of `interval`. */
 export function intervalEncoder(column: PgColumn): Encode {
@@ -16,13 +16,13 @@ export function intervalEncoder(column: PgColumn): Encode {
   const kept = count > 0 ? wholeUnits(count) : anyUnits(precision)
   const any = anyUnits(6)
   return (value, purpose) => {
-    const given = text(value)
-    if (!any.test(given)) throw new Complaint("must be an interval such as '1 day 02:03:04' or 'P1DT2H3M4S'")
+    const given = checkedText(value)
+    if (!any.test(given)) throw new InvalidValue("must be an interval such as '1 day 02:03:04' or 'P1DT2H3M4S'")
     if (purpose === 'compare') return given
-    const complaint = fractionComplaint(given, precision)
-    if (complaint !== undefined) throw new Complaint(complaint)
+    const issue = fractionIssue(given, precision)
+    if (issue !== undefined) throw new InvalidValue(issue)
     if (kept.test(given)) return given
-    throw new Complaint(
+    throw new InvalidValue(
       count > 0
         ? `must be whole ${last}s or greater, such as '1 ${last}'`
         : 'has units that its precision does not keep',

@@ -4,7 +4,7 @@
  */
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { ColumnKind } from '../../drizzle/column-kind.ts'
-import { Complaint, type Encode, type Purpose, text, typed } from './invalid-value.ts'
+import { InvalidValue, type Encode, type Purpose, checkedText, checkedType } from './invalid-value.ts'
 
 /** The least and the greatest number of each type of whole numbers. */
 export const integerRanges: Partial<Readonly<Record<ColumnKind, readonly [number, number]>>> = {
@@ -13,12 +13,12 @@ export const integerRanges: Partial<Readonly<Record<ColumnKind, readonly [number
   'bigint as number': [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
 }
 
-const bigint = (value: unknown) => typed<bigint>(value, 'bigint')
+const bigint = (value: unknown) => checkedType<bigint>(value, 'bigint')
 
 export function wholeNumber(value: unknown, [least, most]: readonly [number, number]): number {
-  const number = typed<number>(value, 'number')
-  if (!Number.isInteger(number)) throw new Complaint('must be a whole number')
-  if (number < least || number > most) throw new Complaint(`must be from ${least} to ${most}`)
+  const number = checkedType<number>(value, 'number')
+  if (!Number.isInteger(number)) throw new InvalidValue('must be a whole number')
+  if (number < least || number > most) throw new InvalidValue(`must be from ${least} to ${most}`)
   return number
 }
 
@@ -26,30 +26,30 @@ const mostBigInteger = 2n ** 63n - 1n
 
 export function bigIntegers(value: unknown): string {
   const number = bigint(value)
-  if (number > mostBigInteger || number < -mostBigInteger - 1n) throw new Complaint('must fit into 64 bits')
+  if (number > mostBigInteger || number < -mostBigInteger - 1n) throw new InvalidValue('must fit into 64 bits')
   return String(number)
 }
 
 export function finite(value: unknown): number {
-  const number = typed<number>(value, 'number')
-  if (!Number.isFinite(number)) throw new Complaint('must be a finite number')
+  const number = checkedType<number>(value, 'number')
+  if (!Number.isFinite(number)) throw new InvalidValue('must be a finite number')
   return number
 }
 
 /** Floating point columns know NaN and the infinities. */
 export function finiteOrNot(value: unknown): string {
-  const number = typed<number>(value, 'number')
+  const number = checkedType<number>(value, 'number')
   return Object.is(number, -0) ? '-0' : String(number)
 }
 
 export function real(value: unknown, purpose: Purpose): string {
-  const number = typed<number>(value, 'number')
+  const number = checkedType<number>(value, 'number')
   const single = Math.fround(number)
-  if (Number.isFinite(number) && !Number.isFinite(single)) throw new Complaint('is out of the range of real')
-  if (number !== 0 && single === 0) throw new Complaint('is too small for real')
+  if (Number.isFinite(number) && !Number.isFinite(single)) throw new InvalidValue('is out of the range of real')
+  if (number !== 0 && single === 0) throw new InvalidValue('is too small for real')
   // Fractions are rounded anyway, as in any floating point column; of a whole number nobody expects it.
   if (purpose === 'store' && Number.isInteger(number) && number !== single && !isKept(number, single)) {
-    throw new Complaint('has more digits than real can keep')
+    throw new InvalidValue('has more digits than real can keep')
   }
   return finiteOrNot(number)
 }
@@ -83,7 +83,7 @@ const digitsOf = (column: PgColumn) => column as unknown as Digits
 
 /** The encoder of numeric columns whose values are text. */
 export function numericString(column: PgColumn): Encode {
-  return (value, purpose) => numericText(digitsOf(column), text(value), purpose)
+  return (value, purpose) => numericText(digitsOf(column), checkedText(value), purpose)
 }
 
 /** The encoder of numeric columns whose values are numbers. */
@@ -102,8 +102,8 @@ const numericWords = new Set(['NaN', 'Infinity', '-Infinity'])
 /** Of any numeric at all. https://www.postgresql.org/docs/current/datatype-numeric.html */
 const mostDigits = { before: 131_072, after: 16_383 }
 
-function tooManyDigits(most: number, where: 'before' | 'after'): Complaint {
-  return new Complaint(`must have at most ${most} digits ${where} the point`)
+function tooManyDigits(most: number, where: 'before' | 'after'): InvalidValue {
+  return new InvalidValue(`must have at most ${most} digits ${where} the point`)
 }
 
 /** A decimal number in text; more digits than the column has would be rounded away by the server. */
@@ -111,7 +111,7 @@ export function numericText({ precision, scale = 0 }: Digits, value: string, pur
   const match = numericPattern.exec(value)
   if (!match) {
     if (numericWords.has(value) && (precision === undefined || value === 'NaN')) return value
-    throw new Complaint('must be a decimal number')
+    throw new InvalidValue('must be a decimal number')
   }
   const [, , whole = '', fraction = match[4] ?? '', , exponentText = '0'] = match
   const exponent = Number(exponentText)

@@ -1,32 +1,32 @@
 /** Dates and times as parameters. Digits may be beyond the column where values are only compared. */
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import { Complaint, type Encode, nameOf, type Purpose, text } from './invalid-value.ts'
-import { dateText, fractionComplaint, rangeComplaint, temporalComplaint, timestampText } from '../../values/temporal.ts'
+import { InvalidValue, type Encode, typeNameOf, type Purpose, checkedText } from './invalid-value.ts'
+import { dateText, fractionIssue, rangeIssue, temporalIssue, timestampText } from '../../values/temporal.ts'
 
 function date(value: unknown): Date {
-  if (!(value instanceof Date)) throw new Complaint(`must be a Date, not ${nameOf(value)}`)
-  if (Number.isNaN(value.getTime())) throw new Complaint('is an invalid Date')
+  if (!(value instanceof Date)) throw new InvalidValue(`must be a Date, not ${typeNameOf(value)}`)
+  if (Number.isNaN(value.getTime())) throw new InvalidValue('is an invalid Date')
   return value
 }
 
 /** A `date` has no time of day: one that is given would be dropped, and another day be stored or compared with. */
 function wholeDay(given: Date): Date {
-  if (given.getTime() % 86_400_000 !== 0) throw new Complaint('has a time of day, which a date has not')
+  if (given.getTime() % 86_400_000 !== 0) throw new InvalidValue('has a time of day, which a date has not')
   return given
 }
 
 /** A Date that the server knows as well. */
 function known(given: Date, type: 'date' | 'timestamp'): Date {
-  const complaint = rangeComplaint(given, type)
-  if (complaint !== undefined) throw new Complaint(complaint)
+  const issue = rangeIssue(given, type)
+  if (issue !== undefined) throw new InvalidValue(issue)
   return given
 }
 
 /** Refuses what would be rounded; digits may be beyond the column where values are only compared. */
 function checkFraction(text: string, column: PgColumn, purpose: Purpose): string {
   const { precision } = column as unknown as { precision?: number }
-  const complaint = purpose === 'store' ? fractionComplaint(text, precision) : undefined
-  if (complaint !== undefined) throw new Complaint(complaint)
+  const issue = purpose === 'store' ? fractionIssue(text, precision) : undefined
+  if (issue !== undefined) throw new InvalidValue(issue)
   return text
 }
 
@@ -47,9 +47,9 @@ export function instantEncoder(column: PgColumn): Encode {
 export function temporalEncoder(type: 'date' | 'time' | 'timestamp', column: PgColumn): Encode {
   const { withTimezone = false } = column as unknown as { withTimezone?: boolean }
   return (value, purpose) => {
-    const given = text(value)
-    const complaint = temporalComplaint(given, type, withTimezone)
-    if (complaint !== undefined) throw new Complaint(complaint)
+    const given = checkedText(value)
+    const issue = temporalIssue(given, type, withTimezone)
+    if (issue !== undefined) throw new InvalidValue(issue)
     return checkFraction(given, column, purpose)
   }
 }

@@ -2,19 +2,19 @@
 import { isIP } from 'node:net'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { isKind } from '../../drizzle/column-kind.ts'
-import { Complaint, type Encode, matching, text } from './invalid-value.ts'
+import { InvalidValue, type Encode, matching, checkedText } from './invalid-value.ts'
 
 /** The encoder of text, of at most so many characters where the column says so, and of its `enum` where it has one. */
 export function textEncoder(column: PgColumn): Encode {
   const { length = isKind(column, 'char') ? 1 : undefined } = column as unknown as { length?: number }
   const values = column.enumValues && new Set(column.enumValues)
   return (value, purpose) => {
-    const given = text(value)
+    const given = checkedText(value)
     if (purpose === 'compare') return given
     // What is shorter than char(n) comes back padded.
     const unpadded = isKind(column, 'char') ? given.replace(/ +$/, '') : given
     if (values && !values.has(given) && !values.has(unpadded))
-      throw new Complaint(`must be one of ${column.enumValues?.join(', ')}`)
+      throw new InvalidValue(`must be one of ${column.enumValues?.join(', ')}`)
     return length === undefined ? given : shortText(given, length)
   }
 }
@@ -22,7 +22,7 @@ export function textEncoder(column: PgColumn): Encode {
 /** Text of at most so many characters: the server counts code points, and cuts spaces beyond off without a word. */
 export function shortText(given: string, length: number): string {
   if (given.length <= length || [...given].length <= length) return given
-  throw new Complaint(`must have at most ${length} characters`)
+  throw new InvalidValue(`must have at most ${length} characters`)
 }
 
 /** The encoder of enums. */
@@ -30,7 +30,7 @@ export function enumEncoder(column: PgColumn): Encode {
   const values = new Set<unknown>(column.enumValues)
   return (value) => {
     if (values.has(value)) return value
-    throw new Complaint(`must be one of ${column.enumValues?.join(', ')}`)
+    throw new InvalidValue(`must be one of ${column.enumValues?.join(', ')}`)
   }
 }
 
@@ -38,19 +38,19 @@ export function enumEncoder(column: PgColumn): Encode {
 export function bitsEncoder(column: PgColumn): Encode {
   const { dimensions } = column as unknown as { dimensions: number }
   return (value, purpose) => {
-    const bits = matching(text(value), /^[01]*$/, 'must be made of 0 and 1')
-    if (purpose === 'store' && bits.length !== dimensions) throw new Complaint(`must have ${dimensions} bits`)
+    const bits = matching(checkedText(value), /^[01]*$/, 'must be made of 0 and 1')
+    if (purpose === 'store' && bits.length !== dimensions) throw new InvalidValue(`must have ${dimensions} bits`)
     return bits
   }
 }
 
 /** An address, or a network written whole, with or without the bits of its mask. */
 export const addressEncoder: Encode = (value) => {
-  const given = text(value)
+  const given = checkedText(value)
   const [, address = '', bits] = /^([^/%]*)(?:\/(\d{1,3}))?$/.exec(given) ?? []
   const most = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1
   if (Number(bits ?? 0) <= most) return given
-  throw new Complaint("must be an address such as '10.0.0.1', '10.0.0.0/8' or '2001:db8::1'")
+  throw new InvalidValue("must be an address such as '10.0.0.1', '10.0.0.0/8' or '2001:db8::1'")
 }
 
 const macaddr =
@@ -58,7 +58,7 @@ const macaddr =
 
 /** The encoder of `macaddr`. */
 export const macaddrEncoder: Encode = (value) => {
-  return matching(text(value), macaddr, "must be a MAC address such as '08:00:2b:01:02:03'")
+  return matching(checkedText(value), macaddr, "must be a MAC address such as '08:00:2b:01:02:03'")
 }
 
 const macaddr8 =
@@ -66,13 +66,13 @@ const macaddr8 =
 
 /** The encoder of `macaddr8`: of six bytes the server would make eight. */
 export const macaddr8Encoder: Encode = (value) => {
-  return matching(text(value), macaddr8, "must be an address of eight bytes such as '08:00:2b:01:02:03:04:05'")
+  return matching(checkedText(value), macaddr8, "must be an address of eight bytes such as '08:00:2b:01:02:03:04:05'")
 }
 
 /** A pattern of `like`: its last character cannot be the one that takes another's meaning away. */
 export function pattern(value: unknown): string {
-  const given = text(value)
+  const given = checkedText(value)
   const [backslashes = ''] = /\\*$/.exec(given) ?? []
-  if (backslashes.length % 2 === 1) throw new Complaint(String.raw`must not end with a single \ in a pattern`)
+  if (backslashes.length % 2 === 1) throw new InvalidValue(String.raw`must not end with a single \ in a pattern`)
   return given
 }

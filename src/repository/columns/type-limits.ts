@@ -4,12 +4,12 @@
  */
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { isKind } from '../../drizzle/column-kind.ts'
-import { Complaint, type Purpose } from './invalid-value.ts'
+import { InvalidValue, type Purpose } from './invalid-value.ts'
 import { numericText } from './number.ts'
-import { fractionComplaint } from '../../values/temporal.ts'
+import { fractionIssue } from '../../values/temporal.ts'
 import { shortText } from './text.ts'
 
-/** Throws the complaint about a text that the column would change, or another text would be compared with. */
+/** Checks a text. @throws InvalidValue when the column would change it, or compare with another one. */
 type Limit = (text: string, purpose: Purpose) => void
 
 /** The limit of a type, such as `varchar(3)`; undefined where there is none, or none that we know. */
@@ -43,21 +43,21 @@ function stored(check: (text: string) => unknown): Limit {
 
 function bytes(most: number): Limit {
   return (text) => {
-    if (Buffer.byteLength(text) > most) throw new Complaint(`must have at most ${most} bytes`)
+    if (Buffer.byteLength(text) > most) throw new InvalidValue(`must have at most ${most} bytes`)
   }
 }
 
 /** Midnight in UTC is how a Date says no time at all. */
 function noTime(text: string): void {
   if (/\d[T ]\d\d:/.test(text) && !/[T ]00:00(?::00(?:\.0+)?)?(?:Z|\+00(?::?00)?)?(?: BC)?$/.test(text)) {
-    throw new Complaint('has a time of day, which a date has not')
+    throw new InvalidValue('has a time of day, which a date has not')
   }
 }
 
 function fractions(precision: string | undefined): Limit {
   return stored((text) => {
-    const complaint = fractionComplaint(text, precision === undefined ? undefined : Number(precision))
-    if (complaint !== undefined) throw new Complaint(complaint)
+    const issue = fractionIssue(text, precision === undefined ? undefined : Number(precision))
+    if (issue !== undefined) throw new InvalidValue(issue)
   })
 }
 

@@ -4,7 +4,7 @@ import { UsageError } from '../../errors.ts'
 import { readWriteFilter } from '../query/filter.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
 import { removedCondition, whereClause } from '../query/selection.ts'
-import { Statement, Values } from '../query/statement.ts'
+import { CompiledStatement, Values } from '../query/compiled-statement.ts'
 import type { TablePlan } from '../query/table-plan.ts'
 import { setClause } from './update.ts'
 import { type Assignment, patchAssignments, shapeOf, transactionTime, updateAssignments } from '../query/assignments.ts'
@@ -33,7 +33,7 @@ export async function removeRows(runner: RepositoryRunner, plan: TablePlan, wher
   const values = new Values()
   const condition = readWriteFilter(plan, where, values)
   const statement = plan.statements.of(`deleteWhere/${condition.shape}`, () => {
-    return new Statement(plan.drizzle, sql`delete from ${plan.source}${whereClause([condition.sql()])}`)
+    return new CompiledStatement(plan.drizzle, sql`delete from ${plan.source}${whereClause([condition.sql()])}`)
   })
   return (await statement.run(runner, values.all)).count ?? 0
 }
@@ -49,7 +49,7 @@ async function writeRows(
   const condition = readWriteFilter(plan, where, values)
   const create = () => {
     const rows = whereClause([condition.sql(), removedCondition(plan, undefined)])
-    return new Statement(plan.drizzle, sql`update ${plan.source} set ${setClause(assignments)}${rows}`)
+    return new CompiledStatement(plan.drizzle, sql`update ${plan.source} set ${setClause(assignments)}${rows}`)
   }
   const shape = shapeOf(plan, assignments)
   const statement =

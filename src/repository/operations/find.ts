@@ -4,8 +4,8 @@
  */
 import { type SQL, sql } from 'drizzle-orm'
 import { isFilter, readFilter, readRequiredFilter } from '../query/filter.ts'
-import { checkOptions } from '../query/options.ts'
-import { readingOf, type ReadOptions } from '../query/read-plan.ts'
+import { checkOperationOptions } from '../query/operation-options.ts'
+import { readingOf, type PlainReadOptions } from '../query/read-plan.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
 import {
   keyCondition,
@@ -15,7 +15,7 @@ import {
   selectionOf,
   whereClause,
 } from '../query/selection.ts'
-import { list, slot, Statement, Values } from '../query/statement.ts'
+import { list, slot, CompiledStatement, Values } from '../query/compiled-statement.ts'
 import { keyParameters, notFound, type TablePlan } from '../query/table-plan.ts'
 
 /** The row with this key. @throws NotFound. */
@@ -23,7 +23,7 @@ export function getRow(
   runner: RepositoryRunner,
   plan: TablePlan,
   key: unknown,
-  options: ReadOptions | undefined,
+  options: PlainReadOptions | undefined,
 ): Promise<ReadRow> {
   const found = (row: ReadRow | undefined): ReadRow => {
     if (row === undefined) throw notFound(plan)
@@ -37,9 +37,9 @@ export async function findRow(
   runner: RepositoryRunner,
   plan: TablePlan,
   keyOrWhere: unknown,
-  options: ReadOptions | undefined,
+  options: PlainReadOptions | undefined,
 ): Promise<ReadRow | undefined> {
-  checkOptions('read', options)
+  checkOperationOptions('read', options)
   if (isFilter(plan, keyOrWhere)) return readFirst(runner, plan, keyOrWhere, options ?? {})
   return options ? readByKey(runner, plan, keyOrWhere, options) : pointRead(runner, plan, keyOrWhere, (row) => row)
 }
@@ -63,7 +63,7 @@ function pointRead<T>(
 }
 
 /** The statement of a read of a whole row by its key. */
-export function pointStatement(plan: TablePlan, removed: Removed = 'exclude'): Statement {
+export function pointStatement(plan: TablePlan, removed: Removed = 'exclude'): CompiledStatement {
   const name = removed === 'exclude' ? 'point' : `point/${removed}`
   return plan.statements.of(name, () => keyedStatement(plan, selectionOf(plan).sql, removed))
 }
@@ -74,21 +74,24 @@ export function keyedStatement(
   columns: SQL,
   removed: Removed | undefined,
   behind: SQL = sql``,
-): Statement {
+): CompiledStatement {
   const conditions = [
     keyCondition(plan, (index, property) => sql`${slot(index, property)}`),
     removedCondition(plan, removed),
   ]
-  return new Statement(plan.drizzle, sql`select ${columns} from ${plan.source}${whereClause(conditions)}${behind}`)
+  return new CompiledStatement(
+    plan.drizzle,
+    sql`select ${columns} from ${plan.source}${whereClause(conditions)}${behind}`,
+  )
 }
 
 async function readByKey(
   runner: RepositoryRunner,
   plan: TablePlan,
   key: unknown,
-  options: ReadOptions,
+  options: PlainReadOptions,
 ): Promise<ReadRow | undefined> {
-  checkOptions('read', options)
+  checkOperationOptions('read', options)
   const reading = readingOf(plan, options)
   const { selection } = reading
   const statement = plan.statements.of(`point/${selection.shape}/${options.removed ?? ''}`, () => {
@@ -103,7 +106,7 @@ async function readFirst(
   runner: RepositoryRunner,
   plan: TablePlan,
   where: unknown,
-  options: ReadOptions,
+  options: PlainReadOptions,
 ): Promise<ReadRow | undefined> {
   const values = new Values()
   const condition = readRequiredFilter(plan, where, values)
@@ -112,7 +115,7 @@ async function readFirst(
   const statement = plan.statements.of(`first/${selection.shape}/${condition.shape}/${options.removed ?? ''}`, () => {
     const found = whereClause([condition.sql(), removedCondition(plan, options.removed)])
     const order = plan.key.length === 0 ? sql`` : sql` order by ${list(plan.key.map(({ reference }) => reference))}`
-    return new Statement(plan.drizzle, sql`select ${selection.sql} from ${plan.source}${found}${order} limit 1`)
+    return new CompiledStatement(plan.drizzle, sql`select ${selection.sql} from ${plan.source}${found}${order} limit 1`)
   })
   const answered = selection.marked(await statement.run(runner, values.all))
   const [row] = await reading.rows(runner, answered)
@@ -120,7 +123,7 @@ async function readFirst(
 }
 
 /** The option of reads that need no other. */
-export interface RemovedRows {
+export interface PlainRemovedOptions {
   readonly removed?: Removed
 }
 
@@ -129,9 +132,9 @@ export async function rowExists(
   runner: RepositoryRunner,
   plan: TablePlan,
   keyOrWhere: unknown,
-  options: RemovedRows,
+  options: PlainRemovedOptions,
 ): Promise<boolean> {
-  checkOptions('removed', options)
+  checkOperationOptions('removed', options)
   const { removed } = options
   if (!isFilter(plan, keyOrWhere)) {
     const keyed = plan.statements.of(`exists/${removed ?? ''}`, () => keyedStatement(plan, sql`true`, removed))
@@ -141,7 +144,7 @@ export async function rowExists(
   const condition = readRequiredFilter(plan, keyOrWhere, values)
   const statement = plan.statements.of(`exists/${condition.shape}/${removed ?? ''}`, () => {
     const found = whereClause([condition.sql(), removedCondition(plan, removed)])
-    return new Statement(plan.drizzle, sql`select true from ${plan.source}${found} limit 1`)
+    return new CompiledStatement(plan.drizzle, sql`select true from ${plan.source}${found} limit 1`)
   })
   return (await statement.run(runner, values.all)).length > 0
 }
@@ -151,15 +154,15 @@ export async function countRows(
   runner: RepositoryRunner,
   plan: TablePlan,
   where: unknown,
-  options: RemovedRows,
+  options: PlainRemovedOptions,
 ): Promise<number> {
-  checkOptions('removed', options)
+  checkOperationOptions('removed', options)
   const { removed } = options
   const values = new Values()
   const condition = readFilter(plan, where, values)
   const statement = plan.statements.of(`count/${condition.shape}/${removed ?? ''}`, () => {
     const counted = whereClause([condition.sql(), removedCondition(plan, removed)])
-    return new Statement(plan.drizzle, sql`select count(*) from ${plan.source}${counted}`)
+    return new CompiledStatement(plan.drizzle, sql`select count(*) from ${plan.source}${counted}`)
   })
   const [row] = await statement.run(runner, values.all)
   return Number(row?.[0])

@@ -8,11 +8,11 @@ import { UsageError } from '../../errors.ts'
 import { isKind } from '../../drizzle/column-kind.ts'
 import { textOf } from '../columns/encode.ts'
 import { isWanted, keysParameter, wanted, wantedKeys, wantedNumber } from '../query/key-join.ts'
-import { checkOptions } from '../query/options.ts'
-import { type Reading, readingOf, type ReadOptions } from '../query/read-plan.ts'
+import { checkOperationOptions } from '../query/operation-options.ts'
+import { type Reading, readingOf, type PlainReadOptions } from '../query/read-plan.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
 import { keyCondition, type ReadRow, removedCondition, type Selection, whereClause } from '../query/selection.ts'
-import { list, slot, Statement } from '../query/statement.ts'
+import { list, slot, CompiledStatement } from '../query/compiled-statement.ts'
 import { keyParameters, type PlannedColumn, type TablePlan } from '../query/table-plan.ts'
 
 /** A name that no table has. */
@@ -23,9 +23,9 @@ export async function getRows(
   runner: RepositoryRunner,
   plan: TablePlan,
   keys: unknown,
-  options: ReadOptions = {},
+  options: PlainReadOptions = {},
 ): Promise<{ rows: ReadRow[]; missing: unknown[] }> {
-  checkOptions('read', options)
+  checkOperationOptions('read', options)
   if (!Array.isArray(keys)) throw new UsageError(`getMany takes an array of keys of ${plan.name}`)
   const reading = readingOf(plan, options, plan.key)
   const keyed = Array.from(keys as unknown[], (key) => keyParameters(plan, key))
@@ -43,7 +43,7 @@ export async function answersOf(
   plan: TablePlan,
   reading: Reading,
   keyed: readonly (readonly unknown[])[],
-  removed: ReadOptions['removed'],
+  removed: PlainReadOptions['removed'],
 ): Promise<(readonly unknown[] | undefined)[]> {
   if (keyed.length === 0) return []
   const [only] = plan.key
@@ -63,13 +63,13 @@ async function byText(
   plan: TablePlan,
   reading: Reading,
   keyed: readonly (readonly unknown[])[],
-  removed: ReadOptions['removed'],
+  removed: PlainReadOptions['removed'],
 ): Promise<(readonly unknown[] | undefined)[]> {
   const { selection } = reading
   const key = plan.key[0] as PlannedColumn
   const statement = plan.statements.of(`many/${selection.shape}/${removed ?? ''}`, () => {
     const where = whereClause([sql`${key.reference} = any(${slot(0, key.property)})`, removedCondition(plan, removed)])
-    return new Statement(plan.drizzle, sql`select ${selection.sql} from ${plan.source}${where}`)
+    return new CompiledStatement(plan.drizzle, sql`select ${selection.sql} from ${plan.source}${where}`)
   })
   const answered = selection.marked(await statement.run(runner, [keyed.map(([value]) => value)]))
   const lowercase = isKind(key.column, 'uuid')
@@ -94,7 +94,7 @@ async function byEqualText(
   plan: TablePlan,
   { selection }: Reading,
   keyed: readonly (readonly unknown[])[],
-  removed: ReadOptions['removed'],
+  removed: PlainReadOptions['removed'],
 ): Promise<(readonly unknown[] | undefined)[]> {
   const statement = plan.statements.of(`equal/${selection.shape}/${removed ?? ''}`, () => {
     const names = plan.key.map((_, index) => sql`${sql.identifier(`k${index}`)}`)
@@ -115,7 +115,7 @@ async function byNumber(
   plan: TablePlan,
   { selection }: Reading,
   keyed: readonly (readonly unknown[])[],
-  removed: ReadOptions['removed'],
+  removed: PlainReadOptions['removed'],
 ): Promise<(readonly unknown[] | undefined)[]> {
   const statement = plan.statements.of(`numbered/${selection.shape}/${removed ?? ''}`, () => {
     const from = wantedKeys(plan.key, sql`${slot(0)}`)
@@ -138,10 +138,10 @@ function numbered(
 function joined(
   plan: TablePlan,
   selection: Selection,
-  { from, on, removed }: { readonly from: SQL; readonly on: SQL; readonly removed: ReadOptions['removed'] },
-): Statement {
+  { from, on, removed }: { readonly from: SQL; readonly on: SQL; readonly removed: PlainReadOptions['removed'] },
+): CompiledStatement {
   const where = whereClause([removedCondition(plan, removed)])
-  return new Statement(
+  return new CompiledStatement(
     plan.drizzle,
     sql`select ${selection.sql}, ${wantedNumber} from ${from} join ${plan.source} on ${on}${where}`,
   )

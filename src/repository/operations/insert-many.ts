@@ -13,7 +13,7 @@ import { insertAssigned, skipped } from './insert.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
 import { type ReadRow, selectionOf } from '../query/selection.ts'
 import { recordColumn } from '../query/sql-type.ts'
-import { list, slot, Statement } from '../query/statement.ts'
+import { list, slot, CompiledStatement } from '../query/compiled-statement.ts'
 import type { TablePlan } from '../query/table-plan.ts'
 import { type Assignment, newRowAssignments, shapeOf } from '../query/assignments.ts'
 
@@ -110,7 +110,7 @@ async function insertChunk(
     const valued = assignments.filter(({ expression }) => expression === undefined)
     const typed = list(valued.map(({ column }) => sql`${column.bare} ${recordColumn(column).type}`))
     const given = sql`json_to_recordset(${slot(0)}) as given (${typed})`
-    return new Statement(
+    return new CompiledStatement(
       plan.drizzle,
       sql`insert into ${plan.source} (${columns}) select ${values} from ${given} returning ${selection.sql}`,
     )

@@ -6,7 +6,7 @@ import { type SQL, sql } from 'drizzle-orm'
 import { DatabaseError } from '../../errors.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
 import { type ReadRow, selectionOf } from '../query/selection.ts'
-import { list, slot, Statement } from '../query/statement.ts'
+import { list, slot, CompiledStatement } from '../query/compiled-statement.ts'
 import type { TablePlan } from '../query/table-plan.ts'
 import { type Assignment, newRowAssignments, shapeOf } from '../query/assignments.ts'
 
@@ -23,7 +23,7 @@ export async function insertAssigned(
 ): Promise<ReadRow> {
   const selection = selectionOf(plan)
   const create = () => {
-    return new Statement(plan.drizzle, sql`${insertClause(plan, assignments)} returning ${selection.sql}`)
+    return new CompiledStatement(plan.drizzle, sql`${insertClause(plan, assignments)} returning ${selection.sql}`)
   }
   const shape = shapeOf(plan, assignments)
   const statement = shape === undefined ? create() : plan.statements.of(`insert${shape}`, create)

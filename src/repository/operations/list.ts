@@ -5,18 +5,18 @@
  */
 import { type SQL, sql } from 'drizzle-orm'
 import { InvalidInput, UsageError } from '../../errors.ts'
-import { decodeCursor, encodeCursor, exactColumn, type Place, placeOf } from '../query/page-cursor.ts'
+import { decodeCursor, encodeCursor, exactColumn, type Position, positionOf } from '../query/page-cursor.ts'
 import { type Condition, readOptionalFilter } from '../query/filter.ts'
-import { checkOptions } from '../query/options.ts'
+import { checkOperationOptions } from '../query/operation-options.ts'
 import { type TotalOrder, totalOrder } from '../query/order.ts'
-import { type Reading, readingOf, type ReadOptions } from '../query/read-plan.ts'
+import { type Reading, readingOf, type PlainReadOptions } from '../query/read-plan.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
 import { type ReadRow, removedCondition, type Selection, whereClause } from '../query/selection.ts'
-import { list, Statement, Values } from '../query/statement.ts'
+import { list, CompiledStatement, Values } from '../query/compiled-statement.ts'
 import type { TablePlan } from '../query/table-plan.ts'
 
 /** What `list` takes, before the types of a table are put on it. */
-export interface PlainListOptions extends ReadOptions {
+export interface PlainListOptions extends PlainReadOptions {
   readonly where?: unknown
   readonly orderBy?: unknown
   readonly limit?: unknown
@@ -46,7 +46,7 @@ interface PageRequest {
   readonly removed: SQL | undefined
   /** In the direction of fetching. */
   readonly order: TotalOrder
-  readonly place: Place | undefined
+  readonly position: Position | undefined
   readonly counted: boolean
   readonly values: Values
 }
@@ -57,7 +57,7 @@ export async function listRows(
   plan: TablePlan,
   options: PlainListOptions = {},
 ): Promise<PlainPage> {
-  checkOptions('list', options)
+  checkOperationOptions('list', options)
   const { after, before } = options
   const limit = checkedLimit(options.limit)
   const order = totalOrder(plan, options.orderBy)
@@ -67,7 +67,7 @@ export async function listRows(
   }
   const backwards = before !== undefined
   const cursor = backwards ? before : after
-  const place = cursor === undefined ? undefined : decodeCursor(plan, order, cursor, backwards ? 'before' : 'after')
+  const position = cursor === undefined ? undefined : decodeCursor(plan, order, cursor, backwards ? 'before' : 'after')
   const values = new Values()
   const reading = readingOf(plan, options, order.total ? [...order.columns, ...order.columns.map(exactColumn)] : [])
   const request: PageRequest = {
@@ -76,7 +76,7 @@ export async function listRows(
     condition: readOptionalFilter(plan, options, values),
     removed: removedCondition(plan, options.removed),
     order: backwards ? order.reversed() : order,
-    place,
+    position,
     counted: options.count === true,
     values,
   }
@@ -102,35 +102,35 @@ function checkedLimit(limit: unknown = defaultLimit): number {
   throw new InvalidInput(`limit must be a whole number from 1 to ${maxLimit}`, { column: 'limit' })
 }
 
-function pageStatement(request: PageRequest, options: PlainListOptions, fetched: number): Statement {
-  const { plan, reading, condition, order, place, counted, values } = request
+function pageStatement(request: PageRequest, options: PlainListOptions, fetched: number): CompiledStatement {
+  const { plan, reading, condition, order, position, counted, values } = request
   const { selection } = reading
-  // NULLs in the place change the condition; every other value is a parameter.
-  const nulls = place?.values.map((value) => (value === null ? 'n' : 'v')).join('') ?? ''
+  // NULLs in the position change the condition; every other value is a parameter.
+  const nulls = position?.values.map((value) => (value === null ? 'n' : 'v')).join('') ?? ''
   const shape = [
     counted ? 'count' : 'list',
     selection.shape,
     condition.shape,
     options.removed ?? '',
     order.shape,
-    place ? `${nulls}${place.inclusive ? '=' : ''}` : '',
+    position ? `${nulls}${position.inclusive ? '=' : ''}` : '',
   ].join('/')
-  const placed = place?.values.map((value) => (value === null ? null : values.take(value))) ?? []
+  const placed = position?.values.map((value) => (value === null ? null : values.take(value))) ?? []
   const limit = values.take(fetched)
   return plan.statements.of(shape, () => {
     const conditions = [condition.sql(), request.removed]
-    const beyond = place
+    const beyond = position
       ? order.after(
           placed.map((value) => value && value()),
-          place.inclusive,
+          position.inclusive,
         )
       : order.followed(plan.key)
     const where = whereClause([...conditions, beyond])
     if (!counted) {
       const page = sql`select ${selection.sql} from ${plan.source}${where}${order.clause()} limit ${limit()}`
-      return new Statement(plan.drizzle, page)
+      return new CompiledStatement(plan.drizzle, page)
     }
-    return new Statement(plan.drizzle, countedPage(plan, selection, order, { conditions, where, limit }))
+    return new CompiledStatement(plan.drizzle, countedPage(plan, selection, order, { conditions, where, limit }))
   })
 }
 
@@ -154,22 +154,22 @@ function countedPage(
 
 /** Where the pages beside this one begin. */
 function cursorsOf(
-  { plan, reading, place }: PageRequest,
+  { plan, reading, position }: PageRequest,
   order: TotalOrder,
   page: readonly (readonly unknown[])[],
   { backwards, more }: { backwards: boolean; more: boolean },
 ): { next: string | undefined; previous: string | undefined } {
   if (!order.total) return { next: undefined, previous: undefined }
   const cursorOf = (row: readonly unknown[] | undefined) => {
-    // Nothing was found beyond the place: the way back includes the row at it.
+    // Nothing was found beyond the position: the way back includes the row at it.
     const at = row
-      ? placeOf(order, (column) => reading.selection.raw(row, column))
-      : { values: place?.values ?? [], inclusive: place?.inclusive !== true }
+      ? positionOf(order, (column) => reading.selection.raw(row, column))
+      : { values: position?.values ?? [], inclusive: position?.inclusive !== true }
     return encodeCursor(plan, order, at)
   }
-  const forwards = place !== undefined && !backwards
+  const forwards = position !== undefined && !backwards
   return {
-    next: (backwards ? place !== undefined : more) ? cursorOf(page.at(-1)) : undefined,
+    next: (backwards ? position !== undefined : more) ? cursorOf(page.at(-1)) : undefined,
     previous: (backwards ? more : forwards) ? cursorOf(page[0]) : undefined,
   }
 }

@@ -5,7 +5,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../../errors.ts'
 import { keyedStatement } from './find.ts'
-import { checkOptions } from '../query/options.ts'
+import { checkOperationOptions } from '../query/operation-options.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
 import type { LockMode, LockWait } from '../types/lock-mode.ts'
 import { type ReadRow, selectionOf } from '../query/selection.ts'
@@ -25,7 +25,7 @@ export async function lockRow(
   mode: LockMode,
   wait: LockWait<boolean> = {},
 ): Promise<ReadRow | undefined> {
-  checkOptions('lock', wait)
+  checkOperationOptions('lock', wait)
   const { nowait = false, skipLocked = false } = wait
   if (!runner.inTransaction) {
     throw new UsageError('lock works in a transaction only: a lock ends with its transaction; use session.transaction')

@@ -5,7 +5,7 @@
 import { sql } from 'drizzle-orm'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
 import { keyCondition, type ReadRow, selectionOf, whereClause, withoutSoftDelete } from '../query/selection.ts'
-import { slot, Statement } from '../query/statement.ts'
+import { slot, CompiledStatement } from '../query/compiled-statement.ts'
 import { keyParameters, type TablePlan } from '../query/table-plan.ts'
 import { missing, versionParameter, writeRow } from './update.ts'
 import { transactionTime, updateAssignments } from '../query/assignments.ts'
@@ -51,7 +51,7 @@ async function deleteRow(
   const statement = plan.statements.of(`delete/${version.length}`, () => {
     const versioned = version.length === 0 ? undefined : sql`${plan.version?.reference} = ${slot(keyed.length)}`
     const where = whereClause([keyCondition(plan, (index, property) => sql`${slot(index, property)}`), versioned])
-    return new Statement(plan.drizzle, sql`delete from ${plan.source}${where} returning ${selection.sql}`)
+    return new CompiledStatement(plan.drizzle, sql`delete from ${plan.source}${where} returning ${selection.sql}`)
   })
   const [row] = selection.marked(await statement.run(runner, [...keyed, ...version]))
   if (row) return selection.read(row)

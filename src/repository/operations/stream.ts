@@ -3,11 +3,11 @@ import { sql } from 'drizzle-orm'
 import type { Result } from '../../pool/connection.ts'
 import type { CursorQuery } from '../../drizzle/driver.ts'
 import { readOptionalFilter } from '../query/filter.ts'
-import { checkOptions } from '../query/options.ts'
+import { checkOperationOptions } from '../query/operation-options.ts'
 import { givenOrder } from '../query/order.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
 import { type ReadRow, type Removed, removedCondition, selectionOf, whereClause } from '../query/selection.ts'
-import { Statement, Values } from '../query/statement.ts'
+import { CompiledStatement, Values } from '../query/compiled-statement.ts'
 import type { TablePlan } from '../query/table-plan.ts'
 
 /** What `stream` takes, before the types of a table are put on it. */
@@ -38,7 +38,7 @@ async function* failing(reason: unknown): AsyncGenerator<never, void, undefined>
 
 /** Read when the stream is made: what becomes of the options later does not matter. */
 function queryOf(plan: TablePlan, options: PlainStreamOptions = {}): CursorQuery<ReadRow> {
-  checkOptions('stream', options)
+  checkOperationOptions('stream', options)
   const values = new Values()
   const condition = readOptionalFilter(plan, options, values)
   const order = givenOrder(plan, options.orderBy)
@@ -46,7 +46,10 @@ function queryOf(plan: TablePlan, options: PlainStreamOptions = {}): CursorQuery
   const shape = `stream/${selection.shape}/${condition.shape}/${order.shape}/${options.removed ?? ''}`
   const statement = plan.statements.of(shape, () => {
     const where = whereClause([condition.sql(), removedCondition(plan, options.removed)])
-    return new Statement(plan.drizzle, sql`select ${selection.sql} from ${plan.source}${where}${order.clause()}`)
+    return new CompiledStatement(
+      plan.drizzle,
+      sql`select ${selection.sql} from ${plan.source}${where}${order.clause()}`,
+    )
   })
   const read = (rows: Result) => selection.marked(rows as Result<unknown[]>).map((row) => selection.read(row))
   return {

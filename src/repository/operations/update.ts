@@ -15,7 +15,7 @@ import {
   selectionOf,
   whereClause,
 } from '../query/selection.ts'
-import { list, slot, Statement } from '../query/statement.ts'
+import { list, slot, CompiledStatement } from '../query/compiled-statement.ts'
 import { keyParameters, notFound, type PlannedColumn, type TablePlan } from '../query/table-plan.ts'
 import { type Assignment, patchAssignments, shapeOf } from '../query/assignments.ts'
 
@@ -57,7 +57,7 @@ export async function writeRow(runner: RepositoryRunner, plan: TablePlan, write:
     ]
     const set = setClause(assignments)
     const where = whereClause(conditions)
-    return new Statement(plan.drizzle, sql`update ${plan.source} set ${set}${where} returning ${selection.sql}`)
+    return new CompiledStatement(plan.drizzle, sql`update ${plan.source} set ${set}${where} returning ${selection.sql}`)
   }
   const shape = shapeOf(plan, assignments)
   const name = `update${shape}/${version.length}${removed}`

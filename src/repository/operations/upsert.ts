@@ -6,11 +6,11 @@ import { is, type SQL, sql, Table } from 'drizzle-orm'
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core'
 import { DatabaseError, UniqueViolation, UsageError } from '../../errors.ts'
 import { assigned, insertClause, skipped, valuesOf } from './insert.ts'
-import { checkOptions } from '../query/options.ts'
+import { checkOperationOptions } from '../query/operation-options.ts'
 import { isNull as isNullColumn, typedParameter } from '../query/own-type-condition.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
 import { type ReadRow, type Removed, removedCondition, selectionOf, whereClause } from '../query/selection.ts'
-import { list, Statement } from '../query/statement.ts'
+import { list, CompiledStatement } from '../query/compiled-statement.ts'
 import type { PlannedColumn, TablePlan } from '../query/table-plan.ts'
 import {
   type Assignment,
@@ -36,13 +36,13 @@ export async function upsertRow(
   row: unknown,
   options: PlainUpsertOptions = {},
 ): Promise<ReadRow> {
-  checkOptions('upsert', options)
+  checkOperationOptions('upsert', options)
   const inserted = newRowAssignments(plan, row)
   const on = conflictColumns(plan, options.on, inserted)
   const updated = updates(plan, row, on, options.update)
   const selection = selectionOf(plan)
   const shape = [shapeOf(plan, inserted), on.map(({ token }) => token).join(','), shapeOf(plan, updated)]
-  const create = () => new Statement(plan.drizzle, upsertText(plan, inserted, on, updated))
+  const create = () => new CompiledStatement(plan.drizzle, upsertText(plan, inserted, on, updated))
   const statement = shape.includes(undefined) ? create() : plan.statements.of(`upsert${shape.join('/')}`, create)
   const values = [...valuesOf(inserted), ...valuesOf(updated)]
   for (let attempt = 1; attempt <= attempts; attempt++) {
@@ -164,7 +164,7 @@ async function rowInTheWay(
       ...same,
       removedCondition(plan, removed),
     ])
-    return new Statement(plan.drizzle, sql`select ${selectionOf(plan).sql} from ${plan.source}${where}`)
+    return new CompiledStatement(plan.drizzle, sql`select ${selectionOf(plan).sql} from ${plan.source}${where}`)
   }
   const shape = shapeOf(plan, keyed)
   const absent = nulls.map(({ column }) => column.token).join(',')

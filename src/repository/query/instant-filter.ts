@@ -4,7 +4,7 @@
  * microsecond of its millisecond. The column is left as it is, so that an index on it serves the condition.
  */
 import { type SQL, sql } from 'drizzle-orm'
-import type { Values } from './statement.ts'
+import type { Values } from './compiled-statement.ts'
 import type { PlannedColumn } from './table-plan.ts'
 
 type Fragment = () => SQL

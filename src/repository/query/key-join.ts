@@ -5,7 +5,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { textOf } from '../columns/encode.ts'
 import { recordColumn } from './sql-type.ts'
-import { list } from './statement.ts'
+import { list } from './compiled-statement.ts'
 import type { PlannedColumn } from './table-plan.ts'
 
 /** The keys as the parameter that `wantedKeys` reads. */

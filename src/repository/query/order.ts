@@ -8,7 +8,7 @@ import { type SQL, sql } from 'drizzle-orm'
 import { DatabaseError, UsageError } from '../../errors.ts'
 import { isPlain } from '../../values/plain-object.ts'
 import { isComparable, isNotNull, isNull, typedParameter } from './own-type-condition.ts'
-import { list } from './statement.ts'
+import { list } from './compiled-statement.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 
 /** One column of an order. */

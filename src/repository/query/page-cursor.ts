@@ -1,7 +1,7 @@
 /**
  * Cursors: where a page of a list ends, as opaque text. A cursor holds the values of the order's columns in the row it
  * points at, exactly as the server wrote them, and a digest that binds it to table and order. The digest keeps
- * accidents out, not forgers: a forged cursor can only point at another place of the same list.
+ * accidents out, not forgers: a forged cursor can only point at another position of the same list.
  */
 import { createHash } from 'node:crypto'
 import { sql } from 'drizzle-orm'
@@ -11,22 +11,22 @@ import { arrayLiteral, textOf } from '../columns/encode.ts'
 import type { TotalOrder } from './order.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 
-/** A place in an ordered list. */
-export interface Place {
+/** A position in an ordered list. */
+export interface Position {
   /** A value for each column of the order, as parameters. */
   readonly values: readonly (string | null)[]
-  /** True when the row at the place belongs to the page as well. */
+  /** True when the row at the position belongs to the page as well. */
   readonly inclusive: boolean
 }
 
-/** The cursor of a place. */
-export function encodeCursor(plan: TablePlan, order: TotalOrder, { values, inclusive }: Place): string {
+/** The cursor of a position. */
+export function encodeCursor(plan: TablePlan, order: TotalOrder, { values, inclusive }: Position): string {
   const content = JSON.stringify([inclusive ? 1 : 0, ...values])
   return Buffer.from(digestOf(plan, order, content) + content).toString('base64url')
 }
 
-/** The place of a row, by what the connection answered for the order's columns. */
-export function placeOf(order: TotalOrder, raw: (column: PlannedColumn) => unknown): Place {
+/** The position of a row, by what the connection answered for the order's columns. */
+export function positionOf(order: TotalOrder, raw: (column: PlannedColumn) => unknown): Position {
   const values = order.columns.map((column) => {
     const value = raw(exactColumn(column))
     if (value === null) return null
@@ -71,8 +71,8 @@ function floatText(bytes: Buffer): string {
   return String(bytes.length === 4 ? bytes.readFloatBE() : bytes.readDoubleBE())
 }
 
-/** The place a cursor stands for. @throws InvalidInput when it is malformed, or of another table or order. */
-export function decodeCursor(plan: TablePlan, order: TotalOrder, cursor: unknown, option: string): Place {
+/** The position a cursor stands for. @throws InvalidInput when it is malformed, or of another table or order. */
+export function decodeCursor(plan: TablePlan, order: TotalOrder, cursor: unknown, option: string): Position {
   const refused = new InvalidInput(`${option} is no cursor of ${plan.name} in this order`, { column: option })
   if (typeof cursor !== 'string' || cursor.length > 100_000) throw refused
   const bytes = Buffer.from(cursor, 'base64url')

@@ -24,11 +24,11 @@ import { isWanted, keysParameter, wantedKeys, wantedNumber } from './key-join.ts
 import { type TotalOrder, totalOrder } from './order.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import { type ReadRow, type Removed, removedCondition, type Selection, selectionOf, whereClause } from './selection.ts'
-import { list, Statement, Values } from './statement.ts'
+import { list, CompiledStatement, Values } from './compiled-statement.ts'
 import { type PlannedColumn, planOf, type TablePlan } from './table-plan.ts'
 
 /** What every read may be told. */
-export interface ReadOptions {
+export interface PlainReadOptions {
   readonly select?: unknown
   readonly with?: unknown
   readonly removed?: Removed
@@ -58,7 +58,7 @@ export class Reading {
 /** Works a read out; `needed` are columns the operation itself wants to see. */
 export function readingOf(
   plan: TablePlan,
-  options: ReadOptions,
+  options: PlainReadOptions,
   needed: readonly PlannedColumn[] = [],
   depth = 0,
 ): Reading {
@@ -198,7 +198,7 @@ export class RelationLoad {
     return groups
   }
 
-  #statement(wanted: readonly (readonly string[])[], values: Values): Statement {
+  #statement(wanted: readonly (readonly string[])[], values: Values): CompiledStatement {
     const target = this.#target
     const { selection } = this.#reading
     const condition = readOptionalFilter(target, this.#options, values)
@@ -212,7 +212,7 @@ export class RelationLoad {
       const from = sql`${wantedKeys(this.fields, keys())} join ${target.source} on ${on}`
       const where = whereClause([condition.sql(), removedCondition(target, undefined)])
       if (!limit) {
-        return new Statement(
+        return new CompiledStatement(
           target.drizzle,
           sql`select ${selection.sql}, ${wantedNumber} from ${from}${where}${order.clause()}`,
         )
@@ -222,7 +222,7 @@ export class RelationLoad {
       const rank = sql`row_number() over (partition by ${wantedNumber}${order.clause()}) as place`
       const ranked = sql`select ${columns}, ${wantedNumber}, ${rank} from ${from}${where}`
       const outer = list(names.map((name) => sql`ranked.${name}`))
-      return new Statement(
+      return new CompiledStatement(
         target.drizzle,
         sql`select ${outer}, ranked.n from (${ranked}) ranked where ranked.place <= ${limit()} order by ranked.place`,
       )

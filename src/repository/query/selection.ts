@@ -7,7 +7,7 @@ import { UsageError } from '../../errors.ts'
 import type { Result } from '../../pool/connection.ts'
 import { AnsweredText } from '../columns/answered-text.ts'
 import { typedParameter } from './own-type-condition.ts'
-import { list } from './statement.ts'
+import { list } from './compiled-statement.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 
 export type ReadRow = Record<string, unknown>

@@ -14,7 +14,7 @@ import { AnsweredText } from '../columns/answered-text.ts'
 import { encodeFor, encoderOf, encodeUntyped } from '../columns/encode.ts'
 import type { Purpose } from '../columns/invalid-value.ts'
 import { type Conventions, conventionsOf, type Source } from '../types/conventions.ts'
-import { StatementCache } from './statement.ts'
+import { StatementCache } from './compiled-statement.ts'
 import { isFinerThanDate } from '../columns/type-limits.ts'
 
 /** One column as a repository sees it. */

@@ -14,7 +14,7 @@ const known = {
 } as const
 
 /** @throws UsageError for what are no options, and for an option that the operation does not have. */
-export function checkOptions(kind: keyof typeof known, options: unknown): void {
+export function checkOperationOptions(kind: keyof typeof known, options: unknown): void {
   if (options === undefined) return
   const names: readonly string[] = known[kind]
   if (!isPlain(options)) throw new UsageError(`options are an object of ${names.join(', ')}`)

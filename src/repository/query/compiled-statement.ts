@@ -52,7 +52,7 @@ export function list(fragments: readonly SQL[]): SQL {
   return sql.join(fragments as SQL[], sql`, `)
 }
 
-export class Statement {
+export class CompiledStatement {
   readonly text: string
   /** The property that each parameter is for, where it is for one alone. */
   readonly names: readonly (string | undefined)[]
@@ -115,7 +115,7 @@ function slotOf(parameter: unknown): number {
 
 /** The statements of one table, by what they do and the shape of what they were asked. */
 export class StatementCache {
-  readonly #statements = new Map<string, Statement>()
+  readonly #statements = new Map<string, CompiledStatement>()
   readonly #learn: boolean
 
   /** `learn` says that answers may show types that only the database's catalog tells. */
@@ -128,7 +128,7 @@ export class StatementCache {
   }
 
   /** The statement of a shape, rendered at its first use. */
-  of(shape: string, create: () => Statement): Statement {
+  of(shape: string, create: () => CompiledStatement): CompiledStatement {
     if (shape.length > longestShape) return this.#made(create).once()
     if (shape.includes(varying)) return this.#made(create)
     const known = this.#statements.get(shape)
@@ -149,7 +149,7 @@ export class StatementCache {
     return statement
   }
 
-  #made(create: () => Statement): Statement {
+  #made(create: () => CompiledStatement): CompiledStatement {
     const statement = create()
     statement.learns = this.#learn
     return statement

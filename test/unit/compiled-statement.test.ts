@@ -4,13 +4,19 @@ import { describe, expect, test } from 'vitest'
 import { UsageError } from '../../src/errors.ts'
 import { conventions } from '../../src/repository/types/conventions.ts'
 import { readFilter } from '../../src/repository/query/filter.ts'
-import { maxStatements, slot, Statement, StatementCache, Values } from '../../src/repository/query/statement.ts'
+import {
+  maxStatements,
+  slot,
+  CompiledStatement,
+  StatementCache,
+  Values,
+} from '../../src/repository/query/compiled-statement.ts'
 import { planOf } from '../../src/repository/query/table-plan.ts'
 import { createDrizzle } from '../../src/drizzle/driver.ts'
 import * as toy from '../support/toy-schema.ts'
 
 const drizzle = createDrizzle(toy)
-const statement = (text: string) => new Statement(drizzle, sql.raw(text))
+const statement = (text: string) => new CompiledStatement(drizzle, sql.raw(text))
 
 describe('the cache of statements', () => {
   test('renders a shape once', () => {
@@ -38,7 +44,7 @@ describe('the cache of statements', () => {
 
 describe('a statement', () => {
   test('puts values where they stand, also twice, beside fixed ones', () => {
-    const mixed = new Statement(drizzle, sql`select ${slot(1)}, ${'fixed'}, ${slot(0)}, ${slot(1)}`)
+    const mixed = new CompiledStatement(drizzle, sql`select ${slot(1)}, ${'fixed'}, ${slot(0)}, ${slot(1)}`)
     expect(mixed.text).toBe('select $1, $2, $3, $4')
     expect(mixed.parameters(['a', 'b'])).toEqual(['b', 'fixed', 'a', 'b'])
   })
