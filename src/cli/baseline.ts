@@ -7,7 +7,7 @@ import { count } from './migrate.ts'
 import { reporter } from './progress.ts'
 import { withDatabase } from './project.ts'
 
-export const baseline: Command = {
+export const baselineCommand: Command = {
   name: 'baseline',
   summary: 'write migrations into the ledger without running them',
   help: `Usage: rivulet baseline --to NAME [options]

@@ -32,7 +32,7 @@ export interface Run {
 }
 
 /** How a command ended. */
-export interface Outcome {
+export interface CommandResult {
   readonly exitCode: number
   /** The result for people, printed on standard output. */
   readonly text: string
@@ -49,7 +49,7 @@ export interface Command {
   readonly options: NonNullable<ParseArgsConfig['options']>
   /** True when file names may follow. */
   readonly takesFiles?: boolean
-  readonly run: (run: Run) => Promise<Outcome>
+  readonly run: (run: Run) => Promise<CommandResult>
 }
 
 /** The options that every command takes, as help shows them. */

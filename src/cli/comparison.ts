@@ -1,5 +1,5 @@
 /** What `verify` found, said in words: what differs, object by object, and the SQL that would mend it. */
-import type { CodeComparison } from '../migrate/schema/declared.ts'
+import type { CodeComparison } from '../migrate/schema/code-comparison.ts'
 import type { Difference } from '../migrate/schema/describe.ts'
 import type { CodeAnswer } from './code.ts'
 import type { Console } from './console.ts'

@@ -6,7 +6,7 @@ import { count, terminated } from './migrate.ts'
 import { reporter } from './progress.ts'
 import { withDatabase } from './project.ts'
 
-export const down: Command = {
+export const downCommand: Command = {
   name: 'down',
   summary: 'take the newest migration back, or all after --to',
   help: `Usage: rivulet down [options]

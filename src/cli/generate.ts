@@ -8,9 +8,9 @@ import { textOption } from './arguments.ts'
 import { type Command, commonHelp, exitCodes, type OptionValues } from './command.ts'
 import { type Answers, runGenerate } from './drizzle-kit.ts'
 import { findingsText } from './lint.ts'
-import { trialFinding, tried } from './tried.ts'
+import { trialFinding, tryOnScratchServer } from './try-on-scratch.ts'
 
-export const generate: Command = {
+export const generateCommand: Command = {
   name: 'generate',
   summary: 'write a migration from the changes of the schema, with drizzle-kit',
   help: `Usage: rivulet generate [options]
@@ -77,7 +77,7 @@ Examples:
     const trial: Trial =
       values['no-try'] === true
         ? { outcome: 'untried', reason: '--no-try' }
-        : await tried(found, [...names], textOption(values, 'scratch'), signal)
+        : await tryOnScratchServer(found, [...names], textOption(values, 'scratch'), signal)
     const failure = trialFinding(trial, (name) =>
       relative('', written.find((file) => file.name === name)?.path ?? name),
     )

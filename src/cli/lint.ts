@@ -6,11 +6,11 @@ import { type Finding, lint as lintSources, lintRules, type LintSource } from '.
 import { readSql } from '../migrate/files/text-file.ts'
 import type { Trial } from '../migrate/schema/trial.ts'
 import { textOption } from './arguments.ts'
-import { type Command, commonHelp, exitCodes, type Outcome, type Run } from './command.ts'
+import { type Command, commonHelp, exitCodes, type CommandResult, type Run } from './command.ts'
 import type { Console } from './console.ts'
-import { trialFinding, tried } from './tried.ts'
+import { trialFinding, tryOnScratchServer } from './try-on-scratch.ts'
 
-export const lint: Command = {
+export const lintCommand: Command = {
   name: 'lint',
   summary: 'find unsafe DDL in migrations',
   help: `Usage: rivulet lint [options] [files]
@@ -64,13 +64,14 @@ Examples:
       if (migration) return [migration.name]
       throw new UsageError(`${file} is no migration of the project: --try needs to know what comes before it`)
     })
-    const trial: Trial = names.length === 0 ? { outcome: 'runs' } : await tried(found, names, scratch, signal)
+    const trial: Trial =
+      names.length === 0 ? { outcome: 'runs' } : await tryOnScratchServer(found, names, scratch, signal)
     const failure = trialFinding(trial, fileOf)
     return outcome(failure ? [failure, ...unsafe] : unsafe, console, trial)
   },
 }
 
-function outcome(findings: readonly Finding[], console: Console, trial?: Trial): Outcome {
+function outcome(findings: readonly Finding[], console: Console, trial?: Trial): CommandResult {
   const failed = findings.length > 0 || trial?.outcome === 'untried'
   const text = [
     findings.length > 0 ? findingsText(findings, console) : 'Nothing unsafe found.',

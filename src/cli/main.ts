@@ -11,22 +11,33 @@ import { parseArgs } from 'node:util'
 import { Cancelled, ConfigInvalid, RivuletError, UsageError } from '../errors.ts'
 import { layoutKind, strayFiles } from '../migrate/files/layout.ts'
 import { MigrationRefused } from '../migrate/migration-refused.ts'
-import { baseline } from './baseline.ts'
-import { type Command, exitCodes, type Outcome } from './command.ts'
+import { baselineCommand } from './baseline.ts'
+import { type Command, exitCodes, type CommandResult } from './command.ts'
 import { Console } from './console.ts'
-import { down } from './down.ts'
-import { generate } from './generate.ts'
-import { lint } from './lint.ts'
-import { migrate } from './migrate.ts'
+import { downCommand } from './down.ts'
+import { generateCommand } from './generate.ts'
+import { lintCommand } from './lint.ts'
+import { migrateCommand } from './migrate.ts'
 import { takeOutput } from './output.ts'
 import { loadProject, type Project } from './project.ts'
-import { pull } from './pull.ts'
-import { reset } from './reset.ts'
-import { seed, SeedFailed } from './seed.ts'
-import { status } from './status.ts'
-import { verify } from './verify.ts'
+import { pullCommand } from './pull.ts'
+import { resetCommand } from './reset.ts'
+import { seedCommand, SeedFailed } from './seed.ts'
+import { statusCommand } from './status.ts'
+import { verifyCommand } from './verify.ts'
 
-const commands: readonly Command[] = [generate, migrate, status, verify, lint, down, baseline, pull, seed, reset]
+const commands: readonly Command[] = [
+  generateCommand,
+  migrateCommand,
+  statusCommand,
+  verifyCommand,
+  lintCommand,
+  downCommand,
+  baselineCommand,
+  pullCommand,
+  seedCommand,
+  resetCommand,
+]
 
 const help = `Usage: rivulet COMMAND [options]
 
@@ -116,7 +127,7 @@ function parsed(command: Command, args: readonly string[]) {
   }
 }
 
-function print({ exitCode, text, json }: Outcome, command: string, asJson: boolean): void {
+function print({ exitCode, text, json }: CommandResult, command: string, asJson: boolean): void {
   if (asJson) output.write(`${JSON.stringify({ command, exitCode, ...json }, undefined, 2)}\n`)
   else if (text !== '') output.write(`${text}\n`)
 }

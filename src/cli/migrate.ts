@@ -8,7 +8,7 @@ import { type Command, commonHelp, exitCodes } from './command.ts'
 import { reporter } from './progress.ts'
 import { withDatabase } from './project.ts'
 
-export const migrate: Command = {
+export const migrateCommand: Command = {
   name: 'migrate',
   summary: 'apply the pending migrations',
   help: `Usage: rivulet migrate [options]

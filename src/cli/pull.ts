@@ -12,13 +12,13 @@ import { isPulledComment, pulledRoad } from '../migrate/files/check-script.ts'
 import { verifyDatabase } from '../migrate/commands/verify.ts'
 import { textOption } from './arguments.ts'
 import { generateInto } from './code.ts'
-import { type Command, commonHelp, exitCodes, type Outcome, type Run } from './command.ts'
+import { type Command, commonHelp, exitCodes, type CommandResult, type Run } from './command.ts'
 import { codeText, databaseText } from './comparison.ts'
 import { type Project, withDatabase } from './project.ts'
 import { moveTogether, withTemporaryFolder } from './temporary-folder.ts'
 import { filters } from './verify.ts'
 
-export const pull: Command = {
+export const pullCommand: Command = {
   name: 'pull',
   summary: 'begin with an existing database: write its schema and its first migration',
   help: `Usage: rivulet pull [options]
@@ -79,7 +79,7 @@ interface Files {
 }
 
 /** Writes the migration, with the snapshot that drizzle-kit makes of the schema, and compares all three. */
-async function compared({ values, console, signal }: Run, project: Project, files: Files): Promise<Outcome> {
+async function compared({ values, console, signal }: Run, project: Project, files: Files): Promise<CommandResult> {
   const { url, schemaPath, pulled, made } = files
   const { directory, source } = project
   const madeSchema = join(made, basename(schemaPath))
@@ -112,7 +112,7 @@ async function compared({ values, console, signal }: Run, project: Project, file
     if (error instanceof ConfigInvalid || error instanceof MigrationRefused) return error
     throw error
   })
-  await place(files, written.file, project)
+  await moveIntoPlace(files, written.file, project)
   if (found instanceof Error) {
     const text = [...head, `Not compared: ${found.message}`, next].join('\n')
     return { exitCode: exitCodes.failed, text, json: { ...json, notCompared: found.message } }
@@ -130,7 +130,7 @@ async function compared({ values, console, signal }: Run, project: Project, file
 }
 
 /** Moves what was made to where it belongs. @throws UsageError when something is there that no pull has left. */
-async function place(files: Files, migration: string, { source }: Project): Promise<void> {
+async function moveIntoPlace(files: Files, migration: string, { source }: Project): Promise<void> {
   const { schemaPath, replaced, made } = files
   const moves = [
     { from: join(made, 'migrations', migration), to: join(source.folder, migration) },

@@ -11,7 +11,7 @@ import { reporter } from './progress.ts'
 import { withDatabase } from './project.ts'
 import { findSeed, runSeed } from './seed.ts'
 
-export const reset: Command = {
+export const resetCommand: Command = {
   name: 'reset',
   summary: 'drop everything in a development database, then migrate',
   help: `Usage: rivulet reset [options]

@@ -8,7 +8,7 @@ import { type Command, commonHelp, exitCodes } from './command.ts'
 import { type Project, withDatabase } from './project.ts'
 import { loadModules, schemaFiles } from './schema-files.ts'
 
-export const seed: Command = {
+export const seedCommand: Command = {
   name: 'seed',
   summary: 'fill the database with the data of the seed module',
   help: `Usage: rivulet seed [options]

@@ -12,7 +12,7 @@ const exitCodeOf = {
 
 const colours = { applied: 'green', pending: 'yellow', changed: 'red', 'out of order': 'red', missing: 'red' } as const
 
-export const status: Command = {
+export const statusCommand: Command = {
   name: 'status',
   summary: 'show which migrations are applied, pending, changed, missing or out of order',
   help: `Usage: rivulet status [options]

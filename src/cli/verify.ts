@@ -1,17 +1,17 @@
 /** `rivulet verify`: do the schema in code, the migrations and the live database say the same? */
-import type { CodeComparison } from '../migrate/schema/declared.ts'
+import type { CodeComparison } from '../migrate/schema/code-comparison.ts'
 import { MigrationRefused } from '../migrate/migration-refused.ts'
 import type { Trial } from '../migrate/schema/trial.ts'
 import { verifyCode, verifyDatabase } from '../migrate/commands/verify.ts'
 import { textOption } from './arguments.ts'
 import { type CodeAnswer, comparable, readCode } from './code.ts'
-import { type Command, commonHelp, exitCodes, type Outcome, type Run } from './command.ts'
+import { type Command, commonHelp, exitCodes, type CommandResult, type Run } from './command.ts'
 import { codeText, databaseText } from './comparison.ts'
 import { count } from './migrate.ts'
 import { type Project, withDatabase } from './project.ts'
 import { withScratchServer } from './scratch-server.ts'
 
-export const verify: Command = {
+export const verifyCommand: Command = {
   name: 'verify',
   summary: 'compare the schema in code, the migrations and the live database',
   help: `Usage: rivulet verify [options]
@@ -54,11 +54,11 @@ Examples:
   run: async (run) => {
     const found = await run.project()
     const code = await readCode(found, run.signal)
-    return run.values['code-only'] === true ? codeOnly(run, found, code) : all(run, found, code)
+    return run.values['code-only'] === true ? verifyCodeOnly(run, found, code) : verifyAll(run, found, code)
   },
 }
 
-async function all({ values, console, signal }: Run, project: Project, code: CodeAnswer): Promise<Outcome> {
+async function verifyAll({ values, console, signal }: Run, project: Project, code: CodeAnswer): Promise<CommandResult> {
   const scratchUrl = textOption(values, 'scratch')
   const result = await withDatabase(project, (url) =>
     verifyDatabase(url, { ...project.source, ...filters(project), scratchUrl, code: comparable(code), signal }),
@@ -77,7 +77,11 @@ async function all({ values, console, signal }: Run, project: Project, code: Cod
   return { exitCode, text: text.filter(Boolean).join('\n'), json }
 }
 
-async function codeOnly({ values, console, signal }: Run, project: Project, code: CodeAnswer): Promise<Outcome> {
+async function verifyCodeOnly(
+  { values, console, signal }: Run,
+  project: Project,
+  code: CodeAnswer,
+): Promise<CommandResult> {
   const sql = comparable(code)
   const compared = sql === undefined ? { notCompared: 'drizzle-kit asks first' } : await compareOnly()
   const known = 'notCompared' in compared ? undefined : compared

@@ -9,7 +9,7 @@ export {
   planMigrations,
 } from './commands/apply.ts'
 export { type BaselineOptions, type BaselineResult, baselineMigrations } from './commands/baseline.ts'
-export type { CodeComparison, CodeSql, RefusedStatement } from './schema/declared.ts'
+export type { CodeComparison, CodeSql, RefusedStatement } from './schema/code-comparison.ts'
 export type { Target } from './connect.ts'
 export { type PlannedRevert, planRevert, revertMigrations, type RevertOptions } from './commands/revert.ts'
 export type { Difference } from './schema/describe.ts'

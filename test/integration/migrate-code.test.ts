@@ -8,9 +8,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readCode } from '../../src/cli/code.ts'
 import { remedy } from '../../src/cli/remedy.ts'
 import type { Project } from '../../src/cli/project.ts'
-import { verify } from '../../src/cli/verify.ts'
+import { verifyCommand } from '../../src/cli/verify.ts'
 import { applyMigrations, verifyDatabase } from '../../src/migrate/index.ts'
-import { compareDeclared, describeCode } from '../../src/migrate/schema/declared.ts'
+import { compareDeclared, describeCode } from '../../src/migrate/schema/code-comparison.ts'
 import { withConnection } from '../../src/migrate/connect.ts'
 import { describeDatabase, differences, type SchemaDescription } from '../../src/migrate/schema/describe.ts'
 import { Ledger } from '../../src/migrate/ledger/ledger.ts'
@@ -474,7 +474,7 @@ describe('what migrations make by hand', () => {
 test.each(notCompared)('%s is not compared, and the help says so', async (change, words) => {
   const changed = await after(change)
   expect(differences(whole, changed)).toEqual([])
-  expect(verify.help.replaceAll(/\s+/g, ' ').split('Not compared:')[1]).toMatch(words)
+  expect(verifyCommand.help.replaceAll(/\s+/g, ' ').split('Not compared:')[1]).toMatch(words)
 })
 
 describe('verifyDatabase with the code', () => {

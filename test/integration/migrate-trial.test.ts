@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Project } from '../../src/cli/project.ts'
-import { trialFinding, tried } from '../../src/cli/tried.ts'
+import { trialFinding, tryOnScratchServer } from '../../src/cli/try-on-scratch.ts'
 import { Cancelled } from '../../src/errors.ts'
 import {
   applyMigrations,
@@ -72,9 +72,9 @@ describe('tryMigrations', () => {
     ['a word that is none', '\nselekt 1;', 2, /syntax error/],
     ['a value of an enum at once', "create type e as enum ('a');\nselect 'b'::e;", 2, /invalid input value for enum/],
   ])('names the line of %s', async (_, text, line, reason) => {
-    const trial = await tryFiles({ '0000_t': table, '0001_new': text, '0002_later': 'select nonsense;' })
+    const runTrial = await tryFiles({ '0000_t': table, '0001_new': text, '0002_later': 'select nonsense;' })
     const file = '0001_new.sql'
-    expect(trial).toMatchObject({
+    expect(runTrial).toMatchObject({
       outcome: 'fails',
       name: '0001_new',
       file,
@@ -83,8 +83,8 @@ describe('tryMigrations', () => {
     })
     // Nothing of it was tried then, and nobody may say that it was.
     const refused = text.includes('commit') || text.startsWith('/*')
-    expect('refused' in trial).toBe(refused)
-    const { why } = trialFinding(trial, (name) => name)!
+    expect('refused' in runTrial).toBe(refused)
+    const { why } = trialFinding(runTrial, (name) => name)!
     expect(why).toMatch(refused ? /^it was not even tried: / : /^it was tried in a scratch database/)
   })
 
@@ -168,7 +168,7 @@ describe('a server to try on', () => {
     const directory = await mkdtemp(join(tmpdir(), 'rivulet-tried-'))
     try {
       const project = { directory, source: { folder: folder.folder }, databaseUrl: () => url }
-      return await tried(project as Project, undefined, scratch, new AbortController().signal)
+      return await tryOnScratchServer(project as Project, undefined, scratch, new AbortController().signal)
     } finally {
       await rm(directory, { recursive: true })
     }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { lint } from '../../src/migrate/lint/lint.ts'
-import { controlsTransaction, leavesTransaction, parseScript, stepsOf } from '../../src/migrate/files/script.ts'
+import { controlsTransaction, leavesTransaction, parseScript, commitGroups } from '../../src/migrate/files/script.ts'
 
 const texts = async (source: string) => (await parseScript(source)).statements.map(({ text }) => text)
 
@@ -100,7 +100,7 @@ describe('a script', () => {
 describe('a file that leaves Drizzle’s transaction with COMMIT', () => {
   const index = 'create index concurrently i on t (c);'
   const shape = async (source: string) =>
-    stepsOf((await parseScript(source)).statements).map(({ from, to, together }) => (together ? [from, to] : from))
+    commitGroups((await parseScript(source)).statements).map(({ from, to, together }) => (together ? [from, to] : from))
 
   test.each([
     ['goes on one by one behind it', `select 1; select 2; commit; ${index} select 3;`, [[0, 3], 3, 4]],

@@ -11,7 +11,13 @@ import { MigrationRefused } from '../migration-refused.ts'
 import { type MigrationSource, waiting, type WaitOptions } from '../options.ts'
 import { createLedger } from '../run/create-ledger.ts'
 import { runWork } from '../run/run-file.ts'
-import { compare, contradiction, inState, nameOfRow, type Standing } from '../ledger/migration-state.ts'
+import {
+  compareWithLedger,
+  contradiction,
+  inState,
+  nameOfRow,
+  type LedgerComparison,
+} from '../ledger/migration-state.ts'
 import { readScript, readScripts } from '../files/check-script.ts'
 
 /** What `applyMigrations` takes. */
@@ -98,10 +104,10 @@ export async function planMigrations(target: Target, options: ApplyOptions): Pro
 export async function checkMigrations(target: Target, source: MigrationSource): Promise<void> {
   const migrations = await readMigrations(source.folder)
   const rows = await withConnection(target, (connection) => new Ledger(source.ledger).read(connection))
-  const standing = compare(migrations, rows)
-  const reason = contradiction({ ...standing, missing: [] })
+  const compared = compareWithLedger(migrations, rows)
+  const reason = contradiction({ ...compared, missing: [] })
   if (reason) throw reason
-  const pending = inState(standing, 'pending').map(({ name }) => name)
+  const pending = inState(compared, 'pending').map(({ name }) => name)
   if (pending.length === 0) return
   throw new MigrationRefused(
     'pending',
@@ -117,12 +123,12 @@ async function pendingNow(
   migrations: readonly Migration[],
   { to, outOfOrder = false }: ApplyOptions,
 ): Promise<{ readonly pending: readonly Migration[]; readonly ahead: readonly string[] }> {
-  const standing: Standing = compare(migrations, await ledger.read(connection))
-  const pending = inState(standing, 'pending', 'out of order')
+  const compared: LedgerComparison = compareWithLedger(migrations, await ledger.read(connection))
+  const pending = inState(compared, 'pending', 'out of order')
   // The next release has migrated already: nothing of ours is left to do, and nothing is wrong.
-  const reason = contradiction(pending.length === 0 ? { ...standing, missing: [] } : standing, { outOfOrder })
+  const reason = contradiction(pending.length === 0 ? { ...compared, missing: [] } : compared, { outOfOrder })
   if (reason) throw reason
-  const ahead = standing.missing.map(nameOfRow)
+  const ahead = compared.missing.map(nameOfRow)
   if (to === undefined) return { pending, ahead }
   const last = migrations.indexOf(findMigration(migrations, to))
   return { pending: pending.filter((migration) => migrations.indexOf(migration) <= last), ahead }

@@ -8,7 +8,7 @@ import { type Target, withConnection } from '../connect.ts'
 import { findMigration, readMigrations } from '../files/folder.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { withLock } from '../ledger/advisory-lock.ts'
-import { compare, contradiction } from '../ledger/migration-state.ts'
+import { compareWithLedger, contradiction } from '../ledger/migration-state.ts'
 import { refusePulled } from '../files/check-script.ts'
 
 /** What `baselineMigrations` takes. */
@@ -37,11 +37,11 @@ export async function baselineMigrations(target: Target, options: BaselineOption
   const ledger = new Ledger(options.ledger)
   return withConnection(target, (connection) =>
     withLock(connection, { ...waiting(options), key: ledger.lockKey }, async () => {
-      const standing = compare(migrations, await ledger.read(connection))
-      const chosen = standing.migrations.slice(0, last + 1)
+      const compared = compareWithLedger(migrations, await ledger.read(connection))
+      const chosen = compared.migrations.slice(0, last + 1)
       const changed = chosen.filter(({ state }) => state === 'changed')
       if (!options.acceptChanged || changed.length === 0) {
-        const reason = contradiction(standing, { outOfOrder: true })
+        const reason = contradiction(compared, { outOfOrder: true })
         if (reason) throw reason
       }
       const adopted = chosen.filter(({ row }) => row === undefined)

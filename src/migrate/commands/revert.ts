@@ -10,7 +10,7 @@ import { findMigration, type Migration, readMigrations } from '../files/folder.t
 import { Ledger, type LedgerRow } from '../ledger/ledger.ts'
 import { MigrationRefused } from '../migration-refused.ts'
 import { runWork } from '../run/run-file.ts'
-import { compare, contradiction, inState } from '../ledger/migration-state.ts'
+import { compareWithLedger, contradiction, inState } from '../ledger/migration-state.ts'
 import type { Script } from '../files/script.ts'
 import { destructiveSteps } from '../files/destructive.ts'
 import { readSql } from '../files/text-file.ts'
@@ -76,7 +76,7 @@ export async function revertMigrations(
   )
 }
 
-interface Step {
+interface RevertStep {
   readonly migration: Migration
   /** Its rows in the ledger. */
   readonly rows: readonly LedgerRow[]
@@ -88,11 +88,11 @@ async function stepsNow(
   ledger: Ledger,
   migrations: readonly Migration[],
   { to }: RevertOptions,
-): Promise<readonly Step[]> {
-  const standing = compare(migrations, await ledger.read(connection))
-  const reason = contradiction(standing, { outOfOrder: true })
+): Promise<readonly RevertStep[]> {
+  const compared = compareWithLedger(migrations, await ledger.read(connection))
+  const reason = contradiction(compared, { outOfOrder: true })
   if (reason) throw reason
-  const applied = inState(standing, 'applied')
+  const applied = inState(compared, 'applied')
   const chosen = to === undefined ? applied.slice(-1) : applied.slice(lastKept(applied, findMigration(migrations, to)))
   const lacking = chosen.filter((migration) => migration.downPath === undefined).map(({ downFile }) => downFile)
   if (lacking.length > 0) {
@@ -103,10 +103,10 @@ async function stepsNow(
       { migrations: lacking },
     )
   }
-  const steps: Step[] = []
+  const steps: RevertStep[] = []
   for (const migration of chosen.toReversed()) {
     const source = await readSql(migration.downPath ?? '')
-    const rows = standing.migrations.find((one) => one.migration === migration)?.rows ?? []
+    const rows = compared.migrations.find((one) => one.migration === migration)?.rows ?? []
     steps.push({ migration, rows, script: await readScript(migration.downFile, source) })
   }
   return steps

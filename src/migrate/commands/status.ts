@@ -7,7 +7,7 @@ import { findInvalidIndexes } from '../run/resume.ts'
 import { sqlStateOf } from '../run/failure.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { MigrationRefused } from '../migration-refused.ts'
-import { compare, contradiction, type MigrationState, nameOfRow } from '../ledger/migration-state.ts'
+import { compareWithLedger, contradiction, type MigrationState, nameOfRow } from '../ledger/migration-state.ts'
 
 /** One file's state. */
 export interface MigrationStatus {
@@ -42,16 +42,16 @@ export async function migrationStatus(target: Target, source: MigrationSource): 
     unfinished: await ledger.unfinished(connection),
     invalid: await findInvalidIndexes(connection),
   }))
-  const standing = compare(migrations, rows)
-  const problem = contradiction(standing)
-  const list: MigrationStatus[] = standing.migrations.map(({ migration, state, row }) => ({
+  const compared = compareWithLedger(migrations, rows)
+  const problem = contradiction(compared)
+  const list: MigrationStatus[] = compared.migrations.map(({ migration, state, row }) => ({
     name: migration.name,
     state,
     appliedAt: row?.appliedAt,
     durationMs: row?.durationMs,
     statementsDone: row ? undefined : unfinished.get(migration.name),
   }))
-  for (const row of standing.missing) {
+  for (const row of compared.missing) {
     const { appliedAt, durationMs } = row
     list.push({ name: nameOfRow(row), state: 'missing', appliedAt, durationMs, statementsDone: undefined })
   }

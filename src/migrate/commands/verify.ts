@@ -6,7 +6,7 @@
 import type { Connection } from '../../pool/connection.ts'
 import type { MigrationSource } from '../options.ts'
 import { MigrationFailed } from '../../errors.ts'
-import { type CodeComparison, type CodeSql, compareCode } from '../schema/declared.ts'
+import { type CodeComparison, type CodeSql, compareCode } from '../schema/code-comparison.ts'
 import { withConnection } from '../connect.ts'
 import { scratchExplanation, sqlStateOf } from '../run/failure.ts'
 import { type Migration, readMigrations } from '../files/folder.ts'
@@ -14,11 +14,11 @@ import { describeDatabase, type Difference, differences, usedSchemas, withoutTab
 import { Ledger } from '../ledger/ledger.ts'
 import { MigrationRefused } from '../migration-refused.ts'
 import { replay, type ReplayOptions } from '../schema/replay.ts'
-import { withScratch } from '../schema/scratch-database.ts'
-import { compare, contradiction, inState } from '../ledger/migration-state.ts'
+import { withScratchDatabase } from '../schema/scratch-database.ts'
+import { compareWithLedger, contradiction, inState } from '../ledger/migration-state.ts'
 import { parseScript } from '../files/script.ts'
-import { createExtensions, readSurroundings } from '../schema/database-settings.ts'
-import { type Trial, trial } from '../schema/trial.ts'
+import { createExtensions, readDatabaseSettings } from '../schema/database-settings.ts'
+import { type Trial, runTrial } from '../schema/trial.ts'
 
 /** What `verifyDatabase` takes. */
 export interface VerifyOptions extends MigrationSource {
@@ -56,24 +56,24 @@ export async function verifyDatabase(url: string, options: VerifyOptions): Promi
   const ledger = new Ledger(options.ledger)
   const before = await withConnection(url, async (connection) => {
     const rows = await ledger.read(connection)
-    const standing = compare(migrations, rows)
-    const reason = contradiction(standing)
+    const compared = compareWithLedger(migrations, rows)
+    const reason = contradiction(compared)
     if (reason) throw reason
-    return { rows, standing, surroundings: await readSurroundings(connection) }
+    return { rows, compared, databaseSettings: await readDatabaseSettings(connection) }
   })
   const { asApplied = false } = options
-  const applied = inState(before.standing, 'applied', ...(asApplied ? (['pending'] as const) : []))
-  const pending = asApplied ? [] : inState(before.standing, 'pending')
+  const applied = inState(before.compared, 'applied', ...(asApplied ? (['pending'] as const) : []))
+  const pending = asApplied ? [] : inState(before.compared, 'pending')
   const { signal, code: sql } = options
-  const scratch = { url: options.scratchUrl ?? url, signal, surroundings: before.surroundings }
-  const { expected, schemas, code, pendingTrial } = await withScratch(scratch, async (connection) => {
+  const scratch = { url: options.scratchUrl ?? url, signal, databaseSettings: before.databaseSettings }
+  const { expected, schemas, code, pendingTrial } = await withScratchDatabase(scratch, async (connection) => {
     await ledger.create(connection)
-    await createExtensions(connection, before.surroundings, applied)
+    await createExtensions(connection, before.databaseSettings, applied)
     const replaying = { ledger, signal, throwAway: false }
     await replayHistory(connection, applied, replaying)
     const schemas = options.schemas ?? (await usedSchemas(connection, ledger))
     const expected = await describeDatabase(connection, ledger, schemas)
-    const pendingTrial = await trial(connection, pending, pending, replaying)
+    const pendingTrial = await runTrial(connection, pending, pending, replaying)
     const comparable = sql !== undefined && pendingTrial.outcome === 'runs'
     const code = comparable ? await compareCode(connection, ledger, sql, false) : undefined
     return { schemas, expected, code, pendingTrial }
@@ -105,7 +105,7 @@ export async function verifyCode(scratchUrl: string, options: VerifyCodeOptions)
   const migrations = await readMigrations(options.folder)
   const ledger = new Ledger(options.ledger)
   const { signal, throwAway = false } = options
-  return withScratch({ url: scratchUrl, signal }, async (connection) => {
+  return withScratchDatabase({ url: scratchUrl, signal }, async (connection) => {
     await ledger.create(connection)
     await replayHistory(connection, migrations, { ledger, signal, throwAway })
     return compareCode(connection, ledger, options.code, throwAway)

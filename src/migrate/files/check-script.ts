@@ -9,10 +9,10 @@ import {
   parseScript,
   refusesTransaction,
   type Script,
-  stepsOf,
+  commitGroups,
   unknownDirective,
 } from './script.ts'
-import { child, children, dotted, kindOf, text, type Tree, walk } from './parse-tree.ts'
+import { child, children, dotted, nodeKind, text, type Tree, walk } from './parse-tree.ts'
 
 /** The script in `source`, parsed. @throws MigrationRefused ('unsafe') for an empty file or a wrong statement. */
 export async function readScript(file: string, source: string): Promise<Script> {
@@ -26,7 +26,7 @@ export async function readScript(file: string, source: string): Promise<Script> 
     )
   }
   const leaves = leavesTransaction(script.statements)
-  const blocks = leaves ? stepsOf(script.statements).filter(({ together }) => together) : []
+  const blocks = leaves ? commitGroups(script.statements).filter(({ together }) => together) : []
   for (const [index, { tree, text, line, comments }] of script.statements.entries()) {
     if (leaves && tree && controlsTransaction(tree)) continue
     const misspelt = comments.map((comment) => unknownDirective(comment, script.transactional)).find(Boolean)
@@ -102,7 +102,7 @@ function refusal(tree: Tree, transactional: boolean, inBlock: boolean): string |
     return copyFromStdin
   }
   // A build that was broken off is found again by the index's name.
-  if (kindOf(tree) === 'IndexStmt' && refusesTransaction(tree) && text(child(tree, 'IndexStmt')?.idxname) === '') {
+  if (nodeKind(tree) === 'IndexStmt' && refusesTransaction(tree) && text(child(tree, 'IndexStmt')?.idxname) === '') {
     return 'give the index a name, so that a run that was broken off can find it'
   }
   return undefined
@@ -114,7 +114,7 @@ function lostWithSession(tree: Tree): string | undefined {
   if (set?.is_local === true || text(set?.kind) === 'VAR_SET_MULTI') {
     return 'each statement of this file commits by itself, so this would end at once; write SET without LOCAL'
   }
-  let temporary = ['PrepareStmt', 'DeclareCursorStmt', 'ListenStmt'].includes(kindOf(tree))
+  let temporary = ['PrepareStmt', 'DeclareCursorStmt', 'ListenStmt'].includes(nodeKind(tree))
   let setting = false
   walk(tree, (kind, node) => {
     if (node.relpersistence === 't' || node.schemaname === 'pg_temp') temporary = true

@@ -1,6 +1,6 @@
 /** The steps of a script that lose data, in words, for somebody to confirm. Rather one too many than one too few. */
 import type { Script } from './script.ts'
-import { child, children, dropped, kindOf, relationName, text, type Tree, walk } from './parse-tree.ts'
+import { child, children, dropped, nodeKind, relationName, text, type Tree, walk } from './parse-tree.ts'
 
 /** One of them. */
 export interface DestructiveStep {
@@ -28,10 +28,10 @@ export function destructiveSteps({ statements }: Script): readonly DestructiveSt
     walk(tree, (kind, node) => {
       for (const step of stepsOf(kind, node)) steps.add(step)
     })
-    const code = kindOf(tree) === 'DoStmt' ? /\b(?:drop|delete|truncate|update|merge|execute|call)\b/gi : undefined
+    const code = nodeKind(tree) === 'DoStmt' ? /\b(?:drop|delete|truncate|update|merge|execute|call)\b/gi : undefined
     const words = new Set((code ? (source.match(code) ?? []) : []).map((word) => word.toUpperCase()))
     if (words.size > 0) steps.add(`runs a DO block that holds ${[...words].join(', ')}`)
-    if (kindOf(tree) === 'CallStmt') steps.add('calls a procedure')
+    if (nodeKind(tree) === 'CallStmt') steps.add('calls a procedure')
     return [...steps].map((step) => ({ line, step }))
   })
 }

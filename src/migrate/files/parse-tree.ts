@@ -7,7 +7,7 @@
 export type Tree = { readonly [field: string]: unknown }
 
 /** The kind of a node: `CreateStmt` of `{ CreateStmt: {…} }`. */
-export function kindOf(tree: Tree | undefined): string {
+export function nodeKind(tree: Tree | undefined): string {
   return Object.keys(tree ?? {})[0] ?? ''
 }
 

@@ -4,7 +4,7 @@
  * several statements. Text the parser does not know (a newer server, an extension) stays one piece and goes as it is.
  */
 import type { Tree } from './parse-tree.ts'
-import { child, children, kindOf, text as textOf } from './parse-tree.ts'
+import { child, children, nodeKind, text as textOf } from './parse-tree.ts'
 
 /** One statement of a file. */
 export interface Statement {
@@ -109,8 +109,8 @@ async function commentsOf(text: string, scan: Scan): Promise<{ at: number; text:
 
 /** True for statements that PostgreSQL refuses inside a transaction block. */
 export function refusesTransaction(tree: Tree): boolean {
-  const body = child(tree, kindOf(tree)) ?? {}
-  switch (kindOf(tree)) {
+  const body = child(tree, nodeKind(tree)) ?? {}
+  switch (nodeKind(tree)) {
     case 'IndexStmt':
     case 'DropStmt':
       return body.concurrent === true
@@ -147,7 +147,7 @@ export function controlsTransaction(tree: Tree): boolean {
 }
 
 /** Statements that commit together, or one that commits by itself: `from` to `to`, counted from 0, without `to`. */
-export interface Step {
+export interface CommitGroup {
   readonly from: number
   readonly to: number
   readonly together: boolean
@@ -157,10 +157,10 @@ export interface Step {
  * How a script without a transaction runs: each statement by itself, unless the file says COMMIT to leave the
  * transaction in which Drizzle runs it. Then what stands before COMMIT is one step, as is what a later BEGIN holds.
  */
-export function stepsOf(statements: readonly Statement[]): readonly Step[] {
+export function commitGroups(statements: readonly Statement[]): readonly CommitGroup[] {
   const words = statements.map(({ tree }) => (tree && controlsTransaction(tree) ? controlWord(tree) : ''))
   if (!words.includes('COMMIT')) return statements.map((_, index) => ({ from: index, to: index + 1, together: false }))
-  const steps: Step[] = []
+  const steps: CommitGroup[] = []
   let open: number | undefined = 0
   for (const [index, word] of words.entries()) {
     if (open === undefined) {

@@ -13,7 +13,7 @@ import { MigrationRefused } from '../migration-refused.ts'
 export type MigrationState = 'applied' | 'pending' | 'changed' | 'out of order'
 
 /** One file and how it stands. */
-interface MigrationStanding {
+interface ComparedMigration {
   readonly migration: Migration
   readonly state: MigrationState
   readonly row: LedgerRow | undefined
@@ -22,8 +22,8 @@ interface MigrationStanding {
 }
 
 /** The whole picture. */
-export interface Standing {
-  readonly migrations: readonly MigrationStanding[]
+export interface LedgerComparison {
+  readonly migrations: readonly ComparedMigration[]
   /** Rows of the ledger without a file: the file was lost, or the database is newer than the code. */
   readonly missing: readonly LedgerRow[]
   /** True when a missing row is newer than every file. */
@@ -34,7 +34,7 @@ export interface Standing {
  * Compares. Rows are matched by time and hash, then by hash alone, then by time alone (then the text was changed). Each
  * row belongs to one file: several files may hold the same text, or carry the same time.
  */
-export function compare(migrations: readonly Migration[], rows: readonly LedgerRow[]): Standing {
+export function compareWithLedger(migrations: readonly Migration[], rows: readonly LedgerRow[]): LedgerComparison {
   const left = new Set(rows)
   const found = new Map<Migration, LedgerRow[]>()
   const match = (same: (migration: Migration, row: LedgerRow) => boolean) => {
@@ -74,13 +74,16 @@ function sameTime({ when }: Migration, row: LedgerRow): boolean {
 }
 
 /** The files in one state, in order. */
-export function inState(standing: Standing, ...states: readonly MigrationState[]): readonly Migration[] {
-  return standing.migrations.filter(({ state }) => states.includes(state)).map(({ migration }) => migration)
+export function inState(compared: LedgerComparison, ...states: readonly MigrationState[]): readonly Migration[] {
+  return compared.migrations.filter(({ state }) => states.includes(state)).map(({ migration }) => migration)
 }
 
-/** Why nothing may be applied on this standing; undefined when it may. `outOfOrder` allows late files. */
-export function contradiction(standing: Standing, allow: { outOfOrder?: boolean } = {}): MigrationRefused | undefined {
-  const changed = names(inState(standing, 'changed'))
+/** Why nothing may be applied in this state; undefined when it may. `outOfOrder` allows late files. */
+export function contradiction(
+  compared: LedgerComparison,
+  allow: { outOfOrder?: boolean } = {},
+): MigrationRefused | undefined {
+  const changed = names(inState(compared, 'changed'))
   if (changed.length > 0) {
     return refused(
       changed,
@@ -89,17 +92,17 @@ export function contradiction(standing: Standing, allow: { outOfOrder?: boolean 
         `\`rivulet baseline --to ${changed.at(-1)} --accept-changed\``,
     )
   }
-  const missing = standing.missing.map(nameOfRow)
+  const missing = compared.missing.map(nameOfRow)
   if (missing.length > 0) {
     return refused(
       missing,
       `applied to this database, but not in the folder: ${missing.join(', ')}. ` +
-        (standing.databaseIsNewer
+        (compared.databaseIsNewer
           ? 'The database is newer than this code: update the checkout, or run the newer release'
           : `Restore ${them(missing)} from version control`),
     )
   }
-  const late = names(inState(standing, 'out of order'))
+  const late = names(inState(compared, 'out of order'))
   if (late.length > 0 && !allow.outOfOrder) {
     return refused(
       late,

@@ -1,6 +1,6 @@
 /** A statement's parse tree in the shape that lint asks about. */
 import type { Statement } from '../files/script.ts'
-import { child, children, kindOf, relationName, text, type Tree } from '../files/parse-tree.ts'
+import { child, children, nodeKind, relationName, text, type Tree } from '../files/parse-tree.ts'
 
 /** A statement as rules see it. */
 export interface Body {
@@ -20,7 +20,7 @@ export interface TableCommand {
 
 /** The parse tree as kind and contents; undefined when the parser refused the text. */
 export function bodyOf({ tree }: Statement): Body | undefined {
-  const kind = kindOf(tree)
+  const kind = nodeKind(tree)
   const node = child(tree, kind)
   return node && { kind, node }
 }

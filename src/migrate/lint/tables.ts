@@ -1,5 +1,5 @@
 /** Rules about whole tables, views and types. */
-import { child, children, dropped, kindOf, relationName, text, type Tree } from '../files/parse-tree.ts'
+import { child, children, dropped, nodeKind, relationName, text, type Tree } from '../files/parse-tree.ts'
 import { commandsOn, manualPage, type Rule } from './rule.ts'
 
 const dropTable: Rule = {
@@ -164,7 +164,7 @@ function partitionOf(definition: Tree | undefined): string {
   return relationName(child(definition, 'PartitionCmd', 'name'))
 }
 
-function policyTable(tree: Parameters<typeof kindOf>[0]): string | undefined {
+function policyTable(tree: Parameters<typeof nodeKind>[0]): string | undefined {
   const policy = child(tree, 'CreatePolicyStmt')
   return policy && relationName(child(policy, 'table'))
 }

@@ -29,7 +29,7 @@ const reportEveryMs = 5000
  * Runs `statement`, which is on its way on `connection`, and stops it when it has waited for too long. Answers for whom
  * when that happened (the connection must not be used any more then), else undefined. @throws what `statement` throws.
  */
-export async function watched(
+export async function watchBlockers(
   connection: Connection,
   { openObserver, maxWaitMs, onWaiting }: WatchOptions,
   statement: () => Promise<void>,

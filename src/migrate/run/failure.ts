@@ -4,7 +4,7 @@
  */
 import { ConnectionLost, MigrationFailed } from '../../errors.ts'
 import type { Statement } from '../files/script.ts'
-import { child, children, kindOf, text } from '../files/parse-tree.ts'
+import { child, children, nodeKind, text } from '../files/parse-tree.ts'
 
 /** The file that failed, as far as messages are concerned. */
 interface FailedFile {
@@ -162,7 +162,8 @@ function hintForOrder(sqlState: string | undefined, message: string, later: read
   if (!['42P01', '42704', '42883'].includes(sqlState ?? '')) return ''
   const name = /^\w+ "?([^"( ]+)"?.* does not exist$/.exec(message)?.[1]?.split('.').at(-1)
   const maker = later.find(
-    ({ tree, text: source }) => /^(?:Create|View|Composite|Define)/.test(kindOf(tree)) && name && source.includes(name),
+    ({ tree, text: source }) =>
+      /^(?:Create|View|Composite|Define)/.test(nodeKind(tree)) && name && source.includes(name),
   )
   return maker ? `The statement on line ${maker.line} makes it: move that one up before this one.` : ''
 }

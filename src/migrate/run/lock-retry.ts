@@ -27,7 +27,7 @@ export interface Work {
 }
 
 /** How to run. */
-export interface RunOptions {
+export interface FileRunOptions {
   readonly ledger: Ledger
   /** Milliseconds a statement may queue for a table's lock. */
   readonly lockTimeoutMs: number
@@ -45,7 +45,7 @@ export async function send(
   work: Work,
   index: number,
   statement: Statement,
-  { onProgress, signal }: RunOptions,
+  { onProgress, signal }: FileRunOptions,
 ): Promise<void> {
   onProgress?.({ type: 'statement', file: work.file, statement: index + 1, line: statement.line })
   signal?.throwIfAborted()
@@ -60,10 +60,10 @@ export async function send(
  * Repeats `attempt` while it fails for want of a lock: pauses grow to five seconds, with jitter. Only waiting counts
  * against the limit: the hours that earlier statements worked do not make this one impatient.
  */
-export async function givingWay(
+export async function retryOnLockTimeout(
   connection: Connection,
   work: Work,
-  { deadline: { timeoutMs: maxWaitMs }, lockTimeoutMs, signal, onProgress }: RunOptions,
+  { deadline: { timeoutMs: maxWaitMs }, lockTimeoutMs, signal, onProgress }: FileRunOptions,
   attempt: () => Promise<void>,
 ): Promise<void> {
   let waitedMs = 0

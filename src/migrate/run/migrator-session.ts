@@ -48,7 +48,11 @@ export async function commitRecorded(
 }
 
 /** Writes into the ledger between two statements, in a transaction of its own. @throws MigrationFailed */
-export async function recordAlone(connection: Connection, work: Work, record: () => Promise<void>): Promise<void> {
+export async function recordInOwnTransaction(
+  connection: Connection,
+  work: Work,
+  record: () => Promise<void>,
+): Promise<void> {
   await whileCommitting(work, 0, async () => {
     await connection.script(`begin; ${asMigrator}`)
     await record()

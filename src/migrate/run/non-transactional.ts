@@ -9,24 +9,24 @@ import { LockTimeout, MigrationFailed } from '../../errors.ts'
 import type { Connection } from '../../pool/connection.ts'
 import { outcomeOf } from './failure.ts'
 import { MigrationRefused } from '../migration-refused.ts'
-import { givingWay, type RunOptions, send, type Work } from './lock-retry.ts'
+import { retryOnLockTimeout, type FileRunOptions, send, type Work } from './lock-retry.ts'
 import { refusesTransaction, type Statement } from '../files/script.ts'
-import { child, children, kindOf, text, type Tree } from '../files/parse-tree.ts'
-import { watched } from './blockers.ts'
+import { child, children, nodeKind, text, type Tree } from '../files/parse-tree.ts'
+import { watchBlockers } from './blockers.ts'
 
 /** True when a statement cannot, or must not, have our BEGIN before it. */
-export function standsAlone(statement: Statement): boolean {
+export function isNonTransactional(statement: Statement): boolean {
   const { tree } = statement
   return tree === undefined || refusesTransaction(tree) || mayCommit(statement)
 }
 
 /** Sends such a statement. @throws MigrationFailed, MigrationRefused ('locked') when it waited for too long. */
-export async function sendAlone(
+export async function sendNonTransactional(
   connection: Connection,
   work: Work,
   index: number,
   statement: Statement,
-  options: RunOptions,
+  options: FileRunOptions,
 ): Promise<void> {
   if (statement.tree && isConcurrent(statement.tree)) return sendWatched(connection, work, index, statement, options)
   const [row] = (await connection.query(
@@ -37,7 +37,7 @@ export async function sendAlone(
   }[]
   const attempt = () => send(connection, work, index, statement, options)
   await connection.script(`set lock_timeout = ${options.lockTimeoutMs}`)
-  if (!mayCommit(statement)) await givingWay(connection, work, options, attempt)
+  if (!mayCommit(statement)) await retryOnLockTimeout(connection, work, options, attempt)
   else await attempt().catch((error: unknown) => refuseRepetition(work, error))
   await connection.query("select pg_catalog.set_config('lock_timeout', $1, false)", [row?.before ?? '0'])
 }
@@ -59,10 +59,10 @@ async function sendWatched(
   work: Work,
   index: number,
   statement: Statement,
-  options: RunOptions,
+  options: FileRunOptions,
 ): Promise<void> {
   const { openObserver, deadline, onProgress } = options
-  const blockers = await watched(
+  const blockers = await watchBlockers(
     connection,
     {
       openObserver,
@@ -86,16 +86,16 @@ async function sendWatched(
 
 /** CONCURRENTLY: waits for the transactions of others, and lets everybody read and write meanwhile. */
 function isConcurrent(tree: Tree): boolean {
-  const body = child(tree, kindOf(tree))
-  if (kindOf(tree) === 'ReindexStmt') {
+  const body = child(tree, nodeKind(tree))
+  if (nodeKind(tree) === 'ReindexStmt') {
     return children(body, 'params').some((option) => text(child(option, 'DefElem')?.defname) === 'concurrently')
   }
-  return ['IndexStmt', 'DropStmt', 'AlterTableStmt'].includes(kindOf(tree)) && refusesTransaction(tree)
+  return ['IndexStmt', 'DropStmt', 'AlterTableStmt'].includes(nodeKind(tree)) && refusesTransaction(tree)
 }
 
 /** True unless it is certain that the statement ends no transaction: then ours can hold it and its entry together. */
 function mayCommit({ tree, text: source }: Statement): boolean {
-  if (kindOf(tree) === 'CallStmt') return true
+  if (nodeKind(tree) === 'CallStmt') return true
   // Also the words in comments and strings: to err costs a little safety after kill -9, and nothing else.
-  return (tree === undefined || kindOf(tree) === 'DoStmt') && /commit|rollback|\bcall\b/i.test(source)
+  return (tree === undefined || nodeKind(tree) === 'DoStmt') && /commit|rollback|\bcall\b/i.test(source)
 }

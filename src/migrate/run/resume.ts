@@ -6,36 +6,36 @@
 import type { Connection } from '../../pool/connection.ts'
 import { quoted } from '../ledger/ledger.ts'
 import { MigrationRefused } from '../migration-refused.ts'
-import { child, children, kindOf, text, type Tree } from '../files/parse-tree.ts'
+import { child, children, nodeKind, text, type Tree } from '../files/parse-tree.ts'
 
 /**
  * Clears the way for `tree` and answers true when it need not run any more. `wasRunning` says that an earlier run began
  * it and nobody saw its end. @throws MigrationRefused when somebody else builds the same index at this moment.
  */
-export async function settleInterrupted(
+export async function resumeStatement(
   connection: Connection,
   tree: Tree | undefined,
   wasRunning: boolean,
   onDropped: (index: string) => void,
 ): Promise<boolean> {
-  const body = child(tree, kindOf(tree)) ?? {}
-  switch (kindOf(tree)) {
+  const body = child(tree, nodeKind(tree)) ?? {}
+  switch (nodeKind(tree)) {
     case 'IndexStmt':
-      return settleIndex(connection, body, wasRunning, onDropped)
+      return resumeIndex(connection, body, wasRunning, onDropped)
     case 'ReindexStmt':
       if (wasRunning) await dropRebuilt(connection, body, onDropped)
       return false
     case 'DropStmt':
       return wasRunning && !(await exists(connection, body))
     case 'AlterTableStmt':
-      return wasRunning && (await settleDetach(connection, body))
+      return wasRunning && (await resumeDetach(connection, body))
     case 'CreatedbStmt':
     case 'DropdbStmt': {
       const [row] = (await connection.query(
         'select exists (select from pg_catalog.pg_database where datname = $1) as there',
         [text(body.dbname)],
       )) as unknown as { there: boolean }[]
-      return wasRunning && row?.there === (kindOf(tree) === 'CreatedbStmt')
+      return wasRunning && row?.there === (nodeKind(tree) === 'CreatedbStmt')
     }
     default:
       return false
@@ -62,7 +62,7 @@ export async function findInvalidIndexes(connection: Connection): Promise<readon
   return rows as unknown as InvalidIndex[]
 }
 
-async function settleIndex(
+async function resumeIndex(
   connection: Connection,
   body: Tree,
   wasRunning: boolean,
@@ -115,7 +115,7 @@ async function exists(connection: Connection, body: Tree): Promise<boolean> {
 }
 
 /** DETACH PARTITION CONCURRENTLY: either not begun, or pending and to be finalised, or done. */
-async function settleDetach(connection: Connection, body: Tree): Promise<boolean> {
+async function resumeDetach(connection: Connection, body: Tree): Promise<boolean> {
   const parent = nameOf(child(body, 'relation'))
   const partition = nameOf(child(children(body, 'cmds')[0], 'AlterTableCmd', 'def', 'PartitionCmd', 'name'))
   const rows = await connection.query(

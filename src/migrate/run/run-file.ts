@@ -11,18 +11,18 @@
  */
 import { Cancelled, ConnectionLost, MigrationFailed } from '../../errors.ts'
 import type { Connection } from '../../pool/connection.ts'
-import { sendAlone, standsAlone } from './non-transactional.ts'
+import { sendNonTransactional, isNonTransactional } from './non-transactional.ts'
 import { connectionLost, outcomeOf } from './failure.ts'
 import { sha256 } from '../files/folder.ts'
-import { settleInterrupted } from './resume.ts'
-import { cleanSession, commitRecorded, recordAlone } from './migrator-session.ts'
+import { resumeStatement } from './resume.ts'
+import { cleanSession, commitRecorded, recordInOwnTransaction } from './migrator-session.ts'
 import { MigrationRefused } from '../migration-refused.ts'
-import { givingWay, rollBack, type RunOptions, send, type Work } from './lock-retry.ts'
-import { controlsTransaction, type Statement, stepsOf } from '../files/script.ts'
-import { kindOf } from '../files/parse-tree.ts'
+import { retryOnLockTimeout, rollBack, type FileRunOptions, send, type Work } from './lock-retry.ts'
+import { controlsTransaction, type Statement, commitGroups } from '../files/script.ts'
+import { nodeKind } from '../files/parse-tree.ts'
 
 /** Runs the file and answers how many milliseconds it took. @throws MigrationFailed, MigrationRefused, Cancelled. */
-export async function runWork(connection: Connection, work: Work, options: RunOptions): Promise<number> {
+export async function runWork(connection: Connection, work: Work, options: FileRunOptions): Promise<number> {
   const { signal, onProgress } = options
   const { transactional, statements } = work.script
   let again: NodeJS.Timeout | undefined
@@ -39,7 +39,7 @@ export async function runWork(connection: Connection, work: Work, options: RunOp
     onProgress?.({ type: 'started', file: work.file, statements: statements.length, transactional })
     await cleanSession(connection)
     if (transactional) {
-      await givingWay(connection, work, options, () => inTransaction(connection, work, options, started))
+      await retryOnLockTimeout(connection, work, options, () => inTransaction(connection, work, options, started))
     } else await oneByOne(connection, work, options, started)
   } catch (error) {
     if (connection.transactionStatus !== 'I' && !connection.lost) await rollBack(connection)
@@ -54,7 +54,12 @@ export async function runWork(connection: Connection, work: Work, options: RunOp
   return performance.now() - started
 }
 
-async function inTransaction(connection: Connection, work: Work, options: RunOptions, started: number): Promise<void> {
+async function inTransaction(
+  connection: Connection,
+  work: Work,
+  options: FileRunOptions,
+  started: number,
+): Promise<void> {
   await connection.script(`begin; set local lock_timeout = ${options.lockTimeoutMs}`)
   for (const [index, statement] of work.script.statements.entries()) {
     await send(connection, work, index, statement, options)
@@ -75,7 +80,7 @@ function controls({ tree }: Statement): boolean {
   return tree !== undefined && controlsTransaction(tree)
 }
 
-async function oneByOne(connection: Connection, work: Work, options: RunOptions, started: number): Promise<void> {
+async function oneByOne(connection: Connection, work: Work, options: FileRunOptions, started: number): Promise<void> {
   const { ledger, onProgress } = options
   const { statements } = work.script
   const before = await ledger.progress(connection, work.key)
@@ -93,23 +98,23 @@ async function oneByOne(connection: Connection, work: Work, options: RunOptions,
   if (before.done > 0 || before.running) onProgress?.({ type: 'resumed', file: work.file, statement: before.done + 1 })
   const save = (done: number, running: boolean) =>
     ledger.saveProgress(connection, work.key, work.hash, { done, doneHash: hashes[done] ?? '', running })
-  for (const { from: index, to, together } of stepsOf(statements)) {
+  for (const { from: index, to, together } of commitGroups(statements)) {
     const statement = statements[index]!
     if (index < before.done) {
       // What is done stays done, but for the settings: those went with the session.
       for (const { tree, text } of statements.slice(index, to)) {
-        if (kindOf(tree) === 'VariableSetStmt') await connection.script(text)
+        if (nodeKind(tree) === 'VariableSetStmt') await connection.script(text)
       }
-    } else if (!together && standsAlone(statement)) {
+    } else if (!together && isNonTransactional(statement)) {
       const wasRunning = before.running && index === before.done
-      const done = await settleInterrupted(connection, statement.tree, wasRunning, (name) =>
+      const done = await resumeStatement(connection, statement.tree, wasRunning, (name) =>
         onProgress?.({ type: 'invalid index dropped', file: work.file, index: name }),
       )
-      await recordAlone(connection, work, () => save(index, true))
-      if (!done) await sendAlone(connection, work, index, statement, options)
-      await recordAlone(connection, work, () => save(index + 1, false))
+      await recordInOwnTransaction(connection, work, () => save(index, true))
+      if (!done) await sendNonTransactional(connection, work, index, statement, options)
+      await recordInOwnTransaction(connection, work, () => save(index + 1, false))
     } else {
-      await givingWay(connection, work, options, async () => {
+      await retryOnLockTimeout(connection, work, options, async () => {
         await connection.script(`begin; set local lock_timeout = ${options.lockTimeoutMs}`)
         for (let at = index; at < to; at += 1) {
           // COMMIT and BEGIN are ours to send, with the entry that what they hold is done.
@@ -121,5 +126,5 @@ async function oneByOne(connection: Connection, work: Work, options: RunOptions,
   }
   onProgress?.({ type: 'recording', file: work.file })
   options.signal?.throwIfAborted()
-  await recordAlone(connection, work, () => work.record(performance.now() - started))
+  await recordInOwnTransaction(connection, work, () => work.record(performance.now() - started))
 }

@@ -9,13 +9,13 @@ import { parseScript } from '../files/script.ts'
 import { child, text } from '../files/parse-tree.ts'
 
 /** Settings as `name=value`, the role's own last; extensions with their schemas. */
-export interface Surroundings {
+export interface DatabaseSettings {
   readonly settings: readonly string[]
   readonly extensions: readonly { readonly name: string; readonly schema: string }[]
 }
 
 /** Reads them. */
-export async function readSurroundings(connection: Connection): Promise<Surroundings> {
+export async function readDatabaseSettings(connection: Connection): Promise<DatabaseSettings> {
   const settings = (await connection.query(
     `select unnest(setconfig) as setting from pg_catalog.pg_db_role_setting
      where setdatabase = (select oid from pg_catalog.pg_database where datname = current_database())
@@ -31,7 +31,7 @@ export async function readSurroundings(connection: Connection): Promise<Surround
 }
 
 /** Gives the database `name` the settings; one that this role may not make is left out. */
-export async function applySettings(server: Connection, name: string, { settings }: Surroundings): Promise<void> {
+export async function applySettings(server: Connection, name: string, { settings }: DatabaseSettings): Promise<void> {
   for (const setting of settings) {
     const at = setting.indexOf('=')
     const parameter = setting.slice(0, at)
@@ -52,7 +52,7 @@ export async function applySettings(server: Connection, name: string, { settings
 /** Makes the extensions that no migration makes, as far as this role may; what is then missing, the replay tells. */
 export async function createExtensions(
   connection: Connection,
-  { extensions }: Surroundings,
+  { extensions }: DatabaseSettings,
   migrations: readonly Migration[],
 ): Promise<void> {
   if (extensions.length === 0) return

@@ -5,7 +5,7 @@
 import type { Connection } from '../../pool/connection.ts'
 import { catalogQueries, notOfServer, separator } from './catalog.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { withoutNesting } from './nested.ts'
+import { withoutNesting } from './without-nesting.ts'
 
 /** What one object is. */
 export interface Definition {
@@ -113,7 +113,7 @@ export interface Difference {
 export function differences(expected: SchemaDescription, actual: SchemaDescription): readonly Difference[] {
   const objects = [...new Set([...expected.keys(), ...actual.keys()])].sort()
   const found = objects
-    .map((object) => ({ object, expected: whole(expected.get(object)), actual: whole(actual.get(object)) }))
+    .map((object) => ({ object, expected: fullText(expected.get(object)), actual: fullText(actual.get(object)) }))
     .filter(({ expected, actual }) => expected !== actual)
   return withoutParts(found)
 }
@@ -131,6 +131,6 @@ export function withoutParts(found: readonly Difference[]): readonly Difference[
 }
 
 /** The definition with what is beyond it. */
-export function whole(definition: Definition | undefined): string | undefined {
+export function fullText(definition: Definition | undefined): string | undefined {
   return definition && [definition.text, ...definition.beyond].filter(Boolean).join(' ')
 }

@@ -11,7 +11,7 @@ import type { Migration } from '../files/folder.ts'
 import { type Ledger, quoted } from '../ledger/ledger.ts'
 import { runWork } from '../run/run-file.ts'
 import { controlsTransaction, parseScript, type Script, type Statement } from '../files/script.ts'
-import { child, children, kindOf, text, type Tree } from '../files/parse-tree.ts'
+import { child, children, nodeKind, text, type Tree } from '../files/parse-tree.ts'
 import { readScript, refusePulled } from '../files/check-script.ts'
 
 /** How to replay. */
@@ -72,7 +72,7 @@ const beyondDatabase = new Set(
 
 /** True for statements that a scratch database should see. */
 export function runs({ tree, text: source }: Pick<Statement, 'tree' | 'text'>, throwAway: boolean): boolean {
-  const kind = kindOf(tree)
+  const kind = nodeKind(tree)
   // Whether a role is there already is usually asked in a DO block, which then makes it.
   const inBlock = kind === 'DoStmt' && /\b(?:create|alter|drop)\s+(?:role|user)\b(?!\s+mapping)/i.test(source)
   if (aboutRoles.has(kind) || inBlock) return throwAway
@@ -83,7 +83,7 @@ export function runs({ tree, text: source }: Pick<Statement, 'tree' | 'text'>, t
 function changesOwner(tree: Tree | undefined): boolean {
   const commands = children(child(tree, 'AlterTableStmt'), 'cmds').map((command) => child(command, 'AlterTableCmd'))
   const only = commands.length > 0 && commands.every((command) => command?.subtype === 'AT_ChangeOwner')
-  return only || kindOf(tree) === 'AlterOwnerStmt'
+  return only || nodeKind(tree) === 'AlterOwnerStmt'
 }
 
 /** The role that the server does not know, when that is why a statement failed. */

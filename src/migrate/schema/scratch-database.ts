@@ -9,14 +9,14 @@ import { openConnection } from '../../pool/open-connection.ts'
 import { refusePooler, withConnection } from '../connect.ts'
 import { sqlStateOf } from '../run/failure.ts'
 import { quoted } from '../ledger/ledger.ts'
-import { applySettings, type Surroundings } from './database-settings.ts'
+import { applySettings, type DatabaseSettings } from './database-settings.ts'
 
 /** Where it is made. */
 interface Scratch {
   readonly url: string
   readonly signal: AbortSignal | undefined
   /** Whose settings it gets. Default none. */
-  readonly surroundings?: Surroundings | undefined
+  readonly databaseSettings?: DatabaseSettings | undefined
 }
 
 const scratchPrefix = 'rivulet_scratch_'
@@ -27,8 +27,8 @@ const abandonedAfterMs = 60_000
  * Runs `work` on a connection to a new, empty database of the server at `url`.
  * @throws ConfigInvalid when the role may not make one, Cancelled when the signal ended it.
  */
-export async function withScratch<T>(
-  { url, signal, surroundings }: Scratch,
+export async function withScratchDatabase<T>(
+  { url, signal, databaseSettings }: Scratch,
   work: (connection: Connection) => Promise<T>,
 ): Promise<T> {
   return withConnection(url, async (server) => {
@@ -37,7 +37,7 @@ export async function withScratch<T>(
     try {
       // It may be closed for writing; nothing is written there, but CREATE DATABASE would be refused.
       await server.script('set default_transaction_read_only = off')
-      await removeAbandoned(server)
+      await dropAbandonedDatabases(server)
       // template0: nobody can be connected to it, and it holds nothing that this server's template1 may have got.
       await server.script(`create database ${quoted(name)} template template0`)
     } catch (cause) {
@@ -49,7 +49,7 @@ export async function withScratch<T>(
       )
     }
     try {
-      if (surroundings !== undefined) await applySettings(server, name, surroundings)
+      if (databaseSettings !== undefined) await applySettings(server, name, databaseSettings)
       // On the server that has the scratch database, wherever the URL may lead.
       const address = { ...server.address, database: name }
       const connection = await openConnection({ address, connectTimeoutMs: 10_000 })
@@ -73,7 +73,7 @@ export async function withScratch<T>(
 }
 
 /** Only kill -9 leaves one: nobody is connected to it any more, and its name says how old it is. */
-async function removeAbandoned(server: Connection): Promise<void> {
+async function dropAbandonedDatabases(server: Connection): Promise<void> {
   const rows = (await server.query(
     `select datname as name from pg_catalog.pg_database d where datname ~ $1 and pg_has_role(datdba, 'usage')
        and not exists (select from pg_catalog.pg_stat_activity a where a.datname = d.datname)`,

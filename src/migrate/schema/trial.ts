@@ -11,9 +11,9 @@ import { findMigration, type Migration, readMigrations } from '../files/folder.t
 import { Ledger } from '../ledger/ledger.ts'
 import { MigrationRefused } from '../migration-refused.ts'
 import { missingRole, replay, type ReplayOptions } from './replay.ts'
-import { withScratch } from './scratch-database.ts'
+import { withScratchDatabase } from './scratch-database.ts'
 import { parseScript } from '../files/script.ts'
-import { createExtensions, readSurroundings } from './database-settings.ts'
+import { createExtensions, readDatabaseSettings } from './database-settings.ts'
 
 /** How files fared. */
 export type Trial =
@@ -51,17 +51,17 @@ export async function tryMigrations(url: string, options: TryOptions): Promise<T
   const last = migrations.findLastIndex((migration) => chosen.includes(migration))
   const ledger = new Ledger(options.ledger)
   const { signal, throwAway = false, standIn = false } = options
-  const surroundings = throwAway ? undefined : await withConnection(url, readSurroundings)
-  return withScratch({ url, signal, surroundings }, async (connection) => {
+  const databaseSettings = throwAway ? undefined : await withConnection(url, readDatabaseSettings)
+  return withScratchDatabase({ url, signal, databaseSettings }, async (connection) => {
     await ledger.create(connection)
     const needed = migrations.slice(0, last + 1)
-    if (surroundings) await createExtensions(connection, surroundings, needed)
-    return trial(connection, needed, chosen, { ledger, signal, throwAway, standIn })
+    if (databaseSettings) await createExtensions(connection, databaseSettings, needed)
+    return runTrial(connection, needed, chosen, { ledger, signal, throwAway, standIn })
   })
 }
 
 /** Replays `migrations`; a failure of one that is not `chosen` leaves those untried. */
-export async function trial(
+export async function runTrial(
   connection: Connection,
   migrations: readonly Migration[],
   chosen: readonly Migration[],

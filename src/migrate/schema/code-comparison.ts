@@ -14,13 +14,13 @@ import {
   describeDatabase,
   type Difference,
   type SchemaDescription,
-  whole,
+  fullText,
   withoutParts,
 } from './describe.ts'
 import { type Ledger, quoted, shown } from '../ledger/ledger.ts'
 import { runs } from './replay.ts'
 import { parseScript, type Statement } from '../files/script.ts'
-import { child, children, kindOf, text, type Tree } from '../files/parse-tree.ts'
+import { child, children, nodeKind, text, type Tree } from '../files/parse-tree.ts'
 
 /** What drizzle-kit writes for the schema in code. */
 export interface CodeSql {
@@ -126,7 +126,7 @@ async function runAll(
       await connection.script(statement.text).catch((error: unknown) => {
         if (connection.lost) throw error
         // Schemas are not dropped before, and roles belong to the server.
-        const there = { CreateSchemaStmt: '42P06', CreateRoleStmt: '42710' }[kindOf(statement.tree)]
+        const there = { CreateSchemaStmt: '42P06', CreateRoleStmt: '42710' }[nodeKind(statement.tree)]
         if (there === undefined || sqlStateOf(error) !== there) failed.push({ statement, error })
       })
     }
@@ -142,13 +142,13 @@ async function runAll(
 
 /** Drops what `tree` is going to make, whatever is there under its name now, with all that depends on it. */
 async function dropDeclared(connection: Connection, tree: Tree | undefined): Promise<void> {
-  const body = child(tree, kindOf(tree))
-  if (kindOf(tree) === 'CreateEnumStmt') {
+  const body = child(tree, nodeKind(tree))
+  if (nodeKind(tree) === 'CreateEnumStmt') {
     const names = children(body, 'typeName').map((name) => text(child(name, 'String')?.sval))
     const name = names.map(quoted).join('.')
     await connection.script(`drop type if exists ${name} cascade`)
   }
-  if (kindOf(tree) === 'CreatePolicyStmt') {
+  if (nodeKind(tree) === 'CreatePolicyStmt') {
     // Its table may be one that the code does not make.
     const table = rangeName(child(body, 'table'))
     const isTable = (await kindOfRelation(connection, table))?.endsWith('table') === true
@@ -170,8 +170,8 @@ async function kindOfRelation(connection: Connection, name: string): Promise<str
 
 /** The quoted name of the table, view or sequence that `tree` makes. */
 function declaredRelation(tree: Tree | undefined): string | undefined {
-  const body = child(tree, kindOf(tree))
-  const relation = { CreateStmt: 'relation', ViewStmt: 'view', CreateSeqStmt: 'sequence' }[kindOf(tree)]
+  const body = child(tree, nodeKind(tree))
+  const relation = { CreateStmt: 'relation', ViewStmt: 'view', CreateSeqStmt: 'sequence' }[nodeKind(tree)]
   const range = relation === undefined ? child(body, 'into', 'rel') : child(body, relation)
   return range && rangeName(range)
 }
@@ -190,7 +190,7 @@ const kinds: Readonly<Record<string, string>> = {
 }
 
 async function missingRoles(connection: Connection, statements: readonly Statement[]): Promise<readonly Refusal[]> {
-  const found = statements.filter(({ tree }) => kindOf(tree) === 'CreateRoleStmt')
+  const found = statements.filter(({ tree }) => nodeKind(tree) === 'CreateRoleStmt')
   const rows = (await connection.query('select rolname as name from pg_catalog.pg_roles', [])) as unknown as {
     name: string
   }[]
@@ -220,7 +220,7 @@ export function compareDeclared(
     if (renamed.has(object)) continue
     if (other === undefined || lacks(object, definition, other)) {
       const beyond = other?.beyond.filter((one) => definition.beyond.includes(one)) ?? []
-      missing.push({ object, expected: whole(definition), actual: other && whole({ text: other.text, beyond }) })
+      missing.push({ object, expected: fullText(definition), actual: other && fullText({ text: other.text, beyond }) })
     } else {
       const beyond = [
         ...additions(definition.text, other.text),
@@ -231,10 +231,10 @@ export function compareDeclared(
   }
   const more = [...made]
     .filter(([object]) => !declared.has(object) && !twins.has(object) && !/^(?:schema|extension) /.test(object))
-    .map(([object, definition]) => ({ object, expected: undefined, actual: whole(definition) }))
+    .map(([object, definition]) => ({ object, expected: undefined, actual: fullText(definition) }))
   const named = [...twins]
     .filter(([, object]) => !unnamed(object, declared.get(object)))
-    .map(([name, object]) => ({ object: name, expected: object, actual: whole(made.get(name)) }))
+    .map(([name, object]) => ({ object: name, expected: object, actual: fullText(made.get(name)) }))
   const only = [...named, ...properties, ...withoutParts(more)]
   return {
     differences: withoutParts(missing),

@@ -1,7 +1,7 @@
 /** Definitions without parentheses that PostgreSQL drops when it reads them again. */
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { withoutNesting } from '../../src/migrate/schema/nested.ts'
+import { withoutNesting } from '../../src/migrate/schema/without-nesting.ts'
 
 describe('an AND in an AND, or an OR in an OR', () => {
   test.each([

@@ -8,7 +8,7 @@ import type { Project } from './project.ts'
 import { withScratchServer } from './scratch-server.ts'
 
 /** Tries those named, on top of the migrations before them. @throws Cancelled */
-export async function tried(
+export async function tryOnScratchServer(
   project: Project,
   names: readonly string[] | undefined,
   scratchUrl: string | undefined,

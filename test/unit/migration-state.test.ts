@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Migration } from '../../src/migrate/files/folder.ts'
 import type { LedgerRow } from '../../src/migrate/ledger/ledger.ts'
-import { compare, contradiction } from '../../src/migrate/ledger/migration-state.ts'
+import { compareWithLedger, contradiction } from '../../src/migrate/ledger/migration-state.ts'
 
 const file = (name: string, when: number, hash = name): Migration => ({
   name,
@@ -22,7 +22,8 @@ const row = (hash: string, when: number | undefined, id = 1): LedgerRow => ({
   appliedAt: undefined,
   durationMs: undefined,
 })
-const states = (files: Migration[], rows: LedgerRow[]) => compare(files, rows).migrations.map(({ state }) => state)
+const states = (files: Migration[], rows: LedgerRow[]) =>
+  compareWithLedger(files, rows).migrations.map(({ state }) => state)
 
 describe('compare', () => {
   const files = [file('a', 1), file('b', 2), file('c', 3)]
@@ -52,26 +53,29 @@ describe('compare', () => {
   })
 
   test('rows entered twice by racing migrators belong to one file', () => {
-    const standing = compare(files, [row('a', 1), row('a', 1, 2)])
-    expect(standing.missing).toEqual([])
-    expect(contradiction(standing)).toBeUndefined()
+    const compared = compareWithLedger(files, [row('a', 1), row('a', 1, 2)])
+    expect(compared.missing).toEqual([])
+    expect(contradiction(compared)).toBeUndefined()
   })
 
   test('files of one text, or of one time, have a row each', () => {
     const twins = [file('a', 1, 'same'), file('b', 2, 'same')]
     const rows = [row('same', 1, 1), row('same', 2, 2)]
-    expect(compare(twins, rows).migrations.map(({ rows }) => rows.map(({ id }) => id))).toEqual([[1], [2]])
+    expect(compareWithLedger(twins, rows).migrations.map(({ rows }) => rows.map(({ id }) => id))).toEqual([[1], [2]])
     expect(states(twins, [row('same', 7)])).toEqual(['applied', 'pending'])
     const together = [file('a', 1), file('b', 1)]
-    expect(compare(together, [row('b', 1, 1), row('old a', 1, 2)]).migrations).toMatchObject([
+    expect(compareWithLedger(together, [row('b', 1, 1), row('old a', 1, 2)]).migrations).toMatchObject([
       { state: 'changed', rows: [{ id: 2 }] },
       { state: 'applied', rows: [{ id: 1 }] },
     ])
   })
 
   test('a row without a file is missing, and newer when it is newer than every file', () => {
-    expect(compare(files, [row('x', 2.5)])).toMatchObject({ missing: [{ hash: 'x' }], databaseIsNewer: false })
-    expect(compare(files, [row('x', 9)])).toMatchObject({ missing: [{ hash: 'x' }], databaseIsNewer: true })
+    expect(compareWithLedger(files, [row('x', 2.5)])).toMatchObject({
+      missing: [{ hash: 'x' }],
+      databaseIsNewer: false,
+    })
+    expect(compareWithLedger(files, [row('x', 9)])).toMatchObject({ missing: [{ hash: 'x' }], databaseIsNewer: true })
   })
 })
 
@@ -79,15 +83,17 @@ describe('contradiction', () => {
   const files = [file('a', 1), file('b', 2)]
 
   test('names changed, missing and late files, and what to do', () => {
-    expect(contradiction(compare(files, [row('old', 1)]))?.message).toMatch(/^changed since applied: a\. Restore it/)
-    expect(contradiction(compare(files, [row('x', 9)]))?.message).toMatch(/newer than this code/)
-    expect(contradiction(compare(files, [row('x', 1.5)]))?.message).toMatch(/Restore it from version control/)
-    expect(contradiction(compare(files, [row('b', 2)]))?.message).toMatch(
+    expect(contradiction(compareWithLedger(files, [row('old', 1)]))?.message).toMatch(
+      /^changed since applied: a\. Restore it/,
+    )
+    expect(contradiction(compareWithLedger(files, [row('x', 9)]))?.message).toMatch(/newer than this code/)
+    expect(contradiction(compareWithLedger(files, [row('x', 1.5)]))?.message).toMatch(/Restore it from version control/)
+    expect(contradiction(compareWithLedger(files, [row('b', 2)]))?.message).toMatch(
       /never applied, although later ones are: a .*--out-of-order/,
     )
   })
 
   test('late files may be allowed', () => {
-    expect(contradiction(compare(files, [row('b', 2)]), { outOfOrder: true })).toBeUndefined()
+    expect(contradiction(compareWithLedger(files, [row('b', 2)]), { outOfOrder: true })).toBeUndefined()
   })
 })
