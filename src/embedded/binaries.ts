@@ -8,8 +8,8 @@ import { access, chmod, chown, cp, readdir, rename, rm, stat, symlink } from 'no
 import { createRequire } from 'node:module'
 import { basename, dirname, join, relative } from 'node:path'
 import { ConfigInvalid } from '../errors.ts'
-import { run } from './command.ts'
-import { readText, type Place } from './paths.ts'
+import { runProgram } from './run-program.ts'
+import { readText, type ServerPaths } from './paths.ts'
 import { isRoot } from './server-user.ts'
 
 export interface Binaries {
@@ -47,16 +47,16 @@ export async function findPackage(platform: string = process.platform, arch: str
 }
 
 /**
- * The programs, tried out as the user who is to run them. Only under the claim.
+ * The programs, tried out as the user who is to run them. Only under the lock.
  * @throws {ConfigInvalid} when they do not run on this machine.
  */
-export async function prepareBinaries(place: Place, from?: Package): Promise<Binaries> {
+export async function prepareBinaries(paths: ServerPaths, from?: Package): Promise<Binaries> {
   const source = from ?? (await findPackage())
   if (await completeLinks(source.native)) {
-    const found = await tryOut(source.native, place)
+    const found = await tryOut(source.native, paths)
     if (typeof found !== 'string') return found
   }
-  const found = await tryOut(await copyInto(place.home, source), place)
+  const found = await tryOut(await copyInto(paths.home, source), paths)
   if (typeof found !== 'string') return found
   throw new ConfigInvalid(
     `The embedded PostgreSQL does not run on this machine: set DATABASE_URL to the URL of a PostgreSQL server. (${found})`,
@@ -64,7 +64,7 @@ export async function prepareBinaries(place: Place, from?: Package): Promise<Bin
 }
 
 /** The programs, or what they say instead of running. */
-async function tryOut(native: string, place: Place): Promise<Binaries | string> {
+async function tryOut(native: string, paths: ServerPaths): Promise<Binaries | string> {
   // initdb runs postgres through a shell, with no more than double quotes around its path.
   if (process.platform !== 'win32' && /["$`\\]/.test(native)) {
     return `its programs cannot run from a path with any of " $ \` \\ in it: ${native}`
@@ -73,8 +73,8 @@ async function tryOut(native: string, place: Place): Promise<Binaries | string> 
   const readable = join(native, 'share', 'postgresql', 'postgres.bki')
   const { ok, output } =
     process.platform === 'win32'
-      ? await run(postgres, ['--version'], place.user)
-      : await run('/bin/sh', ['-c', 'test -r "$1" && exec "$0" --version', postgres, readable], place.user)
+      ? await runProgram(postgres, ['--version'], paths.user)
+      : await runProgram('/bin/sh', ['-c', 'test -r "$1" && exec "$0" --version', postgres, readable], paths.user)
   const majorVersion = /(\d+)[.\w]*\s*$/.exec(output)?.[1]
   if (!ok || majorVersion === undefined) return output.trim()
   return { postgres, initdb: join(native, 'bin', `initdb${suffix}`), majorVersion }

@@ -7,9 +7,9 @@ import { mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigInvalid } from '../errors.ts'
 import type { Binaries } from './binaries.ts'
-import type { RunOptions } from './command.ts'
+import type { ProgramOptions } from './run-program.ts'
 import type { Keeper } from './keeper.ts'
-import { giveTo, readText, type Place } from './paths.ts'
+import { giveTo, readText, type ServerPaths } from './paths.ts'
 
 /** The name of the superuser and of the database. */
 export const databaseName = 'rivulet'
@@ -18,12 +18,12 @@ export const databaseName = 'rivulet'
 interface Maker {
   /** Ends them when this process dies. */
   readonly keeper: Keeper
-  readonly place: Place
+  readonly paths: ServerPaths
   readonly binaries: Binaries
 }
 
 /**
- * Makes the data directory when there is none; else sees that these binaries can open it. Only under the claim, when
+ * Makes the data directory when there is none; else sees that these binaries can open it. Only under the lock, when
  * no keeper runs but this one. Aborting the signal leaves none, and rejects with its reason.
  * @throws {ConfigInvalid} when the one that is there is of another major version or no data directory at all.
  */
@@ -33,52 +33,57 @@ export async function prepareCluster(
   durable: boolean,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { place, binaries } = maker
-  for (const name of await readdir(place.home)) {
+  const { paths, binaries } = maker
+  for (const name of await readdir(paths.home)) {
     // What a process that was killed left unfinished.
-    if (name.startsWith('draft-')) await rm(join(place.home, name), { recursive: true, force: true })
+    if (name.startsWith('draft-')) await rm(join(paths.home, name), { recursive: true, force: true })
   }
-  if ((await stat(place.data).catch(() => undefined)) === undefined) return initialise(maker, password, durable, signal)
-  const version = await readText(join(place.data, 'PG_VERSION'))
+  if ((await stat(paths.data).catch(() => undefined)) === undefined) return initialise(maker, password, durable, signal)
+  const version = await readText(join(paths.data, 'PG_VERSION'))
   if (version === binaries.majorVersion) return
   const found = version === undefined ? 'is not a complete data directory' : `was made by PostgreSQL ${version}`
   throw new ConfigInvalid(
-    `${place.data} ${found}, and the embedded PostgreSQL is ${binaries.majorVersion}. To keep its data, dump it with ` +
-      `a PostgreSQL that can open it; to begin anew, remove ${place.directory}. Or set DATABASE_URL.`,
+    `${paths.data} ${found}, and the embedded PostgreSQL is ${binaries.majorVersion}. To keep its data, dump it with ` +
+      `a PostgreSQL that can open it; to begin anew, remove ${paths.directory}. Or set DATABASE_URL.`,
   )
 }
 
 async function initialise(maker: Maker, password: string, durable: boolean, signal?: AbortSignal): Promise<void> {
-  const { place, binaries } = maker
-  const draft = await mkdtemp(join(place.home, 'draft-'))
+  const { paths, binaries } = maker
+  const draft = await mkdtemp(join(paths.home, 'draft-'))
   try {
-    await giveTo(place.user, draft)
+    await giveTo(paths.user, draft)
     const passwordFile = join(draft, 'password')
     await writeFile(passwordFile, password, { mode: 0o600 })
-    await giveTo(place.user, passwordFile)
+    await giveTo(paths.user, passwordFile)
     const data = join(draft, 'data')
     const access = [`--username=${databaseName}`, `--pwfile=${passwordFile}`, '--auth=scram-sha-256']
     const text = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
     const effort = durable ? [] : ['--no-sync']
     const args = [`--pgdata=${data}`, ...access, ...text, ...effort, '--no-instructions']
-    await must(maker, binaries.initdb, args, { signal })
+    await runOrThrow(maker, binaries.initdb, args, { signal })
     // The package has no createdb; single-user mode needs no connection.
     const flags = durable ? [] : ['-F']
     const input = `CREATE DATABASE ${databaseName}`
-    await must(maker, binaries.postgres, ['--single', ...flags, '-D', data, 'postgres'], { input, signal })
-    await rename(data, place.data)
+    await runOrThrow(maker, binaries.postgres, ['--single', ...flags, '-D', data, 'postgres'], { input, signal })
+    await rename(data, paths.data)
   } finally {
     await rm(draft, { recursive: true, force: true })
   }
 }
 
-async function must({ keeper, place }: Maker, program: string, args: string[], options: RunOptions): Promise<void> {
+async function runOrThrow(
+  { keeper, paths }: Maker,
+  program: string,
+  args: string[],
+  options: ProgramOptions,
+): Promise<void> {
   options.signal?.throwIfAborted()
-  const { ok, output } = await keeper.run(program, args, place.user, options)
+  const { ok, output } = await keeper.run(program, args, paths.user, options)
   options.signal?.throwIfAborted()
   // Single-user mode exits 0 whatever became of the statement.
   if (ok && !/^.*\b(ERROR|FATAL|PANIC):/m.test(output)) return
   throw new ConfigInvalid(
-    `The embedded PostgreSQL could not be initialised in ${place.home}: put that right, or set DATABASE_URL.\n${output.trim()}`,
+    `The embedded PostgreSQL could not be initialised in ${paths.home}: put that right, or set DATABASE_URL.\n${output.trim()}`,
   )
 }

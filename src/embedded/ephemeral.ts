@@ -6,7 +6,7 @@
 import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { withClaim } from './process-lock.ts'
+import { withProcessLock } from './process-lock.ts'
 import { isKept } from './hold.ts'
 import { readText } from './paths.ts'
 import { stopPostmaster } from './postmaster.ts'
@@ -20,14 +20,14 @@ export function makeEphemeralDirectory(): Promise<string> {
 }
 
 /** Stops the throw-away servers that neither their process nor a keeper looks after, and removes their directories. Never rejects. */
-export async function removeAbandoned(): Promise<void> {
+export async function removeAbandonedServers(): Promise<void> {
   const names = await readdir(tmpdir()).catch(() => [])
   for (const name of names.filter((name) => name.startsWith(prefix) && !isAlive(name.slice(prefix.length)))) {
     const directory = join(tmpdir(), name)
     try {
       const found = await lstat(directory)
       if (!found.isDirectory() || found.uid !== (process.getuid?.() ?? found.uid)) continue
-      await withClaim(directory, () => removeUnkept(directory), { timeoutMs: 1_000 })
+      await withProcessLock(directory, () => removeUnkept(directory), { timeoutMs: 1_000 })
     } catch {
       // Somebody else is at it, or it is not in a state to be understood: a later one may have more luck.
     }

@@ -24,7 +24,7 @@ export const addressFile = (directory: string): string => join(directory, 'keepe
 
 /**
  * A share in the server that a keeper of this directory keeps open; undefined when there is none. While one is ending,
- * its end is waited for. Only under the claim.
+ * its end is waited for. Only under the lock.
  * @throws {ConfigInvalid} when that takes too long; the signal's reason.
  */
 export async function holdIn(directory: string, signal?: AbortSignal): Promise<Hold | undefined> {

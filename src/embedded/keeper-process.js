@@ -14,7 +14,7 @@ import { createServer } from 'node:net'
 /**
  * @import { ChildProcess } from 'node:child_process'
  * @import { Socket } from 'node:net'
- * @import { Command, Order } from './keeper.ts'
+ * @import { Program, KeeperRequest } from './keeper.ts'
  */
 
 /** How long fast shutdown and immediate shutdown may take. The first when an owner waits for it, else within two seconds. */
@@ -43,31 +43,31 @@ let escalation
 process.title = 'rivulet-keeper'
 // A Ctrl-C in a terminal, or a stop of everything, is for the owners: how long the server lives is up to them.
 for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM']) process.on(signal, () => {})
-process.on('message', (order) => obey(/** @type {Order} */ (order)))
+process.on('message', (request) => handle(/** @type {KeeperRequest} */ (request)))
 process.on('disconnect', () => settle(hurried))
 
 const listener = createServer(receive)
 
-/** @param {Order} order */
-function obey(order) {
-  if (order.do === 'listen') {
-    socketDirectory = order.temporary
+/** @param {KeeperRequest} request */
+function handle(request) {
+  if (request.do === 'listen') {
+    socketDirectory = request.temporary
     listener.once('error', (error) => tell({ failed: error.message }))
     // Its directory is closed to all but the server's user and root, who may both be owners.
     const sharing = { readableAll: process.platform !== 'win32', writableAll: process.platform !== 'win32' }
-    listener.listen({ path: order.address, ...sharing }, () => tell({ done: true }))
-  } else if (order.do === 'run') {
-    run(order.command)
-  } else if (order.do === 'serve') {
-    serve(order.command)
-    remove = order.remove
+    listener.listen({ path: request.address, ...sharing }, () => tell({ done: true }))
+  } else if (request.do === 'run') {
+    run(request.program)
+  } else if (request.do === 'serve') {
+    serve(request.program)
+    remove = request.remove
   } else {
     isOpen = true
     for (const socket of waiting) admit(socket)
   }
 }
 
-/** Runs a program to its end and tells what became of it. @param {Command} command */
+/** Runs a program to its end and tells what became of it. @param {Program} program */
 function run({ file, args, options, input }) {
   const child = spawn(file, args, { ...options, stdio: ['pipe', 'pipe', 'pipe'] })
   running = child
@@ -84,7 +84,7 @@ function run({ file, args, options, input }) {
   child.stdin.end(input)
 }
 
-/** Starts the server; it writes to the log that is our own standard output. @param {Command} command */
+/** Starts the server; it writes to the log that is our own standard output. @param {Program} program */
 function serve({ file, args, options }) {
   const child = spawn(file, args, { ...options, stdio: ['ignore', 'inherit', 'inherit'] })
   running = child

@@ -9,13 +9,13 @@ import { chmod, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ConfigInvalid } from '../errors.ts'
-import { type Outcome, type RunOptions, spawnOptions } from './command.ts'
+import { type ProgramResult, type ProgramOptions, spawnOptions } from './run-program.ts'
 import { addressFile, type Hold, holdAt } from './hold.ts'
 import { uniqueName } from './process-identity.ts'
 import type { ServerUser } from './server-user.ts'
 
 /** A program as the keeper is to spawn it. */
-export interface Command {
+export interface Program {
   readonly file: string
   readonly args: readonly string[]
   readonly options: ReturnType<typeof spawnOptions>
@@ -24,13 +24,13 @@ export interface Command {
 }
 
 /** What the keeper is told by whoever spawned it: one at a time, each answered before the next. */
-export type Order =
+export type KeeperRequest =
   | { readonly do: 'listen'; readonly address: string; readonly temporary?: string | undefined }
-  | { readonly do: 'run'; readonly command: Command }
-  | { readonly do: 'serve'; readonly command: Command; readonly remove: readonly string[] }
+  | { readonly do: 'run'; readonly program: Program }
+  | { readonly do: 'serve'; readonly program: Program; readonly remove: readonly string[] }
   | { readonly do: 'open' }
 
-interface Answer {
+interface KeeperReply {
   readonly done?: unknown
   readonly failed?: string
   /** How the server ended, whenever it did. */
@@ -54,7 +54,7 @@ export class Keeper {
       this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`))
       this.#child.once('error', (error) => resolve(error.message))
     })
-    this.#child.on('message', ({ ended }: Answer) => (this.#serverEnd = ended ?? this.#serverEnd))
+    this.#child.on('message', ({ ended }: KeeperReply) => (this.#serverEnd = ended ?? this.#serverEnd))
   }
 
   /** How the server ended that was started last; undefined while it runs. */
@@ -67,19 +67,24 @@ export class Keeper {
    * short. A `temporary` directory of its socket is removed with it.
    */
   async listen(directory: string, address: string, temporary?: string): Promise<void> {
-    await this.#order({ do: 'listen', address, temporary })
+    await this.#request({ do: 'listen', address, temporary })
     this.#address = address
     await writeAddress(directory, address)
   }
 
   /** Runs a program to its end, like `run`; aborted, it ends the keeper as well. */
-  async run(file: string, args: string[], user: ServerUser | undefined, options: RunOptions = {}): Promise<Outcome> {
+  async run(
+    file: string,
+    args: string[],
+    user: ServerUser | undefined,
+    options: ProgramOptions = {},
+  ): Promise<ProgramResult> {
     const { input, signal } = options
     const end = () => void this.end()
     signal?.addEventListener('abort', end)
     try {
-      const command = { file, args, options: spawnOptions(user), input }
-      return (await this.#order({ do: 'run', command })) as Outcome
+      const program = { file, args, options: spawnOptions(user), input }
+      return (await this.#request({ do: 'run', program })) as ProgramResult
     } catch (error) {
       return { ok: false, output: (error as Error).message }
     } finally {
@@ -90,13 +95,13 @@ export class Keeper {
   /** Starts the server and returns the number of its process. What is in `remove` goes when it has ended for good. */
   async serve(file: string, args: string[], user: ServerUser | undefined, remove: readonly string[]): Promise<number> {
     this.#serverEnd = undefined
-    const command = { file, args, options: spawnOptions(user) }
-    return (await this.#order({ do: 'serve', command, remove })) as number
+    const program = { file, args, options: spawnOptions(user) }
+    return (await this.#request({ do: 'serve', program, remove })) as number
   }
 
-  /** Opens the server to all, and exchanges the command of the keeper for a hold like everybody's. */
+  /** Opens the server to all, and exchanges the program of the keeper for a hold like everybody's. */
   async open(): Promise<Hold> {
-    this.#child.send({ do: 'open' } satisfies Order)
+    this.#child.send({ do: 'open' } satisfies KeeperRequest)
     const hold = await holdAt(this.#address)
     if (hold === undefined) throw new ConfigInvalid('The process that keeps the embedded PostgreSQL ended: try again.')
     this.#child.unref()
@@ -110,9 +115,9 @@ export class Keeper {
     await this.#exited
   }
 
-  async #order(order: Order): Promise<unknown> {
-    const answer = new Promise<Answer>((resolve) => {
-      const hear = (message: Answer) => {
+  async #request(request: KeeperRequest): Promise<unknown> {
+    const answer = new Promise<KeeperReply>((resolve) => {
+      const hear = (message: KeeperReply) => {
         if (message.ended !== undefined) return
         this.#child.off('message', hear)
         resolve(message)
@@ -120,8 +125,8 @@ export class Keeper {
       this.#child.on('message', hear)
     })
     // A failure to send is followed by the exit.
-    if (this.#child.connected) this.#child.send(order, () => {})
-    const exited = this.#exited.then((failed): Answer => ({ failed }))
+    if (this.#child.connected) this.#child.send(request, () => {})
+    const exited = this.#exited.then((failed): KeeperReply => ({ failed }))
     const { done, failed } = await Promise.race([answer, exited])
     if (failed === undefined) return done
     throw new ConfigInvalid(

@@ -1,6 +1,6 @@
 /**
  * Where the embedded server of a project lives. The project's directory (`.rivulet/`) holds what its client processes
- * share: claims, the keeper's address, the password, the log. The home holds what the server itself must reach: data, socket and,
+ * share: locks, the keeper's address, the password, the log. The home holds what the server itself must reach: data, socket and,
  * when need be, a copy of the binaries.
  *
  * Both are one directory, with one exception: a root process runs the server as another user, who cannot enter a
@@ -14,11 +14,11 @@ import { chmod, chown, mkdir, mkdtemp, readFile, readdir, realpath, rm, stat, wr
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { ConfigInvalid } from '../errors.ts'
-import { run } from './command.ts'
+import { runProgram } from './run-program.ts'
 import { stopPostmaster } from './postmaster.ts'
 import { findServerUser, isRoot, type ServerUser } from './server-user.ts'
 
-export interface Place {
+export interface ServerPaths {
   readonly directory: string
   readonly home: string
   readonly data: string
@@ -59,9 +59,9 @@ export async function prepareDirectory(wanted: string): Promise<string> {
       if (me === uid) await chmod(directory, mode)
       await writeFile(join(directory, '.gitignore'), '*\n', { flag: 'wx' }).catch(unlessPresent)
     }
-    const claims = join(directory, 'claims')
-    await mkdir(claims).catch(unlessPresent)
-    if (me === 0) await chown(claims, uid, gid)
+    const locks = join(directory, 'locks')
+    await mkdir(locks).catch(unlessPresent)
+    if (me === 0) await chown(locks, uid, gid)
     return directory
   } catch (error) {
     if (error instanceof ConfigInvalid) throw error
@@ -73,8 +73,8 @@ export async function prepareDirectory(wanted: string): Promise<string> {
   }
 }
 
-/** Finds the home, or makes one. Only under the claim. */
-export async function findPlace(directory: string): Promise<Place> {
+/** Finds the home, or makes one. Only under the lock. */
+export async function findPaths(directory: string): Promise<ServerPaths> {
   const user = await findServerUser(directory)
   if (user === undefined) return { directory, home: directory, data: join(directory, 'data'), user }
   const home = await findHome(directory, user)
@@ -178,7 +178,7 @@ async function canServe(directory: string, user: ServerUser): Promise<boolean> {
   try {
     await chown(probe, user.uid, user.gid)
     if ((await stat(probe)).uid !== user.uid) return false
-    return (await run('/bin/sh', ['-c', 'test -w "$0"', probe], user)).ok
+    return (await runProgram('/bin/sh', ['-c', 'test -w "$0"', probe], user)).ok
   } catch {
     return false
   } finally {

@@ -72,8 +72,8 @@ export async function awaitReady(data: string): Promise<Postmaster | undefined> 
   }
 }
 
-/** Whether the server answers at all: it is asked for TLS, which every PostgreSQL answers with one byte, S or N. */
-export function answers({ socketDirectory, port }: Postmaster): Promise<boolean> {
+/** Whether the server responds: it is asked for TLS, and every PostgreSQL answers that with one byte, S or N. */
+export function isResponding({ socketDirectory, port }: Postmaster): Promise<boolean> {
   return new Promise((resolve) => {
     const target =
       socketDirectory === undefined ? { host: '127.0.0.1', port } : { path: socketPath(socketDirectory, port) }
@@ -105,7 +105,7 @@ export interface StartOptions {
 }
 
 /**
- * Starts the server and waits until it is ready for connections. Only under the claim. Backends that outlived a killed
+ * Starts the server and waits until it is ready for connections. Only under the lock. Backends that outlived a killed
  * server keep their data in use until they notice; they are given ten seconds. The server is in a process group of its
  * own: Ctrl-C in a terminal goes to the whole group, and the database must outlive the drain of its clients.
  * @throws {ConfigInvalid} when it ends instead, with the end of its log.
@@ -150,7 +150,7 @@ async function startOnce({
 
 /**
  * Stops the server, if one runs: fast shutdown (clients are disconnected, the data is flushed), after 15 seconds
- * immediate shutdown (recovery at the next start), after 10 more the end of the process. Only under the claim.
+ * immediate shutdown (recovery at the next start), after 10 more the end of the process. Only under the lock.
  * On Windows, where processes have no signals, it is the last at once.
  */
 export async function stopPostmaster(data: string): Promise<void> {

@@ -1,10 +1,10 @@
 /**
- * One process at a time may start, adopt or stop the server of a project: `withClaim` brackets that.
+ * One process at a time may start, adopt or stop the server of a project: `withProcessLock` brackets that.
  *
- * The claims of a directory are numbered files, and the newest one counts. It holds the identity of the process that
- * has the claim, or the word `free`. To take or to give back is to create the next number, which link(2) lets exactly
+ * The locks of a directory are numbered files, and the newest one counts. It holds the identity of the process that
+ * has the lock, or the word `free`. To take or to give back is to create the next number, which link(2) lets exactly
  * one process do. A lock file of the usual kind has to be deleted when its owner died, and whoever deletes it may hit
- * the one that somebody else has just made; here the claim of a dead process is succeeded, never deleted.
+ * the one that somebody else has just made; here the lock of a dead process is succeeded, never deleted.
  */
 import { chmod, link, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,32 +13,32 @@ import { ConfigInvalid } from '../errors.ts'
 import { isAlive, ownIdentity, uniqueName } from './process-identity.ts'
 
 const pollMs = 20
-// Nobody is this many claims behind between reading the directory and creating the next number.
+// Nobody is this many locks behind between reading the directory and creating the next number.
 const kept = 32
 
-export interface ClaimOptions {
-  /** Milliseconds to wait for the claim. Default two minutes: somebody else may be initialising. */
+export interface ProcessLockOptions {
+  /** Milliseconds to wait for the lock. Default two minutes: somebody else may be initialising. */
   readonly timeoutMs?: number | undefined
   /** Aborted, it ends the wait. */
   readonly signal?: AbortSignal | undefined
 }
 
 /**
- * Runs `body` while this process alone has the claim on `directory`.
+ * Runs `body` while this process alone has the lock on `directory`.
  * @throws {ConfigInvalid} when another process kept it all the time that there is to wait; the signal's reason.
  */
-export async function withClaim<T>(
+export async function withProcessLock<T>(
   directory: string,
   body: () => Promise<T>,
-  { timeoutMs = 120_000, signal }: ClaimOptions = {},
+  { timeoutMs = 120_000, signal }: ProcessLockOptions = {},
 ): Promise<T> {
-  const claims = join(directory, 'claims')
+  const locks = join(directory, 'locks')
   const giveUpAt = performance.now() + timeoutMs
   for (;;) {
     signal?.throwIfAborted()
-    const newest = await readNewest(claims)
+    const newest = await readNewest(locks)
     if (newest.owner === 'free' || !isAlive(newest.owner)) {
-      if (await create(claims, newest.number + 1, ownIdentity())) break
+      if (await create(locks, newest.number + 1, ownIdentity())) break
       continue
     }
     if (performance.now() > giveUpAt) {
@@ -53,30 +53,30 @@ export async function withClaim<T>(
   try {
     return await body()
   } finally {
-    await giveBack(claims)
+    await giveBack(locks)
   }
 }
 
-async function giveBack(claims: string): Promise<void> {
+async function giveBack(locks: string): Promise<void> {
   try {
-    const { number } = await readNewest(claims)
-    await create(claims, number + 1, 'free')
-    for (const old of await numbersIn(claims))
-      if (old <= number - kept) await rm(join(claims, String(old)), { force: true })
+    const { number } = await readNewest(locks)
+    await create(locks, number + 1, 'free')
+    for (const old of await numbersIn(locks))
+      if (old <= number - kept) await rm(join(locks, String(old)), { force: true })
   } catch (error) {
-    // The body removed the directory, or somebody did: there is nothing left to have a claim on.
+    // The body removed the directory, or somebody did: there is nothing left to have a lock on.
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
 }
 
 /** False when somebody else was first to create this number. The file appears with its content or not at all. */
-async function create(claims: string, number: number, owner: string): Promise<boolean> {
-  const draft = join(claims, `draft-${uniqueName()}`)
+async function create(locks: string, number: number, owner: string): Promise<boolean> {
+  const draft = join(locks, `draft-${uniqueName()}`)
   await writeFile(draft, owner)
   try {
     // Where root and the project's owner take turns, each must be able to read the other's, whatever its umask.
     await chmod(draft, 0o644)
-    await link(draft, join(claims, String(number)))
+    await link(draft, join(locks, String(number)))
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
@@ -86,12 +86,12 @@ async function create(claims: string, number: number, owner: string): Promise<bo
   }
 }
 
-async function readNewest(claims: string): Promise<{ number: number; owner: string }> {
+async function readNewest(locks: string): Promise<{ number: number; owner: string }> {
   for (;;) {
-    const number = Math.max(0, ...(await numbersIn(claims)))
+    const number = Math.max(0, ...(await numbersIn(locks)))
     if (number === 0) return { number, owner: 'free' }
     try {
-      return { number, owner: await readFile(join(claims, String(number)), 'utf8') }
+      return { number, owner: await readFile(join(locks, String(number)), 'utf8') }
     } catch (error) {
       // Succeeded and tidied away meanwhile: look again.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
@@ -99,6 +99,6 @@ async function readNewest(claims: string): Promise<{ number: number; owner: stri
   }
 }
 
-async function numbersIn(claims: string): Promise<number[]> {
-  return (await readdir(claims)).filter((name) => /^\d+$/.test(name)).map(Number)
+async function numbersIn(locks: string): Promise<number[]> {
+  return (await readdir(locks)).filter((name) => /^\d+$/.test(name)).map(Number)
 }

@@ -2,7 +2,7 @@
  * The default server: a real PostgreSQL of this project's own, for whoever has no DATABASE_URL.
  *
  * States of a project's server: absent, running, and back. Opening starts the server or adopts the running one, one
- * process at a time, under the project's claim. Every handle holds it, and it runs as long as anybody does: a small
+ * process at a time, under the project's lock. Every handle holds it, and it runs as long as anybody does: a small
  * process of its own, the keeper, stops it when the last handle was stopped or the last process that had one is dead.
  * No signal handlers and no timers: a process that opened a server still ends when it has nothing else to do.
  */
@@ -11,13 +11,13 @@ import { createServer, type AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import { ConfigInvalid } from '../errors.ts'
 import { prepareBinaries } from './binaries.ts'
-import { withClaim } from './process-lock.ts'
+import { withProcessLock } from './process-lock.ts'
 import { databaseName, prepareCluster } from './cluster.ts'
-import { makeEphemeralDirectory, removeAbandoned } from './ephemeral.ts'
+import { makeEphemeralDirectory, removeAbandonedServers } from './ephemeral.ts'
 import { type Hold, holdIn, isKept } from './hold.ts'
 import { Keeper } from './keeper.ts'
-import { findPlace, prepareDirectory, projectDirectory, readPassword, type Place } from './paths.ts'
-import { answers, awaitReady, readRecord, startPostmaster, stopPostmaster, type Postmaster } from './postmaster.ts'
+import { findPaths, prepareDirectory, projectDirectory, readPassword, type ServerPaths } from './paths.ts'
+import { isResponding, awaitReady, readRecord, startPostmaster, stopPostmaster, type Postmaster } from './postmaster.ts'
 import { keeperAddress, makeSocketDirectory, removeFarSocketDirectory, socketPort } from './socket-directory.ts'
 
 /** A running server, held until `stop`. */
@@ -56,26 +56,26 @@ export interface EmbeddedServerOptions {
  */
 export async function openEmbeddedServer(options: EmbeddedServerOptions = {}): Promise<EmbeddedServer> {
   const { ephemeral = false, signal } = options
-  if (ephemeral) await removeAbandoned()
+  if (ephemeral) await removeAbandonedServers()
   const wanted = options.directory ?? (ephemeral ? await makeEphemeralDirectory() : projectDirectory())
   const directory = await prepareDirectory(resolve(wanted))
   const enter = async (): Promise<EmbeddedServer> => {
-    const place = await findPlace(directory)
+    const paths = await findPaths(directory)
     const password = await readPassword(directory)
-    const adopted = await adopt(place, signal)
-    const { postmaster, hold } = adopted ?? (await start(place, password, options))
+    const adopted = await adopt(paths, signal)
+    const { postmaster, hold } = adopted ?? (await start(paths, password, options))
     let stopped: Promise<void> | undefined
-    const stop = () => (stopped ??= release(place, hold))
+    const stop = () => (stopped ??= release(paths, hold))
     return {
       url: urlOf(postmaster, password),
       ...(postmaster.socketDirectory === undefined ? {} : { socketDirectory: postmaster.socketDirectory }),
-      dataDirectory: place.data,
+      dataDirectory: paths.data,
       owned: adopted === undefined,
       stop,
       [Symbol.asyncDispose]: stop,
     }
   }
-  return withClaim(directory, enter, { signal })
+  return withProcessLock(directory, enter, { signal })
 }
 
 /** A running server, and our share in it. */
@@ -84,14 +84,14 @@ interface Held {
   readonly hold: Hold
 }
 
-async function adopt(place: Place, signal: AbortSignal | undefined): Promise<Held | undefined> {
-  const hold = await holdIn(place.directory, signal)
+async function adopt(paths: ServerPaths, signal: AbortSignal | undefined): Promise<Held | undefined> {
+  const hold = await holdIn(paths.directory, signal)
   try {
-    const postmaster = hold && (await awaitReady(place.data))
-    if (postmaster && (await answers(postmaster))) return { postmaster, hold }
+    const postmaster = hold && (await awaitReady(paths.data))
+    if (postmaster && (await isResponding(postmaster))) return { postmaster, hold }
     if (postmaster) {
       throw new ConfigInvalid(
-        `The embedded PostgreSQL in ${place.data} (process ${postmaster.pid}) runs but does not answer, and others ` +
+        `The embedded PostgreSQL in ${paths.data} (process ${postmaster.pid}) runs but does not answer, and others ` +
           'have it open: stop them and try again, or set DATABASE_URL.',
       )
     }
@@ -101,30 +101,30 @@ async function adopt(place: Place, signal: AbortSignal | undefined): Promise<Hel
   }
   // It crashed just now; or it runs on without its keeper, which was killed, and without anybody to count on its end.
   await hold?.release()
-  await stopPostmaster(place.data)
+  await stopPostmaster(paths.data)
   return undefined
 }
 
-async function start(place: Place, password: string, options: EmbeddedServerOptions): Promise<Held> {
+async function start(paths: ServerPaths, password: string, options: EmbeddedServerOptions): Promise<Held> {
   const { settings = {}, ephemeral = false, signal } = options
-  const logFile = join(place.directory, 'server.log')
+  const logFile = join(paths.directory, 'server.log')
   const keeper = await openKeeper(logFile)
   try {
     // A server that crashed left its socket behind.
-    await removeFarSocketDirectory((await readRecord(place.data))?.socketDirectory)
-    const { socketDirectory, isFar } = await makeSocketDirectory(place)
+    await removeFarSocketDirectory((await readRecord(paths.data))?.socketDirectory)
+    const { socketDirectory, isFar } = await makeSocketDirectory(paths)
     // Known before it starts anything: should this process die, the next one finds it and waits for its end.
-    const known = keeper.listen(place.directory, keeperAddress(socketDirectory), isFar ? socketDirectory : undefined)
-    const [binaries] = await Promise.all([prepareBinaries(place), known])
+    const known = keeper.listen(paths.directory, keeperAddress(socketDirectory), isFar ? socketDirectory : undefined)
+    const [binaries] = await Promise.all([prepareBinaries(paths), known])
     // Whoever has the server flush nothing does not wait for the disk while its data is made, either.
     const durable = !ephemeral && settings.fsync !== 'off'
-    await prepareCluster({ keeper, place, binaries }, password, durable, signal)
+    await prepareCluster({ keeper, paths, binaries }, password, durable, signal)
     signal?.throwIfAborted()
     const postmaster = await startPostmaster({
       keeper,
       postgres: binaries.postgres,
-      data: place.data,
-      user: place.user,
+      data: paths.data,
+      user: paths.user,
       logFile,
       settings: {
         max_connections: '100',
@@ -132,7 +132,7 @@ async function start(place: Place, password: string, options: EmbeddedServerOpti
         ...(process.platform === 'win32' ? await tcpSettings() : socketSettings(socketDirectory)),
         ...settings,
       },
-      remove: ephemeral ? [place.home, place.directory] : [],
+      remove: ephemeral ? [paths.home, paths.directory] : [],
     })
     return { postmaster, hold: await keeper.open() }
   } catch (error) {
@@ -176,12 +176,12 @@ function freePort(): Promise<number> {
   })
 }
 
-async function release(place: Place, hold: Hold): Promise<void> {
+async function release(paths: ServerPaths, hold: Hold): Promise<void> {
   if (await hold.release()) return
   // The server crashed, and its keeper has ended with it; somebody may have started another. Or the keeper was killed.
-  if ((await stat(join(place.directory, 'claims')).catch(() => undefined)) === undefined) return
-  await withClaim(place.directory, async () => {
-    if (!(await isKept(place.directory))) await stopPostmaster(place.data)
+  if ((await stat(join(paths.directory, 'locks')).catch(() => undefined)) === undefined) return
+  await withProcessLock(paths.directory, async () => {
+    if (!(await isKept(paths.directory))) await stopPostmaster(paths.data)
   })
 }
 

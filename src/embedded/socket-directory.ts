@@ -8,23 +8,23 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { giveTo, makePrivate, type Place } from './paths.ts'
+import { giveTo, makePrivate, type ServerPaths } from './paths.ts'
 import { socketPath } from './postmaster.ts'
 
 /** The port is only part of the socket's name. */
 export const socketPort = 5432
 const longestPath = process.platform === 'linux' ? 107 : 103
 
-/** Makes an empty directory for the socket, near or far. Only under the claim, with no server running. */
-export async function makeSocketDirectory(place: Place): Promise<{ socketDirectory: string; isFar: boolean }> {
-  const near = join(place.home, 'socket')
+/** Makes an empty directory for the socket, near or far. Only under the lock, with no server running. */
+export async function makeSocketDirectory(paths: ServerPaths): Promise<{ socketDirectory: string; isFar: boolean }> {
+  const near = join(paths.home, 'socket')
   if (fits(near)) {
-    await makePrivate(near, place.user)
+    await makePrivate(near, paths.user)
     return { socketDirectory: near, isFar: false }
   }
   const parent = fits(join(tmpdir(), 'rivulet-XXXXXX')) ? tmpdir() : '/tmp'
   const far = await mkdtemp(join(parent, 'rivulet-'))
-  await giveTo(place.user, far)
+  await giveTo(paths.user, far)
   return { socketDirectory: far, isFar: true }
 }
 

@@ -114,8 +114,8 @@ describe('a killed owner', () => {
       await owner.opened
       process.kill(await runningPid(directory), 'SIGSTOP')
       await owner.kill()
-      const claims = () => readdir(join(directory, 'claims'))
-      const before = (await claims()).length
+      const locks = () => readdir(join(directory, 'locks'))
+      const before = (await locks()).length
       const giving = new AbortController()
       const next = openEmbeddedServer({ directory, signal: giving.signal })
       let settled = false
@@ -127,7 +127,7 @@ describe('a killed owner', () => {
         },
         (error: unknown) => String(error),
       )
-      await until(async () => settled || (await claims()).length > before)
+      await until(async () => settled || (await locks()).length > before)
       giving.abort(new Error('given up'))
       outcome = await end
       if (!tooSoonOrLate.test(outcome)) expect(outcome).toContain('given up')

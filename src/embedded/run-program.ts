@@ -6,7 +6,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { ServerUser } from './server-user.ts'
 
-export interface Outcome {
+export interface ProgramResult {
   /** True when the program ran and exited 0. */
   readonly ok: boolean
   /** What it printed, both streams, or why it could not be run at all. */
@@ -26,7 +26,7 @@ export function spawnOptions(user: ServerUser | undefined) {
   }
 }
 
-export interface RunOptions {
+export interface ProgramOptions {
   /** What it reads. Default nothing. */
   readonly input?: string | undefined
   /** Aborted, it asks the program and those it started to end. */
@@ -34,12 +34,12 @@ export interface RunOptions {
 }
 
 /** Runs `file` and gathers what it says, until it has ended. Never rejects. */
-export function run(
+export function runProgram(
   file: string,
   args: string[],
   user: ServerUser | undefined,
-  { input = '', signal }: RunOptions = {},
-): Promise<Outcome> {
+  { input = '', signal }: ProgramOptions = {},
+): Promise<ProgramResult> {
   return new Promise((resolve) => {
     const child = spawn(file, args, { ...spawnOptions(user), stdio: ['pipe', 'pipe', 'pipe'] })
     const interrupt = () => terminate(child)

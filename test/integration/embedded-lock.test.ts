@@ -1,11 +1,11 @@
-/** The claim on a project's directory, by several processes: one at a time, and never stuck behind a dead one. */
+/** The lock on a project's directory, by several processes: one at a time, and never stuck behind a dead one. */
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { withClaim } from '../../src/embedded/process-lock.ts'
+import { withProcessLock } from '../../src/embedded/process-lock.ts'
 import { compiledProgram } from '../support/compiled-package.ts'
 import { identityOf, isAlive, ownIdentity } from '../../src/embedded/process-identity.ts'
 import { ConfigInvalid } from '../../src/errors.ts'
@@ -13,26 +13,26 @@ import { ConfigInvalid } from '../../src/errors.ts'
 let directory = ''
 
 beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'rivulet-claim-'))
-  await mkdir(join(directory, 'claims'))
+  directory = await mkdtemp(join(tmpdir(), 'rivulet-lock-'))
+  await mkdir(join(directory, 'locks'))
 })
 
 afterEach(() => rm(directory, { recursive: true, force: true }))
 
-test('processes that want the claim at once have it one after the other', async () => {
+test('processes that want the lock at once have it one after the other', async () => {
   const file = join(directory, 'number')
   await writeFile(file, '0')
-  const args = [compiledProgram('test/support/child-claim.ts'), directory, file, '15']
+  const args = [compiledProgram('test/support/child-lock.ts'), directory, file, '15']
   await Promise.all([1, 2, 3, 4].map(() => promisify(execFile)(process.execPath, args)))
   expect(await readFile(file, 'utf8')).toBe('60')
-  expect((await readdir(join(directory, 'claims'))).length).toBeLessThan(40)
+  expect((await readdir(join(directory, 'locks'))).length).toBeLessThan(40)
 })
 
 test('callers in one process have it one after the other, in whatever order', async () => {
   let inside = 0
   let most = 0
   const visit = () =>
-    withClaim(directory, async () => {
+    withProcessLock(directory, async () => {
       inside += 1
       most = Math.max(most, inside)
       await new Promise((resolve) => setImmediate(resolve))
@@ -42,25 +42,25 @@ test('callers in one process have it one after the other, in whatever order', as
   expect(most).toBe(1)
 })
 
-test('a failure inside gives the claim back and is passed on', async () => {
-  await expect(withClaim(directory, () => Promise.reject(new Error('inside')))).rejects.toThrow('inside')
-  expect(await withClaim(directory, () => Promise.resolve('next'), { timeoutMs: 0 })).toBe('next')
+test('a failure inside gives the lock back and is passed on', async () => {
+  await expect(withProcessLock(directory, () => Promise.reject(new Error('inside')))).rejects.toThrow('inside')
+  expect(await withProcessLock(directory, () => Promise.resolve('next'), { timeoutMs: 0 })).toBe('next')
 })
 
-test('the claim of a process that died is succeeded', async () => {
+test('the lock of a process that died is succeeded', async () => {
   // A number beyond every limit of the kernel.
-  await writeFile(join(directory, 'claims', '7'), '999999999-1.abc')
-  expect(await withClaim(directory, () => Promise.resolve('mine'), { timeoutMs: 0 })).toBe('mine')
+  await writeFile(join(directory, 'locks', '7'), '999999999-1.abc')
+  expect(await withProcessLock(directory, () => Promise.resolve('mine'), { timeoutMs: 0 })).toBe('mine')
 })
 
-test('the claim of a process whose number another one has now is succeeded', async () => {
-  await writeFile(join(directory, 'claims', '7'), `${process.pid}-1.another`)
-  expect(await withClaim(directory, () => Promise.resolve('mine'), { timeoutMs: 0 })).toBe('mine')
+test('the lock of a process whose number another one has now is succeeded', async () => {
+  await writeFile(join(directory, 'locks', '7'), `${process.pid}-1.another`)
+  expect(await withProcessLock(directory, () => Promise.resolve('mine'), { timeoutMs: 0 })).toBe('mine')
 })
 
-test('a claim that a living process keeps for too long is an error that names it', async () => {
-  await writeFile(join(directory, 'claims', '1'), identityOf(process.ppid))
-  const failure = withClaim(directory, () => Promise.resolve(), { timeoutMs: 30 })
+test('a lock that a living process keeps for too long is an error that names it', async () => {
+  await writeFile(join(directory, 'locks', '1'), identityOf(process.ppid))
+  const failure = withProcessLock(directory, () => Promise.resolve(), { timeoutMs: 30 })
   await expect(failure).rejects.toBeInstanceOf(ConfigInvalid)
   await expect(failure).rejects.toThrow(`Process ${process.ppid} `)
 })
