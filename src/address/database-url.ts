@@ -5,7 +5,7 @@
 import { isIP } from 'node:net'
 import { userInfo } from 'node:os'
 import { ConfigInvalid } from '../errors.ts'
-import { nameOf, type ParameterName, type Parameters, parametersOf } from './parameters.ts'
+import { describeParameter, type ParameterName, type Parameters, parametersOf } from './parameters.ts'
 import { passwordFile } from './password-file.ts'
 import { type Authentication, authentications, bindings, sessionKinds } from './server-address.ts'
 import type { Endpoint, ServerAddress } from './server-address.ts'
@@ -75,7 +75,7 @@ function endpointsOf(
     throw new ConfigInvalid(`the database URL has ${hosts.length} in host and ${ports.length} in port`)
   }
   if (ips?.some((ip) => ip !== '' && isIP(ip) === 0)) {
-    throw new ConfigInvalid(`${nameOf('hostaddr')} must be an IP address; names belong in host`)
+    throw new ConfigInvalid(`${describeParameter('hostaddr')} must be an IP address; names belong in host`)
   }
   const password = parameter('password')
   const lookUp = password === undefined ? passwordFile(parameter('passfile')) : () => password
@@ -117,12 +117,14 @@ function authenticationsOf(text: string | undefined): readonly Authentication[] 
   const names = text.split(',').map((name) => name.trim())
   const refusals = names.filter((name) => name.startsWith('!')).map((name) => name.slice(1))
   if (refusals.length > 0 && refusals.length < names.length) {
-    throw new ConfigInvalid(`${nameOf('require_auth')} either lists what is accepted or, with !, what is not`)
+    throw new ConfigInvalid(
+      `${describeParameter('require_auth')} either lists what is accepted or, with !, what is not`,
+    )
   }
   const listed = refusals.length > 0 ? refusals : names
   const known: readonly string[] = [...authentications, 'gss', 'sspi', 'oauth']
   if (!listed.every((name) => known.includes(name))) {
-    throw new ConfigInvalid(`${nameOf('require_auth')} must be a list of ${known.join(', ')}`)
+    throw new ConfigInvalid(`${describeParameter('require_auth')} must be a list of ${known.join(', ')}`)
   }
   return authentications.filter((name) => listed.includes(name) !== refusals.length > 0)
 }
@@ -140,6 +142,6 @@ function keepAliveMs(parameter: Parameters): number {
 
 function wholeNumber(name: ParameterName, text: string | undefined): number | undefined {
   if (text === undefined) return undefined
-  if (!/^\s*-?\d{1,6}\s*$/.test(text)) throw new ConfigInvalid(`${nameOf(name)} must be a whole number`)
+  if (!/^\s*-?\d{1,6}\s*$/.test(text)) throw new ConfigInvalid(`${describeParameter(name)} must be a whole number`)
   return Number(text)
 }

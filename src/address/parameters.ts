@@ -107,7 +107,7 @@ export function parametersOf(
 }
 
 /** What a message calls a parameter, so that it is found wherever it was set. */
-export function nameOf(name: ParameterName): string {
+export function describeParameter(name: ParameterName): string {
   const standIn = variables[name]
   return standIn === undefined ? `${name} in the database URL` : `${name} in the database URL, or ${standIn},`
 }

@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs'
 import * as tls from 'node:tls'
 import { ConfigInvalid } from '../errors.ts'
-import { nameOf, type ParameterName, type Parameters } from './parameters.ts'
+import { describeParameter, type ParameterName, type Parameters } from './parameters.ts'
 import { isPrivate } from './password-file.ts'
 import { type TlsMode, tlsModes, type TlsSettings, tlsVersions } from './server-address.ts'
 
@@ -50,7 +50,7 @@ export function oneOf<T extends string>(
 ): T | undefined {
   if (value === undefined) return undefined
   const found = known.find((each) => each === value)
-  if (found === undefined) throw new ConfigInvalid(`${nameOf(name)} must be one of ${known.join(', ')}`)
+  if (found === undefined) throw new ConfigInvalid(`${describeParameter(name)} must be one of ${known.join(', ')}`)
   return found
 }
 
@@ -72,7 +72,7 @@ function systemAuthorities(): readonly string[] | undefined {
 function keyIn(path: string | undefined): string | undefined {
   const key = contents('sslkey', path)
   if (path !== undefined && !isPrivate(path)) {
-    throw new ConfigInvalid(`the file named by ${nameOf('sslkey')} may be read by others: chmod 600 it`)
+    throw new ConfigInvalid(`the file named by ${describeParameter('sslkey')} may be read by others: chmod 600 it`)
   }
   return key
 }
@@ -82,6 +82,6 @@ function contents(name: ParameterName, path: string | undefined): string | undef
   try {
     return readFileSync(path, 'utf8')
   } catch (cause) {
-    throw new ConfigInvalid(`the file named by ${nameOf(name)} cannot be read`, { cause })
+    throw new ConfigInvalid(`the file named by ${describeParameter(name)} cannot be read`, { cause })
   }
 }

@@ -12,7 +12,7 @@ import { openConnection } from './open-connection.ts'
  * `there`: it works, or nothing speaks against it. `waiting`: it waits for us, while we wait for it. `gone`: the server
  * does not have it any more. `out of reach`: no server answers at its place.
  */
-export type Finding = 'there' | 'waiting' | 'gone' | 'out of reach'
+export type BackendFinding = 'there' | 'waiting' | 'gone' | 'out of reach'
 
 /** How long to try, and until when. */
 export interface ProbeOptions {
@@ -36,7 +36,7 @@ interface Activity {
 export async function lookFor(
   connections: readonly Connection[],
   options: ProbeOptions,
-): Promise<ReadonlyMap<Connection, Finding>> {
+): Promise<ReadonlyMap<Connection, BackendFinding>> {
   try {
     const rows = await onProbe(connections, options, activity)
     return new Map(connections.map((connection) => [connection, findingOf(connection, rows as Activity[])]))
@@ -82,7 +82,7 @@ async function onProbe(
   }
 }
 
-function findingOf({ backend: { pid, started } }: Connection, rows: readonly Activity[]): Finding {
+function findingOf({ backend: { pid, started } }: Connection, rows: readonly Activity[]): BackendFinding {
   if (started === undefined) return 'there'
   const row = rows.find((each) => each.pid === pid && each.started === started)
   if (row === undefined) return 'gone'

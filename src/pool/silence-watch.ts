@@ -13,7 +13,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { ConnectionLost } from '../errors.ts'
 import { describeAddress } from '../address/server-address.ts'
-import { endBackends, type Finding, lookFor } from './backend-probe.ts'
+import { endBackends, type BackendFinding, lookFor } from './backend-probe.ts'
 import type { Connection } from './connection.ts'
 
 export interface SilenceWatchOptions {
@@ -30,7 +30,7 @@ export interface SilenceWatchOptions {
 /** Milliseconds between looks at the connections, and between finding one amiss and making sure; at most. */
 const longestPauseMs = 5000
 
-const reasons: Readonly<Record<Finding, string>> = {
+const reasons: Readonly<Record<BackendFinding, string>> = {
   there: 'its backend does not answer',
   waiting: 'its backend waits for what has been lost on the way',
   gone: 'its backend is not there any more',
@@ -102,7 +102,7 @@ export class SilenceWatch {
     const pauseMs = Math.min(longestPauseMs, probeAfterMs)
     const startedAt = performance.now()
     let suspects = connections
-    let before: ReadonlyMap<Connection, Finding> = new Map()
+    let before: ReadonlyMap<Connection, BackendFinding> = new Map()
     while (!signal.aborted) {
       const findings = await lookFor(suspects, { connectTimeoutMs, signal })
       suspects = suspects.filter((connection) => this.#isAmiss(connection, findings))
@@ -126,7 +126,7 @@ export class SilenceWatch {
   }
 
   /** Not amiss is also what has been heard of meanwhile; the rest is asked about again after a while. */
-  #isAmiss(connection: Connection, findings: ReadonlyMap<Connection, Finding>): boolean {
+  #isAmiss(connection: Connection, findings: ReadonlyMap<Connection, BackendFinding>): boolean {
     if (!this.#isSilent(connection)) return false
     if (findings.get(connection) !== 'there') return true
     this.#heard.set(connection, { bytes: connection.bytesRead, at: performance.now() })
@@ -134,7 +134,7 @@ export class SilenceWatch {
   }
 }
 
-function giveUp(connection: Connection, finding: Finding = 'there'): void {
+function giveUp(connection: Connection, finding: BackendFinding = 'there'): void {
   const place = describeAddress(connection.address)
   connection.lose(new ConnectionLost(`${place} has fallen silent: ${reasons[finding]}`))
   connection.destroy()
