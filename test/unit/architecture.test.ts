@@ -94,6 +94,16 @@ describe('imports', () => {
     expect(drawn).toBe(lines.toReversed().join(''))
   })
 
+  test('of one operation of a repository occur in no other: what they share is in query/', () => {
+    const operations = 'src/repository/operations/'
+    const wrong = inSrc.flatMap(({ path, imports }) =>
+      imports.flatMap(({ specifier, line }) =>
+        path.startsWith(operations) && resolved(path, specifier)?.startsWith(operations) ? [`${path}:${line}`] : [],
+      ),
+    )
+    expect(wrong).toEqual([])
+  })
+
   test('form no cycle, type imports included', () => {
     const targets = new Map(
       inSrc.map(({ path, imports }) => [path, imports.flatMap(({ specifier }) => resolved(path, specifier) ?? [])]),

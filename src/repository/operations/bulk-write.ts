@@ -3,12 +3,10 @@ import { sql } from 'drizzle-orm'
 import { UsageError } from '../../errors.ts'
 import { readWriteFilter } from '../query/filter.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
-import { removedCondition, whereClause } from '../query/selection.ts'
 import { CompiledStatement, Values } from '../query/compiled-statement.ts'
 import type { TablePlan } from '../query/table-plan.ts'
-import { setClause } from './update.ts'
 import { type Assignment, patchAssignments, shapeOf, transactionTime, updateAssignments } from '../query/assignments.ts'
-import { valuesOf } from './insert.ts'
+import { removedCondition, setClause, assignedValues, whereClause } from '../query/clauses.ts'
 
 /** Updates the rows and answers how many there were. */
 export async function updateRows(
@@ -45,7 +43,7 @@ async function writeRows(
   assignments: readonly Assignment[],
 ): Promise<number> {
   const values = new Values()
-  for (const value of valuesOf(assignments)) values.take(value)
+  for (const value of assignedValues(assignments)) values.take(value)
   const condition = readWriteFilter(plan, where, values)
   const create = () => {
     const rows = whereClause([condition.sql(), removedCondition(plan, undefined)])

@@ -2,21 +2,17 @@
  * Reads of one row, by its key or by a filter. A read by key alone is the most frequent operation of all: it has one
  * statement a table and nothing to work out but the key's parameters.
  */
-import { type SQL, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import { isFilter, readFilter, readRequiredFilter } from '../query/filter.ts'
 import { checkOperationOptions } from '../query/operation-options.ts'
 import { readingOf, type PlainReadOptions } from '../query/read-plan.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
-import {
-  keyCondition,
-  type ReadRow,
-  type Removed,
-  removedCondition,
-  selectionOf,
-  whereClause,
-} from '../query/selection.ts'
-import { list, slot, CompiledStatement, Values } from '../query/compiled-statement.ts'
-import { keyParameters, notFound, type TablePlan } from '../query/table-plan.ts'
+import { type ReadRow, selectionOf } from '../query/selection.ts'
+import { list, CompiledStatement, Values } from '../query/compiled-statement.ts'
+import { keyParameters, type TablePlan } from '../query/table-plan.ts'
+import { keyedStatement, pointStatement } from '../query/keyed-statement.ts'
+import { type Removed, removedCondition, whereClause } from '../query/clauses.ts'
+import { notFound } from '../query/row-errors.ts'
 
 /** The row with this key. @throws NotFound. */
 export function getRow(
@@ -60,29 +56,6 @@ function pointRead<T>(
   } catch (error) {
     return Promise.reject(error)
   }
-}
-
-/** The statement of a read of a whole row by its key. */
-export function pointStatement(plan: TablePlan, removed: Removed = 'exclude'): CompiledStatement {
-  const name = removed === 'exclude' ? 'point' : `point/${removed}`
-  return plan.statements.of(name, () => keyedStatement(plan, selectionOf(plan).sql, removed))
-}
-
-/** `select … where key = …`, and what comes behind it. */
-export function keyedStatement(
-  plan: TablePlan,
-  columns: SQL,
-  removed: Removed | undefined,
-  behind: SQL = sql``,
-): CompiledStatement {
-  const conditions = [
-    keyCondition(plan, (index, property) => sql`${slot(index, property)}`),
-    removedCondition(plan, removed),
-  ]
-  return new CompiledStatement(
-    plan.drizzle,
-    sql`select ${columns} from ${plan.source}${whereClause(conditions)}${behind}`,
-  )
 }
 
 async function readByKey(

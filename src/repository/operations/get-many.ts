@@ -1,22 +1,11 @@
-/**
- * Reads of many rows by their keys in one statement, each row given back to the key it was asked by. Keys whose text is
- * always the same are told apart here; for all others the server says which key a row answers. Keys of text nearly always
- * tell themselves apart: only for those that seem to be missing among rows found, the server is asked once more.
- */
-import { type SQL, sql } from 'drizzle-orm'
+/** Reads of many rows by their keys, in one statement, or two for keys of text. */
 import { UsageError } from '../../errors.ts'
-import { isKind } from '../../drizzle/column-kind.ts'
-import { textOf } from '../columns/encode.ts'
-import { isWanted, keysParameter, wanted, wantedKeys, wantedNumber } from '../query/key-join.ts'
 import { checkOperationOptions } from '../query/operation-options.ts'
-import { type Reading, readingOf, type PlainReadOptions } from '../query/read-plan.ts'
+import { type PlainReadOptions, readingOf } from '../query/read-plan.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
-import { keyCondition, type ReadRow, removedCondition, type Selection, whereClause } from '../query/selection.ts'
-import { list, slot, CompiledStatement } from '../query/compiled-statement.ts'
-import { keyParameters, type PlannedColumn, type TablePlan } from '../query/table-plan.ts'
-
-/** A name that no table has. */
-const givenKeys = sql.identifier('keys given')
+import { rowsByKey } from '../query/rows-by-key.ts'
+import type { ReadRow } from '../query/selection.ts'
+import { keyParameters, type TablePlan } from '../query/table-plan.ts'
 
 /** The rows of `keys` in their order, without those that are missing, and the keys that are. */
 export async function getRows(
@@ -29,120 +18,10 @@ export async function getRows(
   if (!Array.isArray(keys)) throw new UsageError(`getMany takes an array of keys of ${plan.name}`)
   const reading = readingOf(plan, options, plan.key)
   const keyed = Array.from(keys as unknown[], (key) => keyParameters(plan, key))
-  const found = await answersOf(runner, plan, reading, keyed, options.removed)
+  const found = await rowsByKey(runner, plan, reading, keyed, options.removed)
   const rows = await reading.rows(
     runner,
     found.filter((row) => row !== undefined),
   )
   return { rows, missing: (keys as unknown[]).filter((_, index) => found[index] === undefined) }
-}
-
-/** What the connection answered for each key; undefined where no row has it. */
-export async function answersOf(
-  runner: RepositoryRunner,
-  plan: TablePlan,
-  reading: Reading,
-  keyed: readonly (readonly unknown[])[],
-  removed: PlainReadOptions['removed'],
-): Promise<(readonly unknown[] | undefined)[]> {
-  if (keyed.length === 0) return []
-  const [only] = plan.key
-  if (only && plan.key.length === 1 && hasOneText(only)) return byText(runner, plan, reading, keyed, removed)
-  // Arrays of arrays would be taken apart to their innermost elements.
-  const inArrays = plan.key.some(mayEqualOthers) && !plan.key.some(({ column }) => column?.getSQLType().endsWith(']'))
-  return (inArrays ? byEqualText : byNumber)(runner, plan, reading, keyed, removed)
-}
-
-/** True when equal values of the column are always written alike. */
-function hasOneText({ column }: PlannedColumn): boolean {
-  return isKind(column, 'smallint', 'integer', 'bigint as number', 'bigint', 'uuid', 'text', 'varchar', 'enum')
-}
-
-async function byText(
-  runner: RepositoryRunner,
-  plan: TablePlan,
-  reading: Reading,
-  keyed: readonly (readonly unknown[])[],
-  removed: PlainReadOptions['removed'],
-): Promise<(readonly unknown[] | undefined)[]> {
-  const { selection } = reading
-  const key = plan.key[0] as PlannedColumn
-  const statement = plan.statements.of(`many/${selection.shape}/${removed ?? ''}`, () => {
-    const where = whereClause([sql`${key.reference} = any(${slot(0, key.property)})`, removedCondition(plan, removed)])
-    return new CompiledStatement(plan.drizzle, sql`select ${selection.sql} from ${plan.source}${where}`)
-  })
-  const answered = selection.marked(await statement.run(runner, [keyed.map(([value]) => value)]))
-  const lowercase = isKind(key.column, 'uuid')
-  const textOfKey = (value: unknown) => (lowercase ? textOf(value).toLowerCase() : textOf(value))
-  const byKey = new Map(answered.map((row) => [textOfKey(selection.raw(row, key)), row]))
-  const found = keyed.map(([value]) => byKey.get(textOfKey(value)))
-  if (answered.length === 0 || !mayEqualOthers(key)) return found
-  const missing = keyed.filter((_, index) => found[index] === undefined)
-  if (missing.length === 0) return found
-  const others = (await byEqualText(runner, plan, reading, missing, removed)).values()
-  return found.map((row) => row ?? others.next().value)
-}
-
-/** True when the server may take different texts for equal: under citext, or a collation that ignores case or accents. */
-function mayEqualOthers({ column }: PlannedColumn): boolean {
-  return isKind(column, 'text', 'varchar')
-}
-
-/** Keys in the types that the columns have on the server, which may be citext where we know of text: by the union. */
-async function byEqualText(
-  runner: RepositoryRunner,
-  plan: TablePlan,
-  { selection }: Reading,
-  keyed: readonly (readonly unknown[])[],
-  removed: PlainReadOptions['removed'],
-): Promise<(readonly unknown[] | undefined)[]> {
-  const statement = plan.statements.of(`equal/${selection.shape}/${removed ?? ''}`, () => {
-    const names = plan.key.map((_, index) => sql`${sql.identifier(`k${index}`)}`)
-    const types = list(plan.key.map(({ reference }) => sql`array_agg(${reference})`))
-    const given = list(plan.key.map(({ property }, index) => sql`${slot(index, property)}`))
-    const typed = sql`(select ${types} from ${plan.source} where false union all select ${given}) ${givenKeys} (${list(names)})`
-    const rows = sql`unnest(${list(names.map((name) => sql`${givenKeys}.${name}`))}) with ordinality`
-    const from = sql`${typed} cross join ${rows} as ${wanted} (${list(names)}, n)`
-    const on = keyCondition(plan, (index) => sql`${wanted}.${names[index]}`)
-    return joined(plan, selection, { from, on, removed })
-  })
-  const arrays = plan.key.map((_, index) => keyed.map((key) => key[index]))
-  return numbered(keyed, selection.marked(await statement.run(runner, arrays)))
-}
-
-async function byNumber(
-  runner: RepositoryRunner,
-  plan: TablePlan,
-  { selection }: Reading,
-  keyed: readonly (readonly unknown[])[],
-  removed: PlainReadOptions['removed'],
-): Promise<(readonly unknown[] | undefined)[]> {
-  const statement = plan.statements.of(`numbered/${selection.shape}/${removed ?? ''}`, () => {
-    const from = wantedKeys(plan.key, sql`${slot(0)}`)
-    return joined(plan, selection, { from, on: isWanted(plan.key, plan.key), removed })
-  })
-  return numbered(keyed, selection.marked(await statement.run(runner, [keysParameter(keyed)])))
-}
-
-/** The row of each key, by the number at the end of the row. */
-function numbered(
-  keyed: readonly unknown[],
-  answered: readonly (readonly unknown[])[],
-): (readonly unknown[] | undefined)[] {
-  const found: (readonly unknown[] | undefined)[] = keyed.map(() => undefined)
-  for (const row of answered) found[Number(row.at(-1)) - 1] = row
-  return found
-}
-
-/** The rows that belong to wanted keys, with the number of the key behind each. */
-function joined(
-  plan: TablePlan,
-  selection: Selection,
-  { from, on, removed }: { readonly from: SQL; readonly on: SQL; readonly removed: PlainReadOptions['removed'] },
-): CompiledStatement {
-  const where = whereClause([removedCondition(plan, removed)])
-  return new CompiledStatement(
-    plan.drizzle,
-    sql`select ${selection.sql}, ${wantedNumber} from ${from} join ${plan.source} on ${on}${where}`,
-  )
 }

@@ -9,13 +9,14 @@
 import { sql } from 'drizzle-orm'
 import { InvalidInput, UsageError } from '../../errors.ts'
 import { textOf } from '../columns/encode.ts'
-import { insertAssigned, skipped } from './insert.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
 import { type ReadRow, selectionOf } from '../query/selection.ts'
 import { recordColumn } from '../query/sql-type.ts'
 import { list, slot, CompiledStatement } from '../query/compiled-statement.ts'
 import type { TablePlan } from '../query/table-plan.ts'
 import { type Assignment, newRowAssignments, shapeOf } from '../query/assignments.ts'
+import { insertAssigned } from '../query/write-row.ts'
+import { skipped } from '../query/row-errors.ts'
 
 /** Bounds of one statement: rows, and characters of JSON. */
 const chunk = { rows: 5000, characters: 4_000_000 }

@@ -11,9 +11,10 @@ import { checkOperationOptions } from '../query/operation-options.ts'
 import { type TotalOrder, totalOrder } from '../query/order.ts'
 import { type Reading, readingOf, type PlainReadOptions } from '../query/read-plan.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
-import { type ReadRow, removedCondition, type Selection, whereClause } from '../query/selection.ts'
+import { type ReadRow, type Selection } from '../query/selection.ts'
 import { list, CompiledStatement, Values } from '../query/compiled-statement.ts'
 import type { TablePlan } from '../query/table-plan.ts'
+import { removedCondition, whereClause } from '../query/clauses.ts'
 
 /** What `list` takes, before the types of a table are put on it. */
 export interface PlainListOptions extends PlainReadOptions {

@@ -4,11 +4,12 @@
  * https://github.com/graphql/dataloader#batching
  */
 import { InvalidInput } from '../../errors.ts'
-import { answersOf } from './get-many.ts'
 import { readingOf } from '../query/read-plan.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
 import type { ReadRow } from '../query/selection.ts'
-import { keyParameters, notFound, type TablePlan } from '../query/table-plan.ts'
+import { keyParameters, type TablePlan } from '../query/table-plan.ts'
+import { rowsByKey } from '../query/rows-by-key.ts'
+import { notFound } from '../query/row-errors.ts'
 
 interface Waiting {
   readonly keyed: readonly unknown[]
@@ -48,7 +49,7 @@ function dispatch(runner: RepositoryRunner, plan: TablePlan, ofSession: Map<Tabl
 async function answer(runner: RepositoryRunner, plan: TablePlan, batch: readonly Waiting[]): Promise<void> {
   const reading = readingOf(plan, {})
   const keyed = batch.map((waiting) => waiting.keyed)
-  const found = await answersOf(runner, plan, reading, keyed, undefined)
+  const found = await rowsByKey(runner, plan, reading, keyed, undefined)
   batch.forEach(({ resolve, reject }, index) => {
     const row = found[index]
     if (row) resolve(reading.selection.read(row))

@@ -4,12 +4,13 @@
  */
 import { type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../../errors.ts'
-import { keyedStatement } from './find.ts'
 import { checkOperationOptions } from '../query/operation-options.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
 import type { LockMode, LockWait } from '../types/lock-mode.ts'
 import { type ReadRow, selectionOf } from '../query/selection.ts'
-import { keyParameters, notFound, type TablePlan } from '../query/table-plan.ts'
+import { keyParameters, type TablePlan } from '../query/table-plan.ts'
+import { keyedStatement } from '../query/keyed-statement.ts'
+import { notFound } from '../query/row-errors.ts'
 
 const lockModes: Readonly<Record<LockMode, SQL>> = {
   update: sql` for update`,

@@ -4,11 +4,12 @@
  */
 import { sql } from 'drizzle-orm'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
-import { keyCondition, type ReadRow, selectionOf, whereClause, withoutSoftDelete } from '../query/selection.ts'
+import { type ReadRow, selectionOf } from '../query/selection.ts'
 import { slot, CompiledStatement } from '../query/compiled-statement.ts'
 import { keyParameters, type TablePlan } from '../query/table-plan.ts'
-import { missing, versionParameter, writeRow } from './update.ts'
 import { transactionTime, updateAssignments } from '../query/assignments.ts'
+import { keyCondition, whereClause, withoutSoftDelete } from '../query/clauses.ts'
+import { missedWriteError, versionParameter, writeRow } from '../query/write-row.ts'
 
 /** Removes the row with this key and answers it. @throws NotFound, VersionConflict. */
 export async function removeRow(
@@ -55,5 +56,5 @@ async function deleteRow(
   })
   const [row] = selection.marked(await statement.run(runner, [...keyed, ...version]))
   if (row) return selection.read(row)
-  throw await missing(runner, plan, { keyed, version, removed: plan.removedAt ? 'include' : 'exclude' })
+  throw await missedWriteError(runner, plan, { keyed, version, removed: plan.removedAt ? 'include' : 'exclude' })
 }

@@ -6,9 +6,10 @@ import { readOptionalFilter } from '../query/filter.ts'
 import { checkOperationOptions } from '../query/operation-options.ts'
 import { givenOrder } from '../query/order.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
-import { type ReadRow, type Removed, removedCondition, selectionOf, whereClause } from '../query/selection.ts'
+import { type ReadRow, selectionOf } from '../query/selection.ts'
 import { CompiledStatement, Values } from '../query/compiled-statement.ts'
 import type { TablePlan } from '../query/table-plan.ts'
+import { type Removed, removedCondition, whereClause } from '../query/clauses.ts'
 
 /** What `stream` takes, before the types of a table are put on it. */
 export interface PlainStreamOptions {

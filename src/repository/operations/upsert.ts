@@ -5,11 +5,10 @@
 import { is, type SQL, sql, Table } from 'drizzle-orm'
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core'
 import { DatabaseError, UniqueViolation, UsageError } from '../../errors.ts'
-import { assigned, insertClause, skipped, valuesOf } from './insert.ts'
 import { checkOperationOptions } from '../query/operation-options.ts'
 import { isNull as isNullColumn, typedParameter } from '../query/own-type-condition.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
-import { type ReadRow, type Removed, removedCondition, selectionOf, whereClause } from '../query/selection.ts'
+import { type ReadRow, selectionOf } from '../query/selection.ts'
 import { list, CompiledStatement } from '../query/compiled-statement.ts'
 import type { PlannedColumn, TablePlan } from '../query/table-plan.ts'
 import {
@@ -19,6 +18,16 @@ import {
   shapeOf,
   updateAssignments,
 } from '../query/assignments.ts'
+import {
+  type Removed,
+  assignedFragments,
+  insertClause,
+  removedCondition,
+  assignedValues,
+  setClause,
+  whereClause,
+} from '../query/clauses.ts'
+import { skipped } from '../query/row-errors.ts'
 
 /** What `upsert` takes, before the types of a table are put on it. */
 export interface PlainUpsertOptions {
@@ -44,7 +53,7 @@ export async function upsertRow(
   const shape = [shapeOf(plan, inserted), on.map(({ token }) => token).join(','), shapeOf(plan, updated)]
   const create = () => new CompiledStatement(plan.drizzle, upsertText(plan, inserted, on, updated))
   const statement = shape.includes(undefined) ? create() : plan.statements.of(`upsert${shape.join('/')}`, create)
-  const values = [...valuesOf(inserted), ...valuesOf(updated)]
+  const values = [...assignedValues(inserted), ...assignedValues(updated)]
   for (let attempt = 1; attempt <= attempts; attempt++) {
     const rows = await statement.run(runner, values).catch((error: unknown) => refuseNotUnique(plan, on, error))
     const [answered] = selection.marked(rows)
@@ -105,8 +114,7 @@ function upsertText(
   on: readonly PlannedColumn[],
   updated: readonly Assignment[],
 ): SQL {
-  const values = assigned(updated, valuesOf(inserted).length)
-  const set = list(updated.map(({ column }, index) => sql`${column.bare} = ${values[index]}`))
+  const set = setClause(updated, assignedValues(inserted).length)
   const visible = whereClause([removedCondition(plan, undefined)])
   const action = updated.length === 0 ? sql`nothing` : sql`update set ${set}${visible}`
   const conflict = sql` on conflict (${list(on.map(({ bare }) => bare))})${arbiter(plan, on)} do ${action}`
@@ -155,7 +163,7 @@ async function rowInTheWay(
   if (given.some(isNull) && !nullsAreEqual(plan, on)) return undefined
   const [nulls, keyed] = [given.filter(isNull), given.filter((assignment) => !isNull(assignment))]
   const create = () => {
-    const values = assigned(keyed)
+    const values = assignedFragments(keyed)
     const same = keyed.map(({ column }, index) => {
       return sql`${column.reference} = ${typedParameter(column, values[index] as SQL)}`
     })
@@ -170,6 +178,6 @@ async function rowInTheWay(
   const absent = nulls.map(({ column }) => column.token).join(',')
   const statement =
     shape === undefined ? create() : plan.statements.of(`conflicting${shape}/${absent}/${removed}`, create)
-  const [row] = selectionOf(plan).marked(await statement.run(runner, valuesOf(keyed)))
+  const [row] = selectionOf(plan).marked(await statement.run(runner, assignedValues(keyed)))
   return row
 }

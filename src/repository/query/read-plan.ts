@@ -23,9 +23,10 @@ import { readOptionalFilter } from './filter.ts'
 import { isWanted, keysParameter, wantedKeys, wantedNumber } from './key-join.ts'
 import { type TotalOrder, totalOrder } from './order.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
-import { type ReadRow, type Removed, removedCondition, type Selection, selectionOf, whereClause } from './selection.ts'
+import { type ReadRow, type Selection, selectionOf } from './selection.ts'
 import { list, CompiledStatement, Values } from './compiled-statement.ts'
 import { type PlannedColumn, planOf, type TablePlan } from './table-plan.ts'
+import { type Removed, removedCondition, whereClause } from './clauses.ts'
 
 /** What every read may be told. */
 export interface PlainReadOptions {

@@ -2,18 +2,14 @@
  * Which columns a read fetches and how a row is made of them. The first columns of a row are those the caller sees;
  * behind them may stand others that only we need, such as the cursor's and the relations'.
  */
-import { type SQL, sql } from 'drizzle-orm'
+import type { SQL } from 'drizzle-orm'
 import { UsageError } from '../../errors.ts'
 import type { Result } from '../../pool/connection.ts'
 import { AnsweredText } from '../columns/answered-text.ts'
-import { typedParameter } from './own-type-condition.ts'
 import { list } from './compiled-statement.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 
 export type ReadRow = Record<string, unknown>
-
-/** Rows that soft delete hides are left out, read as well, or read alone. */
-export type Removed = 'exclude' | 'include' | 'only'
 
 export class Selection {
   /** Names the selection in the shape of a statement. */
@@ -88,38 +84,4 @@ function selectedColumns(plan: TablePlan, select: unknown): PlannedColumn[] {
   const names = new Set(select as string[])
   if (names.size < select.length) throw new UsageError('select names a column twice')
   return [...names].map((name) => plan.column(name))
-}
-
-/** The condition that keeps removed rows out, or keeps nothing else; undefined without soft delete. */
-export function removedCondition(plan: TablePlan, removed: Removed | undefined): SQL | undefined {
-  if (!plan.removedAt) {
-    if (removed !== undefined && removed !== 'exclude') throw withoutSoftDelete(plan, 'removed rows')
-    return undefined
-  }
-  const { reference } = plan.removedAt
-  if (removed === undefined || removed === 'exclude') return sql`${reference} is null`
-  if (removed === 'include') return undefined
-  if (removed === 'only') return sql`${reference} is not null`
-  throw new UsageError("removed is 'exclude', 'include' or 'only'")
-}
-
-/** The error for what only tables with soft delete have. */
-export function withoutSoftDelete(plan: TablePlan, what: string): UsageError {
-  return new UsageError(`${plan.name} has no ${what}: declare removedAt with conventions(table, { removedAt: '…' })`)
-}
-
-/** `where …` of the conditions that are there; nothing without any. */
-export function whereClause(conditions: readonly (SQL | undefined)[]): SQL {
-  const present = conditions.filter((condition) => condition !== undefined)
-  return present.length === 0 ? sql`` : sql` where ${sql.join(present, sql` and `)}`
-}
-
-/** The condition that a row has the key whose values stand in the slots that `slotAt` answers. */
-export function keyCondition(plan: TablePlan, slotAt: (index: number, property: string) => SQL): SQL {
-  return sql.join(
-    plan.key.map((column, index) => {
-      return sql`${column.reference} = ${typedParameter(column, slotAt(index, column.property))}`
-    }),
-    sql` and `,
-  )
 }

@@ -4,7 +4,7 @@
  */
 import { Column, getTableColumns, getViewName, getViewSelectedFields, is, SQL, sql, Table, View } from 'drizzle-orm'
 import { getTableConfig, getViewConfig, type PgColumn, type PgTable, type PgView } from 'drizzle-orm/pg-core'
-import { NotFound, UsageError } from '../../errors.ts'
+import { UsageError } from '../../errors.ts'
 import type { Drizzle } from '../../drizzle/driver.ts'
 import { isKind } from '../../drizzle/column-kind.ts'
 import { type Decode, readerOf } from '../../drizzle/column-reader.ts'
@@ -15,7 +15,6 @@ import { encodeFor, encoderOf, encodeUntyped } from '../columns/encode.ts'
 import type { Purpose } from '../columns/invalid-value.ts'
 import { type Conventions, conventionsOf, type Source } from '../types/conventions.ts'
 import { StatementCache } from './compiled-statement.ts'
-import { isFinerThanDate } from '../columns/type-limits.ts'
 
 /** One column as a repository sees it. */
 export interface PlannedColumn {
@@ -277,13 +276,4 @@ function encodeKey(plan: TablePlan, column: PlannedColumn, value: unknown): unkn
     throw new UsageError(`${column.property} of ${plan.name} has a type that writes SQL: no key can be made of it`)
   }
   throw new UsageError(`the key of ${plan.name} is ${String(value)}: ${column.property} is missing`)
-}
-
-/** The error for a key that no row has. */
-export function notFound(plan: TablePlan): NotFound {
-  const finer = plan.key.find(({ column }) => isFinerThanDate(column))
-  const hint = finer
-    ? `; its ${finer.property} keeps microseconds, which a Date cannot say: give the column precision: 3, or mode: 'string'`
-    : ''
-  return new NotFound(`no row of ${plan.name} has this key${hint}`, { table: plan.name })
 }
