@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { ConfigInvalid } from '../errors.ts'
+import { globPattern } from './glob.ts'
 import type { Project } from './project.ts'
 
 const source = /(?<!\.d)\.[cm]?[jt]s$/
@@ -11,7 +12,7 @@ const source = /(?<!\.d)\.[cm]?[jt]s$/
 export async function schemaFiles({ directory, schema }: Pick<Project, 'directory' | 'schema'>): Promise<string[]> {
   const found = await Promise.all(
     schema.map(async (entry) => {
-      const files = entry.includes('*') ? await matching(directory, entry) : await named(resolve(directory, entry))
+      const files = entry.includes('*') ? await filesMatching(directory, entry) : await named(resolve(directory, entry))
       if (files.length === 0) throw new ConfigInvalid(`schema in the Drizzle config: ${entry} matches no file`)
       return files
     }),
@@ -37,27 +38,22 @@ export async function loadModules(paths: readonly string[]): Promise<Record<stri
 async function named(path: string): Promise<string[]> {
   const found = await stat(path).catch(() => undefined)
   if (found === undefined) return []
-  return found.isDirectory() ? walk(path) : [path]
+  return found.isDirectory() ? filesIn(path) : [path]
 }
 
-async function matching(directory: string, pattern: string): Promise<string[]> {
+async function filesMatching(directory: string, pattern: string): Promise<string[]> {
   const fixed = pattern.slice(0, pattern.indexOf('*')).replace(/[^/]*$/, '')
-  const regex = new RegExp(
-    `^${pattern
-      .replace(/^\.\//, '')
-      .replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
-      .replaceAll(/\*\*\/|\*/g, (star) => (star === '*' ? '[^/]*' : '(?:.*/)?'))}$`,
-  )
-  const files = await walk(resolve(directory, fixed || '.'))
-  return files.filter((file) => regex.test(relative(directory, file).split(sep).join('/')))
+  const wanted = globPattern(pattern.replace(/^\.\//, ''))
+  const files = await filesIn(resolve(directory, fixed || '.'))
+  return files.filter((file) => wanted.test(relative(directory, file).split(sep).join('/')))
 }
 
-async function walk(directory: string): Promise<string[]> {
+async function filesIn(directory: string): Promise<string[]> {
   const entries = await readdir(directory, { withFileTypes: true }).catch(() => [])
   const nested = await Promise.all(
     entries.map((entry) => {
       const path = join(directory, entry.name)
-      if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : walk(path)
+      if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : filesIn(path)
       return source.test(entry.name) ? [path] : []
     }),
   )

@@ -7,6 +7,7 @@ import { textOption } from './arguments.ts'
 import { type CodeAnswer, comparable, readCode } from './code.ts'
 import { type Command, commonHelp, exitCodes, type CommandResult, type Run } from './command.ts'
 import { codeText, databaseText } from './comparison.ts'
+import { globPattern } from './glob.ts'
 import { count } from './migrate.ts'
 import { type Project, withDatabase } from './project.ts'
 import { withScratchServer } from './scratch-server.ts'
@@ -144,11 +145,6 @@ export function filters({ filters: { schemas, tables } }: Project) {
 function matches(patterns: readonly string[], name: string): boolean {
   const wanted = patterns.filter((pattern) => !pattern.startsWith('!'))
   const unwanted = patterns.filter((pattern) => pattern.startsWith('!')).map((pattern) => pattern.slice(1))
-  const some = (list: readonly string[]) => list.some((pattern) => glob(pattern).test(name))
+  const some = (list: readonly string[]) => list.some((pattern) => globPattern(pattern).test(name))
   return (wanted.length === 0 || some(wanted)) && !some(unwanted)
-}
-
-function glob(pattern: string): RegExp {
-  const source = pattern.replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
-  return new RegExp(`^${source.replaceAll('*', '.*').replaceAll('?', '.')}$`)
 }
