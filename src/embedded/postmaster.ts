@@ -9,6 +9,7 @@ import { readFile, realpath, rm, truncate } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { sslRequest } from '../address/ssl-request.ts'
 import { ConfigInvalid } from '../errors.ts'
 import type { Keeper } from './keeper.ts'
 import { identityOf, isAlive, lookUp } from './process-identity.ts'
@@ -86,8 +87,7 @@ export function isResponding({ socketDirectory, port }: Postmaster): Promise<boo
     socket.once('error', () => settle(false))
     socket.once('close', () => settle(false))
     socket.once('data', () => settle(true))
-    // SSLRequest: length 8, code 80877103.
-    socket.write(Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]))
+    socket.write(sslRequest)
   })
 }
 

@@ -64,7 +64,7 @@ export interface StatementOptions {
 }
 
 /** A statement takes at most this many parameters (postgres.js refuses 65,534 and would then hang the rest). */
-const maxParameters = 65_533
+export const maxParameters = 65_533
 
 /** SQLSTATE of a write in a transaction that is read-only. */
 const readOnlyState = '25006'

@@ -1,15 +1,15 @@
 /**
  * Opens one socket to a PostgreSQL server, encrypted as `sslmode` asks, before the driver speaks on it. We own the
  * socket, so that a connection can be destroyed for certain, its last word read, and a second connect refused.
- * SSLRequest and CancelRequest: https://www.postgresql.org/docs/current/protocol-message-formats.html
+ * CancelRequest: https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
 import { once } from 'node:events'
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import { at, describeAddress, type ServerAddress } from '../address/server-address.ts'
+import { sslRequest } from '../address/ssl-request.ts'
 import { ConfigInvalid, ConnectionLost } from '../errors.ts'
 
-const sslRequestCode = 80_877_103
 const cancelRequestCode = 80_877_102
 
 /**
@@ -68,10 +68,7 @@ export async function sendCancelRequest(
 async function secured(socket: Socket, address: ServerAddress, signal: AbortSignal): Promise<Socket> {
   const { mode, direct } = address.tls
   if (!direct) {
-    const request = Buffer.alloc(8)
-    request.writeInt32BE(8, 0)
-    request.writeInt32BE(sslRequestCode, 4)
-    socket.write(request)
+    socket.write(sslRequest)
     const answer = await firstByte(socket, signal)
     if (answer === 'N') {
       if (mode === 'prefer') return socket.resume()

@@ -5,7 +5,7 @@
  */
 import { is, Placeholder, type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../../errors.ts'
-import type { Result, StatementOptions } from '../../pool/connection.ts'
+import { maxParameters, type Result, type StatementOptions } from '../../pool/connection.ts'
 import type { Drizzle, StatementRunner } from '../../drizzle/driver.ts'
 import type { Ask } from '../../drizzle/plain-rows.ts'
 
@@ -14,9 +14,6 @@ export const maxStatements = 200
 
 /** Shapes this long are of statements too large to keep, such as an `or` of a thousand filters. */
 const longestShape = 10_000
-
-/** Values that a statement takes. */
-const mostValues = 65_533
 
 /** Where the value at `position` of a call's values goes, and the property it is for, if it is for one alone. */
 export function slot(position: number, property?: string): Placeholder {
@@ -34,9 +31,9 @@ export class Values {
 
   /** Takes a value, of a property if it is one's, and answers the fragment that stands for it. */
   take(value: unknown, property?: string): () => SQL {
-    if (this.all.length >= mostValues) {
+    if (this.all.length >= maxParameters) {
       throw new UsageError(
-        `a statement takes at most ${mostValues} values: give many values of one column as one list, { in: [...] }, or call in parts`,
+        `a statement takes at most ${maxParameters} values: give many values of one column as one list, { in: [...] }, or call in parts`,
       )
     }
     const position = this.all.push(value) - 1
