@@ -112,6 +112,16 @@ export function fromServerError(error: ServerError, names: readonly (string | un
   return new (classBySqlState[sqlState] ?? DatabaseError)(`${cause.message}${advice}`, { cause, ...info })
 }
 
+/** The SQLSTATE of an error: its own, or that of the server's error behind it; undefined when no server sent it. */
+export function sqlStateOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null) return undefined
+  if ('sqlState' in error && typeof error.sqlState === 'string') return error.sqlState
+  const cause = (error as Error).cause
+  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined
+  // Node's own codes, such as EPIPE, begin with E; no class of SQLSTATE does.
+  return typeof code === 'string' && /^(?!E)[0-9A-Z]{5}$/.test(code) ? code : undefined
+}
+
 const scriptAdvice = 'send them one by one, or without any value in one db.execute(sql`…`)'
 
 /** True for several statements in one, which the extended protocol does not take. */

@@ -19,6 +19,7 @@ import { Keeper } from './keeper.ts'
 import { findPaths, prepareDirectory, projectDirectory, readPassword, type ServerPaths } from './paths.ts'
 import { isResponding, awaitReady, readRecord, startPostmaster, stopPostmaster, type Postmaster } from './postmaster.ts'
 import { keeperAddress, makeSocketDirectory, removeFarSocketDirectory, socketPort } from './socket-directory.ts'
+import { quotedName } from '../values/quoting.ts'
 
 /** A running server, held until `stop`. */
 export interface EmbeddedServer {
@@ -158,7 +159,7 @@ function socketSettings(directory: string): Record<string, string> {
     port: String(socketPort),
     unix_socket_permissions: '0700',
     // A list, in which a name may be quoted.
-    unix_socket_directories: `"${directory.replaceAll('"', '""')}"`,
+    unix_socket_directories: quotedName(directory),
   }
 }
 

@@ -4,9 +4,13 @@
  *
  *   reachable ──failure──▶ away (one attempt at a time) ──success──▶ reachable
  */
+import { sqlStateOf } from '../sqlstate.ts'
+import { backoffMs, type BackoffOptions } from '../task/backoff.ts'
 
-/** Milliseconds of the first and the longest time between the starts of failing attempts. */
-const pauseMs = { first: 100, longest: 1500 }
+/**
+ * Between the starts of failing attempts. With this jitter no run of luck makes more than ten attempts in five seconds.
+ */
+const pauses: BackoffOptions = { firstMs: 100, longestMs: 1500, jitter: 0.25 }
 /** Milliseconds the pool stays small after 53300. */
 const shrunkMs = 5000
 /** Milliseconds after which an attempt is given up while it is not known whether the server is there. */
@@ -63,15 +67,9 @@ export class ConnectBackoff {
       this.#shrunkTo = live
       return { retryInMs: shrunkMs, shrunk: true }
     }
-    const ceiling = Math.min(pauseMs.longest, pauseMs.first * 2 ** this.failures)
+    // What the attempt itself took counts, so that a server that is back after a silence is found at once.
+    const retryInMs = Math.max(0, backoffMs(this.failures, pauses) - tookMs)
     this.failures += 1
-    // With this much jitter no run of luck makes more than ten attempts in five seconds. What the attempt itself took
-    // counts, so that a server that is back after a silence is found at once.
-    return { retryInMs: Math.max(0, ceiling * (0.75 + Math.random() / 4) - tookMs), shrunk: false }
+    return { retryInMs, shrunk: false }
   }
-}
-
-function sqlStateOf(error: unknown): string | undefined {
-  const cause = error instanceof Error ? error.cause : undefined
-  return cause instanceof Error && 'code' in cause ? String(cause.code) : undefined
 }

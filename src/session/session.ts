@@ -13,7 +13,7 @@ import type { Observation, Publish } from '../observe/observation.ts'
 import type { Result, StatementOptions } from '../pool/connection.ts'
 import type { Deadline } from '../task/deadline.ts'
 import { isAborted } from '../sqlstate.ts'
-import { attemptsFrom, createBackoff, type RetryOptions } from '../task/retry.ts'
+import { attemptsFrom, createRetry, type RetryOptions } from '../task/retry.ts'
 import { Scope, type TaskOptions } from '../task/scope.ts'
 import type { Lease } from '../lease/lease.ts'
 import type { Database, Drizzle, Schema, StatementRunner, Streamable } from '../drizzle/driver.ts'
@@ -170,7 +170,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     const outermost = !this.#lease.transaction
     if (!outermost && options.attempts !== undefined)
       throw new UsageError('attempts are set by the outermost transaction')
-    const backoff = createBackoff(attemptsFrom(options))
+    const retry = createRetry(attemptsFrom(options))
     const bounded = options.timeoutMs !== undefined || options.signal !== undefined
     // One deadline for all attempts.
     const scope = bounded ? new Scope(options, this.#scope) : this.#scope
@@ -186,25 +186,25 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
           const lease = this.#lease
           if (lease.refusal || lease.connection.lost) {
             // What would have been tried again ends with the reason why it is not: a deadline, a signal.
-            throw lease.refusal && outermost && backoff.next(error) !== undefined ? lease.refusal : error
+            throw lease.refusal && outermost && retry.next(error) !== undefined ? lease.refusal : error
           }
           if (!outdated && isOutdated(error)) {
             outdated = true
             const retried = {
               type: 'transaction retried',
               label: this.label,
-              attempt: backoff.attempt,
+              attempt: retry.attempt,
               delayMs: 0,
               error,
             }
             this.#environment.publish?.(retried as Observation)
             continue
           }
-          const delayMs = outermost ? backoff.next(error) : undefined
+          const delayMs = outermost ? retry.next(error) : undefined
           if (delayMs === undefined) throw error
-          const { attempt } = backoff
+          const { attempt } = retry
           this.#environment.publish?.({ type: 'transaction retried', label: this.label, attempt, delayMs, error })
-          await backoff.pause(delayMs, scope?.signal ?? lease.signal)
+          await retry.pause(delayMs, scope?.signal ?? lease.signal)
           if (lease.refusal) throw lease.refusal
         }
       }

@@ -1,17 +1,16 @@
 /**
- * Running work again after a failure that may pass: capped exponential backoff with full jitter, within a number of
- * attempts. https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+ * Running work again after a failure that may pass, within a number of attempts, with pauses that grow (`backoff.ts`).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DeadlockDetected, SerializationFailure, UsageError } from '../errors.ts'
+import { backoffMs, type BackoffOptions } from './backoff.ts'
 
 export interface RetryOptions {
   /** How often the work is run at most when serialization failures and deadlocks end it. 1 to 100; default 5. */
   readonly attempts?: number | undefined
 }
 
-/** Milliseconds: the ceiling of the first pause, and of any. */
-const pauseMs = { first: 10, longest: 1000 }
+const pauses: BackoffOptions = { firstMs: 20, longestMs: 1000, jitter: 1 }
 
 /** The attempts asked for. @throws UsageError when out of range. */
 export function attemptsFrom({ attempts = 5 }: RetryOptions): number {
@@ -22,7 +21,7 @@ export function attemptsFrom({ attempts = 5 }: RetryOptions): number {
 }
 
 /** Counts attempts and says how long to wait before the next. */
-export interface Backoff {
+export interface Retry {
   /** Attempts that have failed. */
   readonly attempt: number
   /** Milliseconds to pause before trying again; undefined when `error` will not pass or the attempts are used up. */
@@ -31,7 +30,7 @@ export interface Backoff {
   pause(delayMs: number, signal: AbortSignal): Promise<void>
 }
 
-export function createBackoff(attempts: number): Backoff {
+export function createRetry(attempts: number): Retry {
   let attempt = 0
   return {
     get attempt() {
@@ -44,7 +43,7 @@ export function createBackoff(attempts: number): Backoff {
         if (typeof error === 'object' && error !== null) exhausted.add(error)
         return undefined
       }
-      return Math.random() * Math.min(pauseMs.longest, pauseMs.first * 2 ** attempt)
+      return backoffMs(attempt - 1, pauses)
     },
     async pause(delayMs, signal) {
       // An abort ends the pause; the caller looks at why.

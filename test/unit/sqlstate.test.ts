@@ -1,7 +1,7 @@
 /** Errors of the server become typed errors, and no value of a row or a parameter comes along. */
 import { describe, expect, test } from 'vitest'
 import { RivuletError } from '../../src/errors.ts'
-import { fromServerError, isServerError, type ServerError } from '../../src/sqlstate.ts'
+import { fromServerError, isServerError, type ServerError, sqlStateOf } from '../../src/sqlstate.ts'
 import { everythingIn } from '../support/invariants.ts'
 
 const error = (code: string, more: Partial<ServerError> = {}) =>
@@ -29,6 +29,14 @@ describe('a SQLSTATE', () => {
   ])('%s is %s', (code, expected, retryable) => {
     expect(error(code)).toMatchObject({ code: expected, retryable })
     expect(error(code)).toBeInstanceOf(RivuletError)
+  })
+
+  test('is found in an error of the server and behind one, and not in an error of Node', () => {
+    const behind = (code: string) => new Error('refused', { cause: Object.assign(new Error('cause'), { code }) })
+    expect([error('23505'), behind('53300'), error('28P01')].map(sqlStateOf)).toEqual(['23505', '53300', '28P01'])
+    expect([behind('EPIPE'), behind('ECONNREFUSED'), new Error('none'), '23505', null].map(sqlStateOf)).toEqual(
+      Array.from({ length: 5 }, () => undefined),
+    )
   })
 
   test('of a parameter that cannot be read names what the parameter is for', () => {

@@ -7,9 +7,10 @@ import type { ServerAddress } from '../../address/server-address.ts'
 import { parseDatabaseUrl } from '../../config.ts'
 import { LockTimeout, UsageError } from '../../errors.ts'
 import { withConnection } from '../connect.ts'
-import { Ledger, quoted } from '../ledger/ledger.ts'
+import { Ledger } from '../ledger/ledger.ts'
 import { withLock } from '../ledger/advisory-lock.ts'
 import { MigrationRefused } from '../migration-refused.ts'
+import { quotedName } from '../../values/quoting.ts'
 
 /** What `emptyDatabase` takes. */
 export interface EmptyOptions extends WaitOptions, Pick<MigrationSource, 'ledger'> {
@@ -36,7 +37,7 @@ export async function emptyDatabase(
       // One script is one transaction.
       const script = [
         `set local lock_timeout = ${Math.max(wait.lockTimeoutMs, 10_000)}`,
-        ...schemas.map((schema) => `drop schema ${quoted(schema)} cascade`),
+        ...schemas.map((schema) => `drop schema ${quotedName(schema)} cascade`),
         'create schema public',
         'grant usage on schema public to public',
       ]

@@ -10,6 +10,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Cancelled } from '../../errors.ts'
 import type { Connection } from '../../pool/connection.ts'
+import { backoffMs, type BackoffOptions } from '../../task/backoff.ts'
 import type { Deadline } from '../../task/deadline.ts'
 import { refusePooler } from '../connect.ts'
 import type { OnProgress } from '../progress.ts'
@@ -17,6 +18,8 @@ import { MigrationRefused } from '../migration-refused.ts'
 
 const keySql = 'hashtextextended($1, 0)'
 const reportEveryMs = 5000
+/** With jitter, so that eight migrators do not ask in step. */
+const pauses: BackoffOptions = { firstMs: 40, longestMs: 500, jitter: 0.5 }
 
 /** What waiting for the lock needs to know. */
 export interface LockOptions {
@@ -63,7 +66,7 @@ export async function assertLockHeld(connection: Connection, key: string): Promi
 async function acquire(connection: Connection, { key, deadline, signal, onProgress }: LockOptions): Promise<void> {
   const started = performance.now()
   let reportAt = started
-  for (let pauseMs = 25; ; pauseMs = Math.min(pauseMs * 1.5, 500)) {
+  for (let failures = 0; ; failures += 1) {
     signal?.throwIfAborted()
     const [row] = (await connection.query(`select pg_try_advisory_lock(${keySql}) as held`, [key])) as unknown as {
       held: boolean
@@ -76,8 +79,7 @@ async function acquire(connection: Connection, { key, deadline, signal, onProgre
       onProgress?.({ type: 'waiting for lock', holderPid: holder?.pid, holder: holder?.application, waitedMs })
       reportAt = performance.now() + reportEveryMs
     }
-    // Jitter, so that eight migrators do not ask in step.
-    await delay(Math.min(pauseMs * (0.5 + Math.random()), deadline.remainingMs), undefined, { signal })
+    await delay(Math.min(backoffMs(failures, pauses), deadline.remainingMs), undefined, { signal })
   }
 }
 

@@ -9,6 +9,7 @@
  */
 import type { Connection } from '../../pool/connection.ts'
 import { type Migration, sha256 } from '../files/folder.ts'
+import { quotedName, shownName } from '../../values/quoting.ts'
 
 /** Where the ledger is; Drizzle's names unless the project's config says otherwise. */
 export interface LedgerName {
@@ -54,9 +55,9 @@ export class Ledger {
     this.schema = name.schema ?? 'drizzle'
     this.table = name.table ?? drizzleTable
     this.lockKey = `rivulet migrate ${this.schema}.${this.table}`
-    this.#ledger = `${quoted(this.schema)}.${quoted(this.table)}`
+    this.#ledger = `${quotedName(this.schema)}.${quotedName(this.table)}`
     this.#detailsTable = detailsTable(this.table)
-    this.#details = `${quoted(this.schema)}.${quoted(this.#detailsTable)}`
+    this.#details = `${quotedName(this.schema)}.${quotedName(this.#detailsTable)}`
   }
 
   /** The rows, oldest first; empty when there is no ledger yet. Changes nothing. */
@@ -87,7 +88,7 @@ export class Ledger {
   /** Makes what is missing of schema and tables. Asks first: IF NOT EXISTS demands rights nobody needs any more. */
   async create(connection: Connection): Promise<void> {
     const { schema, ledger, details } = await this.#exist(connection)
-    if (!schema) await connection.script(`create schema if not exists ${quoted(this.schema)}`)
+    if (!schema) await connection.script(`create schema if not exists ${quotedName(this.schema)}`)
     if (!ledger) {
       await connection.script(
         `create table if not exists ${this.#ledger} (id serial primary key, hash text not null, created_at bigint)`,
@@ -166,15 +167,15 @@ export class Ledger {
 
   /** True for the ledger's own objects in a description of the database (`introspect.ts`); its schema may hold others. */
   owns(object: string): boolean {
-    const schema = shown(this.schema)
+    const schema = shownName(this.schema)
     if (object === `schema ${schema}`) return true
     return [this.table, this.#detailsTable].some((table) => {
-      const relation = `${schema}.${shown(table)}`
+      const relation = `${schema}.${shownName(table)}`
       return (
         object === `table ${relation}` ||
         object.startsWith(`column ${relation}.`) ||
-        object === `sequence ${schema}.${shown(`${table}_id_seq`)}` ||
-        object === `constraint ${schema}.${shown(`${table}_pkey`)} on ${shown(table)}`
+        object === `sequence ${schema}.${shownName(`${table}_id_seq`)}` ||
+        object === `constraint ${schema}.${shownName(`${table}_pkey`)} on ${shownName(table)}`
       )
     })
   }
@@ -208,14 +209,4 @@ function detailsTable(ledger: string): string {
   const name = `__rivulet_${ledger}`
   // PostgreSQL cuts longer names off, and two of them might then be one.
   return Buffer.byteLength(name) <= 63 ? name : `__rivulet_${sha256(ledger).slice(0, 32)}`
-}
-
-/** `name` as PostgreSQL's quote_ident() writes it, keywords apart. */
-export function shown(name: string): string {
-  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : quoted(name)
-}
-
-/** `name` as an SQL identifier. */
-export function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
 }

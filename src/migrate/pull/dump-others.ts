@@ -1,5 +1,5 @@
 /** Queries that answer the statements which make everything but relations, as those in `dump-relations.ts` do. */
-import { notOfExtension } from './dump-relations.ts'
+import { notOfExtension } from '../schema/catalog.ts'
 
 export const schemas = (ours: string) => `
   select 'schema:' || n.oid, 'schema ' || quote_ident(n.nspname),

@@ -3,10 +3,7 @@
  * the statement. Everything is written out with its schema: the session's search_path must be empty.
  * https://www.postgresql.org/docs/current/catalogs.html
  */
-
-/** `n` is pg_namespace; `classid` is the catalog that `oid` belongs to. */
-export const notOfExtension = (catalog: string, oid: string) =>
-  `not exists (select from pg_depend e where e.classid = '${catalog}'::regclass and e.objid = ${oid} and e.deptype = 'e')`
+import { notOfExtension } from '../schema/catalog.ts'
 
 /** `as bigint start with 1 …` of the sequence `s` in pg_sequence. */
 const sequenceOptions = `format('increment by %s minvalue %s maxvalue %s start with %s cache %s%s',

@@ -10,9 +10,9 @@ import { withConnection } from '../connect.ts'
 import { usedSchemas } from '../schema/describe.ts'
 import { Ledger, type LedgerName } from '../ledger/ledger.ts'
 import { dumpedFile, dumpSchema } from './dump.ts'
-import { quotedIfOdd } from './quotes.ts'
 import { printSchema, type SchemaFile } from './schema-file.ts'
 import { readShape } from './shape.ts'
+import { quotedLiteral, shownName } from '../../values/quoting.ts'
 
 /** What `pullDatabase` takes. */
 export interface PullOptions {
@@ -39,13 +39,13 @@ export async function pullDatabase(url: string, options: PullOptions): Promise<P
   const { keepsTable = () => true } = options
   return withConnection(url, async (connection) => {
     const schemas = options.schemas ?? (await usedSchemas(connection, ledger))
-    const ours = `n.nspname in (${schemas.map((name) => `'${name.replaceAll("'", "''")}'`).join(', ')})`
+    const ours = `n.nspname in (${schemas.map(quotedLiteral).join(', ')})`
     await connection.script("begin isolation level repeatable read read only; set local search_path = ''")
     const dumped = await dumpSchema(connection, ours)
     const shape = await readShape(connection, ours)
     await connection.script('rollback')
     const owned = (kind: string, { schema, name }: { schema: string; name: string }) =>
-      ledger.owns(`${kind} ${quotedIfOdd(schema)}.${quotedIfOdd(name)}`)
+      ledger.owns(`${kind} ${shownName(schema)}.${shownName(name)}`)
     const tables = shape.tables.filter((table) => !owned('table', table) && keepsTable(table.name))
     const views = shape.views.filter(({ name }) => keepsTable(name))
     const sequences = shape.sequences.filter((sequence) => !owned('sequence', sequence))

@@ -3,11 +3,7 @@
  * is no SQL, so they stay out of a schema.
  */
 import type { QualifiedName, Shape } from './shape.ts'
-
-/** As PostgreSQL shows it, keywords apart. */
-export function quotedIfOdd(name: string): string {
-  return /^[a-z_][a-z0-9_$]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
-}
+import { shownName } from '../../values/quoting.ts'
 
 /** What stays out, and why. */
 export interface Unspeakable {
@@ -32,8 +28,7 @@ export function withoutQuotedNames(shape: Shape): { readonly shape: Shape; reado
   const sayable = <T extends QualifiedName>(kind: string, list: readonly T[], why: (one: T) => string | undefined) =>
     list.filter((one) => {
       const reason = why(one)
-      if (reason !== undefined)
-        left.push({ object: `${kind} ${quotedIfOdd(one.schema)}.${quotedIfOdd(one.name)}`, reason })
+      if (reason !== undefined) left.push({ object: `${kind} ${shownName(one.schema)}.${shownName(one.name)}`, reason })
       return reason === undefined
     })
   return {
@@ -42,7 +37,7 @@ export function withoutQuotedNames(shape: Shape): { readonly shape: Shape; reado
       sequences: sayable('sequence', shape.sequences, own),
       tables: sayable('table', shape.tables, (table) => {
         const column = table.columns.find(({ name }) => quoteIn(name))
-        const of = column && `a quote in the name of its column ${quotedIfOdd(column.name)}, ${unescaped}`
+        const of = column && `a quote in the name of its column ${shownName(column.name)}, ${unescaped}`
         return own(table) ?? of
       }),
       // A view is declared as existing, so drizzle-kit writes its schema and nothing else of it.

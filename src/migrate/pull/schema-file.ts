@@ -4,10 +4,11 @@
  */
 import { type ColumnContext, isSerial, printColumn, sequenceOptions } from './column.ts'
 import { camelCase, Names, quotedText } from './names.ts'
-import { quotedIfOdd, type Unspeakable, withoutQuotedNames } from './quotes.ts'
+import { type Unspeakable, withoutQuotedNames } from './quotes.ts'
 import { printRelations, type PrintedTable } from './relations.ts'
 import type { ColumnShape, ListedSequence, QualifiedName, Shape, TableShape, ViewShape } from './shape.ts'
 import { isColumnKey, printExtras } from './table.ts'
+import { shownName } from '../../values/quoting.ts'
 
 /** Something that the schema cannot say, or not exactly. */
 interface SchemaNote {
@@ -167,7 +168,7 @@ class SchemaPrinter {
 
   #noteColumn(table: TableShape, column: ColumnShape): void {
     const { name, generated } = column
-    const object = `column ${shown(table)}.${quotedIfOdd(name)}`
+    const object = `column ${shown(table)}.${shownName(name)}`
     if (this.#lostDefault(column) !== undefined)
       this.#note(`default of ${object}`, 'from a sequence that a column owns', true)
     if (generated === 'virtual') this.#note(object, 'is virtual, Drizzle makes it stored')
@@ -267,5 +268,5 @@ function keyOf({ schema, name }: QualifiedName): string {
 }
 
 function shown({ schema, name }: QualifiedName): string {
-  return `${quotedIfOdd(schema)}.${quotedIfOdd(name)}`
+  return `${shownName(schema)}.${shownName(name)}`
 }

@@ -4,7 +4,7 @@
  * something that it declares.
  */
 import type { Connection } from '../../pool/connection.ts'
-import { notOfExtension } from './dump-relations.ts'
+import { notOfExtension } from '../schema/catalog.ts'
 
 /** A schema and a name in it. */
 export interface QualifiedName {

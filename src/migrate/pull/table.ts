@@ -1,8 +1,9 @@
 /** The keys, constraints, indexes and policies of a table in Drizzle's words, one line each. */
 import { sqlTemplate } from './expression.ts'
 import { quotedText } from './names.ts'
-import { quotedIfOdd, quoteIn } from './quotes.ts'
+import { quoteIn } from './quotes.ts'
 import type { ConstraintShape, IndexShape, PolicyShape, QualifiedName, TableShape } from './shape.ts'
+import { shownName } from '../../values/quoting.ts'
 
 /** What printing them needs to know of the rest of the file. */
 export interface TableContext {
@@ -23,26 +24,26 @@ export interface ExtraLine {
 
 /** Lines for `(table) => [ … ]`; the primary key of one column is its column's. */
 export function printExtras(table: TableShape, context: TableContext): readonly ExtraLine[] {
-  const on = ` on ${quotedIfOdd(table.schema)}.${quotedIfOdd(table.name)}`
+  const on = ` on ${shownName(table.schema)}.${shownName(table.name)}`
   return [
     ...table.constraints
       .filter((constraint) => !isColumnKey(constraint))
       .map((constraint) => {
-        const object = `constraint ${quotedIfOdd(constraint.name)}${on}`
+        const object = `constraint ${shownName(constraint.name)}${on}`
         const text = constraintCall(table, constraint, context)
         return text === undefined
           ? leftOut(object, whyLeftOut(constraint), constraint.definition)
           : said(object, text, constraint.lost)
       }),
     ...table.indexes.map((index) => {
-      const object = `index ${quotedIfOdd(index.name)}${on}`
+      const object = `index ${shownName(index.name)}${on}`
       const reason = index.unsayable ?? quoteIn(index.name)
       return reason === undefined
         ? said(object, indexCall(index, context), index.lost)
         : leftOut(object, reason, index.definition)
     }),
     ...table.policies.map((policy) => {
-      const object = `policy ${quotedIfOdd(policy.name)}${on}`
+      const object = `policy ${shownName(policy.name)}${on}`
       if (!table.rowSecurity)
         return leftOut(object, 'row-level security is off, which Drizzle turns on for a policy', '')
       const quote = quoteIn(policy.name, ...policy.to)

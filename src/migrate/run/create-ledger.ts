@@ -2,7 +2,7 @@
 import type { Connection } from '../../pool/connection.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { MigrationRefused } from '../migration-refused.ts'
-import { sqlStateOf } from './failure.ts'
+import { sqlStateOf } from '../../sqlstate.ts'
 
 /** Makes the ledger. @throws MigrationRefused that names the right the role lacks. */
 export async function createLedger(connection: Connection, ledger: Ledger): Promise<void> {

@@ -3,6 +3,7 @@
  * file, and what to do next where we know.
  */
 import { ConnectionLost, MigrationFailed } from '../../errors.ts'
+import { sqlStateOf } from '../../sqlstate.ts'
 import type { Statement } from '../files/script.ts'
 import { child, children, nodeKind, text } from '../files/parse-tree.ts'
 
@@ -98,15 +99,6 @@ export function outcomeOf(work: FailedFile): string {
   return work.script.transactional
     ? `${work.file} was rolled back as a whole; a rerun starts with it`
     : `${work.file} runs without a transaction: what it has done stays, a rerun goes on with this statement`
-}
-
-/** The SQLSTATE behind an error of ours. */
-export function sqlStateOf(error: unknown): string | undefined {
-  if (typeof error !== 'object' || error === null) return undefined
-  if ('sqlState' in error && typeof error.sqlState === 'string') return error.sqlState
-  const cause = (error as Error).cause
-  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
 }
 
 /** The role that the last SET ROLE, or SET SESSION AUTHORIZATION, among `statements` has set; undefined for none. */

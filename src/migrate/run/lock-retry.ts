@@ -6,6 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { LockTimeout, MigrationFailed } from '../../errors.ts'
 import type { Connection } from '../../pool/connection.ts'
+import { backoffMs, type BackoffOptions } from '../../task/backoff.ts'
 import type { Deadline } from '../../task/deadline.ts'
 import type { OpenObserver } from '../connect.ts'
 import { failure, outcomeOf } from './failure.ts'
@@ -39,6 +40,8 @@ export interface FileRunOptions {
   readonly onProgress?: OnProgress | undefined
 }
 
+const pauses: BackoffOptions = { firstMs: 150, longestMs: 5000, jitter: 0.5 }
+
 /** Sends one statement. @throws MigrationFailed that says where it stands and what the server said. */
 export async function send(
   connection: Connection,
@@ -67,7 +70,7 @@ export async function retryOnLockTimeout(
   attempt: () => Promise<void>,
 ): Promise<void> {
   let waitedMs = 0
-  for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, 5000)) {
+  for (let failures = 0; ; failures += 1) {
     try {
       return await attempt()
     } catch (error) {
@@ -77,7 +80,7 @@ export async function retryOnLockTimeout(
       const oldest = await oldestTransaction(connection)
       waitedMs += lockTimeoutMs
       if (waitedMs >= maxWaitMs) throw tooBusy(work, error, oldest)
-      const delayMs = Math.min(pauseMs * (0.5 + Math.random()), maxWaitMs - waitedMs)
+      const delayMs = Math.min(backoffMs(failures, pauses), maxWaitMs - waitedMs)
       waitedMs += delayMs
       onProgress?.({ type: 'gave way', file: work.file, statement: error.statement ?? 0, delayMs, oldest })
       await delay(delayMs, undefined, { signal })

@@ -5,8 +5,8 @@
  */
 import type { Connection } from '../../pool/connection.ts'
 import { whileCommitting } from './failure.ts'
-import { quoted } from '../ledger/ledger.ts'
 import type { Work } from './lock-retry.ts'
+import { quotedName } from '../../values/quoting.ts'
 
 /** LOCAL: what a file without a transaction has set is in force again for its next statement. */
 const asMigrator =
@@ -24,7 +24,7 @@ export async function cleanSession(connection: Connection): Promise<void> {
     'select name from pg_catalog.pg_prepared_statements where from_sql',
     [],
   )) as unknown as { name: string }[]
-  for (const { name } of prepared) await connection.script(`deallocate ${quoted(name)}`)
+  for (const { name } of prepared) await connection.script(`deallocate ${quotedName(name)}`)
   // A server that notices a killed client at once frees its locks at once; not every platform can.
   await connection.script("set client_connection_check_interval = '1s'").catch(() => undefined)
 }

@@ -4,9 +4,9 @@
  * skip over it for ever. https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
  */
 import type { Connection } from '../../pool/connection.ts'
-import { quoted } from '../ledger/ledger.ts'
 import { MigrationRefused } from '../migration-refused.ts'
 import { child, children, nodeKind, text, type Tree } from '../files/parse-tree.ts'
+import { quotedName } from '../../values/quoting.ts'
 
 /**
  * Clears the way for `tree` and answers true when it need not run any more. `wasRunning` says that an earlier run began
@@ -107,7 +107,7 @@ async function dropRebuilt(connection: Connection, body: Tree, onDropped: (index
 
 async function exists(connection: Connection, body: Tree): Promise<boolean> {
   const items = children(child(children(body, 'objects')[0], 'List'), 'items')
-  const name = items.map((item) => quoted(text(child(item, 'String')?.sval))).join('.')
+  const name = items.map((item) => quotedName(text(child(item, 'String')?.sval))).join('.')
   const [row] = (await connection.query('select to_regclass($1) is not null as there', [name])) as unknown as {
     there: boolean
   }[]
@@ -128,7 +128,7 @@ async function resumeDetach(connection: Connection, body: Tree): Promise<boolean
   return link === undefined || link.pending
 }
 
-/** A RangeVar as to_regclass() reads it: quoted, and resolved by search_path when it names no schema. */
+/** A RangeVar as to_regclass() reads it: quotedName, and resolved by search_path when it names no schema. */
 function nameOf(relation: Tree | undefined): string {
-  return [text(relation?.schemaname), text(relation?.relname)].filter(Boolean).map(quoted).join('.')
+  return [text(relation?.schemaname), text(relation?.relname)].filter(Boolean).map(quotedName).join('.')
 }

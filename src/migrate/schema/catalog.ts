@@ -10,8 +10,8 @@ export const separator = '\u001F'
 /** `n` is pg_namespace. */
 export const notOfServer = `n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema'`
 
-/** `classid` is the catalog that `oid` belongs to. */
-const notOfExtension = (catalog: string, oid: string) =>
+/** The condition that an object belongs to no extension; `classid` is the catalog that `oid` belongs to. */
+export const notOfExtension = (catalog: string, oid: string) =>
   `not exists (select from pg_depend e
      where e.classid = '${catalog}'::regclass and e.objid = ${oid} and e.deptype = 'e')`
 

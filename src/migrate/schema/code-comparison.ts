@@ -7,7 +7,8 @@
  * was declared; what was there before was made. SQL written by hand may make more than the code declares: that is no drift.
  */
 import type { Connection } from '../../pool/connection.ts'
-import { scratchExplanation, sqlStateOf } from '../run/failure.ts'
+import { scratchExplanation } from '../run/failure.ts'
+import { sqlStateOf } from '../../sqlstate.ts'
 import { readHandMadeViews } from './hand-made-views.ts'
 import {
   type Definition,
@@ -17,10 +18,11 @@ import {
   fullText,
   withoutParts,
 } from './describe.ts'
-import { type Ledger, quoted, shown } from '../ledger/ledger.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import { runs } from './replay.ts'
 import { parseScript, type Statement } from '../files/script.ts'
 import { child, children, nodeKind, text, type Tree } from '../files/parse-tree.ts'
+import { quotedName, shownName } from '../../values/quoting.ts'
 
 /** What drizzle-kit writes for the schema in code. */
 export interface CodeSql {
@@ -97,7 +99,7 @@ export async function describeCode(
   const after = await describeDatabase(connection, ledger)
   // Schemas were not dropped: much that was made by hand may be in them.
   const schemas = new Set(
-    statements.map(({ tree }) => `schema ${shown(text(child(tree, 'CreateSchemaStmt')?.schemaname))}`),
+    statements.map(({ tree }) => `schema ${shownName(text(child(tree, 'CreateSchemaStmt')?.schemaname))}`),
   )
   const isNew = ([object, { text }]: [string, Definition]) =>
     !object.startsWith('function ') && !lost.has(object) && (schemas.has(object) || before.get(object)?.text !== text)
@@ -145,14 +147,14 @@ async function dropDeclared(connection: Connection, tree: Tree | undefined): Pro
   const body = child(tree, nodeKind(tree))
   if (nodeKind(tree) === 'CreateEnumStmt') {
     const names = children(body, 'typeName').map((name) => text(child(name, 'String')?.sval))
-    const name = names.map(quoted).join('.')
+    const name = names.map(quotedName).join('.')
     await connection.script(`drop type if exists ${name} cascade`)
   }
   if (nodeKind(tree) === 'CreatePolicyStmt') {
     // Its table may be one that the code does not make.
     const table = rangeName(child(body, 'table'))
     const isTable = (await kindOfRelation(connection, table))?.endsWith('table') === true
-    if (isTable) await connection.script(`drop policy if exists ${quoted(text(body?.policy_name))} on ${table}`)
+    if (isTable) await connection.script(`drop policy if exists ${quotedName(text(body?.policy_name))} on ${table}`)
   }
   const name = declaredRelation(tree)
   if (name === undefined) return
@@ -160,7 +162,7 @@ async function dropDeclared(connection: Connection, tree: Tree | undefined): Pro
   if (kind !== undefined) await connection.script(`drop ${kind} ${name} cascade`)
 }
 
-/** What is there under this quoted name, in the words of DROP; undefined for nothing. */
+/** What is there under this quotedName name, in the words of DROP; undefined for nothing. */
 async function kindOfRelation(connection: Connection, name: string): Promise<string | undefined> {
   const [row] = (await connection.query('select relkind::text as kind from pg_class where oid = to_regclass($1)', [
     name,
@@ -168,7 +170,7 @@ async function kindOfRelation(connection: Connection, name: string): Promise<str
   return kinds[row?.kind ?? '']
 }
 
-/** The quoted name of the table, view or sequence that `tree` makes. */
+/** The quotedName name of the table, view or sequence that `tree` makes. */
 function declaredRelation(tree: Tree | undefined): string | undefined {
   const body = child(tree, nodeKind(tree))
   const relation = { CreateStmt: 'relation', ViewStmt: 'view', CreateSeqStmt: 'sequence' }[nodeKind(tree)]
@@ -177,7 +179,7 @@ function declaredRelation(tree: Tree | undefined): string | undefined {
 }
 
 function rangeName(range: Tree | undefined): string {
-  return [text(range?.schemaname), text(range?.relname)].filter(Boolean).map(quoted).join('.')
+  return [text(range?.schemaname), text(range?.relname)].filter(Boolean).map(quotedName).join('.')
 }
 
 const kinds: Readonly<Record<string, string>> = {

@@ -4,9 +4,9 @@
  */
 import type { Connection } from '../../pool/connection.ts'
 import type { Migration } from '../files/folder.ts'
-import { quoted } from '../ledger/ledger.ts'
 import { parseScript } from '../files/script.ts'
 import { child, text } from '../files/parse-tree.ts'
+import { quotedName } from '../../values/quoting.ts'
 
 /** Settings as `name=value`, the role's own last; extensions with their schemas. */
 export interface DatabaseSettings {
@@ -37,8 +37,8 @@ export async function applySettings(server: Connection, name: string, { settings
     const parameter = setting.slice(0, at)
     // A live database that is closed for writing may be verified as well; the scratch one has to be filled.
     if (parameter === 'default_transaction_read_only') continue
-    // FROM CURRENT takes lists such as search_path as they are; written out they would have to be quoted anew.
-    const change = `alter database ${quoted(name)} set ${parameter.split('.').map(quoted).join('.')} from current`
+    // FROM CURRENT takes lists such as search_path as they are; written out they would have to be quotedName anew.
+    const change = `alter database ${quotedName(name)} set ${parameter.split('.').map(quotedName).join('.')} from current`
     try {
       await server.script('begin')
       await server.query('select pg_catalog.set_config($1, $2, true)', [parameter, setting.slice(at + 1)])
@@ -64,10 +64,10 @@ export async function createExtensions(
     }
   }
   for (const { name, schema } of extensions.filter((extension) => !made.has(`extension ${extension.name}`))) {
-    const home = made.has(`schema ${schema}`) ? '' : `create schema if not exists ${quoted(schema)};`
-    const where = made.has(`schema ${schema}`) ? '' : ` schema ${quoted(schema)}`
+    const home = made.has(`schema ${schema}`) ? '' : `create schema if not exists ${quotedName(schema)};`
+    const where = made.has(`schema ${schema}`) ? '' : ` schema ${quotedName(schema)}`
     await connection
-      .script(`${home} create extension if not exists ${quoted(name)}${where} cascade`)
+      .script(`${home} create extension if not exists ${quotedName(name)}${where} cascade`)
       .catch(() => undefined)
   }
 }

@@ -6,6 +6,7 @@ import type { Connection } from '../../pool/connection.ts'
 import { catalogQueries, notOfServer, separator } from './catalog.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { withoutNesting } from './without-nesting.ts'
+import { quotedLiteral } from '../../values/quoting.ts'
 
 /** What one object is. */
 export interface Definition {
@@ -26,7 +27,7 @@ export async function describeDatabase(
   ledger: Ledger,
   schemas?: readonly string[],
 ): Promise<SchemaDescription> {
-  const ours = schemas === undefined ? notOfServer : `n.nspname in (${schemas.map(literal).join(', ')})`
+  const ours = schemas === undefined ? notOfServer : `n.nspname in (${schemas.map(quotedLiteral).join(', ')})`
   await connection.script("set search_path = ''")
   const results = await Promise.all(catalogQueries(ours).map((query) => connection.query(query, [], { arrays: true })))
   await connection.script('reset search_path')
@@ -94,10 +95,6 @@ function belongs(object: string, text: string, { qualified, bare }: Relation): b
 
 function escaped(text: string): string {
   return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
-}
-
-function literal(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`
 }
 
 /** One object that is not the same in both. */

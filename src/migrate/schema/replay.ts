@@ -6,13 +6,14 @@
 import type { Connection } from '../../pool/connection.ts'
 import { MigrationFailed } from '../../errors.ts'
 import { waiting } from '../options.ts'
-import { sqlStateOf } from '../run/failure.ts'
+import { sqlStateOf } from '../../sqlstate.ts'
 import type { Migration } from '../files/folder.ts'
-import { type Ledger, quoted } from '../ledger/ledger.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import { runWork } from '../run/run-file.ts'
 import { controlsTransaction, parseScript, type Script, type Statement } from '../files/script.ts'
 import { child, children, nodeKind, text, type Tree } from '../files/parse-tree.ts'
 import { readScript, refusePulled } from '../files/check-script.ts'
+import { quotedName } from '../../values/quoting.ts'
 
 /** How to replay. */
 export interface ReplayOptions {
@@ -104,7 +105,7 @@ async function withRoles(connection: Connection, throwAway: boolean, work: () =>
       const role = throwAway ? missingRole(error) : undefined
       if (role === undefined || made.has(role)) throw error
       made.add(role)
-      await connection.script(`create role ${quoted(role)}`)
+      await connection.script(`create role ${quotedName(role)}`)
     }
   }
 }

@@ -7,9 +7,9 @@ import { Cancelled, ConfigInvalid } from '../../errors.ts'
 import type { Connection } from '../../pool/connection.ts'
 import { openConnection } from '../../pool/open-connection.ts'
 import { refusePooler, withConnection } from '../connect.ts'
-import { sqlStateOf } from '../run/failure.ts'
-import { quoted } from '../ledger/ledger.ts'
+import { sqlStateOf } from '../../sqlstate.ts'
 import { applySettings, type DatabaseSettings } from './database-settings.ts'
+import { quotedName } from '../../values/quoting.ts'
 
 /** Where it is made. */
 interface Scratch {
@@ -39,7 +39,7 @@ export async function withScratchDatabase<T>(
       await server.script('set default_transaction_read_only = off')
       await dropAbandonedDatabases(server)
       // template0: nobody can be connected to it, and it holds nothing that this server's template1 may have got.
-      await server.script(`create database ${quoted(name)} template template0`)
+      await server.script(`create database ${quotedName(name)} template template0`)
     } catch (cause) {
       if (sqlStateOf(cause) !== '42501') throw cause
       throw new ConfigInvalid(
@@ -67,7 +67,7 @@ export async function withScratchDatabase<T>(
       if (signal?.aborted) throw new Cancelled('interrupted', { cause: error })
       throw error
     } finally {
-      await server.script(`drop database if exists ${quoted(name)} with (force)`)
+      await server.script(`drop database if exists ${quotedName(name)} with (force)`)
     }
   })
 }
@@ -81,6 +81,6 @@ async function dropAbandonedDatabases(server: Connection): Promise<void> {
   )) as unknown as { name: string }[]
   for (const { name } of rows) {
     const madeAt = Number(name.slice(scratchPrefix.length).split('_')[0])
-    if (Date.now() - madeAt > abandonedAfterMs) await server.script(`drop database if exists ${quoted(name)}`)
+    if (Date.now() - madeAt > abandonedAfterMs) await server.script(`drop database if exists ${quotedName(name)}`)
   }
 }
