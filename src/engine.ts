@@ -257,7 +257,7 @@ async function closeCore<TSchema extends Schema>(core: Core<TSchema>, timeoutMs:
     for (const lease of runtime.leases) {
       // An error for each, because a gather writes its task's key on the one it throws.
       const error = new PoolClosed(`the engine was closed and this work did not finish within ${timeoutMs} ms`)
-      lease.cancel(error, 'pool closing')
+      lease.cancel(error, 'pool_closing')
     }
     // The server is told to stop before the sockets are closed: it would not notice before the statement's end.
     await Promise.all([...runtime.leases].map((lease) => lease.stopped))
@@ -293,7 +293,7 @@ function watchIdleSessions(leases: ActiveLeases, publish: Publish, idleSessionMs
       const idleMs = performance.now() - lease.lastUsedAt
       if (lease.running > 0 || idleMs < idleSessionMs || reported.has(lease)) continue
       reported.add(lease)
-      publish({ type: 'session held idle', label: lease.label, idleMs, acquiredAt: lease.acquiredAt })
+      publish({ type: 'session.held_idle', label: lease.label, idleMs, acquiredAt: lease.acquiredAt })
     }
   }
   const timer = setInterval(look, Math.max(10, idleSessionMs / 4))
@@ -315,7 +315,7 @@ async function migrate(config: Config, url: string, publish: Publish): Promise<v
   const { applyMigrations, checkMigrations } = await import('./migrate/commands/apply.ts')
   if (migrations === 'verify') return checkMigrations(url, { folder, ledger })
   const { applied } = await applyMigrations(url, { folder, ledger })
-  for (const { name, durationMs } of applied) publish?.({ type: 'migration applied', name, durationMs })
+  for (const { name, durationMs } of applied) publish?.({ type: 'migration.applied', name, durationMs })
 }
 
 const configKeys = [

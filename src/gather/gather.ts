@@ -194,7 +194,7 @@ function report<TSession extends TaskSession>(
   const durationMs = performance.now() - startedAt
   const tasks = entries.map(({ key, timing, outcome, error }): TaskTiming => ({ key, ...timing, outcome, error }))
   const overlap = tasks.reduce((sum, { runMs }) => sum + runMs, 0) / Math.max(durationMs, Number.EPSILON)
-  runtime.publish?.({ type: 'gather finished', label, durationMs, overlap, tasks })
+  runtime.publish?.({ type: 'gather.finished', label, durationMs, overlap, tasks })
   try {
     onTimings?.(tasks)
   } catch (error) {

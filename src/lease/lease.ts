@@ -171,7 +171,7 @@ export class Lease {
 
   /** A query that runs in a statement of ours may change the server session, as any other. */
   noticeState(query: string, command = 'SELECT'): void {
-    if (changesSession(command, statementTraits(query))) this.retire('session state changed')
+    if (changesSession(command, statementTraits(query))) this.retire('session_state_changed')
   }
 
   // ---- the transaction
@@ -209,7 +209,7 @@ export class Lease {
 
   /** What was suspected has proved true: parsed anew, it fits. The connection is replaced. */
   outdated(): void {
-    if (this.#prepared.confirm()) this.retire('prepared statements outdated')
+    if (this.#prepared.confirm()) this.retire('prepared_statements_outdated')
   }
 
   /** Bounds the whole task by `scope`, in place of the one that did before; undefined: by none any more. */
@@ -236,7 +236,7 @@ export class Lease {
 
   /** Stops what a task left running that has ended with an error of its own. */
   abandon(): void {
-    this.#stop(new UsageError('the task ended while statements of its own still ran'), 'statements still running')
+    this.#stop(new UsageError('the task ended while statements of its own still ran'), 'statements_still_running')
   }
 
   #stop(error: RivuletError, reason: RetireReason, timeoutMs = Infinity): void {
@@ -427,7 +427,7 @@ export class Lease {
 
   #publishStatement(text: string, startedAt: number, error: unknown): void {
     this.#publish?.({
-      type: 'statement',
+      type: 'statement.finished',
       label: this.label,
       backendPid: this.connection.backendPid,
       text,

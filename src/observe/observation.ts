@@ -8,60 +8,64 @@ interface Labelled {
   readonly label: string | undefined
 }
 
-/** One event of the system. Durations are milliseconds of the monotonic clock. */
+/**
+ * One event of the system. Its `type` is `subject.participle`, fit for the name of a metric. Durations are milliseconds of
+ * the monotonic clock.
+ */
 export type Observation =
-  | { readonly type: 'connection opened'; readonly backendPid: number; readonly durationMs: number }
-  | { readonly type: 'connection failed'; readonly error: unknown; readonly retryInMs: number }
-  | { readonly type: 'connection lost'; readonly backendPid: number; readonly error: unknown }
-  | { readonly type: 'connection retired'; readonly backendPid: number; readonly reason: RetireReason }
-  | (Labelled & { readonly type: 'session acquired'; readonly backendPid: number; readonly waitMs: number })
+  | { readonly type: 'connection.opened'; readonly backendPid: number; readonly durationMs: number }
+  | { readonly type: 'connection.failed'; readonly error: unknown; readonly retryInMs: number }
+  | { readonly type: 'connection.lost'; readonly backendPid: number; readonly error: unknown }
+  | { readonly type: 'connection.retired'; readonly backendPid: number; readonly reason: RetireReason }
+  | (Labelled & { readonly type: 'session.acquired'; readonly backendPid: number; readonly waitMs: number })
   | (Labelled & {
-      readonly type: 'session released'
+      readonly type: 'session.released'
       readonly backendPid: number
       readonly heldMs: number
       readonly statements: number
     })
   | (Labelled & {
-      readonly type: 'statement'
+      readonly type: 'statement.finished'
       readonly backendPid: number
       readonly text: string
       readonly durationMs: number
       readonly error: unknown
     })
   | (Labelled & {
-      readonly type: 'transaction retried'
+      readonly type: 'transaction.retried'
       readonly attempt: number
       readonly delayMs: number
       readonly error: unknown
     })
   | (Labelled & {
-      readonly type: 'gather finished'
+      readonly type: 'gather.finished'
       readonly durationMs: number
       /** How much work ran at the same time: the sum of the tasks' run times over the gather's duration. */
       readonly overlap: number
       readonly tasks: readonly TaskTiming[]
     })
-  | (Labelled & { readonly type: 'statements ran one after another'; readonly statements: number })
-  | (Labelled & { readonly type: 'session held idle'; readonly idleMs: number; readonly acquiredAt: string })
-  | (Labelled & { readonly type: 'deadlock detected'; readonly holders: readonly string[] })
-  | { readonly type: 'overload began'; readonly queueMs: number; readonly waiting: number }
-  | { readonly type: 'overload ended' }
-  | { readonly type: 'migration applied'; readonly name: string; readonly durationMs: number }
+  /** The task sent statements together; they ran one after another on its one connection. `gather` runs them at once. */
+  | (Labelled & { readonly type: 'session.pipelined'; readonly statements: number })
+  | (Labelled & { readonly type: 'session.held_idle'; readonly idleMs: number; readonly acquiredAt: string })
+  | (Labelled & { readonly type: 'deadlock.detected'; readonly holders: readonly string[] })
+  | { readonly type: 'overload.started'; readonly queueMs: number; readonly waiting: number }
+  | { readonly type: 'overload.ended' }
+  | { readonly type: 'migration.applied'; readonly name: string; readonly durationMs: number }
 
-/** Why a connection was closed by us. */
+/** Why a connection was closed by us; fit for the label of a metric. */
 export type RetireReason =
   | 'idle'
   | 'lifetime'
   | 'cancelled'
   | 'deadline'
-  | 'session state changed'
-  | 'left a transaction open'
-  | 'statements still running'
-  | 'too many prepared statements'
-  | 'prepared statements outdated'
-  | 'server changed'
+  | 'session_state_changed'
+  | 'left_transaction_open'
+  | 'statements_still_running'
+  | 'too_many_prepared_statements'
+  | 'prepared_statements_outdated'
+  | 'server_changed'
   | 'unhealthy'
-  | 'pool closing'
+  | 'pool_closing'
 
 /** How one task of a gather fared. */
 export interface TaskTiming {

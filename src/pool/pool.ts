@@ -131,7 +131,7 @@ export class Pool {
     slot.holder = undefined
     this.#leased -= 1
     const doubted = this.#demotion.doubts(connection, now)
-    const reason = retire ?? (doubted ? 'server changed' : this.#outlived(slot, now))
+    const reason = retire ?? (doubted ? 'server_changed' : this.#outlived(slot, now))
     if (connection.lost || reason) return this.#retire(slot, reason ?? 'unhealthy')
     this.#preparation.returned(connection)
     this.#serve(slot, now)
@@ -171,7 +171,7 @@ export class Pool {
     this.#idle.length = 0
     // What is still leased is closed under its holder: from here on it counts as closing, and its release as nothing.
     this.#leased = 0
-    for (const slot of this.#slots.values()) this.#retire(slot, 'pool closing')
+    for (const slot of this.#slots.values()) this.#retire(slot, 'pool_closing')
     this.#attempts.abort(new PoolClosed('the engine was closed'))
     await unwatched
     while (this.#closing.size + this.#openings.size > 0) await Promise.all([...this.#closing, ...this.#openings])
@@ -226,7 +226,7 @@ export class Pool {
       this.#reserve.learn(this.#queue.deepest)
       this.#counters.deadlocks += 1
       const who = holders.map(({ label, acquiredAt }) => `${label ?? 'unlabelled task'} (${acquiredAt})`)
-      this.#publish?.({ type: 'deadlock detected', label: victim.label, holders: who })
+      this.#publish?.({ type: 'deadlock.detected', label: victim.label, holders: who })
       this.#queue.refuseDeadlocked(victim, who)
     }
   }
@@ -301,7 +301,7 @@ export class Pool {
     const connection = await this.#attempts.connect(patienceMs)
     const durationMs = performance.now() - startedAt
     this.#backoff.succeeded(durationMs)
-    this.#publish?.({ type: 'connection opened', backendPid: connection.backendPid, durationMs })
+    this.#publish?.({ type: 'connection.opened', backendPid: connection.backendPid, durationMs })
     return connection
   }
 
@@ -325,7 +325,7 @@ export class Pool {
     this.#counters.connectFailures += 1
     const live = this.#idle.length + this.#leased
     const { retryInMs, shrunk } = this.#backoff.failed(error, live, tookMs)
-    this.#publish?.({ type: 'connection failed', error, retryInMs })
+    this.#publish?.({ type: 'connection.failed', error, retryInMs })
     if (shrunk) return this.#regrowIn(retryInMs)
     if (live === 0 && error instanceof ConfigInvalid) this.#queue.refuseAll(error)
     this.#retryTimer ??= setTimeout(() => {
@@ -356,21 +356,21 @@ export class Pool {
       this.#slots.delete(connection)
     }
     this.#counters.lost += 1
-    this.#publish?.({ type: 'connection lost', backendPid: connection.backendPid, error: connection.lost })
+    this.#publish?.({ type: 'connection.lost', backendPid: connection.backendPid, error: connection.lost })
     this.#advance()
   }
 
   #outlived({ connection, retireAt }: Slot, now: number): RetireReason | undefined {
-    if (this.#closed) return 'pool closing'
+    if (this.#closed) return 'pool_closing'
     if (now >= retireAt) return 'lifetime'
-    if (this.#demotion.outdates(connection)) return 'server changed'
+    if (this.#demotion.outdates(connection)) return 'server_changed'
     return this.#preparation.outdates(connection)
   }
 
   #retire({ connection }: Slot, reason: RetireReason): void {
     this.#slots.delete(connection)
     this.#counters.retired += 1
-    this.#publish?.({ type: 'connection retired', backendPid: connection.backendPid, reason })
+    this.#publish?.({ type: 'connection.retired', backendPid: connection.backendPid, reason })
     const closing = connection.close().finally(() => {
       this.#closing.delete(closing)
       this.#advance()

@@ -36,8 +36,8 @@ export class Preparation {
 
   /** Why a connection is to be replaced for what it has prepared. */
   outdates({ prepared }: Connection): RetireReason | undefined {
-    if (prepared.size >= this.#most) return 'too many prepared statements'
-    return prepared.outdated ? 'prepared statements outdated' : undefined
+    if (prepared.size >= this.#most) return 'too_many_prepared_statements'
+    return prepared.outdated ? 'prepared_statements_outdated' : undefined
   }
 
   stop(): void {

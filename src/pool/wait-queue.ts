@@ -209,8 +209,8 @@ export class WaitQueue {
 
   #observe(waitMs: number, now: number): void {
     if (!this.#overload.waited(waitMs, now)) return
-    if (this.#overload.overloaded) this.#publish?.({ type: 'overload began', queueMs: waitMs, waiting: this.size })
-    else this.#publish?.({ type: 'overload ended' })
+    if (this.#overload.overloaded) this.#publish?.({ type: 'overload.started', queueMs: waitMs, waiting: this.size })
+    else this.#publish?.({ type: 'overload.ended' })
   }
 }
 

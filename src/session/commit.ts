@@ -24,7 +24,7 @@ export async function commit(
   if (connection.lost) throw new ConnectionLost('the connection was lost before COMMIT', { cause: connection.lost })
   if (connection.inFlight === 0 && connection.transactionStatus === 'I') {
     lease.ended()
-    lease.retire('session state changed')
+    lease.retire('session_state_changed')
     throw new UsageError('the transaction was ended by a statement of its own: leave COMMIT and ROLLBACK to Rivulet')
   }
   lease.committing()

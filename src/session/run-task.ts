@@ -141,7 +141,7 @@ function leaseOn(
   pool.setHolder(connection, lease)
   runtime.leases.add(lease)
   if (timing) Object.assign(timing, { waitMs: queueMs, backendPid: connection.backendPid })
-  publish?.({ type: 'session acquired', label, backendPid: connection.backendPid, waitMs: queueMs })
+  publish?.({ type: 'session.acquired', label, backendPid: connection.backendPid, waitMs: queueMs })
   if (scope) lease.bind(scope)
   return lease
 }
@@ -199,8 +199,8 @@ export function closeLease(runtime: Runtime, lease: Lease): Promise<void> | unde
   const { publish } = runtime
   if (publish) {
     const { heldMs, statements, mostRunning } = lease
-    publish({ type: 'session released', label, backendPid: connection.backendPid, heldMs, statements })
-    if (mostRunning > 1) publish({ type: 'statements ran one after another', label, statements: mostRunning })
+    publish({ type: 'session.released', label, backendPid: connection.backendPid, heldMs, statements })
+    if (mostRunning > 1) publish({ type: 'session.pipelined', label, statements: mostRunning })
   }
   if (lease.refusal === undefined && lease.running > 0) lease.abandon()
   const stopped = connection.inFlight > 0 ? lease.stopped : undefined
@@ -214,10 +214,10 @@ export function closeLease(runtime: Runtime, lease: Lease): Promise<void> | unde
 function retirement({ ownsServerSession }: Runtime, lease: Lease): RetireReason | undefined {
   const { connection } = lease
   if (lease.retirement) return lease.retirement
-  if (lease.transaction && !connection.lost) return 'left a transaction open'
-  if (ownsServerSession && connection.server.settingsChanged) return 'session state changed'
+  if (lease.transaction && !connection.lost) return 'left_transaction_open'
+  if (ownsServerSession && connection.server.settingsChanged) return 'session_state_changed'
   if (connection.inFlight > 0 || connection.transactionStatus === 'I') return undefined
-  return connection.transactionStatus === undefined ? 'unhealthy' : 'left a transaction open'
+  return connection.transactionStatus === undefined ? 'unhealthy' : 'left_transaction_open'
 }
 
 /** A task has returned while a transaction or a stream in it was open: its end is seen to here, and the error for it. */
@@ -227,7 +227,7 @@ async function openWork(lease: Lease): Promise<UsageError> {
     return stillOpen()
   }
   await lease.connection.quiet()
-  lease.retire('statements still running')
+  lease.retire('statements_still_running')
   return stillCommitting()
 }
 
@@ -237,7 +237,7 @@ function unfinishedWork(lease: Lease, running: number): Promise<UsageError> | Us
   if (lease.refusal) return undefined
   if (running > 0) {
     return lease.idle().then(() => {
-      lease.retire('statements still running')
+      lease.retire('statements_still_running')
       return stillRunning(running)
     })
   }
@@ -245,7 +245,7 @@ function unfinishedWork(lease: Lease, running: number): Promise<UsageError> | Us
   const { transactionStatus } = lease.connection
   // Said only when the server said so: its last word may have been about something else, such as its own end.
   if (transactionStatus !== 'T' && transactionStatus !== 'E') return undefined
-  lease.retire('left a transaction open')
+  lease.retire('left_transaction_open')
   return new UsageError('the task left a transaction open, which was rolled back: use session.transaction')
 }
 

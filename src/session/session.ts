@@ -191,7 +191,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
           if (!outdated && isOutdated(error)) {
             outdated = true
             const retried = {
-              type: 'transaction retried',
+              type: 'transaction.retried',
               label: this.label,
               attempt: retry.attempt,
               delayMs: 0,
@@ -203,7 +203,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
           const delayMs = outermost ? retry.next(error) : undefined
           if (delayMs === undefined) throw error
           const { attempt } = retry
-          this.#environment.publish?.({ type: 'transaction retried', label: this.label, attempt, delayMs, error })
+          this.#environment.publish?.({ type: 'transaction.retried', label: this.label, attempt, delayMs, error })
           await retry.pause(delayMs, scope?.signal ?? lease.signal)
           if (lease.refusal) throw lease.refusal
         }
@@ -262,7 +262,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     if (running === 0) return
     nested.disown()
     await lease.idle()
-    lease.retire('statements still running')
+    lease.retire('statements_still_running')
     throw stillRunning(running)
   }
 

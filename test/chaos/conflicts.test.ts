@@ -17,7 +17,7 @@ test('200 deadlocks: every transaction commits in the end, once', { timeout: 120
     await eventually(() => expect(engine.stats().open).toBe(0))
     let done = 0
     const worker = async (name: number) => {
-      while (recorder.of('transaction retried').length < wanted) {
+      while (recorder.of('transaction.retried').length < wanted) {
         const [first, second] = [random.between(1, 3), random.between(1, 3)]
         if (first === second) continue
         const outcome = await ledger.watch(20_000, () =>
@@ -36,7 +36,7 @@ test('200 deadlocks: every transaction commits in the end, once', { timeout: 120
       }
     }
     await Promise.all(Array.from({ length: 8 }, (_, name) => worker(name)))
-    for (const { error } of recorder.of('transaction retried')) {
+    for (const { error } of recorder.of('transaction.retried')) {
       expect(error).toMatchObject({ code: 'deadlock_detected' })
       fault()
     }
@@ -72,8 +72,8 @@ test(
         >`select sum(balance)::int as sum from accounts where id in (1, 2)`
         expect(row?.sum).toBeGreaterThanOrEqual(100)
       }
-      for (const _ of recorder.of('transaction retried')) fault()
-      expect(recorder.of('transaction retried').length).toBeGreaterThan(0)
+      for (const _ of recorder.of('transaction.retried')) fault()
+      expect(recorder.of('transaction.retried').length).toBeGreaterThan(0)
       await bank.admin.sql`update accounts set balance = 100 where true`
     })
   },

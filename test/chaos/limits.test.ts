@@ -17,8 +17,8 @@ test(
     const options = { serverUrl: server.url, pool: { max: 30 }, timeoutMs: 3000, observe: recorder.observe }
     await scenario('53300', options, async ({ workload, ledger, engine, bank, fault }) => {
       await workload.run(24, long ? 20_000 : 2500)
-      for (const _ of recorder.of('connection failed')) fault()
-      expect(recorder.of('connection failed').length).toBeGreaterThan(0)
+      for (const _ of recorder.of('connection.failed')) fault()
+      expect(recorder.of('connection.failed').length).toBeGreaterThan(0)
       expect(ledger.failures.get('connection_lost') ?? 0).toBe(0)
       expect(ledger.succeeded / ledger.operations).toBeGreaterThan(0.95)
       expect(engine.stats().open).toBeLessThanOrEqual(12)

@@ -68,7 +68,7 @@ describe.each(openings)('under overload, a server that answers with "%s" for a w
         console.log(`the first probe succeeded ${probeMs.toFixed(0)} ms after the server's return`)
         expect(probeMs, 'ms until the first probe succeeded').toBeLessThan(2000)
         expect(engine.stats().overloads, 'calls refused though nobody waits').toBe(overloads)
-        expect(recorder.of('overload ended')).toHaveLength(recorder.of('overload began').length)
+        expect(recorder.of('overload.ended')).toHaveLength(recorder.of('overload.started').length)
         await workload.run(2, 100)
       }
     })

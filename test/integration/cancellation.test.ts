@@ -53,7 +53,7 @@ describe('an aborted signal', () => {
     await expect(engine.session(sleeping, { signal: AbortSignal.abort() })).rejects.toThrow(Cancelled)
     await expect(engine.transaction(sleeping, { signal: AbortSignal.abort() })).rejects.toThrow(Cancelled)
     await expect(engine.gather({ a: sleeping }, { signal: AbortSignal.abort() })).rejects.toThrow(Cancelled)
-    expect(recorder.of('statement')).toEqual([])
+    expect(recorder.of('statement.finished')).toEqual([])
     await expectQuiet(engine, bank.admin)
   })
 
@@ -89,7 +89,7 @@ describe('an aborted signal', () => {
     controller.abort()
     await expect(call).rejects.toThrow(Cancelled)
     expect(await engine.session(({ backendPid }) => backendPid)).not.toBe(cancelledPid)
-    expect(recorder.of('connection retired')).toMatchObject([{ reason: 'cancelled' }])
+    expect(recorder.of('connection.retired')).toMatchObject([{ reason: 'cancelled' }])
   })
 
   test('leaves no listener behind on the signal', async () => {

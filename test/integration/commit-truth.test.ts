@@ -90,7 +90,7 @@ describe('a connection lost during COMMIT', () => {
     const call = engine.transaction(async ({ sql, backendPid }) => {
       await sql`insert into entries (nonce, half) values ('lost before', 1)`
       await bank.admin.terminate(backendPid)
-      await eventually(() => expect(recorder.of('connection lost')).toHaveLength(1))
+      await eventually(() => expect(recorder.of('connection.lost')).toHaveLength(1))
     })
     await expect(call).rejects.toThrow(ConnectionLost)
     expect(await stored('lost before')).toBe(0)

@@ -31,7 +31,7 @@ describe('a nested acquisition', () => {
     await expect(stuck).rejects.toThrow(/inner.*outer.*deadlock\.test\.ts/)
     // Not when the time to wait for a connection is over.
     expect(performance.now() - startedAt).toBeLessThan(10_000)
-    expect(recorder.of('deadlock detected')).toMatchObject([{ label: 'inner' }])
+    expect(recorder.of('deadlock.detected')).toMatchObject([{ label: 'inner' }])
     await expectQuiet(engine, bank.admin)
   })
 

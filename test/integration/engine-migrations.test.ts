@@ -31,7 +31,7 @@ test('verify refuses to serve on pending migrations, and apply applies them, onc
       openEngine({
         ...config,
         migrations: 'apply',
-        observe: (event) => event.type === 'migration applied' && applied.push(event.name),
+        observe: (event) => event.type === 'migration.applied' && applied.push(event.name),
       }),
     ),
   )

@@ -19,7 +19,7 @@ afterEach(() => bank[Symbol.asyncDispose]())
 
 const write = ({ sql, backendPid }: BankSession) =>
   sql`update accounts set balance = balance + 1 where id = 1`.then(() => backendPid)
-const reasons = () => recorder.of('connection retired').map(({ reason }) => reason)
+const reasons = () => recorder.of('connection.retired').map(({ reason }) => reason)
 
 /** From now on, for new connections: stands for a server that is a standby by now, or is none any more. */
 async function closeForWriting(closed: boolean): Promise<void> {
@@ -67,7 +67,7 @@ test('a refused write replaces its connection and, once a fresh one takes writes
   open()
   await holder
   await eventually(() => expect(engine.stats()).toMatchObject({ retired: 4, leased: 0 }))
-  expect(new Set(reasons())).toEqual(new Set(['server changed']))
+  expect(new Set(reasons())).toEqual(new Set(['server_changed']))
   const fresh = await fill(engine, 4)
   expect(fresh.filter((pid) => old.includes(pid))).toEqual([])
   for (let turn = 0; turn < 8; turn++) expect(old).not.toContain(await engine.session(write))
@@ -142,7 +142,7 @@ test('a standby that is promoted is left by those who asked for a standby, once,
     const engine = await openEngine({ schema: bankSchema, url, pool: { max: 1 }, observe: observer.observe })
     return {
       engine,
-      retired: () => observer.of('connection retired').map(({ reason }) => reason),
+      retired: () => observer.of('connection.retired').map(({ reason }) => reason),
       [Symbol.asyncDispose]: () => engine.close(),
     }
   }
@@ -155,9 +155,9 @@ test('a standby that is promoted is left by those who asked for a standby, once,
   await admin.sql`select pg_promote()`
   await eventually(async () => {
     await ask(preferring.engine)
-    expect(preferring.retired()).toEqual(['server changed'])
+    expect(preferring.retired()).toEqual(['server_changed'])
   })
   for (let turn = 0; turn < 5; turn++) for (const { engine } of [preferring, any]) await ask(engine)
-  expect(preferring.retired()).toEqual(['server changed'])
+  expect(preferring.retired()).toEqual(['server_changed'])
   expect(any.retired()).toEqual([])
 })

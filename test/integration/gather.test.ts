@@ -29,7 +29,7 @@ describe('concurrency', () => {
     const task = (session: BankSession) => meet().then(() => pause(0.3)(session))
     const pids = await engine.gather(Array.from({ length: 6 }, () => task))
     expect(new Set(pids).size).toBe(6)
-    const [finished] = recorder.of('gather finished')
+    const [finished] = recorder.of('gather.finished')
     expect(finished?.overlap).toBeGreaterThan(3)
     expect(new Set(finished?.tasks.map((task) => task.backendPid)).size).toBe(6)
     await expectQuiet(engine, bank.admin)

@@ -74,7 +74,7 @@ describe('the next session sees nothing of', () => {
     const before = await engine.session(state)
     await engine.session(async (session) => void (await leak(session)))
     expect(await engine.session(state)).toEqual(before)
-    expect(recorder.of('connection retired')).toMatchObject([{ reason: 'session state changed' }])
+    expect(recorder.of('connection.retired')).toMatchObject([{ reason: 'session_state_changed' }])
     await expectQuiet(engine, bank.admin)
   })
 

@@ -250,9 +250,9 @@ describe('map', () => {
   test('names the place that asked for it where a session of its own is reported', async () => {
     const recorder = new Recorder()
     await using engine = await bank.engine({ observe: recorder.observe, idleSessionMs: 20 })
-    const held = () => eventually(() => expect(recorder.of('session held idle')).toHaveLength(1))
+    const held = () => eventually(() => expect(recorder.of('session.held_idle')).toHaveLength(1))
     await collect(engine.map([1], held))
-    expect(recorder.of('session held idle')[0]?.acquiredAt).toContain('map.test.ts')
+    expect(recorder.of('session.held_idle')[0]?.acquiredAt).toContain('map.test.ts')
   })
 
   test('takes the memory of a few items, however many there are', async () => {

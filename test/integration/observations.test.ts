@@ -19,14 +19,14 @@ describe('observations', () => {
     await using engine = await bank.engine({ observe: recorder.observe })
     await engine.session(read, { label: 'page' })
     expect(recorder.all.map(({ type }) => type)).toEqual(
-      ['connection opened', 'session acquired', 'statement', 'session released'].slice(
-        recorder.of('connection opened').length === 0 ? 1 : 0,
+      ['connection.opened', 'session.acquired', 'statement.finished', 'session.released'].slice(
+        recorder.of('connection.opened').length === 0 ? 1 : 0,
       ),
     )
-    expect(recorder.of('statement')).toMatchObject([
+    expect(recorder.of('statement.finished')).toMatchObject([
       { label: 'page', text: 'select $1::text as value', error: undefined },
     ])
-    expect(recorder.of('session released')).toMatchObject([
+    expect(recorder.of('session.released')).toMatchObject([
       { label: 'page', statements: 1, heldMs: expect.any(Number) },
     ])
   })
@@ -37,7 +37,7 @@ describe('observations', () => {
     const observe = ({ type }: Observation) => void seen.push(`${type} of ${request.getStore()}`)
     await using engine = await bank.engine({ observe, pool: { max: 2 } })
     await Promise.all([1, 2, 3, 4].map((id) => request.run(id, () => engine.session(read))))
-    const types = ['session acquired', 'statement', 'session released']
+    const types = ['session.acquired', 'statement.finished', 'session.released']
     const ofTasks = seen.filter((event) => !event.startsWith('connection'))
     expect(ofTasks.toSorted()).toEqual([1, 2, 3, 4].flatMap((id) => types.map((type) => `${type} of ${id}`)).toSorted())
   })
@@ -46,7 +46,7 @@ describe('observations', () => {
     const recorder = new Recorder()
     await using engine = await bank.engine({ observe: recorder.observe })
     await engine.gather({ a: read, b: ({ sql }) => sql`select 1/0` }, { label: 'page' }).catch(() => undefined)
-    const [finished] = recorder.of('gather finished')
+    const [finished] = recorder.of('gather.finished')
     expect(finished).toMatchObject({ label: 'page', durationMs: expect.any(Number), overlap: expect.any(Number) })
     expect(finished?.tasks).toMatchObject([
       { key: 'a', backendPid: expect.any(Number) },
@@ -59,14 +59,14 @@ describe('observations', () => {
     await using engine = await bank.engine({ observe: recorder.observe, pool: { max: 1 } })
     await engine.session(async ({ backendPid }) => {
       await bank.admin.terminate(backendPid)
-      await eventually(() => expect(recorder.of('connection lost')).toHaveLength(1))
+      await eventually(() => expect(recorder.of('connection.lost')).toHaveLength(1))
     })
     await engine.session(({ sql }) => sql`set work_mem = '5MB'`)
     await engine.session(({ sql }) => sql`select pg_sleep(20)`, { timeoutMs: 400 }).catch(() => undefined)
     await expectQuiet(engine, bank.admin)
-    expect(recorder.of('connection retired').map(({ reason }) => reason)).toEqual([
+    expect(recorder.of('connection.retired').map(({ reason }) => reason)).toEqual([
       'unhealthy',
-      'session state changed',
+      'session_state_changed',
       'deadline',
     ])
   })
@@ -82,7 +82,7 @@ describe('observations', () => {
       .catch(() => undefined)
     const said = recorder.all.map((event) => JSON.stringify(event) + everythingIn('error' in event ? event.error : ''))
     expect(said.filter((text) => text.includes(secret))).toEqual([])
-    expect(recorder.of('statement').length).toBeGreaterThan(3)
+    expect(recorder.of('statement.finished').length).toBeGreaterThan(3)
   })
 
   test('reach several sinks, and a sink that throws harms neither sessions nor the other sinks', async () => {
@@ -96,7 +96,7 @@ describe('observations', () => {
     await using engine = await bank.engine({ observe: [broken, recorder.observe] })
     const rows = await engine.gather({ a: read, b: read })
     expect(rows.a).toMatchObject([{ value: secret }])
-    expect(recorder.of('gather finished')).toHaveLength(1)
+    expect(recorder.of('gather.finished')).toHaveLength(1)
     await expectQuiet(engine, bank.admin)
     await eventually(() => expect(warnings.join()).toContain('the sink is broken'))
     process.off('warning', onWarning)
@@ -108,11 +108,11 @@ describe('observations', () => {
     const engine = await bank.engine({
       observe: (event) => {
         seen.push(event.type)
-        if (event.type === 'session released' && calls++ < 3) void engine.session(read)
+        if (event.type === 'session.released' && calls++ < 3) void engine.session(read)
       },
     })
     await engine.session(read)
-    await eventually(() => expect(seen.filter((type) => type === 'session released')).toHaveLength(4))
+    await eventually(() => expect(seen.filter((type) => type === 'session.released')).toHaveLength(4))
     await expectQuiet(engine, bank.admin)
   })
 })

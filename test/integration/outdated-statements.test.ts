@@ -128,8 +128,8 @@ async function outdated(
   expect(await way(engine, run)).toEqual(kind === 'read' ? change.reads : change.writes)
   // It did meet the old preparation: the connection is replaced.
   await expect
-    .poll(() => recorder.of('connection retired').map(({ reason }) => reason))
-    .toContain('prepared statements outdated')
+    .poll(() => recorder.of('connection.retired').map(({ reason }) => reason))
+    .toContain('prepared_statements_outdated')
   expect(await way(engine, run)).toEqual(kind === 'read' ? change.reads : change.writes)
   await expectHealthy(engine, bank.admin)
 }
@@ -272,8 +272,8 @@ describe('a column that changes its type under statements that do not fail', () 
     expect(await stored()).toBe('2022-01-01 00:00:00')
     await bank.admin.sql`alter table tested.times alter at type timestamptz using at at time zone 'UTC'`
     await expect
-      .poll(() => recorder.of('connection retired').map(({ reason }) => reason))
-      .toContain('prepared statements outdated')
+      .poll(() => recorder.of('connection.retired').map(({ reason }) => reason))
+      .toContain('prepared_statements_outdated')
     await write()
     expect(new Date((await stored()) ?? '')).toEqual(new Date('2022-01-01T02:00:00Z'))
     await expectHealthy(engine, bank.admin)
@@ -299,8 +299,8 @@ describe('a column that changes its type under statements that do not fail', () 
     await engine.session(addTime)
     await bank.admin.sql.unsafe(change)
     await expect
-      .poll(() => recorder.of('connection retired').map(({ reason }) => reason))
-      .toContain('prepared statements outdated')
+      .poll(() => recorder.of('connection.retired').map(({ reason }) => reason))
+      .toContain('prepared_statements_outdated')
     await engine.session(addTime)
     expect(new Date((await stored()) ?? '')).toEqual(new Date('2022-01-01T02:00:00Z'))
   })
@@ -332,8 +332,8 @@ describe('a column that changes its type under statements that do not fail', () 
     await expect.poll(lookedAt).toBeGreaterThan(looks + 1)
     await bank.admin.sql`alter table tested.late alter n type bigint`
     await expect
-      .poll(() => recorder.of('connection retired').map(({ reason }) => reason))
-      .toContain('prepared statements outdated')
+      .poll(() => recorder.of('connection.retired').map(({ reason }) => reason))
+      .toContain('prepared_statements_outdated')
   })
 
   test('is not taken for changed by new tables, temporary ones or rows, and costs no connection', async () => {

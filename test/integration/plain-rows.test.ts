@@ -118,7 +118,8 @@ describe('instants', () => {
 })
 
 describe('the catalog', () => {
-  const asked = (recorder: Recorder) => recorder.of('statement').filter(({ text }) => text.includes('pg_type')).length
+  const asked = (recorder: Recorder) =>
+    recorder.of('statement.finished').filter(({ text }) => text.includes('pg_type')).length
 
   test('is asked once an engine about a type of the database, and never about others', async () => {
     const recorder = new Recorder()

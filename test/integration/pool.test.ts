@@ -32,11 +32,11 @@ describe('growth', () => {
   test('is observed from the first connection on', async () => {
     const recorder = new Recorder()
     await using engine = await bank.engine({ observe: recorder.observe })
-    expect(recorder.of('connection opened')).toHaveLength(1)
+    expect(recorder.of('connection.opened')).toHaveLength(1)
     await engine.session(pidOf)
     await engine.close()
-    expect(recorder.of('connection opened')[0]).toMatchObject({ durationMs: expect.any(Number) })
-    expect(recorder.of('connection retired')).toHaveLength(1)
+    expect(recorder.of('connection.opened')[0]).toMatchObject({ durationMs: expect.any(Number) })
+    expect(recorder.of('connection.retired')).toHaveLength(1)
   })
 
   test('never has more than max backends on the server, also while connections are replaced', async () => {
@@ -132,12 +132,12 @@ describe('overload', () => {
     const { signal } = controller
     const calls = Array.from({ length: 120 }, () => engine.session(({ sql }) => sql`select pg_sleep(0.1)`, { signal }))
     const settled = Promise.allSettled(calls)
-    await eventually(() => expect(recorder.of('overload began')).toHaveLength(1))
+    await eventually(() => expect(recorder.of('overload.started')).toHaveLength(1))
     await eventually(() => expect(engine.stats().leased).toBe(4))
     controller.abort()
     await settled
     await eventually(() => expect(engine.stats()).toMatchObject({ open: 0, closing: 0, waiting: 0 }))
-    expect(recorder.of('overload ended')).toHaveLength(1)
+    expect(recorder.of('overload.ended')).toHaveLength(1)
     // Less time than four of these sessions take: a call that overload would have turned away.
     await engine.session(({ sql }) => sql`select 1`, { timeoutMs: 250 })
     expect(engine.stats().overloads).toBe(0)
@@ -316,7 +316,7 @@ describe('retirement', () => {
       ),
     )
     await eventually(() => expect(engine.stats().open).toBe(0))
-    expect(new Set(recorder.of('connection retired').map(({ reason }) => reason))).toEqual(new Set(['idle']))
+    expect(new Set(recorder.of('connection.retired').map(({ reason }) => reason))).toEqual(new Set(['idle']))
     await expectQuiet(engine, bank.admin)
     await engine.session(({ sql }) => sql`select 1`)
   })
@@ -326,7 +326,7 @@ describe('retirement', () => {
     await using engine = await bank.engine({ pool: { max: 1, maxLifetimeMs: 50 }, observe: recorder.observe })
     const first = await engine.session(pidOf)
     await eventually(async () => expect(await engine.session(pidOf)).not.toBe(first))
-    expect(recorder.of('connection retired')[0]).toMatchObject({ reason: 'lifetime' })
+    expect(recorder.of('connection.retired')[0]).toMatchObject({ reason: 'lifetime' })
   })
 
   test('replaces connections with more prepared statements than allowed', async () => {
@@ -335,8 +335,8 @@ describe('retirement', () => {
     for (let width = 1; width <= 12; width++) {
       await engine.session((session) => session.run(`select $1::text as a${width}`, ['x'], { prepare: true }))
     }
-    const reasons = recorder.of('connection retired').map(({ reason }) => reason)
-    expect(reasons).toEqual(['too many prepared statements', 'too many prepared statements'])
+    const reasons = recorder.of('connection.retired').map(({ reason }) => reason)
+    expect(reasons).toEqual(['too_many_prepared_statements', 'too_many_prepared_statements'])
   })
 
   test('counts what one text makes with parameters of different types, as the server does', async () => {

@@ -34,7 +34,7 @@ describe('a transaction', () => {
       await using engine = await bank.engine({ observe: recorder.observe })
       expect(await engine.transaction(failing(sqlState, 4))).toBe(4)
       expect(await bank.admin.sql`select half from entries where nonce = ${sqlState}`).toEqual([{ half: 4 }])
-      expect(recorder.of('transaction retried').map(({ attempt }) => attempt)).toEqual([1, 2, 3])
+      expect(recorder.of('transaction.retried').map(({ attempt }) => attempt)).toEqual([1, 2, 3])
       await expectQuiet(engine, bank.admin)
     },
   )
@@ -147,7 +147,7 @@ describe('between real transactions', () => {
         await sql`update accounts set balance = balance - 1 where id = ${second}`
       }
     await Promise.all([engine.transaction(swap(1, 2, 'low')), engine.transaction(swap(2, 1, 'high'))])
-    expect(recorder.of('transaction retried')).toMatchObject([{ error: expect.any(DeadlockDetected) }])
+    expect(recorder.of('transaction.retried')).toMatchObject([{ error: expect.any(DeadlockDetected) }])
     const rows = await bank.admin.sql`select balance::int from accounts where id in (1, 2)`
     expect(rows).toEqual([{ balance: 100 }, { balance: 100 }])
   })
@@ -172,6 +172,6 @@ describe('between real transactions', () => {
       )
     const left = await Promise.all([leave(0), leave(1)])
     expect(left.toSorted()).toEqual([false, true])
-    expect(recorder.of('transaction retried').length).toBeGreaterThan(0)
+    expect(recorder.of('transaction.retried').length).toBeGreaterThan(0)
   })
 })

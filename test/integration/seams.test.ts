@@ -53,7 +53,7 @@ describe('a transaction', () => {
       ])
     })
     expect(await entries('pipelined')).toBe(2)
-    expect(recorder.of('transaction retried')).toHaveLength(1)
+    expect(recorder.of('transaction.retried')).toHaveLength(1)
     expect(engine.stats()).toMatchObject({ opened: 1, retired: 0 })
   })
 
@@ -498,7 +498,7 @@ describe('DDL under prepared statements', () => {
     await engine.session(page)
     await bank.admin.sql`alter table accounts alter column owner type varchar(60)`
     expect((await engine.session(page)).flat().map(({ id }) => id)).toEqual([1, 2, 3])
-    expect(recorder.of('connection retired')).toMatchObject([{ reason: 'prepared statements outdated' }])
+    expect(recorder.of('connection.retired')).toMatchObject([{ reason: 'prepared_statements_outdated' }])
     await bank.admin.sql`alter table accounts alter column owner type text`
     expect((await engine.transaction(page)).flat().map(({ id }) => id)).toEqual([1, 2, 3])
     await expectQuiet(engine, bank.admin)

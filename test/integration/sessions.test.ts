@@ -47,7 +47,7 @@ describe('a session', () => {
       .transaction(async ({ sql, backendPid }) => {
         await sql`insert into entries (nonce, half) values ('lost', 1)`
         await bank.admin.terminate(backendPid)
-        await eventually(() => expect(recorder.of('connection lost')).toHaveLength(1))
+        await eventually(() => expect(recorder.of('connection.lost')).toHaveLength(1))
         return Promise.allSettled([
           sql`insert into entries (nonce, half) values ('lost', 2)`,
           sql`select ${1}::int`,
@@ -57,7 +57,7 @@ describe('a session', () => {
       .catch((error: unknown) => error)
     expect(failures).toBeInstanceOf(ConnectionLost)
     expect(await bank.admin.sql`select * from entries where nonce = 'lost'`).toHaveLength(0)
-    expect(recorder.of('statement').filter(({ error }) => error === undefined)).toHaveLength(1)
+    expect(recorder.of('statement.finished').filter(({ error }) => error === undefined)).toHaveLength(1)
     await engine.session(({ sql }) => sql`select 1`)
     await expectQuiet(engine, bank.admin)
   })
@@ -82,16 +82,16 @@ describe('a session', () => {
     )
     expect(rows.map(([row]) => row?.n)).toEqual([1, 2, 3])
     expect(new Set(rows.map(([row]) => row?.pid)).size).toBe(1)
-    expect(recorder.of('statements ran one after another')).toMatchObject([{ statements: 3 }])
+    expect(recorder.of('session.pipelined')).toMatchObject([{ statements: 3 }])
   })
 
   test('held without a statement is reported once, with its label and where it was asked for', async () => {
     const recorder = new Recorder()
     await using engine = await bank.engine({ observe: recorder.observe, idleSessionMs: 20 })
-    await engine.session(() => eventually(() => expect(recorder.of('session held idle')).toHaveLength(1)), {
+    await engine.session(() => eventually(() => expect(recorder.of('session.held_idle')).toHaveLength(1)), {
       label: 'leaky',
     })
-    const [report] = recorder.of('session held idle')
+    const [report] = recorder.of('session.held_idle')
     expect(report).toMatchObject({ label: 'leaky' })
     expect(report?.acquiredAt).toContain('sessions.test.ts')
   })
@@ -130,7 +130,7 @@ describe('a task', () => {
     })
     await expect(careless).rejects.toThrow(UsageError)
     await expect(careless).rejects.toThrow(/await every query/)
-    expect(recorder.of('connection retired')).toMatchObject([{ reason: 'statements still running' }])
+    expect(recorder.of('connection.retired')).toMatchObject([{ reason: 'statements_still_running' }])
     await expectQuiet(engine, bank.admin)
   })
 

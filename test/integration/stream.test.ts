@@ -137,7 +137,7 @@ describe('stream', () => {
     await engine.session(async (session) => {
       for await (const _ of session.stream(numbers(10), { batchSize: 2 }));
     })
-    expect(recorder.of('statements ran one after another')).toEqual([])
+    expect(recorder.of('session.pipelined')).toEqual([])
   })
 
   test.each([0, 1.5, 100_001])('with batches of %s is InvalidInput, as a limit is', async (batchSize) => {

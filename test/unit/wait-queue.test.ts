@@ -34,7 +34,7 @@ function overloaded(last = request(), pool = {}) {
   // Two late ones, an interval apart.
   queue.next(now + 300, everybody)
   queue.next(now + 600, everybody)
-  expect([queue.size, events]).toEqual([1, ['overload began']])
+  expect([queue.size, events]).toEqual([1, ['overload.started']])
   return { queue, events, waiting, now: now + 600 }
 }
 
@@ -47,7 +47,7 @@ describe('overload is over when the last one leaves, though no connection comes 
     if (how === 'refused') queue.refuseAll(new PoolClosed('closed'))
     if (how === 'served') queue.next(now, everybody)
     else expect(await waiting).toBeInstanceOf(RivuletError)
-    expect(events).toEqual(['overload began', 'overload ended'])
+    expect(events).toEqual(['overload.started', 'overload.ended'])
     expect(queue.refusal(request(new Scope({ timeoutMs: 150 })), 0, 0)).toBeUndefined()
   })
 })
