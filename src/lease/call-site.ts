@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 
 const folder = new URL('..', import.meta.url)
 // Of a build, source maps name the sources.
-const folders = folder.pathname.endsWith('/dist/src/') ? [folder, new URL('../../src/', folder)] : [folder]
+const folders = folder.pathname.endsWith('/dist/') ? [folder, new URL('../src/', folder)] : [folder]
 const ownFolders = folders.flatMap((url) => [url.href, fileURLToPath(url)])
 
 /** The first frame of a stack trace that is neither ours nor Node's. */

@@ -46,8 +46,9 @@ async function linkPackages(folder: string): Promise<void> {
     await symlink(join(repository, 'node_modules', name), join(folder, name))
   }
   const text = await readFile(join(repository, 'package.json'), 'utf8')
-  // What the build makes of a source has the same path, below dist/ and with another ending.
-  await writeFile(join(own, 'package.json'), text.replaceAll('./dist/', './').replaceAll('.js"', '.ts"'))
+  // Where the build puts what it makes of a source: see .ci/build.js.
+  const sources = text.replaceAll('./dist/schema/', './schema/').replaceAll('./dist/', './src/')
+  await writeFile(join(own, 'package.json'), sources.replaceAll('.js"', '.ts"'))
   for (const part of ['src', 'schema']) await symlink(join(repository, part), join(own, part))
 }
 

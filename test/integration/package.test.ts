@@ -30,7 +30,17 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 
 /** Packs a copy of the checkout, so that what an earlier build left in `dist/` gets into nothing. */
 async function pack(checkout: string): Promise<string> {
-  const parts = ['src', 'schema', 'migrations', 'package.json', 'tsconfig.json', 'README.md', 'LICENSE', 'CHANGELOG.md']
+  const parts = [
+    '.ci',
+    'src',
+    'schema',
+    'migrations',
+    'package.json',
+    'tsconfig.json',
+    'README.md',
+    'LICENSE',
+    'CHANGELOG.md',
+  ]
   for (const part of parts) {
     await cp(join(repository, part), join(checkout, part), { recursive: true }).catch(
       (error: NodeJS.ErrnoException) => {
@@ -64,9 +74,7 @@ test.each([
 })
 
 test('nothing of the inside can be imported', async () => {
-  await expect(runModule(`await import('rivulet/dist/src/pool/pool.js')`)).rejects.toThrow(
-    'ERR_PACKAGE_PATH_NOT_EXPORTED',
-  )
+  await expect(runModule(`await import('rivulet/dist/pool/pool.js')`)).rejects.toThrow('ERR_PACKAGE_PATH_NOT_EXPORTED')
 })
 
 test('a program reads from a database with what was installed', async () => {
@@ -84,6 +92,21 @@ test('a program reads from a database with what was installed', async () => {
   expect(output).toMatch(/^RV-\d+ true\n$/)
 })
 
+test.each(['', '--enable-source-maps'])('errors point to the line of the program (node %s)', async (options) => {
+  await using database = await openTestDatabase(seededTemplate)
+  const output = await runModule(
+    `import { openEngine } from 'rivulet'
+     import * as schema from 'rivulet/schema'
+     const engine = await openEngine({ schema, pool: { max: 1 } })
+     const refusal = await engine.session(() => engine.session(() => 1)).catch((error) => error)
+     console.log(refusal.message)
+     await engine.close()`,
+    { DATABASE_URL: database.url, NODE_OPTIONS: options },
+  )
+  expect(output).toContain('program.js:4:')
+  expect(output).not.toContain('node_modules/rivulet')
+})
+
 test('the command is there', async () => {
   const { stdout } = await run(join(project, 'node_modules', '.bin', 'rivulet'), ['--help'], { cwd: project })
   expect(stdout).toContain('Usage: rivulet COMMAND')
@@ -97,8 +120,8 @@ test('holds what it needs and nothing of the workshop', async () => {
   await expect(readFile(join(installed, 'migrations', 'meta', '_journal.json'), 'utf8')).resolves.toContain('entries')
   await expect(readFile(join(installed, 'LICENSE'), 'utf8')).resolves.toContain('MIT')
   // A program of its own, which nothing imports.
-  await expect(readFile(join(installed, 'dist/src/embedded/keeper-process.js'), 'utf8')).resolves.toContain('spawn')
-  for (const part of ['src', 'test', 'tsconfig.json']) {
+  await expect(readFile(join(installed, 'dist/embedded/keeper-process.js'), 'utf8')).resolves.toContain('spawn')
+  for (const part of ['src', 'test', '.ci', 'tsconfig.json', 'dist/src']) {
     await expect(readFile(join(installed, part))).rejects.toThrow('ENOENT')
   }
 })

@@ -3,7 +3,6 @@
  * JavaScript at once; a loader of TypeScript costs each process half a second of computing. Compiled where no folder
  * bears the hash of the sources yet: once for all files, processes and runs until a source changes.
  */
-import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
   chmodSync,
@@ -18,6 +17,7 @@ import {
 } from 'node:fs'
 import { statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { build } from '../../.ci/build.js'
 
 const root = new URL('../..', import.meta.url).pathname
 const parent = join(root, 'node_modules', '.cache', 'rivulet')
@@ -27,7 +27,7 @@ export const compiledPackage = compiled()
 
 /** The JavaScript that a source, as in `src/cli/main.ts`, was compiled to. */
 export function compiledProgram(source: string): string {
-  return join(compiledPackage, 'dist', source.replace(/\.ts$/, '.js'))
+  return join(compiledPackage, 'dist', source.replace(/^src\//, '').replace(/\.ts$/, '.js'))
 }
 
 function compiled(): string {
@@ -53,7 +53,7 @@ function compile(folder: string): void {
   const include = ['src', 'schema', 'test/support/child-*.ts'].map((path) => join(root, path))
   const compilerOptions = { ...options, inlineSources: false, typeRoots: [join(root, 'node_modules/@types')] }
   writeFileSync(project, JSON.stringify({ extends: join(root, 'tsconfig.json'), compilerOptions, include }))
-  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '--project', project])
+  build(project, join(draft, 'dist'))
   cpSync(join(root, 'package.json'), join(draft, 'package.json'))
   symlinkSync(join(root, 'migrations'), join(draft, 'migrations'))
   try {
@@ -66,7 +66,7 @@ function compile(folder: string): void {
 
 function hashOfSources(): string {
   const hash = createHash('sha256')
-  for (const path of ['package.json', 'tsconfig.json', 'src', 'schema', 'test/support']) {
+  for (const path of ['package.json', 'tsconfig.json', '.ci/build.js', 'src', 'schema', 'test/support']) {
     const files = statSync(join(root, path)).isFile() ? [path] : filesIn(path)
     for (const file of files)
       hash
