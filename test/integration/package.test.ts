@@ -7,6 +7,9 @@ import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { type Analysis, checkPackage, createPackageFromTarballData, type Problem } from '@arethetypeswrong/core'
+import { publint } from 'publint'
+import { formatMessage } from 'publint/utils'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openTestDatabase } from '../support/database.ts'
 import { seededTemplate } from '../support/shop.ts'
@@ -15,11 +18,12 @@ const run = promisify(execFile)
 const repository = new URL('../..', import.meta.url).pathname
 let folder: string
 let project: string
+let tarball: string
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'rivulet-package-'))
   project = join(folder, 'project')
-  const tarball = await pack(join(folder, 'checkout'))
+  tarball = await pack(join(folder, 'checkout'))
   await mkdir(project)
   await writeFile(join(project, 'package.json'), '{ "private": true, "type": "module" }')
   // The embedded server's binaries are optional, 20 MB, and tested elsewhere.
@@ -124,6 +128,22 @@ test('holds what it needs and nothing of the workshop', async () => {
   for (const part of ['src', 'test', '.ci', 'tsconfig.json', 'dist/src']) {
     await expect(readFile(join(installed, part))).rejects.toThrow('ENOENT')
   }
+})
+
+test('publint has nothing to say about it', async () => {
+  const { buffer } = new Uint8Array(await readFile(tarball))
+  const { messages, pkg } = await publint({ pack: { tarball: buffer }, strict: true })
+  expect(messages.map((message) => formatMessage(message, pkg))).toEqual([])
+})
+
+test('its types are found by whoever can import an ES module', async () => {
+  const { problems } = (await checkPackage(
+    createPackageFromTarballData(new Uint8Array(await readFile(tarball))),
+  )) as Analysis
+  // TypeScript's oldest resolution knows no `exports`; Node loads ES modules with `require` since 20.19.
+  const meant = (problem: Problem) =>
+    problem.kind === 'CJSResolvesToESM' || ('resolutionKind' in problem && problem.resolutionKind === 'node10')
+  expect(problems.filter((problem) => !meant(problem))).toEqual([])
 })
 
 test.each(['nodenext', 'bundler'])('a strict program type-checks with moduleResolution %s', async (resolution) => {
