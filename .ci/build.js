@@ -26,6 +26,37 @@ export function build(project, dist) {
     writeFileSync(join(dist, path), movedUp(path, readFileSync(join(dist, path), 'utf8')))
   for (const name of readdirSync(join(dist, 'src'))) renameSync(join(dist, 'src', name), join(dist, name))
   rmSync(join(dist, 'src'), { recursive: true })
+  for (const [entry, packages] of Object.entries(guarded)) guard(dist, entry, packages)
+}
+
+/**
+ * The entries that cannot be loaded without packages which only some users need. What Node says where one is missing
+ * helps nobody, and a module cannot catch what its own imports meet: so `import` gets a module that loads the entry and
+ * says what to install. `require`, which takes no module that awaits, and bundlers get the entry itself.
+ * @type {Record<string, string[]>}
+ */
+const guarded = {
+  http: ['hono', '@hono/node-server'],
+  shop: ['hono', 'zod'],
+}
+
+/**
+ * @param {string} dist
+ * @param {string} entry
+ * @param {string[]} packages
+ */
+function guard(dist, entry, packages) {
+  const index = readFileSync(join(dist, entry, 'index.js'), 'utf8')
+  const names = Array.from(index.matchAll(/^export \{([^}]*)\} from/gm), ([, list = '']) => list.split(',')).flat()
+  const text = `/** \`rivulet/${entry}\` for \`import\`: says what to install where a package is missing. Made by the build. */
+import { withPackages } from '../optional-packages.js';
+export const { ${names
+    .map((name) => name.replace(/.* as /, '').trim())
+    .filter(Boolean)
+    .join(', ')} } = await withPackages(
+    'rivulet/${entry}', ${JSON.stringify(packages)}, () => import('./index.js'));
+`
+  writeFileSync(join(dist, entry, 'guarded.js'), text)
 }
 
 /**

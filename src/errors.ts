@@ -4,7 +4,7 @@
  * No message and no property holds a statement's parameters, a password or a row: see `sqlstate.ts` for how errors of
  * the server are stripped of them.
  *
- * `UsageError` and `ConfigInvalid` are bugs of the calling program; every other class is a condition it may handle.
+ * `UsageError`, `ConfigInvalid` and `PackageMissing` are bugs of the calling program; every other class is a condition it may handle.
  */
 
 /** What every error of Rivulet has in common; `error instanceof RivuletError` tells ours from everybody else's. */
@@ -30,6 +30,18 @@ export class UsageError extends RivuletError {
 /** The configuration, the database URL or the credentials are wrong; `openEngine` and the command line throw it. */
 export class ConfigInvalid extends RivuletError {
   readonly code = 'config_invalid'
+}
+
+/** A package that only some users need is not installed; the message ends with the command that installs it. */
+export class PackageMissing extends RivuletError {
+  readonly code = 'package_missing'
+  /** What that command installs, such as `hono@4`. */
+  readonly packages: readonly string[]
+
+  constructor(message: string, options: ErrorOptions & { packages: readonly string[] }) {
+    super(message, options)
+    this.packages = options.packages
+  }
 }
 
 /** Somebody else's error as one of ours, for those who promise ours. */
@@ -281,6 +293,7 @@ export type ErrorCode =
   | 'migration_failed'
   | 'not_found'
   | 'not_null_violation'
+  | 'package_missing'
   | 'pool_closed'
   | 'pool_deadlock'
   | 'pool_overloaded'

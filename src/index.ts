@@ -26,6 +26,7 @@ export {
   MigrationFailed,
   NotFound,
   NotNullViolation,
+  PackageMissing,
   type Phase,
   PoolClosed,
   PoolDeadlock,

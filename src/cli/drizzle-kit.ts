@@ -11,10 +11,11 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
-import { ConfigInvalid, MigrationFailed, UsageError } from '../errors.ts'
+import { MigrationFailed, UsageError } from '../errors.ts'
 import { type Migration, readMigrations } from '../migrate/files/folder.ts'
 import { layoutKind } from '../migrate/files/layout.ts'
 import { MigrationRefused } from '../migrate/migration-refused.ts'
+import { packageMissing } from '../optional-packages.ts'
 import { withTypesAsDeclared } from './kit-types.ts'
 import type { Project } from './project.ts'
 
@@ -220,9 +221,7 @@ function findKit(directory: string): string {
   try {
     main = createRequire(join(directory, 'package.json')).resolve('drizzle-kit')
   } catch (cause) {
-    throw new ConfigInvalid(`drizzle-kit is not installed in ${directory}: npm install --save-dev drizzle-kit`, {
-      cause,
-    })
+    throw packageMissing('`rivulet generate`', ['drizzle-kit'], cause)
   }
   return join(dirname(main), 'bin.cjs')
 }

@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { Cancelled, ConfigInvalid, RivuletError, UsageError } from '../errors.ts'
+import { Cancelled, ConfigInvalid, PackageMissing, RivuletError, UsageError } from '../errors.ts'
 import { layoutKind, strayFiles } from '../migrate/files/layout.ts'
 import { MigrationRefused } from '../migrate/migration-refused.ts'
 import { baselineCommand } from './baseline.ts'
@@ -141,8 +141,8 @@ const refusalCodes = {
 
 function exitCodeFor(error: unknown): number {
   if (error instanceof MigrationRefused) return refusalCodes[error.reason]
-  if (error instanceof UsageError || error instanceof ConfigInvalid || error instanceof Cancelled)
-    return exitCodes.usage
+  const wrongCall = [UsageError, ConfigInvalid, PackageMissing, Cancelled]
+  if (wrongCall.some((kind) => error instanceof kind)) return exitCodes.usage
   return exitCodes.failed
 }
 

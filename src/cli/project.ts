@@ -1,14 +1,14 @@
 /**
  * The project in the current directory as its `drizzle.config.ts` describes it: schema, migrations folder, ledger,
- * database. The file is TypeScript of the user's, so it is loaded through tsx; nothing of it is run twice.
+ * database. The file is the user's own module, and nothing of it is run twice.
  */
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { environment, parseDatabaseUrl } from '../config.ts'
-import { ConfigInvalid } from '../errors.ts'
+import { ConfigInvalid, PackageMissing } from '../errors.ts'
 import type { MigrationSource } from '../migrate/options.ts'
+import { loadModules } from './user-modules.ts'
 
 /** What the commands need to know of a project. */
 export interface Project {
@@ -95,18 +95,14 @@ function findConfig(given: string | undefined): string {
 async function loadConfig(path: string): Promise<Record<string, unknown>> {
   try {
     if (path.endsWith('.json')) return record(JSON.parse(await readFile(path, 'utf8')))
-    return record(defaultExport(await importModule(path)))
+    const [module = {}] = await loadModules(dirname(path), [path])
+    return record(defaultExport(module))
   } catch (cause) {
+    if (cause instanceof PackageMissing) throw cause
     throw new ConfigInvalid(`${path} cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}`, {
       cause,
     })
   }
-}
-
-/** Imports a TypeScript or JavaScript module of the user's. */
-async function importModule(path: string): Promise<Record<string, unknown>> {
-  const { tsImport } = await import('tsx/esm/api')
-  return record(await tsImport(pathToFileURL(path).href, import.meta.url))
 }
 
 /** The default export; a CommonJS module compiled from one has it a level deeper. */

@@ -1,7 +1,6 @@
 /** The files that `schema` in the Drizzle config means: files, folders, and patterns with * and **. */
 import { readdir, stat } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { ConfigInvalid } from '../errors.ts'
 import { globPattern } from './glob.ts'
 import type { Project } from './project.ts'
@@ -18,21 +17,6 @@ export async function schemaFiles({ directory, schema }: Pick<Project, 'director
     }),
   )
   return [...new Set(found.flat())]
-}
-
-/** Imports TypeScript modules together, so that what they share is shared. */
-export async function loadModules(paths: readonly string[]): Promise<Record<string, unknown>[]> {
-  const { register } = await import('tsx/esm/api')
-  const loader = register({ namespace: 'rivulet' })
-  try {
-    const modules: Record<string, unknown>[] = []
-    for (const path of paths) {
-      modules.push((await loader.import(pathToFileURL(path).href, import.meta.url)) as Record<string, unknown>)
-    }
-    return modules
-  } finally {
-    await loader.unregister()
-  }
 }
 
 async function named(path: string): Promise<string[]> {

@@ -6,7 +6,8 @@ import { UsageError } from '../errors.ts'
 import { textOption } from './arguments.ts'
 import { type Command, commonHelp, exitCodes } from './command.ts'
 import { type Project, withDatabase } from './project.ts'
-import { loadModules, schemaFiles } from './schema-files.ts'
+import { schemaFiles } from './schema-files.ts'
+import { loadModules } from './user-modules.ts'
 
 export const seedCommand: Command = {
   name: 'seed',
@@ -82,7 +83,7 @@ const ourFolder = new URL('..', import.meta.url).pathname
 
 async function seedDatabase(project: Project, url: string, file: string): Promise<void> {
   // One import for both: the seed must meet the very tables that the engine knows.
-  const [seedModule, ...schemaModules] = await loadModules([file, ...(await schemaFiles(project))])
+  const [seedModule, ...schemaModules] = await loadModules(project.directory, [file, ...(await schemaFiles(project))])
   const run = seedModule?.seed ?? seedModule?.default
   if (typeof run !== 'function') {
     throw new UsageError(`${file} exports no function named seed, and none by default`)

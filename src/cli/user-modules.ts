@@ -1,0 +1,92 @@
+/**
+ * The user's own modules: the Drizzle config, the schema, the seed. Where tsx is installed it loads them, whatever they
+ * are written in and however their imports are spelt: drizzle-kit reads the same files, and brings it along. Without it
+ * Node loads what it can load by itself: JavaScript, and from 22.18 on TypeScript that only needs its types taken away
+ * and whose imports have their endings (https://nodejs.org/api/typescript.html#type-stripping).
+ */
+import { createRequire } from 'node:module'
+import { join, relative } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { packageMissing } from '../optional-packages.ts'
+
+type Module = Record<string, unknown>
+type Tsx = typeof import('tsx/esm/api')
+
+/**
+ * Imports modules together, so that what they share is shared. @throws PackageMissing where only tsx could load one of
+ * them; whatever a module throws.
+ */
+export async function loadModules(directory: string, paths: readonly string[]): Promise<Module[]> {
+  const tsx = await findTsx(directory)
+  const modules: Module[] = []
+  if (tsx === undefined) {
+    for (const path of paths) modules.push(await loadByNode(path))
+    return modules
+  }
+  const loader = tsx.register({ namespace: 'rivulet' })
+  try {
+    for (const path of paths) {
+      modules.push((await loader.import(pathToFileURL(path).href, import.meta.url)) as Module)
+    }
+    return modules
+  } finally {
+    await loader.unregister()
+  }
+}
+
+/** The project's tsx, that of its drizzle-kit where packages cannot reach into each other, or ours. */
+async function findTsx(directory: string): Promise<Tsx | undefined> {
+  const project = createRequire(join(directory, 'package.json'))
+  for (const from of [project, ...besideKit(project), createRequire(import.meta.url)]) {
+    try {
+      // `resolve` knows no `import`, and the CommonJS build that it names does not find its own files.
+      const path = from.resolve('tsx/esm/api').replace(/\.cjs$/, '.mjs')
+      return (await import(pathToFileURL(path).href)) as Tsx
+    } catch (error) {
+      if (!isAbsent(error)) throw error
+    }
+  }
+  return undefined
+}
+
+function besideKit(project: NodeJS.Require): NodeJS.Require[] {
+  try {
+    return [createRequire(project.resolve('drizzle-kit'))]
+  } catch (error) {
+    if (isAbsent(error)) return []
+    throw error
+  }
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof Error && (error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND'
+}
+
+async function loadByNode(path: string): Promise<Module> {
+  try {
+    return (await import(pathToFileURL(path).href)) as Module
+  } catch (error) {
+    if (!needsTsx(error)) throw error
+    const reason = (error instanceof Error ? error.message : String(error)).split('\n', 1)[0]
+    const what = `to load ${relative('', path)} Node ${process.versions.node}, which says "${reason}",`
+    throw packageMissing(what, ['tsx'], error)
+  }
+}
+
+/** What Node says of modules that tsx would load: of TypeScript, and of imports without the endings of their files. */
+const beyondNode: ReadonlySet<string | undefined> = new Set([
+  'ERR_UNKNOWN_FILE_EXTENSION',
+  'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX',
+  'ERR_INVALID_TYPESCRIPT_SYNTAX',
+  'ERR_UNSUPPORTED_DIR_IMPORT',
+])
+
+function needsTsx(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const { code, message } = error as NodeJS.ErrnoException
+  if (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND')
+    return /Cannot find module '(?:\/|\.|[A-Z]:)/.test(message)
+  // A type that is imported without the word `type`.
+  const typeImported = error instanceof SyntaxError && message.includes('does not provide an export named')
+  return beyondNode.has(code) || typeImported
+}
