@@ -8,6 +8,7 @@ import { type App, taskOptions } from './app.ts'
 import { jsonResponse } from './json.ts'
 import { Problem } from './problem.ts'
 
+/** Options of `addHealth`. */
 export interface HealthOptions {
   /** Milliseconds the database has to answer. Default 1,000. */
   readonly timeoutMs?: number | undefined

@@ -12,6 +12,7 @@ export interface ProblemIssue {
   readonly message: string
 }
 
+/** What a `Problem` says. */
 export interface ProblemOptions {
   /** 400 to 599. */
   readonly status: number

@@ -16,6 +16,7 @@ import { getRequestListener, RequestError } from '@hono/node-server'
 import { ConfigInvalid } from '../errors.ts'
 import { Problem, problemOf, problemResponse } from './problem.ts'
 
+/** Options of `openHttpServer`. */
 export interface HttpServerOptions {
   /** 0 to 65535; 0: any free one. */
   readonly port: number
