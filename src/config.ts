@@ -17,6 +17,7 @@ export interface Config<TSchema extends Record<string, unknown> = Record<string,
    * PGHOST and its like fill in what a URL leaves open, and stand for no URL.
    */
   readonly url?: string | undefined
+  /** Bounds of the pool. */
   readonly pool?: PoolConfig | undefined
   /**
    * `'transaction'` behind PgBouncer in transaction mode: no prepared statements, no session state. `'none'` also behind
@@ -95,9 +96,9 @@ export function poolSettings(pool: PoolConfig = {}): PoolSettings {
   return Object.fromEntries(settings) as PoolSettings
 }
 
-/** Name -> [default, least, most]. */
 const dayMs = 86_400_000
-const poolRanges: { readonly [K in keyof Required<PoolConfig>]: readonly [number, number, number] } = {
+/** Name -> [default, least, most]. */
+export const poolRanges: { readonly [K in keyof Required<PoolConfig>]: readonly [number, number, number] } = {
   max: [10, 1, 10_000],
   maxQueue: [1000, 0, 1_000_000],
   acquireTimeoutMs: [10_000, 1, dayMs],

@@ -252,6 +252,8 @@ export class StatementTimeout extends DatabaseError {
   override readonly code = 'statement_timeout'
 }
 
+// ---- migrations
+
 /** A migration could not be applied; `file` and `statement` (counted from 1) say which. */
 export class MigrationFailed extends RivuletError {
   readonly code = 'migration_failed'

@@ -11,46 +11,12 @@ import { parseArgs } from 'node:util'
 import { Cancelled, ConfigInvalid, PackageMissing, RivuletError, UsageError } from '../errors.ts'
 import { layoutKind, strayFiles } from '../migrate/files/layout.ts'
 import { MigrationRefused } from '../migrate/migration-refused.ts'
-import { baselineCommand } from './baseline.ts'
 import { type Command, exitCodes, type CommandResult } from './command.ts'
+import { commands, help } from './commands.ts'
 import { Console } from './console.ts'
-import { downCommand } from './down.ts'
-import { generateCommand } from './generate.ts'
-import { lintCommand } from './lint.ts'
-import { migrateCommand } from './migrate.ts'
 import { takeOutput } from './output.ts'
 import { loadProject, type Project } from './project.ts'
-import { pullCommand } from './pull.ts'
-import { resetCommand } from './reset.ts'
-import { seedCommand, SeedFailed } from './seed.ts'
-import { statusCommand } from './status.ts'
-import { verifyCommand } from './verify.ts'
-
-const commands: readonly Command[] = [
-  generateCommand,
-  migrateCommand,
-  statusCommand,
-  verifyCommand,
-  lintCommand,
-  downCommand,
-  baselineCommand,
-  pullCommand,
-  seedCommand,
-  resetCommand,
-]
-
-const help = `Usage: rivulet COMMAND [options]
-
-${commands.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`).join('\n')}
-
-It works on the project in the current directory: drizzle.config.ts names the schema, the migrations folder and the
-database. Without dbCredentials there, DATABASE_URL is used; without that, the embedded server in .rivulet/,
-beside the nearest package.json.
-
-Exit codes: 0 done, 1 failed, 2 migrations are pending, 3 files and database contradict each other, 4 a lock was not
-to be had in time, 64 wrong call or configuration, 130 interrupted (SIGINT), 143 terminated (SIGTERM).
-
-\`rivulet COMMAND --help\` says more about each; \`rivulet --version\` says which this is.`
+import { SeedFailed } from './seed.ts'
 
 /** Standard output is the result's alone: what a config or a seed prints there goes to standard error. */
 const output = takeOutput()

@@ -18,6 +18,7 @@ import { commit } from './commit.ts'
 export interface TransactionSettings {
   /** Default: the server's, normally read committed. */
   readonly isolation?: 'read uncommitted' | 'read committed' | 'repeatable read' | 'serializable' | undefined
+  /** True: it cannot write. */
   readonly readOnly?: boolean | undefined
   /** With serializable and readOnly: waits for a snapshot that can never fail to serialise. */
   readonly deferrable?: boolean | undefined

@@ -137,7 +137,8 @@ const refresh: Rule = {
 const rowSecurity: Rule = {
   name: 'row-security-without-policy',
   why: 'from now on everybody but the owner sees no rows, until a policy exists: no error, just empty answers',
-  instead: 'CREATE POLICY p ON t USING (…); -- before, or in the same file\nALTER TABLE t ENABLE ROW LEVEL SECURITY;',
+  instead:
+    'CREATE POLICY p ON t USING (owner = current_user); -- before, or in the same file\nALTER TABLE t ENABLE ROW LEVEL SECURITY;',
   manual: `${manualPage}ddl-rowsecurity.html`,
   check: (body, context) =>
     commandsOn(body, context)

@@ -1,0 +1,142 @@
+/**
+ * The sections of the pages in docs/ that are made from the code, by the name that stands in the page:
+ * `<!-- generated: errors -->`. What they say is mended in the code.
+ */
+import { commands, help } from '../../src/cli/commands.ts'
+import { poolRanges } from '../../src/config.ts'
+import { lintRules } from '../../src/migrate/lint/lint.ts'
+import { classesOf, type DocumentedClass, type Member, membersOf, sourceText } from './doc-comments.ts'
+
+/** Every section. */
+export const sections: Readonly<Record<string, () => string>> = {
+  calls,
+  commands: commandsSection,
+  config: () => list(membersOf('src/config.ts', 'Config')),
+  errors,
+  observations,
+  pool,
+  rules,
+  stats: () => list(membersOf('src/pool/pool-stats.ts', 'PoolStats')),
+}
+
+function list(members: readonly Member[]): string {
+  return members.map(({ name, text }) => item(`\`${name}\`${text === '' ? '' : `: ${text}`}`)).join('\n')
+}
+
+/** The settings of the pool, their ranges and defaults as the code checks them. */
+function pool(): string {
+  return membersOf('src/config.ts', 'PoolConfig')
+    .map(({ name, text }) => {
+      const [fallback, least, most] = poolRanges[name as keyof typeof poolRanges]
+      // What the comment says of range and default at its end, the code says better.
+      const [, said, given, zero] =
+        /^(.*?) (?:[\d,]+ to [\d,]+; )?[Dd]efault ([\d,]+)(?:; (0: [^.]+))?\.$/.exec(text) ?? []
+      if (given !== undefined && given !== number(fallback)) throw new Error(`the comment of pool.${name} is wrong`)
+      const range = `${number(least)} to ${number(most)}, default ${number(fallback)}${zero === undefined ? '' : `; ${zero}`}`
+      return item(`\`pool.${name}\` (${range}): ${said ?? text}`)
+    })
+    .join('\n')
+}
+
+function item(text: string): string {
+  return wrapped(`- ${text}`, '  ')
+}
+
+/** The text in lines as long as those of the pages; what stands in backticks is not broken. */
+function wrapped(text: string, indent = ''): string {
+  const lines: string[] = []
+  for (const word of text.match(/(?:`[^`]*`|[^\s`])+/g) ?? []) {
+    const line = `${lines.at(-1) ?? ''} ${word}`
+    if (lines.length > 0 && line.length <= 120) lines[lines.length - 1] = line
+    else lines.push(lines.length === 0 ? word : `${indent}${word}`)
+  }
+  return lines.join('\n')
+}
+
+function number(value: number): string {
+  return value.toLocaleString('en-US')
+}
+
+/** What each call takes besides what every call takes. */
+function calls(): string {
+  const groups = [
+    ['Every call', 'src/task/scope.ts', 'TaskOptions'],
+    ['`transaction`', 'src/session/transaction.ts', 'TransactionSettings'],
+    ['', 'src/task/retry.ts', 'RetryOptions'],
+    ['`gather` and `gatherSettled`', 'src/gather/gather.ts', 'GatherOptions'],
+    ['`map`', 'src/gather/map.ts', 'MapOptions'],
+    ['`close`', 'src/engine.ts', 'CloseOptions'],
+  ] as const
+  return groups
+    .map(([title, path, name]) => `${title === '' ? '' : `\n${title}:\n\n`}${list(membersOf(path, name))}`)
+    .join('\n')
+    .trim()
+}
+
+function errors(): string {
+  const all = [...classesOf('src/errors.ts'), ...classesOf('src/migrate/migration-refused.ts', 'migrations')]
+  const groups = grouped(all.filter(({ name }) => name !== 'RivuletError'))
+  return [...groups]
+    .map(([group, members]) => `## ${titles[group] ?? capital(group)}\n\n${members.map(error).join('\n\n')}`)
+    .join('\n\n')
+}
+
+const titles: Readonly<Record<string, string>> = { '': 'Calls, rows and sessions' }
+
+function grouped(classes: readonly DocumentedClass[]): Map<string, DocumentedClass[]> {
+  const groups = new Map<string, DocumentedClass[]>()
+  for (const each of classes) groups.set(each.group, [...(groups.get(each.group) ?? []), each])
+  return groups
+}
+
+function error({ name, parent, text, literals, properties }: DocumentedClass): string {
+  const own = properties.filter((property) => !['code', 'retryable'].includes(property.name))
+  const names = own.map((property) => `\`${property.name}\``)
+  const lines = [
+    `### ${name}`,
+    '',
+    wrapped(
+      `\`${literals['code'] ?? 'database_error'}\`${literals['retryable'] === 'true' ? ', retryable' : ''}. ${text}`,
+    ),
+    ...(names.length === 0 ? [] : ['', `Properties: ${names.join(', ')}.`]),
+    ...(parent === 'DatabaseError' ? ['', 'Has the properties of `DatabaseError`.'] : []),
+  ]
+  return lines.join('\n')
+}
+
+function capital(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1)
+}
+
+/** The events, with what each of them holds. */
+function observations(): string {
+  const union = /^export type Observation =\n([^]*?)\n\n/m.exec(sourceText('src/observe/observation.ts'))?.[1] ?? ''
+  const events = union.replaceAll(/\/\*\*[^]*?\*\//g, '').split(/^ {2}\| /m)
+  return events
+    .flatMap((event) => {
+      const type = /type: '([^']+)'/.exec(event)?.[1]
+      if (type === undefined) return []
+      const names = Array.from(event.matchAll(/readonly (\w+):/g), (match) => match[1] ?? '')
+      const held = [...(event.includes('Labelled') ? ['label'] : []), ...names.filter((name) => name !== 'type')]
+      return [item(`\`${type}\`${held.length === 0 ? '' : `: ${held.map((name) => `\`${name}\``).join(', ')}`}`)]
+    })
+    .join('\n')
+}
+
+function commandsSection(): string {
+  const parts = commands.map(
+    ({ name, summary, help }) => `## ${name}\n\n${capital(summary)}.\n\n${block('text', help)}`,
+  )
+  return [block('text', help), ...parts].join('\n\n')
+}
+
+function rules(): string {
+  const parts = lintRules.map(({ name, why, instead, manual }) => {
+    return `### ${name}\n\n${wrapped(`${capital(why)}.`)}\n\n${block('sql', instead)}\n\n[The manual](${manual})`
+  })
+  return [`## The ${lintRules.length} rules`, ...parts].join('\n\n')
+}
+
+function block(language: string, text: string): string {
+  return `\`\`\`${language}\n${text}\n\`\`\``
+}

@@ -1,0 +1,127 @@
+/**
+ * A project as the reader of a page has it: its files are written, its commands run in the order in which they stand, on
+ * a database of its own. Installing is left to the test of the package: here what is imported is this checkout.
+ */
+import { execFile } from 'node:child_process'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { format, promisify } from 'node:util'
+import { vi } from 'vitest'
+import { parseDatabaseUrl } from '../../src/config.ts'
+import { applyMigrations } from '../../src/migrate/commands/apply.ts'
+import { openConnection } from '../../src/pool/open-connection.ts'
+import { compiledPackage, compiledProgram } from './compiled-package.ts'
+import { openTestDatabase, scriptTemplate } from './database.ts'
+import type { Page } from './markdown.ts'
+
+const run = promisify(execFile)
+const root = new URL('../..', import.meta.url).pathname
+
+/** What a block of output says, and what its commands printed. */
+export interface Printed {
+  readonly expected: string
+  readonly actual: string
+}
+
+export class DocsProjects {
+  readonly folder: string
+
+  private constructor(folder: string) {
+    this.folder = folder
+  }
+
+  static async make(): Promise<DocsProjects> {
+    const folder = await mkdtemp(join(tmpdir(), 'rivulet-docs-'))
+    await writeFile(join(folder, 'package.json'), '{ "private": true, "type": "module" }')
+    const packages = join(folder, 'node_modules')
+    await mkdir(packages)
+    for (const name of await readdir(join(root, 'node_modules'))) {
+      await symlink(join(root, 'node_modules', name), join(packages, name))
+    }
+    await symlink(compiledPackage, join(packages, 'rivulet'))
+    return new DocsProjects(folder)
+  }
+
+  remove(): Promise<void> {
+    return rm(this.folder, { recursive: true, force: true })
+  }
+
+  /** Where the project of a page is. */
+  folderOf({ path }: Page): string {
+    return join(this.folder, path.replaceAll(/\W/g, '-'))
+  }
+
+  /** Does what the page says, from what the project of `base` has, if any; returns what it says that comes out of it. */
+  async follow(page: Page, base?: Page): Promise<Printed[]> {
+    const folder = this.folderOf(page)
+    await mkdir(folder)
+    await using database = await openTestDatabase(scriptTemplate('empty', ''))
+    if (base) {
+      for (const part of ['schema.ts', 'drizzle.config.ts', 'migrations']) {
+        await cp(join(this.folderOf(base), part), join(folder, part), { recursive: true })
+      }
+      await applyMigrations(database.url, { folder: join(folder, 'migrations') })
+    }
+    const printed: Printed[] = []
+    let output: string | undefined
+    for (const { language, text, file } of page.blocks) {
+      if (file !== undefined) await writeFile(join(folder, file), text)
+      if (language === 'text' && output !== undefined) printed.push({ expected: text, actual: output })
+      output = undefined
+      for (const line of language === 'sh' ? commandLines(text) : []) {
+        output = (output ?? '') + (await runLine(line, folder, database.url))
+      }
+    }
+    return printed
+  }
+}
+
+/** The lines of a block that are run here: what is installed with npm, or run in a checkout, is not. */
+function commandLines(text: string): string[] {
+  return text.split('\n').filter((line) => /^(?:npx|psql) /.test(line))
+}
+
+async function runLine(line: string, cwd: string, databaseUrl: string): Promise<string> {
+  const [, program = '', ...args] = line.replace(/ (?:# |\|\| true).*$/, '').split(' ')
+  const file = join(cwd, args.at(-1) ?? '')
+  if (line.startsWith('psql')) return runScript(databaseUrl, await readFile(file, 'utf8'))
+  if (program === 'tsx') return runProgram(file, databaseUrl)
+  const env = { ...process.env, DATABASE_URL: databaseUrl }
+  const mayFail = line.endsWith('|| true')
+  const { stdout } = await run(process.execPath, [compiledProgram('src/cli/main.ts'), ...args], { cwd, env }).catch(
+    (error: Error & { stdout: string; stderr: string }) => {
+      if (mayFail) return error
+      throw new Error(`${line}\n${error.stdout}${error.stderr}`, { cause: error })
+    },
+  )
+  return stdout
+}
+
+/** Runs a program in this process, as a process for each would take longer to load than all of them to run. */
+async function runProgram(file: string, databaseUrl: string): Promise<string> {
+  const before = process.cwd()
+  const printed: string[] = []
+  const log = vi.spyOn(console, 'log').mockImplementation((...values) => void printed.push(`${format(...values)}\n`))
+  vi.stubEnv('DATABASE_URL', databaseUrl)
+  process.chdir(dirname(file))
+  try {
+    await import(file)
+    return printed.join('')
+  } finally {
+    process.chdir(before)
+    vi.unstubAllEnvs()
+    log.mockRestore()
+  }
+}
+
+/** What psql would do with a file: the tests have none. */
+async function runScript(url: string, script: string): Promise<string> {
+  const connection = await openConnection({ address: parseDatabaseUrl(url), connectTimeoutMs: 10_000 })
+  try {
+    await connection.script(script)
+    return ''
+  } finally {
+    await connection.close()
+  }
+}
