@@ -1,19 +1,22 @@
 /**
  * `npm start`: the reference shop as a service. Opens, in this order, the database (DATABASE_URL, else the embedded
- * server), the engine and the port, after migrating and filling an empty shop; a signal closes them in reverse, the
- * embedded server last. What is opened is closed on every way out, and the process ends by itself.
+ * server), the engine and the port; a signal closes them in reverse, the embedded server last. What is opened is closed
+ * on every way out, and the process ends by itself. The embedded database is migrated, and filled while it is empty; that
+ * of a DATABASE_URL is somebody's, and only `--migrate` and `--seed` change it.
  */
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import * as schema from '../../schema/index.ts'
 import { describeAddress } from '../address/server-address.ts'
 import { environment, listenPort, parseDatabaseUrl } from '../config.ts'
 import { openEngine } from '../engine.ts'
-import { RivuletError } from '../errors.ts'
+import { RivuletError, UsageError } from '../errors.ts'
 import { openHttpServer } from '../http/server.ts'
-import { applyMigrations } from '../migrate/commands/apply.ts'
+import { applyMigrations, checkMigrations } from '../migrate/commands/apply.ts'
+import { MigrationRefused } from '../migrate/migration-refused.ts'
 import { createShopApp } from './app.ts'
 import { describeSamplePage, findSamplePage } from './sample-page.ts'
 import { seed } from './seed.ts'
@@ -22,12 +25,13 @@ import { type Shutdown, watchSignals } from './shutdown.ts'
 const defaultPort = 3000
 
 async function main({ asked, forced }: Shutdown): Promise<void> {
+  const may = permissions()
   const port = listenPort(defaultPort)
   await using database = await openDatabase(asked)
   asked.throwIfAborted()
-  const { applied } = await applyMigrations(database.url, { folder: migrationsFolder(), signal: asked })
+  const schemaText = await prepareSchema(database, { migrate: database.own || may.migrate, signal: asked })
   await using engine = await openEngine({ schema, url: database.url })
-  const { seeded } = await seed(engine)
+  const { seeded } = database.own || may.seed ? await seed(engine) : { seeded: false }
   asked.throwIfAborted()
   await using server = await openHttpServer(createShopApp(engine, { onFault }), { port })
   forced.addEventListener('abort', () => void server.close({ timeoutMs: 0 }))
@@ -35,9 +39,7 @@ async function main({ asked, forced }: Shutdown): Promise<void> {
   const keys = await findSamplePage(engine)
   const pagePath =
     keys === undefined ? '/product/:productId/:customerId' : `/product/${keys.productId}/${keys.customerId}`
-  say(
-    `Database: ${database.description}; ${migrationsText(applied.length)}; ${seeded ? 'sample data written' : 'data kept'}.`,
-  )
+  say(`Database: ${database.description}; ${schemaText}; ${seeded ? 'sample data written' : 'data kept'}.`)
   say('')
   const routes = [
     [`GET  ${server.url}${pagePath}`, 'a product page'],
@@ -48,13 +50,54 @@ async function main({ asked, forced }: Shutdown): Promise<void> {
   for (const [route, meaning] of routes) say(`  ${route.padEnd(width)}   ${meaning}`)
   say('')
   if (keys !== undefined) say(`${await describeSamplePage(engine, keys)}\n`)
+  else say('The shop has nothing to show: `npm start -- --seed` fills an empty one with sample data.\n')
   say('Ctrl-C stops it.')
   if (!asked.aborted) await once(asked, 'abort')
   say('Stopping: requests under way are finished first. Ctrl-C again cuts them off.')
 }
 
-/** A database to work on, and whether it is ours to stop. */
+/** What the command line allows to be done to a database that is not ours. @throws UsageError for anything else in it. */
+function permissions(): { readonly migrate: boolean; readonly seed: boolean } {
+  try {
+    const { values } = parseArgs({ options: { migrate: { type: 'boolean' }, seed: { type: 'boolean' } } })
+    return { migrate: values.migrate === true, seed: values.seed === true }
+  } catch (cause) {
+    throw new UsageError(
+      'npm start takes --migrate (apply pending migrations) and --seed (fill an empty shop with sample data), after `--`: ' +
+        'npm start -- --migrate --seed',
+      { cause },
+    )
+  }
+}
+
+/** Migrates where that is allowed, and insists on a schema that is up to date elsewhere. Returns what was done, in words. */
+async function prepareSchema(
+  { url, description }: Database,
+  { migrate, signal }: { readonly migrate: boolean; readonly signal: AbortSignal },
+): Promise<string> {
+  const folder = migrationsFolder()
+  if (migrate) {
+    const { applied } = await applyMigrations(url, { folder, signal })
+    if (applied.length > 0) return `${applied.length} migration${applied.length === 1 ? '' : 's'} applied`
+  } else {
+    await checkMigrations(url, { folder }).catch((error: unknown) => {
+      if (!(error instanceof MigrationRefused) || error.reason !== 'pending') throw error
+      throw new MigrationRefused(
+        'pending',
+        `${description} lacks migrations of the shop (${error.migrations.join(', ')}), and nothing is changed there ` +
+          'unasked. `npm run db:migrate` applies them, and so does `npm start -- --migrate`; without DATABASE_URL the ' +
+          'shop has a database of its own',
+        { migrations: error.migrations },
+      )
+    })
+  }
+  return 'schema up to date'
+}
+
+/** A database to work on. */
 interface Database extends AsyncDisposable {
+  /** True for the embedded one: ours to change, and to stop. */
+  readonly own: boolean
   readonly url: string
   readonly description: string
 }
@@ -63,13 +106,13 @@ async function openDatabase(signal: AbortSignal): Promise<Database> {
   const url = environment('DATABASE_URL')
   if (url !== undefined) {
     const description = `DATABASE_URL (${describeAddress(parseDatabaseUrl(url))})`
-    return { url, description, [Symbol.asyncDispose]: () => Promise.resolve() }
+    return { own: false, url, description, [Symbol.asyncDispose]: () => Promise.resolve() }
   }
   // Loaded only when needed: whoever has a server of their own has no use for its binaries.
   const { openEmbeddedServer } = await import('../embedded/server.ts')
   const server = await openEmbeddedServer({ signal })
   const description = `PostgreSQL of its own, data in ${shortest(server.dataDirectory)}`
-  return { url: server.url, description, [Symbol.asyncDispose]: () => server.stop() }
+  return { own: true, url: server.url, description, [Symbol.asyncDispose]: () => server.stop() }
 }
 
 /** A path as one would type it here: relative when it is below the current directory. */
@@ -83,11 +126,6 @@ function migrationsFolder(): string {
   let folder = dirname(fileURLToPath(import.meta.url))
   while (!existsSync(join(folder, 'package.json')) && dirname(folder) !== folder) folder = dirname(folder)
   return join(folder, 'migrations')
-}
-
-function migrationsText(applied: number): string {
-  if (applied === 0) return 'schema up to date'
-  return `${applied} migration${applied === 1 ? '' : 's'} applied`
 }
 
 function onFault(error: unknown, { method, path }: { readonly method: string; readonly path: string }): void {

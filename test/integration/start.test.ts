@@ -11,6 +11,8 @@ import * as schema from '../../schema/index.ts'
 import { openEngine } from '../../src/engine.ts'
 import { compiledProgram } from '../support/compiled-package.ts'
 import { openTestDatabase } from '../support/database.ts'
+import { openEmptyDatabase } from '../support/migrations.ts'
+import { seededTemplate } from '../support/shop.ts'
 
 // A start is a second of work, of two processes and a server, on a machine that has other things to do.
 vi.setConfig({ testTimeout: 60_000 })
@@ -42,8 +44,8 @@ interface Service {
 }
 
 /** Starts the main program in `directory`, on any free port unless `env` says otherwise. */
-function start(env: Record<string, string> = {}, cwd: string = directory): Service {
-  return watch(process.execPath, [compiledProgram('src/shop/main.ts')], cwd, env)
+function start(env: Record<string, string> = {}, cwd: string = directory, ...args: string[]): Service {
+  return watch(process.execPath, [compiledProgram('src/shop/main.ts'), ...args], cwd, env)
 }
 
 function watch(program: string, args: readonly string[], cwd: string, env: Record<string, string>): Service {
@@ -170,7 +172,7 @@ test('interrupted while its database is made it stops without a word, and the ne
 })
 
 test('a terminal that is closed drains it like SIGTERM, and its second SIGHUP does not hurry it', async () => {
-  await using database = await openTestDatabase()
+  await using database = await openTestDatabase(seededTemplate)
   const service = start({ DATABASE_URL: database.url })
   const url = await service.ready
   await using lock = await lockProducts(database.url)
@@ -225,8 +227,46 @@ test.each([
   expect(service.errors() + service.output()).not.toContain('secret')
 })
 
+test('the database of a DATABASE_URL is changed only when asked to, and what to do is said', async () => {
+  await using database = await openEmptyDatabase()
+  const env = { DATABASE_URL: database.url }
+  const tables = async () => {
+    const engine = await openEngine({ schema, url: database.url })
+    const rows = await engine.session(
+      ({ sql }) => sql<{ name: string }>`
+        select table_schema || '.' || table_name as name from information_schema.tables
+        where table_schema not in ('pg_catalog', 'information_schema')`,
+    )
+    await engine.close()
+    return rows.map(({ name }) => name)
+  }
+  const refused = start(env)
+  expect(await refused.ended).toBe(1)
+  expect(refused.errors()).toMatch(
+    /^rivulet: DATABASE_URL \(.*\) lacks migrations of the shop .*`npm start -- --migrate`.*\n$/,
+  )
+  expect(await tables()).toEqual([])
+
+  const migrating = start(env, directory, '--migrate')
+  await migrating.ready
+  expect(migrating.output()).toContain('1 migration applied; data kept')
+  expect(migrating.output()).toContain('`npm start -- --seed` fills an empty one')
+  migrating.process.kill('SIGTERM')
+  expect(await migrating.ended).toBe(0)
+
+  const seeding = start(env, directory, '--seed')
+  expect(await lynnsOrders(await seeding.ready)).toBeGreaterThan(0)
+  expect(seeding.output()).toContain('schema up to date; sample data written')
+  seeding.process.kill('SIGTERM')
+  expect(await seeding.ended).toBe(0)
+
+  const wrong = start(env, directory, '--sede')
+  expect(await wrong.ended).toBe(1)
+  expect(wrong.errors()).toMatch(/^rivulet: npm start takes --migrate .* and --seed .*\n$/)
+})
+
 test('with DATABASE_URL nothing embedded is started, and a request under way is finished before the end', async () => {
-  await using database = await openTestDatabase()
+  await using database = await openTestDatabase(seededTemplate)
   const service = start({ DATABASE_URL: database.url })
   const url = await service.ready
   expect(service.output()).toContain('Database: DATABASE_URL')
@@ -242,7 +282,7 @@ test('with DATABASE_URL nothing embedded is started, and a request under way is 
 })
 
 test('a SIGTERM that reaches npm only stops the service as well', async () => {
-  await using database = await openTestDatabase()
+  await using database = await openTestDatabase(seededTemplate)
   const npm = watch('npm', ['start'], new URL('../..', import.meta.url).pathname, { DATABASE_URL: database.url })
   const url = await npm.ready
   npm.process.kill('SIGTERM')
@@ -253,7 +293,7 @@ test('a SIGTERM that reaches npm only stops the service as well', async () => {
 })
 
 test.skipIf(!existsSync('/bin/bash'))('one Ctrl-C that npm passes on as well is not taken for two', async () => {
-  await using database = await openTestDatabase()
+  await using database = await openTestDatabase(seededTemplate)
   const repository = new URL('../..', import.meta.url).pathname
   // This shell makes way for the last program of its command line.
   const npm = watch('npm', ['start', '--script-shell=/bin/bash'], repository, { DATABASE_URL: database.url })
@@ -269,7 +309,7 @@ test.skipIf(!existsSync('/bin/bash'))('one Ctrl-C that npm passes on as well is 
 })
 
 test('a second Ctrl-C cuts off what is under way', async () => {
-  await using database = await openTestDatabase()
+  await using database = await openTestDatabase(seededTemplate)
   const service = start({ DATABASE_URL: database.url })
   const url = await service.ready
   await using lock = await lockProducts(database.url)
