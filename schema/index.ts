@@ -1,6 +1,7 @@
 /**
  * The reference model, the users and customers of a small shop: what `rivulet/schema` exports and what migrations are
- * generated from. `import * as schema from 'rivulet/schema'` gives what `openEngine({ schema })` takes.
+ * generated from. `import * as schema from 'rivulet/schema'` gives what `openEngine({ schema })` takes. It is there to
+ * learn from and may change in any version: semantic versioning does not cover it.
  */
 export { customers, type Customer } from './customers.ts'
 export { orderItems, type OrderItem } from './order-items.ts'

@@ -9,7 +9,7 @@ import { defineRepository } from '../repository/define-repository.ts'
 import { defineQuery } from '../drizzle/define-query.ts'
 import type { Database } from '../drizzle/driver.ts'
 
-const { customers, orders, products, reviews } = schema
+const { customers, orders, products, reviews, users } = schema
 
 /** A session on the shop's schema. */
 export type ShopSession = Session<typeof schema>
@@ -38,6 +38,22 @@ export const customerRepository = defineRepository(customers, (base) => ({
   /** The customer of this name; names are unique. */
   findByName: (name: string) => base.find({ name }),
 }))
+
+/** Who may sign in. */
+export const userRepository = defineRepository(
+  users,
+  (_, session) => ({
+    /** The account of this address, in whatever case either is written: by the index on `lower(email)`. */
+    findByEmail: async (email: string) => {
+      const [user] = await session.db
+        .select()
+        .from(users)
+        .where(sql`lower(${users.email}) = lower(${email})`)
+      return user
+    },
+  }),
+  { schema },
+)
 
 const reviewsOfProduct = defineQuery((db: Database<typeof schema>) =>
   db
