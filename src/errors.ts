@@ -4,7 +4,8 @@
  * No message and no property holds a statement's parameters, a password or a row: see `sqlstate.ts` for how errors of
  * the server are stripped of them.
  *
- * `UsageError`, `ConfigInvalid` and `PackageMissing` are bugs of the calling program; every other class is a condition it may handle.
+ * Each blames whom it should. `UsageError`: the calling program. `ConfigInvalid`: its configuration. `InvalidInput`: the
+ * value that it was given. `InternalError`: Rivulet. Every other class is a condition that a program may handle.
  */
 
 /** What every error of Rivulet has in common; `error instanceof RivuletError` tells ours from everybody else's. */
@@ -22,7 +23,7 @@ export abstract class RivuletError extends Error {
   }
 }
 
-/** The program called Rivulet in a way that can never work: the message says what to write instead. */
+/** The program called Rivulet in a way that cannot work: the message says what to write instead. */
 export class UsageError extends RivuletError {
   readonly code = 'usage'
 }
@@ -44,25 +45,62 @@ export class PackageMissing extends RivuletError {
   }
 }
 
-/** Somebody else's error as one of ours, for those who promise ours. */
-export function asRivuletError(error: unknown): RivuletError {
-  if (error instanceof RivuletError) return error
-  return new UsageError(error instanceof Error ? error.message : String(error), { cause: error })
+/** The embedded PostgreSQL cannot be made, started or reached on this machine; the message says what to do. */
+export class EmbeddedServerFailed extends RivuletError {
+  readonly code = 'embedded_server_failed'
 }
 
-/** A value given by the caller cannot be stored or understood; `column` names where it was meant to go. */
+/** The HTTP server cannot listen on its port: it is taken, or this user may not use it. */
+export class PortUnavailable extends RivuletError {
+  readonly code = 'port_unavailable'
+  readonly port: number
+
+  constructor(message: string, options: ErrorOptions & { readonly port: number }) {
+    super(message, options)
+    this.port = options.port
+  }
+}
+
+/** Rivulet itself failed where it should not: please report it, with its `cause`. */
+export class InternalError extends RivuletError {
+  readonly code = 'internal'
+}
+
+/** An error that must be one of ours, where no other can come from: a foreign one there is our own bug. */
+export function asRivuletError(error: unknown): RivuletError {
+  if (error instanceof RivuletError) return error
+  return new InternalError(error instanceof Error ? error.message : String(error), { cause: error })
+}
+
+/**
+ * The way to a value within what the caller gave: the names of properties and the places in arrays, outermost first, as in
+ * a JSON pointer: `['price']` for a column of a row, `[3, 'price']` for one of the fourth row of `insertMany`, `['limit']`
+ * for an option. Empty for the whole.
+ */
+export type InputPath = readonly (string | number)[]
+
+/** One fault of an input. */
+export interface InputIssue {
+  readonly path: InputPath
+  readonly message: string
+}
+
+/** A value that the caller gave cannot be stored or understood; `path` leads to it. */
 export class InvalidInput extends RivuletError {
   readonly code = 'invalid_input'
-  readonly column: string | undefined
-  /** Every complaint about the same input, each with its path, when there are several. */
-  readonly issues: readonly { path: string; message: string }[]
+  readonly path: InputPath
+  /** Every fault of the same input, where several are known. */
+  readonly issues: readonly InputIssue[]
 
   constructor(
     message: string,
-    options?: ErrorOptions & { column?: string | undefined; issues?: readonly { path: string; message: string }[] },
+    options?: ErrorOptions & {
+      readonly path?: InputPath | undefined
+      readonly issues?: readonly InputIssue[] | undefined
+    },
   ) {
     super(message, options)
-    this.column = options?.column
+    this.path = options?.path ?? []
     this.issues = options?.issues ?? []
   }
 }
@@ -187,9 +225,25 @@ export interface DatabaseErrorInfo {
   readonly constraint?: string | undefined
 }
 
-/** An error reported by PostgreSQL that has no class of its own; `sqlState` is its SQLSTATE. */
+/** The codes of `DatabaseError` and of the classes that extend it. */
+export type DatabaseErrorCode =
+  | 'check_violation'
+  | 'database_error'
+  | 'deadlock_detected'
+  | 'foreign_key_violation'
+  | 'insufficient_privilege'
+  | 'lock_timeout'
+  | 'not_null_violation'
+  | 'serialization_failure'
+  | 'statement_timeout'
+  | 'unique_violation'
+
+/**
+ * What every error that PostgreSQL reports has in common. One that has no class of its own is a plain `DatabaseError`, with
+ * the code `database_error`; `sqlState` is its SQLSTATE.
+ */
 export class DatabaseError extends RivuletError implements DatabaseErrorInfo {
-  readonly code: ErrorCode = 'database_error'
+  readonly code: DatabaseErrorCode = 'database_error'
   readonly sqlState: string
   readonly schema: string | undefined
   readonly table: string | undefined
@@ -229,6 +283,11 @@ export class CheckViolation extends DatabaseError {
   override readonly code = 'check_violation'
 }
 
+/** The role of the session lacks a right, or a row-level security policy refused the row (42501). */
+export class InsufficientPrivilege extends DatabaseError {
+  override readonly code = 'insufficient_privilege'
+}
+
 /** A concurrent transaction made this one impossible to serialise (40001): run the unit of work again. */
 export class SerializationFailure extends DatabaseError {
   override readonly code = 'serialization_failure'
@@ -252,9 +311,7 @@ export class StatementTimeout extends DatabaseError {
   override readonly code = 'statement_timeout'
 }
 
-// ---- migrations
-
-/** A migration could not be applied; `file` and `statement` (counted from 1) say which. */
+/** A migration began and failed; `file` and `statement` (counted from 1) say where. */
 export class MigrationFailed extends RivuletError {
   readonly code = 'migration_failed'
   readonly file: string | undefined
@@ -279,30 +336,63 @@ export class MigrationFailed extends RivuletError {
   }
 }
 
+/**
+ * Why migrations were refused. `pending`: files wait to be applied. `inconsistent`: files and ledger contradict each other.
+ * `locked`: another migrator, or a busy table, outlasted the time limit. `unsafe`: a file cannot be run as it is written.
+ */
+export type RefusalReason = 'pending' | 'inconsistent' | 'locked' | 'unsafe'
+
+/**
+ * Migrations were not begun: of the file that `reason` is about nothing was applied, and a person, or a later run, must act
+ * first. `migrations` names the files concerned. The command line turns `reason` into its exit code.
+ */
+export class MigrationRefused extends RivuletError {
+  readonly code = 'migration_refused'
+  readonly reason: RefusalReason
+  readonly migrations: readonly string[]
+  readonly file: string | undefined
+  readonly statement: number | undefined
+  readonly line: number | undefined
+
+  constructor(
+    reason: RefusalReason,
+    message: string,
+    options: ErrorOptions & {
+      readonly migrations?: readonly string[] | undefined
+      readonly file?: string | undefined
+      readonly statement?: number | undefined
+      readonly line?: number | undefined
+    } = {},
+  ) {
+    super(message, options)
+    this.reason = reason
+    this.migrations = options.migrations ?? (options.file === undefined ? [] : [options.file])
+    this.file = options.file
+    this.statement = options.statement
+    this.line = options.line
+  }
+}
+
 /** The literal codes of all errors. */
 export type ErrorCode =
+  | DatabaseErrorCode
   | 'cancelled'
-  | 'check_violation'
   | 'commit_outcome_unknown'
   | 'config_invalid'
   | 'connection_lost'
-  | 'database_error'
   | 'deadline_exceeded'
-  | 'deadlock_detected'
-  | 'foreign_key_violation'
+  | 'embedded_server_failed'
+  | 'internal'
   | 'invalid_input'
-  | 'lock_timeout'
   | 'migration_failed'
+  | 'migration_refused'
   | 'not_found'
-  | 'not_null_violation'
   | 'package_missing'
   | 'pool_closed'
   | 'pool_deadlock'
   | 'pool_overloaded'
   | 'pool_timeout'
-  | 'serialization_failure'
+  | 'port_unavailable'
   | 'session_ended'
-  | 'statement_timeout'
-  | 'unique_violation'
   | 'usage'
   | 'version_conflict'

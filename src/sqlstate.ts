@@ -14,6 +14,7 @@ import {
   type DatabaseErrorInfo,
   DeadlockDetected,
   ForeignKeyViolation,
+  InsufficientPrivilege,
   InvalidInput,
   LockTimeout,
   NotNullViolation,
@@ -52,6 +53,7 @@ const classBySqlState: Readonly<Record<string, Constructor>> = {
   '23514': CheckViolation,
   '40001': SerializationFailure,
   '40P01': DeadlockDetected,
+  '42501': InsufficientPrivilege,
   '55P03': LockTimeout,
   '57014': StatementTimeout,
 }
@@ -106,7 +108,8 @@ export function fromServerError(error: ServerError, names: readonly (string | un
   const info: DatabaseErrorInfo = { sqlState, ...placeOf(error), constraint: error.constraint_name }
   if (unusableValue.test(sqlState)) {
     const column = error.column_name ?? names[parameterOf(error) - 1]
-    return new InvalidInput(column === undefined ? cause.message : `${column}: ${cause.message}`, { cause, column })
+    if (column === undefined) return new InvalidInput(cause.message, { cause })
+    return new InvalidInput(`${column}: ${cause.message}`, { cause, path: [column] })
   }
   const advice = isScript(error) ? `: ${scriptAdvice}` : ''
   return new (classBySqlState[sqlState] ?? DatabaseError)(`${cause.message}${advice}`, { cause, ...info })

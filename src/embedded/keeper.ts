@@ -8,7 +8,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { chmod, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { ConfigInvalid } from '../errors.ts'
+import { EmbeddedServerFailed } from '../errors.ts'
 import { type ProgramResult, type ProgramOptions, spawnOptions } from './run-program.ts'
 import { addressFile, type Hold, holdAt } from './hold.ts'
 import { uniqueName } from './process-identity.ts'
@@ -103,7 +103,8 @@ export class Keeper {
   async open(): Promise<Hold> {
     this.#child.send({ do: 'open' } satisfies KeeperRequest)
     const hold = await holdAt(this.#address)
-    if (hold === undefined) throw new ConfigInvalid('The process that keeps the embedded PostgreSQL ended: try again.')
+    if (hold === undefined)
+      throw new EmbeddedServerFailed('The process that keeps the embedded PostgreSQL ended: try again.')
     this.#child.unref()
     if (this.#child.connected) this.#child.disconnect()
     return hold
@@ -129,7 +130,7 @@ export class Keeper {
     const exited = this.#exited.then((failed): KeeperReply => ({ failed }))
     const { done, failed } = await Promise.race([answer, exited])
     if (failed === undefined) return done
-    throw new ConfigInvalid(
+    throw new EmbeddedServerFailed(
       `The process that keeps the embedded PostgreSQL (${process.execPath}) cannot do its work: ${failed}. ` +
         'Try again, or set DATABASE_URL.',
     )

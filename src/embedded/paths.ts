@@ -13,7 +13,7 @@ import { existsSync } from 'node:fs'
 import { chmod, chown, mkdir, mkdtemp, readFile, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
-import { ConfigInvalid } from '../errors.ts'
+import { EmbeddedServerFailed } from '../errors.ts'
 import { runProgram } from './run-program.ts'
 import { stopPostmaster } from './postmaster.ts'
 import { findServerUser, isRoot, type ServerUser } from './server-user.ts'
@@ -38,7 +38,7 @@ export function projectDirectory(folder: string = process.cwd()): string {
 
 /**
  * Makes the project's directory when it is missing and returns its real path.
- * @throws {ConfigInvalid} when it cannot be made, or belongs to another user.
+ * @throws {EmbeddedServerFailed} when it cannot be made, or belongs to another user.
  */
 export async function prepareDirectory(wanted: string): Promise<string> {
   try {
@@ -50,7 +50,7 @@ export async function prepareDirectory(wanted: string): Promise<string> {
     const directory = await realpath(wanted)
     const { uid, gid } = await stat(directory)
     if (me !== undefined && me !== 0 && uid !== me) {
-      throw new ConfigInvalid(
+      throw new EmbeddedServerFailed(
         `${directory} belongs to another user (uid ${uid}): run as that user, remove it to begin anew, or set DATABASE_URL.`,
       )
     }
@@ -64,8 +64,8 @@ export async function prepareDirectory(wanted: string): Promise<string> {
     if (me === 0) await chown(locks, uid, gid)
     return directory
   } catch (error) {
-    if (error instanceof ConfigInvalid) throw error
-    throw new ConfigInvalid(
+    if (error instanceof EmbeddedServerFailed) throw error
+    throw new EmbeddedServerFailed(
       `The embedded PostgreSQL needs a directory of its own, and ${wanted} cannot be used ` +
         `(${(error as Error).message}): run in a directory you may write to, or set DATABASE_URL.`,
       { cause: error },
@@ -136,7 +136,7 @@ async function findHome(directory: string, user: ServerUser): Promise<string> {
   for (const base of ['/var/lib/rivulet', join(tmpdir(), 'rivulet-root')]) {
     if (await isSafeBase(base, user)) return makeHome(join(base, homeName(directory)), directory)
   }
-  throw new ConfigInvalid(
+  throw new EmbeddedServerFailed(
     `PostgreSQL does not run as root, and the user it would run as (uid ${user.uid}) can reach neither ${directory} ` +
       'nor /var/lib/rivulet: start as an ordinary user, or set DATABASE_URL.',
   )

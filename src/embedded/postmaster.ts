@@ -10,7 +10,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sslRequest } from '../address/ssl-request.ts'
-import { ConfigInvalid } from '../errors.ts'
+import { EmbeddedServerFailed } from '../errors.ts'
 import type { Keeper } from './keeper.ts'
 import { identityOf, isAlive, lookUp } from './process-identity.ts'
 import type { ServerUser } from './server-user.ts'
@@ -64,7 +64,7 @@ export async function awaitReady(data: string): Promise<Postmaster | undefined> 
     const found = await findPostmaster(data)
     if (found === undefined || found.status === 'ready') return found
     if (performance.now() > giveUpAt) {
-      throw new ConfigInvalid(
+      throw new EmbeddedServerFailed(
         `The embedded PostgreSQL in ${data} (process ${found.pid}) has been ${found.status || 'starting'} for ` +
           `${startTimeoutMs / 1000} seconds: end it and try again, or set DATABASE_URL.`,
       )
@@ -108,7 +108,7 @@ export interface StartOptions {
  * Starts the server and waits until it is ready for connections. Only under the lock. Backends that outlived a killed
  * server keep their data in use until they notice; they are given ten seconds. The server is in a process group of its
  * own: Ctrl-C in a terminal goes to the whole group, and the database must outlive the drain of its clients.
- * @throws {ConfigInvalid} when it ends instead, with the end of its log.
+ * @throws {EmbeddedServerFailed} when it ends instead, with the end of its log.
  */
 export async function startPostmaster(options: StartOptions): Promise<Postmaster> {
   await removeForeignRecord(options.data)
@@ -117,7 +117,7 @@ export async function startPostmaster(options: StartOptions): Promise<Postmaster
     try {
       return await startOnce(options)
     } catch (error) {
-      const inUse = error instanceof ConfigInvalid && error.message.includes('is still in use')
+      const inUse = error instanceof EmbeddedServerFailed && error.message.includes('is still in use')
       if (!inUse || performance.now() > giveUpAt) throw error
       await sleep(100)
     }
@@ -192,10 +192,10 @@ function isOccupied(pid: number): boolean {
   }
 }
 
-async function startFailure(data: string, end: string, logFile: string): Promise<ConfigInvalid> {
+async function startFailure(data: string, end: string, logFile: string): Promise<EmbeddedServerFailed> {
   const log = await readFile(logFile, 'utf8').catch(() => '')
   const lastLines = log.trimEnd().split('\n').slice(-15).join('\n')
-  return new ConfigInvalid(
+  return new EmbeddedServerFailed(
     `The embedded PostgreSQL in ${data} did not start (${end}). To begin anew, remove that directory; or set ` +
       `DATABASE_URL. The end of ${logFile}:\n${lastLines}`,
   )

@@ -9,7 +9,7 @@
 import { chmod, link, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ConfigInvalid } from '../errors.ts'
+import { EmbeddedServerFailed } from '../errors.ts'
 import { isAlive, ownIdentity, uniqueName } from './process-identity.ts'
 
 const pollMs = 20
@@ -25,7 +25,7 @@ export interface ProcessLockOptions {
 
 /**
  * Runs `body` while this process alone has the lock on `directory`.
- * @throws {ConfigInvalid} when another process kept it all the time that there is to wait; the signal's reason.
+ * @throws {EmbeddedServerFailed} when another process kept it all the time that there is to wait; the signal's reason.
  */
 export async function withProcessLock<T>(
   directory: string,
@@ -43,7 +43,7 @@ export async function withProcessLock<T>(
     }
     if (performance.now() > giveUpAt) {
       const pid = newest.owner.split('-')[0]
-      throw new ConfigInvalid(
+      throw new EmbeddedServerFailed(
         `Process ${pid} has been starting or stopping the embedded PostgreSQL in ${directory} for ` +
           `${Math.round(timeoutMs / 1000)} seconds: end it and try again, or set DATABASE_URL.`,
       )

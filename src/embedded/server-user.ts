@@ -5,7 +5,7 @@
 import { execFile } from 'node:child_process'
 import { stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
-import { ConfigInvalid } from '../errors.ts'
+import { EmbeddedServerFailed } from '../errors.ts'
 
 export interface ServerUser {
   readonly uid: number
@@ -17,7 +17,7 @@ export const isRoot = (): boolean => process.getuid?.() === 0
 
 /**
  * The user to run the server as; undefined means: as ourselves.
- * @throws {ConfigInvalid} as root on a system that knows neither `postgres` nor `nobody`.
+ * @throws {EmbeddedServerFailed} as root on a system that knows neither `postgres` nor `nobody`.
  */
 export async function findServerUser(directory: string): Promise<ServerUser | undefined> {
   if (!isRoot()) return undefined
@@ -25,7 +25,7 @@ export async function findServerUser(directory: string): Promise<ServerUser | un
   if (uid !== 0) return { uid, gid }
   const user = (await named('postgres')) ?? (await named('nobody'))
   if (user !== undefined) return user
-  throw new ConfigInvalid(
+  throw new EmbeddedServerFailed(
     'PostgreSQL does not run as root, and this system has neither a user `postgres` nor `nobody` to run it as: ' +
       'start as an ordinary user, or set DATABASE_URL.',
   )

@@ -9,7 +9,7 @@
 import { open, rename, stat } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
-import { ConfigInvalid } from '../errors.ts'
+import { EmbeddedServerFailed } from '../errors.ts'
 import { prepareBinaries } from './binaries.ts'
 import { withProcessLock } from './process-lock.ts'
 import { databaseName, prepareCluster } from './cluster.ts'
@@ -52,7 +52,7 @@ export interface EmbeddedServerOptions {
 
 /**
  * Starts, or adopts, the server of a directory, and initialises it the first time.
- * @throws {ConfigInvalid} when there are no binaries for this platform, or the server does not start; it says what to do. The signal's reason when
+ * @throws {EmbeddedServerFailed} when there are no binaries for this platform, or the server does not start; it says what to do. The signal's reason when
  * that ended it.
  */
 export async function openEmbeddedServer(options: EmbeddedServerOptions = {}): Promise<EmbeddedServer> {
@@ -91,7 +91,7 @@ async function adopt(paths: ServerPaths, signal: AbortSignal | undefined): Promi
     const postmaster = hold && (await awaitReady(paths.data))
     if (postmaster && (await isResponding(postmaster))) return { postmaster, hold }
     if (postmaster) {
-      throw new ConfigInvalid(
+      throw new EmbeddedServerFailed(
         `The embedded PostgreSQL in ${paths.data} (process ${postmaster.pid}) runs but does not answer, and others ` +
           'have it open: stop them and try again, or set DATABASE_URL.',
       )

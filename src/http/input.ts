@@ -5,7 +5,7 @@
  */
 import type { Context } from 'hono'
 import type { z } from 'zod'
-import { InvalidInput } from '../errors.ts'
+import { type InputIssue, InvalidInput } from '../errors.ts'
 import { Problem } from './problem.ts'
 
 /** Bytes a body may have by default. */
@@ -39,8 +39,9 @@ export async function readJson<TSchema extends z.ZodType>(
   throw new InvalidInput('the body does not have the expected form', { issues: result.error.issues.flatMap(issuesOf) })
 }
 
-function issuesOf(issue: z.core.$ZodIssue): { path: string; message: string }[] {
-  const at = (...keys: readonly PropertyKey[]) => [...issue.path, ...keys].map(String).join('.')
+function issuesOf(issue: z.core.$ZodIssue): InputIssue[] {
+  const at = (...keys: readonly PropertyKey[]) =>
+    [...issue.path, ...keys].map((key) => (typeof key === 'symbol' ? String(key) : key))
   // Each unknown key by its own path; zod lists them in one message.
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => ({ path: at(key), message: 'Unknown key' }))
   return [{ path: at(), message: issue.message }]

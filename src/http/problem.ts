@@ -78,9 +78,14 @@ const answers: Readonly<Record<ErrorCode, Answer>> = {
   commit_outcome_unknown: { status: 500, detail: 'it is not known whether this was saved: look before trying again' },
   config_invalid: { status: 500, detail: broken },
   database_error: { status: 500, detail: broken },
+  embedded_server_failed: { status: 500, detail: broken },
+  insufficient_privilege: { status: 500, detail: broken },
+  internal: { status: 500, detail: broken },
   migration_failed: { status: 500, detail: broken },
+  migration_refused: { status: 500, detail: broken },
   package_missing: { status: 500, detail: broken },
   pool_deadlock: { status: 500, detail: broken },
+  port_unavailable: { status: 500, detail: broken },
   session_ended: { status: 500, detail: broken },
   usage: { status: 500, detail: broken },
 }
@@ -91,7 +96,10 @@ export function problemOf(error: unknown): Problem {
   if (!(error instanceof RivuletError)) return new Problem({ status: 500, code: 'internal', detail: broken })
   const { code, message } = error
   const { status, detail = message, retryAfterSeconds } = answers[code]
-  const issues = error instanceof InvalidInput && error.issues.length > 0 ? error.issues : undefined
+  const issues =
+    error instanceof InvalidInput && error.issues.length > 0
+      ? error.issues.map((issue) => ({ path: issue.path.join('.'), message: issue.message }))
+      : undefined
   return new Problem({ status, code, detail, issues, retryAfterSeconds })
 }
 

@@ -13,7 +13,7 @@ import { createServer, type Server, type ServerResponse, STATUS_CODES } from 'no
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener, RequestError } from '@hono/node-server'
-import { ConfigInvalid } from '../errors.ts'
+import { ConfigInvalid, PortUnavailable } from '../errors.ts'
 import { Problem, problemOf, problemResponse } from './problem.ts'
 
 /** Options of `openHttpServer`. */
@@ -36,7 +36,7 @@ export interface HttpServer extends AsyncDisposable {
   close(options?: { readonly timeoutMs?: number | undefined }): Promise<void>
 }
 
-/** Listens. @throws ConfigInvalid when the port is taken or may not be used. */
+/** Listens. @throws PortUnavailable when it is taken or may not be used; ConfigInvalid. */
 export async function openHttpServer(
   app: { fetch(request: Request): Response | Promise<Response> },
   { port, hostname = '127.0.0.1' }: HttpServerOptions,
@@ -71,10 +71,10 @@ function listenError(cause: NodeJS.ErrnoException, port: number, hostname: strin
   const reasons: Readonly<Record<string, string>> = {
     EADDRINUSE: `${where} is taken: stop what listens there, or choose another port with PORT`,
     EACCES: `${where} may not be used by this user: choose one from 1024 with PORT`,
-    EADDRNOTAVAIL: `${hostname} is no address of this machine`,
   }
-  const reason = reasons[cause.code ?? '']
-  return new ConfigInvalid(reason ?? `cannot listen on ${where}: ${cause.message}`, { cause })
+  if (cause.code === 'EADDRNOTAVAIL') return new ConfigInvalid(`${hostname} is no address of this machine`, { cause })
+  const reason = reasons[cause.code ?? ''] ?? `cannot listen on ${where}: ${cause.message}`
+  return new PortUnavailable(reason, { cause, port })
 }
 
 /** Watches the answers under way; answers what drains the server. */

@@ -153,7 +153,7 @@ export class Lease {
     sent.then(answered, (error: unknown) => {
       answered?.()
       if (this.failure) return
-      if (refusal) this.cancel(asRivuletError(refusal(error)), 'unhealthy')
+      if (refusal) this.cancel(refusal(error), 'unhealthy')
       else transaction.refused(error)
     })
   }
@@ -288,7 +288,7 @@ export class Lease {
 
   /** The error for a cancelled scope, with where the time went. */
   errorFor(reason: CancelReason, phase = this.#phase()): RivuletError {
-    if (reason.kind === 'cancelled') return asRivuletError(reason.error)
+    if (reason.kind === 'cancelled') return reason.error
     return this.#time.deadlineExceeded(reason.deadline, phase, this.label)
   }
 

@@ -4,7 +4,7 @@
  * It is meant for code that can be trusted: SQL that a task writes itself can put the identity off again (RESET ROLE).
  * https://www.postgresql.org/docs/current/ddl-rowsecurity.html
  */
-import { ConfigInvalid } from '../errors.ts'
+import { InvalidInput, UsageError } from '../errors.ts'
 import type { DeferredStep } from '../lease/open-transaction.ts'
 
 /** A role, settings, or both. */
@@ -21,32 +21,36 @@ export function mergeIdentities(base: Identity | undefined, own: Identity | unde
   return { role: own.role ?? base.role, settings: { ...base.settings, ...own.settings } }
 }
 
-/** @throws ConfigInvalid for what is no identity, or names neither a role nor a setting: it would protect nothing. */
+/**
+ * @throws UsageError for what is no identity, or names neither a role nor a setting: it would protect nothing; InvalidInput
+ * for a value that cannot be stored.
+ */
 export function checkIdentity(identity: Identity): void {
-  if (typeof identity !== 'object' || identity === null) throw new ConfigInvalid('an identity is { role, settings }')
+  if (typeof identity !== 'object' || identity === null) throw new UsageError('an identity is { role, settings }')
   const { role, settings = {} } = identity
   if (!('role' in identity) && Object.keys(settings).length === 0) {
-    throw new ConfigInvalid('an identity names a role, settings, or both: an empty one would protect nothing')
+    throw new UsageError('an identity names a role, settings, or both: an empty one would protect nothing')
   }
   if ('role' in identity) checkRole(role)
   for (const [name, value] of Object.entries(settings)) {
     if (!/^[a-z_][\w$]*(?:\.[a-z_][\w$]*)+$/i.test(name)) {
-      throw new ConfigInvalid(
-        `a setting needs a name with a prefix, such as request.user_id, not ${JSON.stringify(name)}`,
-      )
+      throw new UsageError(`a setting needs a name with a prefix, such as request.user_id, not ${JSON.stringify(name)}`)
     }
-    if (!isText(value))
-      throw new ConfigInvalid(`the value of the setting ${name} must be a string that PostgreSQL can store`)
+    if (typeof value !== 'string') throw new UsageError(`the value of the setting ${name} must be a string`)
+    if (!isStorable(value)) {
+      const message = `the value of the setting ${name} must be text that PostgreSQL can store`
+      throw new InvalidInput(message, { path: ['settings', name] })
+    }
   }
 }
 
 function checkRole(role: unknown): void {
-  if (isText(role) && role !== '' && role !== 'none') return
-  throw new ConfigInvalid("the role of an identity must be the name of a role; leave it out to stay the login role's")
+  if (typeof role === 'string' && isStorable(role) && role !== '' && role !== 'none') return
+  throw new UsageError("the role of an identity must be the name of a role; leave it out to stay the login role's")
 }
 
-function isText(value: unknown): value is string {
-  return typeof value === 'string' && !value.includes('\0') && value.isWellFormed()
+function isStorable(text: string): boolean {
+  return !text.includes('\0') && text.isWellFormed()
 }
 
 /** The statement that puts a checked identity on, values as parameters. */

@@ -3,7 +3,7 @@
  * This is the only place that acquires and releases connections for tasks.
  */
 import type { AsyncLocalStorage } from 'node:async_hooks'
-import { asRivuletError, DeadlineExceeded, type RivuletError, UsageError } from '../errors.ts'
+import { DeadlineExceeded, type RivuletError, UsageError } from '../errors.ts'
 import type { Publish, RetireReason } from '../observe/observation.ts'
 import type { Connection } from '../pool/connection.ts'
 import type { Pool } from '../pool/pool.ts'
@@ -255,7 +255,7 @@ function acquireRequest(runtime: Runtime, { label, scope, holder }: RunOptions) 
     scope,
     holder: holder ?? currentOf(runtime)?.lease,
     cancelled: (reason: CancelReason, waitedMs: number): RivuletError => {
-      if (reason.kind === 'cancelled') return asRivuletError(reason.error)
+      if (reason.kind === 'cancelled') return reason.error
       const { opening, open } = runtime.pool.stats()
       const phase = opening > 0 && open === 0 ? 'connect' : 'queue'
       const where = phase === 'connect' ? 'while connecting' : 'while waiting for a connection'

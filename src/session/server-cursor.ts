@@ -35,7 +35,7 @@ export async function* readCursor<TRow>(
   { batchSize = 1000 }: CursorOptions = {},
 ): AsyncGenerator<TRow, void, undefined> {
   if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > 100_000) {
-    throw new InvalidInput('batchSize must be a whole number from 1 to 100000', { column: 'batchSize' })
+    throw new InvalidInput('batchSize must be a whole number from 1 to 100000', { path: ['batchSize'] })
   }
   const { text, parameters, names, arrays, map } = drizzle.cursor(query)
   const name = lease.newName()

@@ -4,7 +4,7 @@
  * each other in a circle. https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-DEADLOCKS
  */
 import { type Order, type OrderItem, orderItems, type Product } from '../../schema/index.ts'
-import { ForeignKeyViolation, InvalidInput } from '../errors.ts'
+import { ForeignKeyViolation, type InputIssue, InvalidInput } from '../errors.ts'
 import type { TransactionOptions } from '../session/session.ts'
 import type { ShopEngine } from './product-page.ts'
 import { orderRepository, productRepository } from './repositories.ts'
@@ -67,7 +67,7 @@ export async function placeOrder(
     }, options)
   } catch (error) {
     if (!(error instanceof ForeignKeyViolation) || !error.columns.includes('customer_id')) throw error
-    throw unusable([{ path: 'customerId', message: 'There is no such customer' }], error)
+    throw unusable([{ path: ['customerId'], message: 'There is no such customer' }], error)
   }
 }
 
@@ -80,7 +80,7 @@ interface Line {
 /** The lines at today's prices. @throws InvalidInput, InsufficientStock. */
 function matchLines({ items }: OrderRequest, stock: ReadonlyMap<number, Product>): Line[] {
   const unknown = items.flatMap(({ productId }, index) =>
-    stock.has(productId) ? [] : [{ path: `items.${index}.productId`, message: 'There is no such product' }],
+    stock.has(productId) ? [] : [{ path: ['items', index, 'productId'], message: 'There is no such product' }],
   )
   if (unknown.length > 0) throw unusable(unknown)
   const shortages: Shortage[] = []
@@ -98,13 +98,13 @@ function checkDistinct({ items }: OrderRequest): void {
   const seen = new Set<number>()
   const again = items.flatMap(({ productId }, index) =>
     seen.size === seen.add(productId).size
-      ? [{ path: `items.${index}.productId`, message: 'This product stands in the order twice' }]
+      ? [{ path: ['items', index, 'productId'], message: 'This product stands in the order twice' }]
       : [],
   )
   if (again.length > 0) throw unusable(again)
 }
 
-function unusable(issues: readonly { path: string; message: string }[], cause?: unknown): InvalidInput {
+function unusable(issues: readonly InputIssue[], cause?: unknown): InvalidInput {
   return new InvalidInput('the order cannot be placed as it is', { issues, cause })
 }
 

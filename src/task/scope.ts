@@ -5,7 +5,7 @@
  * The idea: structured concurrency, https://vorpus.org/blog/timeouts-and-cancellation-for-humans/
  */
 import { setMaxListeners } from 'node:events'
-import { Cancelled } from '../errors.ts'
+import { Cancelled, type RivuletError } from '../errors.ts'
 import { Deadline, tighter } from './deadline.ts'
 
 /** Options every call takes. */
@@ -21,7 +21,7 @@ export interface TaskOptions {
 /** Why a scope was cancelled: its time ran out, or it was told to. */
 export type CancelReason =
   | { readonly kind: 'deadline'; readonly deadline: Deadline }
-  | { readonly kind: 'cancelled'; readonly error: Error }
+  | { readonly kind: 'cancelled'; readonly error: RivuletError }
 
 type Listener = (reason: CancelReason) => void
 
@@ -84,7 +84,7 @@ export class Scope {
   }
 
   /** Cancels the scope with `error` as the reason; later calls change nothing. */
-  cancel(error: Error): void {
+  cancel(error: RivuletError): void {
     this.#cancel({ kind: 'cancelled', error })
   }
 

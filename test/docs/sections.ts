@@ -74,7 +74,7 @@ function calls(): string {
 }
 
 function errors(): string {
-  const all = [...classesOf('src/errors.ts'), ...classesOf('src/migrate/migration-refused.ts', 'migrations')]
+  const all = classesOf('src/errors.ts')
   const groups = grouped(all.filter(({ name }) => name !== 'RivuletError'))
   return [...groups]
     .map(([group, members]) => `## ${titles[group] ?? capital(group)}\n\n${members.map(error).join('\n\n')}`)

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { Agent, get, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { ConfigInvalid } from '../../src/errors.ts'
+import { PortUnavailable } from '../../src/errors.ts'
 import { type App, createApp, taskOptions } from '../../src/http/app.ts'
 import { jsonResponse } from '../../src/http/json.ts'
 import { openHttpServer } from '../../src/http/server.ts'
@@ -105,10 +105,10 @@ test('a connection is kept for the next request', async () => {
   agent.destroy()
 })
 
-test('a taken port is a ConfigInvalid that says what to do', async () => {
+test('a taken port is a PortUnavailable that says what to do', async () => {
   await using server = await openHttpServer(createApp(), { port: 0 })
   const second = openHttpServer(createApp(), { port: server.port })
-  await expect(second).rejects.toThrow(ConfigInvalid)
+  await expect(second).rejects.toThrow(PortUnavailable)
   await expect(second).rejects.toThrow(`port ${server.port} of 127.0.0.1 is taken`)
 })
 

@@ -11,7 +11,7 @@ import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../src/config.ts'
 import { findPackage } from '../../src/embedded/binaries.ts'
 import { openEmbeddedServer } from '../../src/embedded/server.ts'
-import { ConfigInvalid } from '../../src/errors.ts'
+import { EmbeddedServerFailed } from '../../src/errors.ts'
 import { compiledProgram } from '../support/compiled-package.ts'
 import { makeCheckout, withoutInstallScript } from '../support/embedded-checkout.ts'
 import {
@@ -136,7 +136,7 @@ describe('whatever the path', () => {
     const checkout = await makeCheckout(join(await makeDirectory(), 'five $dollars'))
     const child = startChild({ directory: join(checkout.root, '.rivulet') }, checkout)
     const { error, message } = await child.opened
-    expect(error).toBe('config_invalid')
+    expect(error).toBe('embedded_server_failed')
     expect(message).toContain('cannot run from a path with any of " $')
   })
 
@@ -152,7 +152,7 @@ describe('whatever the path', () => {
 describe('whatever the installation', () => {
   test('a platform without binaries is told to set DATABASE_URL', async () => {
     const failure = findPackage('sunos', 'sparc')
-    await expect(failure).rejects.toBeInstanceOf(ConfigInvalid)
+    await expect(failure).rejects.toBeInstanceOf(EmbeddedServerFailed)
     await expect(failure).rejects.toThrow(/sunos-sparc.*set DATABASE_URL/)
   })
 
@@ -162,7 +162,7 @@ describe('whatever the installation', () => {
     await unlink(join(checkout.native, 'lib', 'libssl.so.1.1'))
     const child = startChild({ directory: join(checkout.root, '.rivulet') }, checkout)
     const { error, message } = await child.opened
-    expect(error).toBe('config_invalid')
+    expect(error).toBe('embedded_server_failed')
     expect(message).toMatch(/does not run on this machine: set DATABASE_URL.*libssl/)
   })
 
@@ -280,7 +280,7 @@ describe.skipIf(!isRoot)('as root', () => {
     const checkout = await makeCheckout(await makeDirectory())
     const child = startChild({ directory: await makeProject() }, { ...checkout, user: nobody })
     const { error, message } = await child.opened
-    expect(error).toBe('config_invalid')
+    expect(error).toBe('embedded_server_failed')
     expect(message).toContain('belongs to another user (uid 0)')
   })
 
@@ -288,7 +288,7 @@ describe.skipIf(!isRoot)('as root', () => {
     const checkout = await makeCheckout(await makeDirectory())
     const child = startChild({ directory: join(await makeDirectory(), '.rivulet') }, { ...checkout, user: nobody })
     const { error, message } = await child.opened
-    expect(error).toBe('config_invalid')
+    expect(error).toBe('embedded_server_failed')
     expect(message).toMatch(/cannot be used .*EACCES.*set DATABASE_URL/)
   })
 

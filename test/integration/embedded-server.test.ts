@@ -9,7 +9,7 @@ import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { stopProcess } from '../../src/embedded/postmaster.ts'
 import { identityOf } from '../../src/embedded/process-identity.ts'
 import { openEmbeddedServer } from '../../src/embedded/server.ts'
-import { ConfigInvalid } from '../../src/errors.ts'
+import { EmbeddedServerFailed } from '../../src/errors.ts'
 import {
   cleanUp,
   forgetTemplate,
@@ -207,7 +207,7 @@ describe('what cannot work says so', () => {
     await (await openEmbeddedServer({ directory, ...quick })).stop()
     await writeFile(join(directory, 'data', 'PG_VERSION'), '14\n')
     await expect(openEmbeddedServer({ directory })).rejects.toThrow(/was made by PostgreSQL 14, .* is 18\. .*dump it/)
-    await expect(openEmbeddedServer({ directory })).rejects.toBeInstanceOf(ConfigInvalid)
+    await expect(openEmbeddedServer({ directory })).rejects.toBeInstanceOf(EmbeddedServerFailed)
   })
 
   test('a directory that is no data directory is refused, not overwritten', async () => {
@@ -223,7 +223,7 @@ describe('what cannot work says so', () => {
     await (await openEmbeddedServer({ directory, ...quick })).stop()
     await rm(join(directory, 'data', 'global', 'pg_control'))
     const failure = openEmbeddedServer({ directory })
-    await expect(failure).rejects.toBeInstanceOf(ConfigInvalid)
+    await expect(failure).rejects.toBeInstanceOf(EmbeddedServerFailed)
     await expect(failure).rejects.toThrow(/did not start .*\n.*could not find the database system/s)
   })
 

@@ -1,6 +1,6 @@
 /** Identity: every session of `engine.as(…)` is what row-level security sees, and nobody else's session is. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ConfigInvalid } from '../../src/errors.ts'
+import { InvalidInput, RivuletError, UsageError } from '../../src/errors.ts'
 import { withIdentity } from '../../src/gather/task-spec.ts'
 import { type Bank, type BankSession, openBank } from '../support/bank.ts'
 import { expectQuiet } from '../support/invariants.ts'
@@ -89,15 +89,15 @@ describe('an identity', () => {
     ['a setting of the server', { settings: { work_mem: '5MB' } }],
     ['a setting with a quote in its name', { settings: { "request.user_id'": '7' } }],
     ['a value that is no text', { settings: { 'request.user_id': 7 as never } }],
-    ['a value that PostgreSQL cannot store', { settings: { 'request.user_id': 'a\0' } }],
-    ['half a surrogate pair', { settings: { 'request.user_id': '\ud800' } }],
+    ['a value that PostgreSQL cannot store', { settings: { 'request.user_id': 'a\0' } }, InvalidInput],
+    ['half a surrogate pair', { settings: { 'request.user_id': '\ud800' } }, InvalidInput],
     ['nothing in it', {}],
     ['a role left undefined', { role: undefined, settings: { 'request.user_id': '7' } }],
     ['the role none', { role: 'none' }],
-  ])('with %s is refused', async (_name, identity) => {
+  ])('with %s is refused', async (_name, identity, expected: typeof RivuletError = UsageError) => {
     await using engine = await bank.engine()
-    expect(() => engine.as(identity)).toThrow(ConfigInvalid)
-    expect(() => withIdentity(identity, who)).toThrow(ConfigInvalid)
+    expect(() => engine.as(identity)).toThrow(expected)
+    expect(() => withIdentity(identity, who)).toThrow(expected)
     await expectQuiet(engine, bank.admin)
   })
 

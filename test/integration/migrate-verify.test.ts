@@ -2,7 +2,7 @@
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { Cancelled, ConfigInvalid, UsageError } from '../../src/errors.ts'
+import { Cancelled, InsufficientPrivilege, UsageError } from '../../src/errors.ts'
 import { withConnection } from '../../src/migrate/connect.ts'
 import {
   applyMigrations,
@@ -185,7 +185,7 @@ describe('verifyDatabase', () => {
     await rowsOf(database.url, `create role ${role} login password 'x'`)
     try {
       const run = verifyDatabase(database.url.replace(/\/\/[^@]*@/, `//${role}:x@`), project)
-      await expect(run).rejects.toBeInstanceOf(ConfigInvalid)
+      await expect(run).rejects.toBeInstanceOf(InsufficientPrivilege)
       await expect(run).rejects.toThrow(/grant it CREATEDB, or give a server .* --scratch/)
     } finally {
       await rowsOf(database.url, `drop role ${role}`)

@@ -158,7 +158,7 @@ describe('a value that only the server can refuse', () => {
         ['span', () => repo.exists('x')],
         ['span', () => repo.remove('x')],
       ] as const) {
-        await expect(refused()).rejects.toMatchObject({ code: 'invalid_input', column })
+        await expect(refused()).rejects.toMatchObject({ code: 'invalid_input', path: [column] })
       }
     })
   })
@@ -210,7 +210,7 @@ describe("a type of the user's own", () => {
       expect(await repo.count({ numbers: { contains: [1] } })).toBe(2)
       const { next } = await repo.list({ orderBy: { numbers: 'asc' }, limit: 1 })
       expect((await repo.list({ orderBy: { numbers: 'asc' }, after: next })).rows).toHaveLength(2)
-      await expect(repo.insert({ id: 4, numbers: [new Map()] as never })).rejects.toMatchObject({ column: 'numbers' })
+      await expect(repo.insert({ id: 4, numbers: [new Map()] as never })).rejects.toMatchObject({ path: ['numbers'] })
     })
   })
 
@@ -231,14 +231,14 @@ describe("a type of the user's own", () => {
         ['label', 'x'.repeat(70), 'x'.repeat(63)],
         ['initial', 'ab', 'a'],
       ] as const) {
-        await expect(repo.insert({ id, [name]: bad })).rejects.toMatchObject({ code: 'invalid_input', column: name })
+        await expect(repo.insert({ id, [name]: bad })).rejects.toMatchObject({ code: 'invalid_input', path: [name] })
         await repo.insertMany([{ id, [name]: good }])
         expect(await repo.count({ id, [name]: good }), name).toBe(1)
         id += 1
       }
       for (const where of [{ label: 'x'.repeat(64) }, { initial: 'ab' }, { day: new Date('2026-01-01T12:00:00Z') }]) {
         const [column] = Object.keys(where)
-        await expect(repo.count(where as never)).rejects.toMatchObject({ code: 'invalid_input', column })
+        await expect(repo.count(where as never)).rejects.toMatchObject({ code: 'invalid_input', path: [column] })
       }
       expect(await repo.count({ price: { eq: '1.2345' }, code: { eq: 'abcdef' } })).toBe(0)
     })
@@ -285,7 +285,7 @@ describe('expressions of a view', () => {
         ['amount', 'x'],
       ] as const) {
         const refused = repo.count({ [column]: value })
-        await expect(refused, column).rejects.toMatchObject({ code: 'invalid_input', column })
+        await expect(refused, column).rejects.toMatchObject({ code: 'invalid_input', path: [column] })
       }
     })
   })
@@ -317,7 +317,7 @@ describe('insertMany', () => {
       const rows = Array.from({ length: 70_000 }, (_, id) => ({ id, n: id === 66_000 ? 0.5 : id }))
       await expect(repo.insertMany(rows)).rejects.toMatchObject({
         code: 'invalid_input',
-        column: 'n',
+        path: [66_000, 'n'],
         message: 'rows[66000]: n must be a whole number',
       })
       await expect(repo.insertMany([{ id: 1 }, { id: 2, m: 1 } as never])).rejects.toThrow(

@@ -253,8 +253,9 @@ describe('writes', () => {
     await tables.engine.session(async ({ repository }) => {
       const repo = repository(papers)
       const row = { id: 1, access: 'guest', data: forged }
-      for (const refused of [repo.insertMany([row]), repo.insert(row), repo.upsert(row)]) {
-        await expect(refused).rejects.toMatchObject({ code: 'invalid_input', column: 'data' })
+      await expect(repo.insertMany([row])).rejects.toMatchObject({ code: 'invalid_input', path: [0, 'data'] })
+      for (const refused of [repo.insert(row), repo.upsert(row)]) {
+        await expect(refused).rejects.toMatchObject({ code: 'invalid_input', path: ['data'] })
       }
       expect(await repo.count()).toBe(0)
     })
@@ -370,7 +371,7 @@ describe('values that the server would round or drop', () => {
       const repo = repository(moments)
       await expect(repo.insert({ id: 1, [property]: bad } as never)).rejects.toMatchObject({
         code: 'invalid_input',
-        column: property,
+        path: [property],
       })
       expect(await repo.insert({ id: 1, [property]: good } as never)).toMatchObject({ id: 1 })
     })

@@ -161,7 +161,7 @@ describe('load', () => {
       expect(found).toMatchObject({ value: { word: 'a' } })
       expect(again).toEqual(found)
       expect(missing).toMatchObject({ reason: { code: 'not_found' } })
-      expect(bad).toMatchObject({ reason: { code: 'invalid_input', column: 'word' } })
+      expect(bad).toMatchObject({ reason: { code: 'invalid_input', path: ['word'] } })
     })
   })
 
@@ -709,7 +709,7 @@ describe('stream', () => {
       ]
       for (const rows of streams) await expect(all(rows)).rejects.toThrow(UsageError)
       for (const batchSize of [0, 1.5, '5' as never]) {
-        await expect(all(stream({ batchSize }))).rejects.toMatchObject({ code: 'invalid_input', column: 'batchSize' })
+        await expect(all(stream({ batchSize }))).rejects.toMatchObject({ code: 'invalid_input', path: ['batchSize'] })
       }
       await expect(all(stream({ where: { uses: 0.5 } }))).rejects.toThrow(InvalidInput)
     })

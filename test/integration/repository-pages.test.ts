@@ -187,7 +187,7 @@ describe('pages', () => {
           .list({ orderBy: { title: 'asc' }, after })
           .catch((reason: unknown) => reason)
         expect(error, after).toBeInstanceOf(InvalidInput)
-        expect(error).toMatchObject({ column: 'after' })
+        expect(error).toMatchObject({ path: ['after'] })
       }
       for (const orderBy of [{ title: 'desc' }, { id: 'asc' }, { title: 'asc nulls first' }] as const) {
         await expect(repository(exhibits).list({ orderBy, after: cursor })).rejects.toThrow(InvalidInput)

@@ -233,16 +233,16 @@ describe('a bad value is refused with InvalidInput that names the column, and no
       const { id } = await repo.insert({})
       for (const value of bad[property as keyof Bad] ?? []) {
         const row = { [property]: value } as NewRow<typeof samples>
-        for (const refused of [
-          repo.insert(row),
-          repo.insertMany([{}, row]),
-          repo.update(id, row),
-          repo.upsert({ id, ...row }),
-          repo.updateWhere({ id }, row),
-        ]) {
+        for (const [refused, ...outer] of [
+          [repo.insert(row)],
+          [repo.insertMany([{}, row]), 1],
+          [repo.update(id, row)],
+          [repo.upsert({ id, ...row })],
+          [repo.updateWhere({ id }, row)],
+        ] as const) {
           const error = await refused.catch((reason: unknown) => reason)
           expect(error, String(JSON.stringify(value, (_, v) => String(v)))).toBeInstanceOf(InvalidInput)
-          expect(error).toMatchObject({ column: property })
+          expect(error).toMatchObject({ path: [...outer, property] })
         }
       }
       // The transaction still works, so no statement has failed in it.
@@ -253,8 +253,8 @@ describe('a bad value is refused with InvalidInput that names the column, and no
   test('also in filters, keys and limits', async () => {
     await engine.session(async ({ repository }) => {
       const repo = repository(samples)
-      await expect(repo.get(2 ** 40)).rejects.toMatchObject({ code: 'invalid_input', column: 'id' })
-      await expect(repo.find({ anInteger: Number.NaN })).rejects.toMatchObject({ column: 'anInteger' })
+      await expect(repo.get(2 ** 40)).rejects.toMatchObject({ code: 'invalid_input', path: ['id'] })
+      await expect(repo.find({ anInteger: Number.NaN })).rejects.toMatchObject({ path: ['anInteger'] })
       const noon = new Date('2026-01-01T12:00:00Z')
       for (const where of [
         { aDate: noon },
@@ -262,13 +262,13 @@ describe('a bad value is refused with InvalidInput that names the column, and no
         { aDate: { gte: noon } },
         { aDate: { in: [noon] } },
       ]) {
-        await expect(repo.count(where)).rejects.toMatchObject({ code: 'invalid_input', column: 'aDate' })
+        await expect(repo.count(where)).rejects.toMatchObject({ code: 'invalid_input', path: ['aDate'] })
       }
-      await expect(repo.count({ aText: { like: 'a\\' } })).rejects.toMatchObject({ column: 'aText' })
+      await expect(repo.count({ aText: { like: 'a\\' } })).rejects.toMatchObject({ path: ['aText'] })
       expect(await repo.count({ aText: { ilike: 'a\\\\' } })).toBe(0)
-      await expect(repo.count({ aText: { in: ['a', '\0'] } })).rejects.toMatchObject({ column: 'aText' })
+      await expect(repo.count({ aText: { in: ['a', '\0'] } })).rejects.toMatchObject({ path: ['aText'] })
       for (const limit of [0, -1, 1.5, Number.NaN, Infinity, 10_001, '5', null]) {
-        await expect(repo.list({ limit: limit as number })).rejects.toMatchObject({ column: 'limit' })
+        await expect(repo.list({ limit: limit as number })).rejects.toMatchObject({ path: ['limit'] })
       }
     })
   })

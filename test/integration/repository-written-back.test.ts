@@ -75,7 +75,7 @@ describe('a row that was read', () => {
   test('refuses what real would round, to be stored', async () => {
     await undone(async ({ repository }) => {
       await expect(repository(written).insert({ id: 1, single: 16_777_217 })).rejects.toMatchObject({
-        column: 'single',
+        path: ['single'],
       })
       expect(await repository(written).count({ single: 16_777_217 })).toBe(0)
     })

@@ -103,8 +103,8 @@ test('an order with one line too many changes nothing, and names every shortage'
 })
 
 test.each([
-  ['an unknown customer', { customerId: 999, items: [{ productId: 1, quantity: 1 }] }, 'customerId'],
-  ['an unknown product', { customerId: 1, items: [{ productId: 999, quantity: 1 }] }, 'items.0.productId'],
+  ['an unknown customer', { customerId: 999, items: [{ productId: 1, quantity: 1 }] }, ['customerId']],
+  ['an unknown product', { customerId: 1, items: [{ productId: 999, quantity: 1 }] }, ['items', 0, 'productId']],
 ])('%s is InvalidInput with its path, and nothing is written', async (_, request, path) => {
   const order = placeOrder(shop.engine, request)
   await expect(order).rejects.toThrow(InvalidInput)

@@ -143,7 +143,7 @@ describe('stream', () => {
   test.each([0, 1.5, 100_001])('with batches of %s is InvalidInput, as a limit is', async (batchSize) => {
     await using engine = await bank.engine()
     const call = engine.session((session) => session.stream(numbers(1), { batchSize }).next())
-    await expect(call).rejects.toMatchObject({ code: 'invalid_input', column: 'batchSize' })
+    await expect(call).rejects.toMatchObject({ code: 'invalid_input', path: ['batchSize'] })
     await expectQuiet(engine, bank.admin)
   })
 })

@@ -5,9 +5,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect } from 'vitest'
-import { MigrationFailed } from '../../src/errors.ts'
+import { MigrationFailed, MigrationRefused } from '../../src/errors.ts'
 import { withConnection } from '../../src/migrate/connect.ts'
-import type { MigrationRefused } from '../../src/migrate/migration-refused.ts'
 import { emptyDatabase } from '../../src/migrate/commands/reset.ts'
 import { openTestDatabase, scriptTemplate, type TestDatabase } from './database.ts'
 
@@ -95,12 +94,15 @@ export async function ledgerRows(url: string): Promise<unknown[][]> {
   return rowsOf(url, 'select hash, created_at::text from drizzle.__drizzle_migrations order by id')
 }
 
+/** A file that failed, or was refused. */
+type MigrationError = (MigrationFailed | MigrationRefused) & { readonly reason?: unknown; readonly sqlState?: unknown }
+
 /** What `promise` is rejected with, which must be an error of a migration. */
-export async function thrownBy(promise: Promise<unknown>): Promise<MigrationFailed & Partial<MigrationRefused>> {
+export async function thrownBy(promise: Promise<unknown>): Promise<MigrationError> {
   const error: unknown = await promise.then(
     () => undefined,
     (error: unknown) => error,
   )
-  expect(error).toBeInstanceOf(MigrationFailed)
-  return error as MigrationFailed & Partial<MigrationRefused>
+  expect(error).toSatisfy((thrown) => thrown instanceof MigrationFailed || thrown instanceof MigrationRefused)
+  return error as MigrationError
 }

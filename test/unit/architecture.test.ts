@@ -18,7 +18,7 @@ const layers: readonly (readonly string[])[] = [
   ['pool', 'embedded'],
   ['lease', 'drizzle'],
   ['session'],
-  ['gather', 'repository/types', 'migrate/connect.ts', 'migrate/progress.ts', 'migrate/migration-refused.ts'],
+  ['gather', 'repository/types', 'migrate/connect.ts', 'migrate/progress.ts'],
   ['repository/columns', 'migrate/files'],
   ['repository/query', 'migrate/ledger'],
   ['repository/operations', 'migrate/run', 'migrate/options.ts'],

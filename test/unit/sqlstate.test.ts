@@ -23,6 +23,7 @@ describe('a SQLSTATE', () => {
     ['22001', 'invalid_input', false],
     ['22012', 'database_error', false],
     ['42P01', 'database_error', false],
+    ['42501', 'insufficient_privilege', false],
     ['P0001', 'database_error', false],
     ['28P01', 'config_invalid', false],
     ['3D000', 'config_invalid', false],
@@ -42,9 +43,9 @@ describe('a SQLSTATE', () => {
   test('of a parameter that cannot be read names what the parameter is for', () => {
     const where = "JSON data, line 1: unnamed portal parameter $1\nunnamed portal parameter $2 = '...'"
     const given = { code: '22P02', message: 'invalid input', severity: 'ERROR', where }
-    expect(fromServerError(given, ['a', 'b'])).toMatchObject({ column: 'b', message: 'b: invalid input' })
-    expect(fromServerError(given, ['a'])).toMatchObject({ column: undefined, message: 'invalid input' })
-    expect(fromServerError(given)).toMatchObject({ column: undefined })
+    expect(fromServerError(given, ['a', 'b'])).toMatchObject({ path: ['b'], message: 'b: invalid input' })
+    expect(fromServerError(given, ['a'])).toMatchObject({ path: [], message: 'invalid input' })
+    expect(fromServerError(given)).toMatchObject({ path: [] })
   })
 
   test.each([

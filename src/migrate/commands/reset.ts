@@ -5,11 +5,10 @@
 import { type MigrationSource, waiting, type WaitOptions } from '../options.ts'
 import type { ServerAddress } from '../../address/server-address.ts'
 import { parseDatabaseUrl } from '../../config.ts'
-import { LockTimeout, UsageError } from '../../errors.ts'
+import { LockTimeout, MigrationRefused, UsageError } from '../../errors.ts'
 import { withConnection } from '../connect.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { withLock } from '../ledger/advisory-lock.ts'
-import { MigrationRefused } from '../migration-refused.ts'
 import { quotedName } from '../../values/quoting.ts'
 
 /** What `emptyDatabase` takes. */

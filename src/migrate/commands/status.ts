@@ -1,4 +1,5 @@
 /** How files and ledger stand to each other, for people and for machines. Reads only. */
+import { MigrationRefused } from '../../errors.ts'
 import type { MigrationSource } from '../options.ts'
 import { type Target, withConnection } from '../connect.ts'
 import { readMigrations } from '../files/folder.ts'
@@ -6,7 +7,6 @@ import { strayFiles } from '../files/layout.ts'
 import { findInvalidIndexes } from '../run/resume.ts'
 import { sqlStateOf } from '../../sqlstate.ts'
 import { Ledger } from '../ledger/ledger.ts'
-import { MigrationRefused } from '../migration-refused.ts'
 import { compareWithLedger, contradiction, type MigrationState, nameOfRow } from '../ledger/migration-state.ts'
 
 /** One file's state. */

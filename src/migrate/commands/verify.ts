@@ -5,15 +5,14 @@
  */
 import type { Connection } from '../../pool/connection.ts'
 import type { MigrationSource } from '../options.ts'
-import { MigrationFailed } from '../../errors.ts'
+import { MigrationFailed, MigrationRefused } from '../../errors.ts'
 import { type CodeComparison, type CodeSql, compareCode } from '../schema/code-comparison.ts'
 import { withConnection } from '../connect.ts'
-import { scratchExplanation } from '../run/failure.ts'
+import { isOfFile, scratchExplanation } from '../run/failure.ts'
 import { sqlStateOf } from '../../sqlstate.ts'
 import { type Migration, readMigrations } from '../files/folder.ts'
 import { describeDatabase, type Difference, differences, usedSchemas, withoutTables } from '../schema/describe.ts'
 import { Ledger } from '../ledger/ledger.ts'
-import { MigrationRefused } from '../migration-refused.ts'
 import { replay, type ReplayOptions } from '../schema/replay.ts'
 import { withScratchDatabase } from '../schema/scratch-database.ts'
 import { compareWithLedger, contradiction, inState } from '../ledger/migration-state.ts'
@@ -122,8 +121,9 @@ async function replayHistory(
     try {
       await replay(connection, [migration], options)
     } catch (cause) {
-      if (options.signal?.aborted || !(cause instanceof MigrationFailed)) throw cause
-      const { file, line, sqlState, statement = 0 } = cause
+      if (options.signal?.aborted || !isOfFile(cause)) throw cause
+      const { file, line, statement = 0 } = cause
+      const sqlState = cause instanceof MigrationFailed ? cause.sqlState : undefined
       const { statements } = await parseScript(migration.text)
       const reason = sqlState === undefined ? cause.message : scratchExplanation(cause.cause, statements, statement)
       const where = sqlState === undefined ? '' : `${file}${line === undefined ? '' : ` (line ${line})`}: `

@@ -1,6 +1,6 @@
 /** Files that cannot be run as they are written are refused before anything is begun. */
 import type { Migration } from './folder.ts'
-import { MigrationRefused } from '../migration-refused.ts'
+import { MigrationRefused } from '../../errors.ts'
 import {
   controlsTransaction,
   isOnlyComments,

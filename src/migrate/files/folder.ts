@@ -5,9 +5,8 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { UsageError } from '../../errors.ts'
+import { MigrationRefused, UsageError } from '../../errors.ts'
 import { type MigrationPlace, numberOf, readLayout } from './layout.ts'
-import { MigrationRefused } from '../migration-refused.ts'
 import { readSql } from './text-file.ts'
 
 /** One migration file. */

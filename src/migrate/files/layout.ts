@@ -8,7 +8,7 @@
 import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { MigrationRefused } from '../migration-refused.ts'
+import { MigrationRefused } from '../../errors.ts'
 import { readRegularFile } from './text-file.ts'
 
 /** Where one migration lies. */

@@ -1,7 +1,7 @@
 /** Reading the text files of a migrations folder: each must be a regular file and hold UTF-8. */
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { MigrationRefused } from '../migration-refused.ts'
+import { MigrationRefused } from '../../errors.ts'
 
 /** The text of an SQL file. @throws MigrationRefused when it is not UTF-8: PostgreSQL would store garbage. */
 export async function readSql(path: string): Promise<string> {

@@ -8,13 +8,12 @@
  * https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { Cancelled } from '../../errors.ts'
+import { Cancelled, MigrationRefused } from '../../errors.ts'
 import type { Connection } from '../../pool/connection.ts'
 import { backoffMs, type BackoffOptions } from '../../task/backoff.ts'
 import type { Deadline } from '../../task/deadline.ts'
 import { refusePooler } from '../connect.ts'
 import type { OnProgress } from '../progress.ts'
-import { MigrationRefused } from '../migration-refused.ts'
 
 const keySql = 'hashtextextended($1, 0)'
 const reportEveryMs = 5000

@@ -7,7 +7,7 @@
  */
 import type { Migration } from '../files/folder.ts'
 import type { LedgerRow } from './ledger.ts'
-import { MigrationRefused } from '../migration-refused.ts'
+import { MigrationRefused } from '../../errors.ts'
 
 /** `out of order`: pending, although a file that comes later in the journal is applied. */
 export type MigrationState = 'applied' | 'pending' | 'changed' | 'out of order'

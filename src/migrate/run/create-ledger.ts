@@ -1,7 +1,7 @@
 /** Makes the ledger's tables where they are missing. */
+import { MigrationRefused } from '../../errors.ts'
 import type { Connection } from '../../pool/connection.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { MigrationRefused } from '../migration-refused.ts'
 import { sqlStateOf } from '../../sqlstate.ts'
 
 /** Makes the ledger. @throws MigrationRefused that names the right the role lacks. */

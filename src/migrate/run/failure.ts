@@ -2,7 +2,7 @@
  * What to tell when a file fails: where (file, statement, line), what the server said, its SQLSTATE, what became of the
  * file, and what to do next where we know.
  */
-import { ConnectionLost, MigrationFailed } from '../../errors.ts'
+import { ConnectionLost, MigrationFailed, MigrationRefused } from '../../errors.ts'
 import { sqlStateOf } from '../../sqlstate.ts'
 import type { Statement } from '../files/script.ts'
 import { child, children, nodeKind, text } from '../files/parse-tree.ts'
@@ -99,6 +99,11 @@ export function outcomeOf(work: FailedFile): string {
   return work.script.transactional
     ? `${work.file} was rolled back as a whole; a rerun starts with it`
     : `${work.file} runs without a transaction: what it has done stays, a rerun goes on with this statement`
+}
+
+/** True for what a file failed with, or was refused with. */
+export function isOfFile(error: unknown): error is MigrationFailed | MigrationRefused {
+  return error instanceof MigrationFailed || error instanceof MigrationRefused
 }
 
 /** The role that the last SET ROLE, or SET SESSION AUTHORIZATION, among `statements` has set; undefined for none. */

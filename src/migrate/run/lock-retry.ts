@@ -4,7 +4,7 @@
  * https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { LockTimeout, MigrationFailed } from '../../errors.ts'
+import { LockTimeout, MigrationFailed, MigrationRefused } from '../../errors.ts'
 import type { Connection } from '../../pool/connection.ts'
 import { backoffMs, type BackoffOptions } from '../../task/backoff.ts'
 import type { Deadline } from '../../task/deadline.ts'
@@ -12,7 +12,6 @@ import type { OpenObserver } from '../connect.ts'
 import { failure, outcomeOf } from './failure.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { OnProgress } from '../progress.ts'
-import { MigrationRefused } from '../migration-refused.ts'
 import type { Script, Statement } from '../files/script.ts'
 
 /** One file to run in one direction. */

@@ -5,10 +5,9 @@
  * They are no less polite: a lock timeout holds for them too, but for CREATE INDEX CONCURRENTLY and its kin, which wait
  * for others without keeping anybody waiting; the time those wait is bounded (`watch.ts`).
  */
-import { LockTimeout, MigrationFailed } from '../../errors.ts'
+import { LockTimeout, MigrationFailed, MigrationRefused } from '../../errors.ts'
 import type { Connection } from '../../pool/connection.ts'
 import { outcomeOf } from './failure.ts'
-import { MigrationRefused } from '../migration-refused.ts'
 import { retryOnLockTimeout, type FileRunOptions, send, type Work } from './lock-retry.ts'
 import { refusesTransaction, type Statement } from '../files/script.ts'
 import { child, children, nodeKind, text, type Tree } from '../files/parse-tree.ts'

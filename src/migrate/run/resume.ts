@@ -3,8 +3,8 @@
  * run. CREATE INDEX CONCURRENTLY leaves an invalid index that slows every write and serves no read; IF NOT EXISTS would
  * skip over it for ever. https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
  */
+import { MigrationRefused } from '../../errors.ts'
 import type { Connection } from '../../pool/connection.ts'
-import { MigrationRefused } from '../migration-refused.ts'
 import { child, children, nodeKind, text, type Tree } from '../files/parse-tree.ts'
 import { quotedName } from '../../values/quoting.ts'
 

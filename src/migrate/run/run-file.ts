@@ -9,14 +9,13 @@
  * in a transaction at all is announced before and checked after an interruption (`alone.ts`, `interrupted.ts`). A run
  * that goes on has another session, so the settings that the completed statements made are made again.
  */
-import { Cancelled, ConnectionLost, MigrationFailed } from '../../errors.ts'
+import { Cancelled, ConnectionLost, MigrationFailed, MigrationRefused } from '../../errors.ts'
 import type { Connection } from '../../pool/connection.ts'
 import { sendNonTransactional, isNonTransactional } from './non-transactional.ts'
 import { connectionLost, outcomeOf } from './failure.ts'
 import { sha256 } from '../files/folder.ts'
 import { resumeStatement } from './resume.ts'
 import { cleanSession, commitRecorded, recordInOwnTransaction } from './migrator-session.ts'
-import { MigrationRefused } from '../migration-refused.ts'
 import { retryOnLockTimeout, rollBack, type FileRunOptions, send, type Work } from './lock-retry.ts'
 import { controlsTransaction, type Statement, commitGroups } from '../files/script.ts'
 import { nodeKind } from '../files/parse-tree.ts'

@@ -3,7 +3,7 @@
  * happened: dropped in the end, also after an interrupt, and one that a killed run left behind by the next run.
  */
 import { randomBytes } from 'node:crypto'
-import { Cancelled, ConfigInvalid } from '../../errors.ts'
+import { Cancelled, InsufficientPrivilege } from '../../errors.ts'
 import type { Connection } from '../../pool/connection.ts'
 import { openConnection } from '../../pool/open-connection.ts'
 import { refusePooler, withConnection } from '../connect.ts'
@@ -25,7 +25,7 @@ const abandonedAfterMs = 60_000
 
 /**
  * Runs `work` on a connection to a new, empty database of the server at `url`.
- * @throws ConfigInvalid when the role may not make one, Cancelled when the signal ended it.
+ * @throws InsufficientPrivilege when the role may not make one, Cancelled when the signal ended it.
  */
 export async function withScratchDatabase<T>(
   { url, signal, databaseSettings }: Scratch,
@@ -42,10 +42,10 @@ export async function withScratchDatabase<T>(
       await server.script(`create database ${quotedName(name)} template template0`)
     } catch (cause) {
       if (sqlStateOf(cause) !== '42501') throw cause
-      throw new ConfigInvalid(
+      throw new InsufficientPrivilege(
         'the migrations are replayed into a scratch database, and the role of the database URL may not create one: ' +
           'grant it CREATEDB, or give a server where it may with --scratch URL',
-        { cause },
+        { cause, sqlState: '42501' },
       )
     }
     try {

@@ -3,14 +3,13 @@
  * fails on the data of a real database is not found out.
  */
 import type { Connection } from '../../pool/connection.ts'
-import { MigrationFailed } from '../../errors.ts'
+import { MigrationFailed, MigrationRefused } from '../../errors.ts'
 import type { MigrationSource } from '../options.ts'
 import { withConnection } from '../connect.ts'
-import { scratchExplanation } from '../run/failure.ts'
+import { isOfFile, scratchExplanation } from '../run/failure.ts'
 import { sqlStateOf } from '../../sqlstate.ts'
 import { findMigration, type Migration, readMigrations } from '../files/folder.ts'
 import { Ledger } from '../ledger/ledger.ts'
-import { MigrationRefused } from '../migration-refused.ts'
 import { missingRole, replay, type ReplayOptions } from './replay.ts'
 import { withScratchDatabase } from './scratch-database.ts'
 import { parseScript } from '../files/script.ts'
@@ -73,7 +72,7 @@ export async function runTrial(
     try {
       await replay(connection, [migration], { ...options, strict: isChosen })
     } catch (error) {
-      if (!(error instanceof MigrationFailed) || connection.lost) throw error
+      if (!isOfFile(error) || connection.lost) throw error
       const { name, file } = migration
       const { line } = error
       const reason = await reasonOf(error, migration)
@@ -88,13 +87,13 @@ export async function runTrial(
   return { outcome: 'runs' }
 }
 
-async function reasonOf(error: MigrationFailed, { file, text }: Migration): Promise<string> {
-  if (error.sqlState === undefined) return error.message.replace(`${file}: `, '')
+async function reasonOf(error: MigrationFailed | MigrationRefused, { file, text }: Migration): Promise<string> {
+  if (error instanceof MigrationRefused || error.sqlState === undefined) return error.message.replace(`${file}: `, '')
   return scratchExplanation(error.cause, (await parseScript(text)).statements, error.statement ?? 0)
 }
 
 /** Why the failure tells nothing: the server lacks what the real one has, or will have. */
-function lack(error: MigrationFailed, { throwAway, standIn }: { throwAway: boolean; standIn?: boolean }) {
+function lack(error: Error, { throwAway, standIn }: { throwAway: boolean; standIn?: boolean }) {
   if (!throwAway && missingRole(error) !== undefined) return 'no roles are made on a server that is in use'
   const undefinedThere = ['42704', '42883', '3F000', '58P01'].includes(sqlStateOf(error) ?? '')
   const noExtension = error.cause instanceof Error && /^extension ".*" is not available$/.test(error.cause.message)

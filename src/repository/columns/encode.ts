@@ -44,7 +44,7 @@ export function encodeFor(property: string, encode: Encode, value: unknown, purp
     return encode(value, purpose)
   } catch (error) {
     if (!(error instanceof InvalidValue)) throw error
-    throw new InvalidInput(`${property} ${error.message}`, { column: property })
+    throw new InvalidInput(`${property} ${error.message}`, { path: [property] })
   }
 }
 

@@ -81,7 +81,7 @@ function assignmentsAt(plan: TablePlan, rows: readonly unknown[], index: number)
     return newRowAssignments(plan, rows[index])
   } catch (error) {
     const message = `rows[${index}]: ${error instanceof Error ? error.message : String(error)}`
-    if (error instanceof InvalidInput) throw new InvalidInput(message, { cause: error, column: error.column })
+    if (error instanceof InvalidInput) throw new InvalidInput(message, { cause: error, path: [index, ...error.path] })
     if (error instanceof UsageError) throw new UsageError(message, { cause: error })
     throw error
   }

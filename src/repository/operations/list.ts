@@ -100,7 +100,7 @@ export async function listRows(
 /** @throws InvalidInput for anything but a whole number in range. */
 function checkedLimit(limit: unknown = defaultLimit): number {
   if (typeof limit === 'number' && Number.isInteger(limit) && limit >= 1 && limit <= maxLimit) return limit
-  throw new InvalidInput(`limit must be a whole number from 1 to ${maxLimit}`, { column: 'limit' })
+  throw new InvalidInput(`limit must be a whole number from 1 to ${maxLimit}`, { path: ['limit'] })
 }
 
 function pageStatement(request: PageRequest, options: PlainListOptions, fetched: number): CompiledStatement {

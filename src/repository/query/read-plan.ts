@@ -277,7 +277,7 @@ function planned(plan: TablePlan, column: Column): PlannedColumn {
 function checkLimit(name: string, limit: unknown, many: boolean): void {
   if (!many) throw new UsageError(`the relation ${name} is to one row: it takes no limit`)
   if (typeof limit === 'number' && Number.isInteger(limit) && limit >= 1 && limit <= 10_000) return
-  throw new InvalidInput(`limit of ${name} must be a whole number from 1 to 10000`, { column: 'limit' })
+  throw new InvalidInput(`limit of ${name} must be a whole number from 1 to 10000`, { path: ['with', name, 'limit'] })
 }
 
 /** The values of a row that name its related rows; undefined when one is NULL: then there are none. */
