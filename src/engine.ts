@@ -14,7 +14,7 @@ import { createPublish, type Publish } from './observe/observation.ts'
 import { connectionOpener } from './pool/open-connection.ts'
 import { Pool } from './pool/pool.ts'
 import type { PoolStats } from './pool/pool-stats.ts'
-import { RepositorySession } from './repository/repository-session.ts'
+import { createSession, type Session } from './repository/session.ts'
 import type { Lease } from './lease/lease.ts'
 import { ActiveLeases } from './lease/active-leases.ts'
 import { createDrizzle, type Schema } from './drizzle/driver.ts'
@@ -26,9 +26,6 @@ import type { TransactionOptions } from './session/session.ts'
 import type { GatherTask } from './gather/task-spec.ts'
 import { checkIdentity, type Identity, mergeIdentities } from './session/identity.ts'
 import type { Scope, TaskOptions } from './task/scope.ts'
-
-/** What one task sees of the database, on one connection. */
-export type Session<TSchema extends Schema = Schema> = RepositorySession<TSchema>
 
 /** Tasks of a gather whose results have the types `TResults`, key by key. */
 export type GatherTasks<TSchema extends Schema, TResults> = {
@@ -138,7 +135,7 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
     checkOptions('transaction', options)
     // The call's own scope bounds the transaction as well: it must not be bounded twice.
     const { signal, timeoutMs, ...rest } = options
-    const task = (session: Session<TSchema>) => session.transaction(unitOfWork as never, rest) as Promise<Awaited<T>>
+    const task = (session: Session<TSchema>) => session.transaction(unitOfWork, rest)
     return this.#run(task, { signal, timeoutMs, label: options.label }, true)
   }
 
@@ -245,7 +242,7 @@ function createCore<TSchema extends Schema>(
     traceSessions: config.traceSessions ?? environment('NODE_ENV') !== 'production',
     ownsServerSession: config.pooler !== 'transaction',
     within: (lease, scope, work) => runtime.current.run({ lease, scope }, work),
-    create: (lease, scope, identity) => new RepositorySession<TSchema>(runtime as never, lease, scope, identity),
+    give: (session) => createSession(session) as Session<TSchema>,
   }
   const stopWatching = watchIdleSessions(leases, publish, config.idleSessionMs ?? 30_000)
   return { runtime, running: 0, drained: undefined, stopServer, stopWatching, closing: undefined }

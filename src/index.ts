@@ -7,7 +7,6 @@ export {
   type GatheredSettled,
   type GatherTasks,
   openEngine,
-  type Session,
 } from './engine.ts'
 export {
   Cancelled,
@@ -87,7 +86,8 @@ export type {
   WhereIn,
 } from './repository/types/table-types.ts'
 export type { Sketch, TableSketch } from './repository/types/standalone-types.ts'
-export { defineQuery, type DefinedQuery } from './drizzle/define-query.ts'
+export { defineQuery, type DefinedQuery } from './repository/define-query.ts'
+export type { AnySession, Session } from './repository/session.ts'
 export type { Database, Schema } from './drizzle/driver.ts'
 export type { GatherOptions } from './gather/gather.ts'
 export type { MapOptions } from './gather/map.ts'

@@ -63,11 +63,8 @@ export interface CompiledQuery<TResult> {
   on(runner: StatementRunner, values?: Record<string, unknown>): Promise<TResult>
 }
 
-/** A query whose rows can be fetched one by one: a select, an SQL fragment, or a query taken apart already. */
-export type Streamable<TRow> =
-  | SQL<TRow>
-  | (PromiseLike<readonly TRow[]> & { prepare(name: string): unknown })
-  | CursorQuery<TRow>
+/** A query whose rows can be fetched one by one: a select of Drizzle, or an SQL fragment. */
+export type Streamable<TRow> = SQL<TRow> | (PromiseLike<readonly TRow[]> & { prepare(name: string): unknown })
 
 /** A query taken apart for a cursor. */
 export interface CursorQuery<TRow> {
@@ -88,7 +85,7 @@ export interface Drizzle<TSchema extends Schema = Schema> {
   /** Renders what `build` makes, once. */
   compile<TResult>(build: (db: Database<TSchema>) => { prepare(name: string): unknown }): CompiledQuery<TResult>
   /** Renders a query for a cursor. */
-  cursor<TRow>(query: Streamable<TRow>): CursorQuery<TRow>
+  cursor<TRow>(query: Streamable<TRow> | CursorQuery<TRow>): CursorQuery<TRow>
   /** Renders a fragment; its placeholders stand among the parameters. */
   render(fragment: SQL): { readonly text: string; readonly parameters: readonly unknown[] }
   /** The name of a column in the database, with the casing applied. */
@@ -129,7 +126,7 @@ export function createDrizzle<TSchema extends Schema>(
       const prepared = build(detached).prepare('compiled') as SessionQuery<PreparedQueryConfig>
       return { on: (runner, values) => prepared.on(runner, values) as Promise<TResult> }
     },
-    cursor: <TRow>(query: Streamable<TRow>) => {
+    cursor: <TRow>(query: Streamable<TRow> | CursorQuery<TRow>) => {
       if (is(query, SQL)) {
         const { sql: text, params: parameters } = dialect.sqlToQuery(query)
         const map = (rows: Result, ask: Ask) =>
@@ -158,7 +155,7 @@ interface CasingCache {
   getColumnCasing(column: Column): string
 }
 
-function isTakenApart<TRow>(query: Streamable<TRow>): query is CursorQuery<TRow> {
+function isTakenApart<TRow>(query: Streamable<TRow> | CursorQuery<TRow>): query is CursorQuery<TRow> {
   return typeof (query as Partial<CursorQuery<TRow>> | undefined)?.map === 'function'
 }
 

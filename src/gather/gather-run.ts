@@ -10,12 +10,11 @@ import { Cancelled, DeadlineExceeded, isPoolRefusal, UsageError } from '../error
 import type { TaskTiming } from '../observe/observation.ts'
 import { Scope } from '../task/scope.ts'
 import { runTask, type Runtime, type Task, type Timing, type Trace } from '../session/run-task.ts'
-import type { TaskSession } from '../session/session.ts'
 import type { TaskSpec } from './task-spec.ts'
 import { type Identity, mergeIdentities } from '../session/identity.ts'
 
 /** One task of a gather on its way. */
-export interface Entry<TSession extends TaskSession> {
+export interface Entry<TSession> {
   readonly key: string
   readonly spec: TaskSpec<TSession, unknown>
   readonly label: string
@@ -29,7 +28,7 @@ export interface Entry<TSession extends TaskSession> {
 }
 
 /** Entries still to be run, first in, first out. */
-export class Queue<TSession extends TaskSession> {
+export class Queue<TSession> {
   readonly #entries: readonly Entry<TSession>[]
   readonly #returned: Entry<TSession>[] = []
   #next = 0
@@ -62,7 +61,7 @@ export interface GatherRunOptions {
   readonly trace: Trace | undefined
 }
 
-export class GatherRun<TSession extends TaskSession> {
+export class GatherRun<TSession> {
   readonly runtime: Runtime<TSession>
   readonly scope: Scope
   readonly label: string
@@ -175,7 +174,7 @@ export class GatherRun<TSession extends TaskSession> {
 }
 
 /** The task of an entry; remembers when its function ends and what it throws after its result was given up. */
-export function tracked<TSession extends TaskSession>(entry: Entry<TSession>): Task<TSession, unknown> {
+export function tracked<TSession>(entry: Entry<TSession>): Task<TSession, unknown> {
   return (session) => {
     const work = (async () => entry.spec.task(session))()
     entry.ended = work.catch((error: unknown) => {

@@ -10,7 +10,6 @@ import { Scope, type TaskOptions } from '../task/scope.ts'
 import { type Entry, GatherRun, Queue } from './gather-run.ts'
 import type { Lease } from '../lease/lease.ts'
 import { captureTrace, currentOf, type Running, type Runtime } from '../session/run-task.ts'
-import type { TaskSession } from '../session/session.ts'
 import { drainOnSnapshot } from './snapshot.ts'
 import { describe, type GatherTask } from './task-spec.ts'
 import type { Identity } from '../session/identity.ts'
@@ -37,7 +36,7 @@ interface GatherMode {
 }
 
 /** Runs all tasks; returns their results in the shape of `tasks`: values, or settled results. */
-export async function gather<TSession extends TaskSession>(
+export async function gather<TSession>(
   runtime: Runtime<TSession>,
   tasks: TaskCollection<TSession>,
   options: GatherOptions,
@@ -77,12 +76,12 @@ function checkedConcurrency(concurrency: number | undefined, tasks: number): num
   return Math.min(concurrency, tasks)
 }
 
-interface GatherEntry<TSession extends TaskSession> extends Entry<TSession> {
+interface GatherEntry<TSession> extends Entry<TSession> {
   /** What its task runs on, once it does. */
   lease: Lease | undefined
 }
 
-function createEntries<TSession extends TaskSession>(
+function createEntries<TSession>(
   runtime: Runtime<TSession>,
   tasks: TaskCollection<TSession>,
   label: string,
@@ -133,7 +132,7 @@ interface Told {
 const told = new WeakMap<object, WeakMap<Lease, Told>>()
 
 /** Throws the first failure with its task's key in `task`, and what failed after it in `related`. */
-function throwFirst<TSession extends TaskSession>(
+function throwFirst<TSession>(
   { failed, scope }: GatherRun<TSession>,
   entries: readonly GatherEntry<TSession>[],
   caller: Running | undefined,
@@ -186,7 +185,7 @@ function isOwnFailure(error: unknown): boolean {
   return error !== undefined && !(error instanceof Cancelled)
 }
 
-function report<TSession extends TaskSession>(
+function report<TSession>(
   { runtime, label, startedAt }: GatherRun<TSession>,
   entries: readonly Entry<TSession>[],
   onTimings: GatherOptions['onTimings'],

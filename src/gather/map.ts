@@ -9,7 +9,6 @@
 import { Cancelled, DeadlineExceeded, isPoolRefusal, UsageError } from '../errors.ts'
 import { type CancelReason, Scope, type TaskOptions } from '../task/scope.ts'
 import { captureTrace, currentOf, runTask, type Running, type Runtime, type Trace } from '../session/run-task.ts'
-import type { TaskSession } from '../session/session.ts'
 import type { Identity } from '../session/identity.ts'
 
 /** Options of map. */
@@ -26,7 +25,7 @@ export type ItemTask<TSession, TItem, T> = (session: TSession, item: TItem, inde
 type Outcome<T> = { readonly value: T } | { readonly error: unknown }
 
 /** Yields the result of `task` for every item. */
-export function map<TSession extends TaskSession, TItem, T>(
+export function map<TSession, TItem, T>(
   runtime: Runtime<TSession>,
   items: Iterable<TItem> | AsyncIterable<TItem>,
   task: ItemTask<TSession, TItem, T>,
@@ -60,7 +59,7 @@ interface MappingOptions {
   readonly trace: Trace | undefined
 }
 
-class Mapping<TSession extends TaskSession, TItem, T> {
+class Mapping<TSession, TItem, T> {
   readonly #runtime: Runtime<TSession>
   readonly #items: Iterator<TItem> | AsyncIterator<TItem>
   readonly #task: ItemTask<TSession, TItem, T>

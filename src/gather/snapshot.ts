@@ -10,14 +10,13 @@ import { Scope } from '../task/scope.ts'
 import type { Lease } from '../lease/lease.ts'
 import { type Entry, type GatherRun, type Queue, tracked } from './gather-run.ts'
 import { closeLease, openLease, runOn, type Runtime } from '../session/run-task.ts'
-import type { TaskSession } from '../session/session.ts'
 import { identityStatement, mergeIdentities } from '../session/identity.ts'
 import type { DeferredStep } from '../lease/open-transaction.ts'
 import { PendingPromises } from '../lease/pending-promises.ts'
 import { Transaction } from '../session/transaction.ts'
 
 /** Drains `queue` on connections that share one snapshot: the leader's and those of up to `helpers` others. */
-export async function drainOnSnapshot<TSession extends TaskSession>(
+export async function drainOnSnapshot<TSession>(
   runtime: Runtime<TSession>,
   run: GatherRun<TSession>,
   queue: Queue<TSession>,
@@ -38,7 +37,7 @@ export async function drainOnSnapshot<TSession extends TaskSession>(
 }
 
 /** Exports the leader's snapshot, and drains the queue together with the helpers. */
-async function lead<TSession extends TaskSession>(
+async function lead<TSession>(
   runtime: Runtime<TSession>,
   run: GatherRun<TSession>,
   queue: Queue<TSession>,
@@ -85,7 +84,7 @@ async function exportSnapshot(lease: Lease, scope: Scope): Promise<string> {
   return (rows[0] as { id: string }).id
 }
 
-async function helpOut<TSession extends TaskSession>(
+async function helpOut<TSession>(
   runtime: Runtime<TSession>,
   run: GatherRun<TSession>,
   queue: Queue<TSession>,
@@ -118,7 +117,7 @@ function snapshotLost(cause: unknown): ConnectionLost {
 }
 
 /** Runs tasks on one lease until none is left or the lease can take no more. */
-async function drainOn<TSession extends TaskSession>(
+async function drainOn<TSession>(
   runtime: Runtime<TSession>,
   run: GatherRun<TSession>,
   queue: Queue<TSession>,
@@ -136,7 +135,7 @@ async function drainOn<TSession extends TaskSession>(
 }
 
 /** Runs one task in a savepoint, so that a failure leaves the snapshot to the next one. */
-async function runOnLane<TSession extends TaskSession>(
+async function runOnLane<TSession>(
   runtime: Runtime<TSession>,
   run: GatherRun<TSession>,
   lease: Lease,

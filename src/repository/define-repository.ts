@@ -9,7 +9,7 @@ import type { Source } from './types/conventions.ts'
 import type { RepositoryOf } from './types/operations.ts'
 import { TableRepository } from './table-repository.ts'
 import type { RepositoryRunner } from './query/repository-runner.ts'
-import type { RepositorySession } from './repository-session.ts'
+import { type AnySession, type Session, taskSessionOf } from './session.ts'
 import type { Extended } from './types/table-types.ts'
 import { planOf, type TablePlan } from './query/table-plan.ts'
 
@@ -25,17 +25,18 @@ export interface DefineOptions<TSchema extends Schema> {
  */
 export function defineRepository<TSource extends Source, TExtras extends object, TSchema extends Schema = Schema>(
   source: TSource,
-  extras: (base: RepositoryOf<TSource, TSchema>, session: RepositorySession<TSchema>) => TExtras,
+  extras: (base: RepositoryOf<TSource, TSchema>, session: Session<TSchema>) => TExtras,
   _options?: DefineOptions<TSchema>,
-): (session: RepositoryRunner) => Extended<RepositoryOf<TSource, TSchema>, TExtras> {
+): (session: AnySession) => Extended<RepositoryOf<TSource, TSchema>, TExtras> {
   let known: DomainClass | undefined
   return (session) => {
-    const plan = planOf(session.drizzle, source)
-    const base = new TableRepository(session, plan) as unknown as RepositoryOf<TSource, TSchema>
-    const own = extras(base, session as unknown as RepositorySession<TSchema>) as Methods
+    const task = taskSessionOf(session)
+    const plan = planOf(task.drizzle, source)
+    const base = new TableRepository(task, plan) as unknown as RepositoryOf<TSource, TSchema>
+    const own = extras(base, session as unknown as Session<TSchema>) as Methods
     // Made once: the methods of every session have the same names, if `extras` does not choose between several.
     if (!known || !isOf(known, own)) known = domainClass(own)
-    return new known.Domain(session, plan, own) as never
+    return new known.Domain(task, plan, own) as never
   }
 }
 

@@ -10,7 +10,7 @@ import type { Pool } from '../pool/pool.ts'
 import { type CancelReason, Scope, type TaskOptions } from '../task/scope.ts'
 import { Lease } from '../lease/lease.ts'
 import type { ActiveLeases } from '../lease/active-leases.ts'
-import { type SessionEnvironment, stillCommitting, stillOpen, stillRunning, type TaskSession } from './session.ts'
+import { type SessionEnvironment, stillCommitting, stillOpen, stillRunning, TaskSession } from './session.ts'
 import { type Identity, identityStatement } from './identity.ts'
 import { liftTimeout } from '../lease/lift-timeout.ts'
 import { Transaction } from './transaction.ts'
@@ -25,7 +25,9 @@ export interface Running {
 }
 
 /** What the sessions of one engine run on. */
-export interface Runtime<TSession extends TaskSession = TaskSession> extends SessionEnvironment<TSession> {
+export interface Runtime<TSession = unknown> extends SessionEnvironment {
+  /** What a task is given of its session. */
+  readonly give: (session: TaskSession) => TSession
   readonly pool: Pool
   readonly publish: Publish
   /** The session in whose course the current code runs. */
@@ -82,7 +84,7 @@ export function openScope(runtime: Runtime, options: TaskOptions): Scope | undef
  * Acquires a connection, runs the task in a session on it, and gives it back. Sparing with promises, here and in
  * `runOn`: beside the round trip they are the greatest cost of a short task.
  */
-export function runTask<TSession extends TaskSession, T>(
+export function runTask<TSession, T>(
   runtime: Runtime<TSession>,
   task: Task<TSession, T>,
   options: RunOptions,
@@ -150,7 +152,7 @@ function leaseOn(
  * Runs one task in a session on an open lease; with an identity, in a transaction of its own. `close` is called when
  * it is over; the result waits for the promise that it returns.
  */
-export async function runOn<TSession extends TaskSession, T>(
+export async function runOn<TSession, T>(
   runtime: Runtime<TSession>,
   lease: Lease,
   task: Task<TSession, T>,
@@ -158,12 +160,12 @@ export async function runOn<TSession extends TaskSession, T>(
   close?: () => Promise<void> | undefined,
 ): Promise<Awaited<T>> {
   let transaction: Transaction | undefined
-  const session = runtime.create(lease, scope, opensTransaction ? identity : undefined)
+  const session = new TaskSession(runtime, lease, scope, opensTransaction ? identity : undefined)
   try {
     if (lease.refusal) throw lease.refusal
     if (identity && !opensTransaction) transaction = await Transaction.begin(lease, {}, [identityStatement(identity)])
     else if (isLimited(lease, scope)) await liftTimeout(lease)
-    const work = runtime.current.run({ lease, scope }, task, session)
+    const work = runtime.current.run({ lease, scope }, task, runtime.give(session))
     const result = await lease.scopes.run(work, scope)
     const open = session.end()
     const unfinished = open ? openWork(lease) : unfinishedWork(lease, session.running)

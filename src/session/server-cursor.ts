@@ -7,10 +7,11 @@ import { InvalidInput, SessionEnded } from '../errors.ts'
 import type { Result, StatementOptions } from '../pool/connection.ts'
 import type { Scope } from '../task/scope.ts'
 import type { Lease } from '../lease/lease.ts'
-import type { Drizzle, Streamable } from '../drizzle/driver.ts'
+import type { CursorQuery, Drizzle, Streamable } from '../drizzle/driver.ts'
 import type { PendingPromises } from '../lease/pending-promises.ts'
 import type { Ask } from '../drizzle/plain-rows.ts'
 
+/** Options of a stream of rows. */
 export interface CursorOptions {
   /** Rows fetched at a time. 1 to 100,000; default 1,000. */
   readonly batchSize?: number | undefined
@@ -31,7 +32,7 @@ export interface StreamSource {
  */
 export async function* readCursor<TRow>(
   { lease, scope, pending, drizzle, ended }: StreamSource,
-  query: Streamable<TRow>,
+  query: Streamable<TRow> | CursorQuery<TRow>,
   { batchSize = 1000 }: CursorOptions = {},
 ): AsyncGenerator<TRow, void, undefined> {
   if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > 100_000) {

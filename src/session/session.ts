@@ -16,12 +16,12 @@ import { isAborted } from '../sqlstate.ts'
 import { attemptsFrom, createRetry, type RetryOptions } from '../task/retry.ts'
 import { Scope, type TaskOptions } from '../task/scope.ts'
 import type { Lease } from '../lease/lease.ts'
-import type { Database, Drizzle, Schema, StatementRunner, Streamable } from '../drizzle/driver.ts'
+import type { CursorQuery, Database, Drizzle, Schema, StatementRunner, Streamable } from '../drizzle/driver.ts'
 import { checkOptions, checkTask } from './options.ts'
 import { isOutdated } from '../lease/outdated.ts'
 import { PendingPromises } from '../lease/pending-promises.ts'
 import { createSqlTag, type SqlTag } from '../drizzle/sql-tag.ts'
-import { readCursor, type CursorOptions } from './server-cursor.ts'
+import { type CursorOptions, streamRows } from './server-cursor.ts'
 import { type Identity, identityStatement } from './identity.ts'
 import { type TransactionSettings, Transaction } from './transaction.ts'
 
@@ -29,13 +29,11 @@ import { type TransactionSettings, Transaction } from './transaction.ts'
 export interface TransactionOptions extends TaskOptions, TransactionSettings, RetryOptions {}
 
 /** What sessions of one engine have in common. */
-export interface SessionEnvironment<TSession extends TaskSession = TaskSession> {
+export interface SessionEnvironment {
   readonly drizzle: Drizzle
   readonly publish: Publish
   /** Runs `work` so that the calls it makes are bounded by `scope`. */
   readonly within: <T>(lease: Lease, scope: Scope | undefined, work: () => T) => T
-  /** Makes the sessions of this engine; nested units of work get theirs from here too. */
-  readonly create: (lease: Lease, scope: Scope | undefined, identity?: Identity) => TSession
 }
 
 export class TaskSession<TSchema extends Schema = Schema> implements StatementRunner {
@@ -92,25 +90,13 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     return this.#lease.connection.backendPid
   }
 
-  /**
-   * Runs a unit of work in a transaction, or in a savepoint when there is one already: committed when it returns,
-   * rolled back when it throws. The outermost is run again, as a whole, after 40001 and 40P01 (`attempts`, default 5),
-   * and any is once when DDL has outdated a prepared statement in it, so it must be safe to run twice; what it does
-   * outside the database is the caller's business.
-   */
-  get transaction(): <T>(
-    unitOfWork: (session: this) => T | PromiseLike<T>,
-    options?: TransactionOptions,
-  ) => Promise<Awaited<T>> {
-    return (unitOfWork, options) => this.#pending.track(this.#runTransaction(unitOfWork, options))
-  }
-
-  /**
-   * Rows of a Drizzle query or SQL fragment, one by one, through a cursor on the server; leaving the loop closes it.
-   * Outside a transaction the session belongs to the stream until it ends.
-   */
-  get stream(): <TRow>(query: Streamable<TRow>, options?: CursorOptions) => AsyncGenerator<TRow, void, undefined> {
-    return (query, options) => this.#stream(query, options)
+  /** Runs a unit of work in a transaction, with what `give` makes of the session of its own. */
+  transaction<T, TGiven = TaskSession<TSchema>>(
+    unitOfWork: UnitOfWork<TGiven, T>,
+    options: TransactionOptions = {},
+    give: (nested: TaskSession<TSchema>) => TGiven = itself,
+  ): Promise<Awaited<T>> {
+    return this.#pending.track(this.#runTransaction(unitOfWork, options, give))
   }
 
   /** Runs one rendered statement and returns what `read` makes of its rows; Drizzle, `sql` and repositories use it. */
@@ -159,9 +145,10 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     return this.#busy
   }
 
-  async #runTransaction<T>(
-    unitOfWork: (session: this) => T | PromiseLike<T>,
-    options: TransactionOptions = {},
+  async #runTransaction<T, TGiven>(
+    unitOfWork: UnitOfWork<TGiven, T>,
+    options: TransactionOptions,
+    give: (nested: TaskSession<TSchema>) => TGiven,
   ): Promise<Awaited<T>> {
     checkTask('transaction', unitOfWork)
     checkOptions('transaction', options)
@@ -179,7 +166,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     try {
       for (let outdated = false; ;) {
         try {
-          const result = await this.#attempt(unitOfWork, options, scope)
+          const result = await this.#attempt((nested) => unitOfWork(give(nested)), options, scope)
           if (outdated) this.#lease.outdated()
           return result
         } catch (error) {
@@ -216,12 +203,12 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
   }
 
   async #attempt<T>(
-    unitOfWork: (session: this) => T | PromiseLike<T>,
+    unitOfWork: UnitOfWork<TaskSession<TSchema>, T>,
     options: TransactionOptions,
     scope: Scope | undefined,
   ): Promise<Awaited<T>> {
     const lease = this.#lease
-    const nested = this.#environment.create(lease, scope) as unknown as this
+    const nested = new TaskSession<TSchema>(this.#environment, lease, scope)
     try {
       const identity = this.#identity && identityStatement(this.#identity)
       const transaction = await Transaction.begin(lease, options, [identity])
@@ -266,7 +253,11 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     throw stillRunning(running)
   }
 
-  async *#stream<TRow>(query: Streamable<TRow>, options?: CursorOptions): AsyncGenerator<TRow, void, undefined> {
+  /** Yields rows through a cursor. Outside a transaction the session belongs to it until it ends. */
+  async *stream<TRow>(
+    query: Streamable<TRow> | CursorQuery<TRow>,
+    options?: CursorOptions,
+  ): AsyncGenerator<TRow, void, undefined> {
     const refusal = this.#refusal()
     if (refusal) throw refusal
     const lease = this.#lease
@@ -309,6 +300,11 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     return undefined
   }
 }
+
+/** What a transaction brackets. */
+type UnitOfWork<TGiven, T> = (given: TGiven) => T | PromiseLike<T>
+
+const itself = <TGiven>(nested: unknown) => nested as TGiven
 
 /** The error for a task that returned before its statements had. */
 export function stillRunning(running: number): UsageError {

@@ -4,9 +4,9 @@
  */
 import { asc, desc, eq, inArray, sql } from 'drizzle-orm'
 import * as schema from '../../schema/index.ts'
-import type { Session } from '../engine.ts'
+import type { Session } from '../repository/session.ts'
 import { defineRepository } from '../repository/define-repository.ts'
-import { defineQuery } from '../drizzle/define-query.ts'
+import { defineQuery } from '../repository/define-query.ts'
 import type { Database } from '../drizzle/driver.ts'
 
 const { customers, orders, products, reviews, users } = schema

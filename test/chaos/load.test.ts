@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { DeadlineExceeded, PoolOverloaded, UsageError } from '../../src/errors.ts'
+import { taskSessionOf } from '../../src/repository/session.ts'
 import { eventually, secret } from '../support/invariants.ts'
 import { long } from '../support/random.ts'
 import { scenario } from '../support/scenario.ts'
@@ -113,7 +114,7 @@ test('parameters that cannot be sent, beside healthy statements on the same conn
       expect('error' in outcome ? outcome.error : undefined).toBeUndefined()
     }
     const many = Array.from({ length: 70_000 }, () => secret)
-    await expect(engine.session((session) => session.run('select 1', many))).rejects.toThrow(UsageError)
+    await expect(engine.session((session) => taskSessionOf(session).run('select 1', many))).rejects.toThrow(UsageError)
     expect(engine.stats().lost).toBe(0)
   })
 })

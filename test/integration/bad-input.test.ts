@@ -3,6 +3,7 @@ import { sql as fragment } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openEngine } from '../../src/engine.ts'
 import { ConfigInvalid, ConnectionLost, InvalidInput, RivuletError, UsageError } from '../../src/errors.ts'
+import { taskSessionOf } from '../../src/repository/session.ts'
 import { type Bank, bankSchema, openBank } from '../support/bank.ts'
 import { everythingIn, expectQuiet, secret } from '../support/invariants.ts'
 import { openPrivateServer } from '../support/private-server.ts'
@@ -126,7 +127,7 @@ describe('values', () => {
     await engine.session(async (session) => {
       const many = Array.from({ length: 65_534 }, () => 1)
       const text = `select ${many.map((_, index) => `$${index + 1}::int`).join(' + ')}`
-      await expect(session.run(text, many)).rejects.toThrow(UsageError)
+      await expect(taskSessionOf(session).run(text, many)).rejects.toThrow(UsageError)
       expect(await session.sql`select 1 as n`).toMatchObject([{ n: 1 }])
     })
     expect(engine.stats().retired).toBe(0)
@@ -140,7 +141,9 @@ describe('values', () => {
     ['out of range', '22003', '99999999999999999999', 'int8'],
   ])('that are %s are InvalidInput, whose message does not repeat them', async (_name, _state, value, type) => {
     await using engine = await bank.engine()
-    const error = await failureOf(engine.session((session) => session.run(`select $1::text::${type}`, [value])))
+    const error = await failureOf(
+      engine.session((session) => taskSessionOf(session).run(`select $1::text::${type}`, [value])),
+    )
     expect(error).toBeInstanceOf(InvalidInput)
     expect(everythingIn(error)).not.toContain(value)
     await expectQuiet(engine, bank.admin)

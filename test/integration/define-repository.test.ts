@@ -1,6 +1,6 @@
 /** Domain repositories: the operations of a table and methods of one's own. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { RepositorySession } from '../../src/repository/repository-session.ts'
+import type { Session } from '../../src/repository/session.ts'
 import { defineRepository } from '../../src/repository/define-repository.ts'
 import { openToy, type Toy } from '../support/toy.ts'
 import type * as schema from '../support/toy-schema.ts'
@@ -16,9 +16,16 @@ afterAll(async () => {
   await toy[Symbol.asyncDispose]()
 })
 
-function inSession<T>(task: (session: RepositorySession<typeof schema>) => Promise<T>): Promise<T> {
+function inSession<T>(task: (session: Session<typeof schema>) => Promise<T>): Promise<T> {
   return toy.engine.session(task)
 }
+
+test('only the session of a task will do', () => {
+  const wordsOf = defineRepository(words, () => ({}))
+  for (const wrong of [undefined, {}, toy.engine, 'session']) {
+    expect(() => wordsOf(wrong as never)).toThrow(/takes the session of a task/)
+  }
+})
 
 test('methods are those of their session, in every session', async () => {
   const wordsOf = defineRepository(words, (base, session) => ({

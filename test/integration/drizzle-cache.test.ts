@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openEngine } from '../../src/engine.ts'
 import { ConfigInvalid, UsageError } from '../../src/errors.ts'
-import { defineQuery } from '../../src/drizzle/define-query.ts'
+import { defineQuery } from '../../src/repository/define-query.ts'
 import { accounts, type Bank, type BankEngine, bankSchema, type BankSession, openBank } from '../support/bank.ts'
 
 let bank: Bank

@@ -4,6 +4,7 @@ import { parseDatabaseUrl, type PoolConfig, poolSettings } from '../../src/confi
 import { ConnectionLost, PoolDeadlock, PoolOverloaded, PoolTimeout } from '../../src/errors.ts'
 import { openConnection } from '../../src/pool/open-connection.ts'
 import { Pool } from '../../src/pool/pool.ts'
+import { taskSessionOf } from '../../src/repository/session.ts'
 import { type Bank, type BankSession, gate, meeting, openBank, Recorder } from '../support/bank.ts'
 import { eventually, expectQuiet } from '../support/invariants.ts'
 
@@ -333,7 +334,9 @@ describe('retirement', () => {
     const recorder = new Recorder()
     await using engine = await bank.engine({ pool: { max: 1, maxPreparedStatements: 5 }, observe: recorder.observe })
     for (let width = 1; width <= 12; width++) {
-      await engine.session((session) => session.run(`select $1::text as a${width}`, ['x'], { prepare: true }))
+      await engine.session((session) =>
+        taskSessionOf(session).run(`select $1::text as a${width}`, ['x'], { prepare: true }),
+      )
     }
     const reasons = recorder.of('connection.retired').map(({ reason }) => reason)
     expect(reasons).toEqual(['too_many_prepared_statements', 'too_many_prepared_statements'])

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { conventions } from '../../src/repository/types/conventions.ts'
 import { countRows } from '../../src/repository/operations/find.ts'
 import { planOf } from '../../src/repository/query/table-plan.ts'
+import { taskSessionOf } from '../../src/repository/session.ts'
 import { ownTables } from '../support/own-tables.ts'
 
 const ddl = `
@@ -104,14 +105,14 @@ describe('a filter by the Date of a row', () => {
         // The plan of the very statement, as a server that explains everything reports it.
         const explained: string[] = []
         const explaining = {
-          drizzle: session.drizzle,
+          drizzle: taskSessionOf(session).drizzle,
           run: async (text: string, parameters: readonly unknown[]) => {
-            const rows = await session.run<{ 'QUERY PLAN': string }[]>(`explain ${text}`, parameters)
+            const rows = await taskSessionOf(session).run<{ 'QUERY PLAN': string }[]>(`explain ${text}`, parameters)
             explained.push(...rows.map((row) => row['QUERY PLAN']))
             return []
           },
         }
-        await countRows(explaining as never, planOf(session.drizzle, moments), { zoned }, {})
+        await countRows(explaining as never, planOf(taskSessionOf(session).drizzle, moments), { zoned }, {})
         expect(explained.join('\n')).toMatch(/Index Cond: .*zoned/)
       })
     },

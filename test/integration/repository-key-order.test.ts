@@ -6,6 +6,7 @@ import { conventions } from '../../src/repository/types/conventions.ts'
 import { listRows, type PlainListOptions } from '../../src/repository/operations/list.ts'
 import type { RepositoryRunner } from '../../src/repository/query/repository-runner.ts'
 import { planOf } from '../../src/repository/query/table-plan.ts'
+import { taskSessionOf } from '../../src/repository/session.ts'
 import { ownTables } from '../support/own-tables.ts'
 
 const ddl = `
@@ -51,16 +52,20 @@ type Session = Parameters<Parameters<typeof undone>[0]>[0]
 async function planned(session: Session, source: typeof members | typeof titled, options: PlainListOptions) {
   const plans: string[] = []
   const explaining = {
-    drizzle: session.drizzle,
+    drizzle: taskSessionOf(session).drizzle,
     run: async (text: string, parameters: readonly unknown[], options: object, read?: (rows: never) => unknown) => {
       // What an index could do is asked, not what is cheaper for a few pages of disk.
-      await session.run('set local enable_seqscan = off', [])
-      const rows = await session.run<{ 'QUERY PLAN': string }[]>(`explain ${text}`, parameters)
+      await taskSessionOf(session).run('set local enable_seqscan = off', [])
+      const rows = await taskSessionOf(session).run<{ 'QUERY PLAN': string }[]>(`explain ${text}`, parameters)
       plans.push(rows.map((row) => row['QUERY PLAN']).join('\n'))
-      return session.run(text, parameters, options, read as never)
+      return taskSessionOf(session).run(text, parameters, options, read as never)
     },
   }
-  const page = await listRows(explaining as unknown as RepositoryRunner, planOf(session.drizzle, source), options)
+  const page = await listRows(
+    explaining as unknown as RepositoryRunner,
+    planOf(taskSessionOf(session).drizzle, source),
+    options,
+  )
   return { page, plan: plans.join('\n') }
 }
 

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { UsageError } from '../../src/errors.ts'
 import type { Where } from '../../src/repository/types/table-types.ts'
 import { planOf } from '../../src/repository/query/table-plan.ts'
+import { taskSessionOf } from '../../src/repository/session.ts'
 import { ownTables } from '../support/own-tables.ts'
 
 const ddl = `create table nodes (id integer primary key, parent_id integer);
@@ -73,7 +74,9 @@ describe('a filter', () => {
   })
 
   test('may have thousands of alternatives, and is then neither kept nor prepared', async () => {
-    await undone(async ({ repository, drizzle, sql }) => {
+    await undone(async (session) => {
+      const { repository, sql } = session
+      const { drizzle } = taskSessionOf(session)
       const prepared = async () => {
         const rows = await sql<{ statement: string }>`select statement from pg_prepared_statements`
         return rows.filter(({ statement }) => statement.includes('from "nodes"')).length

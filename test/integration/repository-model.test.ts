@@ -10,6 +10,7 @@ import { openEngine, type Engine } from '../../src/engine.ts'
 import type { Source } from '../../src/repository/types/conventions.ts'
 import { createRepository } from '../../src/repository/table-repository.ts'
 import type { RepositoryRunner } from '../../src/repository/query/repository-runner.ts'
+import { type AnySession, taskSessionOf } from '../../src/repository/session.ts'
 import { openTestDatabase, type TestDatabase } from '../support/database.ts'
 import { holdsAlways, inOrder, type ModelRow, TableModel, type TableRules } from '../support/table-model.ts'
 import { openToy, type Toy } from '../support/toy.ts'
@@ -449,15 +450,15 @@ afterAll(async () => {
   await toyDatabase[Symbol.asyncDispose]()
 })
 
-type Task = (session: RepositoryRunner) => Promise<void>
+type Task = (session: AnySession) => Promise<void>
 
 async function compare(subject: Subject, inSession: (task: Task) => Promise<void>): Promise<void> {
   const steps = fc.array(stepOf(subject), { minLength: 5, maxLength: 25 })
   await fc.assert(
     fc.asyncProperty(steps, async (sequence) => {
       await inSession(async (session) => {
-        for (const statement of subject.clear.split(';')) await session.run(statement, [], {})
-        const comparison = new Comparison(subject, session)
+        for (const statement of subject.clear.split(';')) await taskSessionOf(session).run(statement, [], {})
+        const comparison = new Comparison(subject, taskSessionOf(session))
         for (const step of sequence) await comparison.run(step)
         await comparison.end()
       })

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { relations, sql } from 'drizzle-orm'
 import { integer, pgTable, text } from 'drizzle-orm/pg-core'
-import { type Engine, openEngine, type Session } from '../../src/engine.ts'
+import { type Engine, openEngine } from '../../src/engine.ts'
+import { type Session, taskSessionOf } from '../../src/repository/session.ts'
 import {
   CheckViolation,
   InvalidInput,
@@ -32,7 +33,7 @@ beforeEach(async () => {
   // Deleted, not truncated: a truncated table is a new file, which takes longer.
   await engine.session(async (session) => {
     const tables = ['notes', 'exhibits', 'yard."Odd ""shelves"""', 'words', 'rates', 'lines']
-    await Promise.all(tables.map((table) => session.run(`delete from ${table}`, [], {})))
+    await Promise.all(tables.map((table) => taskSessionOf(session).run(`delete from ${table}`, [], {})))
     await session.sql`select setval('exhibits_id_seq', 9007199254740993, false)`
   })
 })
@@ -54,9 +55,10 @@ async function all<T>(rows: AsyncIterable<T>): Promise<T[]> {
 /** The statements a task sends. */
 async function statementsOf(task: (session: ToySession) => Promise<unknown>): Promise<number> {
   return run(async (session) => {
-    const before = session.run.bind(session)
+    const behind = taskSessionOf(session)
+    const before = behind.run.bind(behind)
     let count = 0
-    session.run = (...args) => {
+    behind.run = (...args) => {
       count += 1
       return before(...args)
     }

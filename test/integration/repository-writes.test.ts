@@ -3,7 +3,7 @@
 import { sql } from 'drizzle-orm'
 import { integer, jsonb, pgTable, text, timestamp, unique } from 'drizzle-orm/pg-core'
 import { describe, expect, test } from 'vitest'
-import { type Session } from '../../src/engine.ts'
+import type { Session } from '../../src/repository/session.ts'
 import { ForeignKeyViolation, InvalidInput, NotFound, UsageError, VersionConflict } from '../../src/errors.ts'
 import { conventions } from '../../src/repository/types/conventions.ts'
 import { ownTables } from '../support/own-tables.ts'

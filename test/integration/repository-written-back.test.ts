@@ -3,6 +3,7 @@ import * as fc from 'fast-check'
 import { bigint, char, interval, integer, numeric, pgTable, real, text } from 'drizzle-orm/pg-core'
 import { describe, expect, test } from 'vitest'
 import { DatabaseError } from '../../src/errors.ts'
+import { taskSessionOf } from '../../src/repository/session.ts'
 import { ownTables } from '../support/own-tables.ts'
 
 const ddl = `
@@ -40,7 +41,7 @@ describe('a row that was read', () => {
   ])('can be written back and found: %s', async (values) => {
     await undone(async (session) => {
       const { repository } = session
-      await session.run(`insert into written values (1, ${values})`, [])
+      await taskSessionOf(session).run(`insert into written values (1, ${values})`, [])
       const rows = repository(written)
       const { id, ...row } = await rows.get(1)
       expect(await rows.update(id, row)).toEqual({ id, ...row })
@@ -98,7 +99,7 @@ test.each([
 test('a write that answers a bigint which a number would round says that it is done', async () => {
   await undone(async (session) => {
     const { repository, sql } = session
-    await session.run('insert into counters values (1, 9007199254740993, 1)', [])
+    await taskSessionOf(session).run('insert into counters values (1, 9007199254740993, 1)', [])
     const failed: unknown = await repository(counters)
       .update(1, { v: 7 })
       .catch((error: unknown) => error)

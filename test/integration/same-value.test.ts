@@ -8,7 +8,7 @@ import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Engine, openEngine } from '../../src/engine.ts'
 import type { Database } from '../../src/drizzle/driver.ts'
-import { defineQuery } from '../../src/drizzle/define-query.ts'
+import { defineQuery } from '../../src/repository/define-query.ts'
 import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/database.ts'
 import { mood, ownTypes, type ValueKind, valueKinds } from '../support/value-kinds.ts'
 

@@ -12,6 +12,37 @@ beforeAll(async () => {
 afterAll(() => bank[Symbol.asyncDispose]())
 
 describe('a session', () => {
+  test('has the ten members of its type, which may be taken off it, and nothing behind them is in reach', async () => {
+    await using engine = await bank.engine()
+    await engine.transaction(async (session) => {
+      const members = Object.getOwnPropertyNames(Object.getPrototypeOf(session)).filter(
+        (name) => name !== 'constructor',
+      )
+      expect(members.toSorted()).toEqual([
+        'backendPid',
+        'db',
+        'deadline',
+        'inTransaction',
+        'label',
+        'repository',
+        'signal',
+        'sql',
+        'stream',
+        'transaction',
+      ])
+      expect(Reflect.ownKeys(session)).toEqual([])
+      const { sql, db, repository, transaction, stream, inTransaction, label, deadline, signal, backendPid } = session
+      const pid = fragment<number>`pg_backend_pid()`
+      expect(await sql`select pg_backend_pid() as pid`).toEqual([{ pid: backendPid }])
+      expect(await db.select({ pid }).from(accounts).limit(1)).toEqual([{ pid: backendPid }])
+      expect(await repository(accounts).count()).toBeGreaterThan(0)
+      const nested = (inner: BankSession) => [inner.backendPid, inner !== session, Reflect.ownKeys(inner)]
+      expect(await transaction(nested)).toEqual([backendPid, true, []])
+      for await (const row of stream(fragment`select 1 as n`)) expect(row).toEqual({ n: 1 })
+      expect([inTransaction, label, deadline, signal.aborted]).toEqual([true, undefined, undefined, false])
+    })
+  })
+
   test('speaks plain SQL, Drizzle core and relational queries on one backend', async () => {
     await using engine = await bank.engine()
     const pids = await engine.session(async ({ sql, db, backendPid }) => {

@@ -1,6 +1,7 @@
 /** Tables of a test file's own, on a pool of 1: an engine on them, and tasks whose writes are undone. */
 import { afterAll, beforeAll } from 'vitest'
-import { type Engine, openEngine, type Session } from '../../src/engine.ts'
+import { type Engine, openEngine } from '../../src/engine.ts'
+import type { Session } from '../../src/repository/session.ts'
 import { openTestDatabase, scriptTemplate, type TestDatabase } from './database.ts'
 
 export interface OwnTables<TSchema extends Record<string, unknown>> {

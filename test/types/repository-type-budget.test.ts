@@ -168,7 +168,8 @@ const exported = ['Direction', 'Key', 'NewRow', 'Order', 'Patch', 'Row', 'Where'
 const charactersAtMost = 720
 
 test('hovering over what people meet shows six lines at most', { timeout: 60_000 }, async () => {
-  const text = `import type { Engine, Session } from '${root}src/engine.ts'
+  const text = `import type { Engine } from '${root}src/engine.ts'
+import type { Session } from '${root}src/repository/session.ts'
 import { defineRepository } from '${root}src/repository/define-repository.ts'
 import type { ${exported.map((name) => `/*${name}*/${name}`).join(', ')} } from '${root}src/repository/types/table-types.ts'
 import * as toy from '${root}test/support/toy-schema.ts'

@@ -4,7 +4,7 @@ import { packageRoot, TypeFolder } from '../support/type-folder.ts'
 
 const opening = `import { sql } from 'drizzle-orm'
 import { integer, pgTable, pgView, text, timestamp } from 'drizzle-orm/pg-core'
-import type { Session } from '${packageRoot}src/engine.ts'
+import type { Session } from '${packageRoot}src/repository/session.ts'
 import { conventions } from '${packageRoot}src/repository/types/conventions.ts'
 import { defineRepository } from '${packageRoot}src/repository/define-repository.ts'
 import * as toy from '${packageRoot}test/support/toy-schema.ts'

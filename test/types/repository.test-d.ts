@@ -4,7 +4,8 @@ import { bigint, customType, integer, pgTable, point, text, timestamp } from 'dr
 import { describe, expectTypeOf, test } from 'vitest'
 import * as shop from '../../schema/index.ts'
 import { customers, products, reviews } from '../../schema/index.ts'
-import type { Engine, Session } from '../../src/engine.ts'
+import type { Engine } from '../../src/engine.ts'
+import type { AnySession, Session } from '../../src/repository/session.ts'
 import { conventions } from '../../src/repository/types/conventions.ts'
 import { defineRepository } from '../../src/repository/define-repository.ts'
 import type { Page } from '../../src/repository/types/operations.ts'
@@ -19,6 +20,29 @@ declare const toySession: Session<typeof toy>
 declare const engine: Engine<typeof shop>
 
 const { repository } = toySession
+
+describe('a session', () => {
+  test('has ten members', () => {
+    type Members =
+      | 'db'
+      | 'sql'
+      | 'repository'
+      | 'transaction'
+      | 'stream'
+      | 'signal'
+      | 'deadline'
+      | 'label'
+      | 'backendPid'
+    expectTypeOf<keyof Session<typeof shop>>().toEqualTypeOf<Members | 'inTransaction'>()
+  })
+
+  test('whatever its schema, is what repositories and queries of a program take', () => {
+    const notesOf = defineRepository(notes, (base) => ({ first: () => base.find({}) }))
+    expectTypeOf(notesOf).parameter(0).toEqualTypeOf<AnySession>()
+    expectTypeOf(shopSession).toExtend<AnySession>()
+    expectTypeOf(toySession).toExtend<AnySession>()
+  })
+})
 
 describe('rows, keys and patches follow from the table', () => {
   test('rows', () => {

@@ -3,13 +3,11 @@
  * Drizzle more than sending it. Values that change are placeholders, as in Drizzle's own prepared queries.
  * https://orm.drizzle.team/docs/perf-queries
  */
-import type { CompiledQuery, Database, Drizzle, Schema, StatementRunner } from './driver.ts'
+import type { CompiledQuery, Database, Drizzle, Schema } from '../drizzle/driver.ts'
+import { type AnySession, taskSessionOf } from './session.ts'
 
 /** A query that runs in any session, with a value for each of its placeholders. */
-export type DefinedQuery<TResult> = (
-  session: StatementRunner & { readonly drizzle: Drizzle },
-  values?: Record<string, unknown>,
-) => Promise<TResult>
+export type DefinedQuery<TResult> = (session: AnySession, values?: Record<string, unknown>) => Promise<TResult>
 
 /**
  * Defines a query: `build` makes it from a Drizzle database, with `sql.placeholder('name')` where values go, and is
@@ -20,12 +18,13 @@ export function defineQuery<TSchema extends Schema, TResult>(
 ): DefinedQuery<TResult> {
   const compiled = new WeakMap<Drizzle, CompiledQuery<TResult>>()
   return (session, values) => {
-    const { drizzle } = session
+    const task = taskSessionOf(session)
+    const { drizzle } = task
     let query = compiled.get(drizzle)
     if (query === undefined) {
       query = drizzle.compile<TResult>(build as never)
       compiled.set(drizzle, query)
     }
-    return query.on(session, values)
+    return query.on(task, values)
   }
 }
