@@ -21,7 +21,7 @@ import { checkOptions, checkTask } from './options.ts'
 import { isOutdated } from '../lease/outdated.ts'
 import { PendingPromises } from '../lease/pending-promises.ts'
 import { createSqlTag, type SqlTag } from '../drizzle/sql-tag.ts'
-import { type CursorOptions, streamRows } from './server-cursor.ts'
+import { type CursorOptions, readCursor } from './server-cursor.ts'
 import { type Identity, identityStatement } from './identity.ts'
 import { type TransactionSettings, Transaction } from './transaction.ts'
 

@@ -7,7 +7,7 @@ import { eq } from 'drizzle-orm'
 import { customers, orderItems, orders, products, reviews, users } from '../../schema/index.ts'
 import type { Engine } from '../engine.ts'
 import type { Session } from '../repository/session.ts'
-import { PackageMissing } from '../errors.ts'
+import { withPackages } from '../optional-packages.ts'
 
 /** What `seed` did. */
 export interface SeedResult {
