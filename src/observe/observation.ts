@@ -13,17 +13,24 @@ interface Labelled {
  * the monotonic clock.
  */
 export type Observation =
+  /** A connection is ready to be used. */
   | { readonly type: 'connection.opened'; readonly backendPid: number; readonly durationMs: number }
+  /** An attempt to connect failed; the next one is made after a pause. */
   | { readonly type: 'connection.failed'; readonly error: unknown; readonly retryInMs: number }
+  /** A connection broke. */
   | { readonly type: 'connection.lost'; readonly backendPid: number; readonly error: unknown }
+  /** The pool closed a connection, and why. */
   | { readonly type: 'connection.retired'; readonly backendPid: number; readonly reason: RetireReason }
+  /** A session was given its connection. */
   | (Labelled & { readonly type: 'session.acquired'; readonly backendPid: number; readonly waitMs: number })
+  /** A session has ended and gave its connection back. */
   | (Labelled & {
       readonly type: 'session.released'
       readonly backendPid: number
       readonly heldMs: number
       readonly statements: number
     })
+  /** A statement was answered, or failed. Its text has no parameters. */
   | (Labelled & {
       readonly type: 'statement.finished'
       readonly backendPid: number
@@ -31,12 +38,14 @@ export type Observation =
       readonly durationMs: number
       readonly error: unknown
     })
+  /** A unit of work is about to run again. */
   | (Labelled & {
       readonly type: 'transaction.retried'
       readonly attempt: number
       readonly delayMs: number
       readonly error: unknown
     })
+  /** A gather has settled, with how each task fared. */
   | (Labelled & {
       readonly type: 'gather.finished'
       readonly durationMs: number
@@ -44,12 +53,17 @@ export type Observation =
       readonly overlap: number
       readonly tasks: readonly TaskTiming[]
     })
-  /** The task sent statements together; they ran one after another on its one connection. `gather` runs them at once. */
+  /** A task sent statements together; they ran one after another on its connection. `gather` runs them at once. */
   | (Labelled & { readonly type: 'session.pipelined'; readonly statements: number })
+  /** A session holds a connection and has used it for nothing for `idleSessionMs`. */
   | (Labelled & { readonly type: 'session.held_idle'; readonly idleMs: number; readonly acquiredAt: string })
+  /** A call got PoolDeadlock; the holders are the tasks that waited for each other. */
   | (Labelled & { readonly type: 'deadlock.detected'; readonly holders: readonly string[] })
+  /** The queue no longer empties: calls that would be served too late are turned away. */
   | { readonly type: 'overload.started'; readonly queueMs: number; readonly waiting: number }
+  /** The queue is short again. */
   | { readonly type: 'overload.ended' }
+  /** A migration was applied when the engine was opened. */
   | { readonly type: 'migration.applied'; readonly name: string; readonly durationMs: number }
 
 /** Why a connection was closed by us; fit for the label of a metric. */

@@ -39,8 +39,8 @@ export function membersOf(path: string, name: string): readonly Member[] {
   return members(body)
 }
 
-/** The exported classes of a file, in their order; `firstGroup` is that of those above the first heading. */
-export function classesOf(path: string, firstGroup = ''): readonly DocumentedClass[] {
+/** The exported classes of a file, in their order. */
+export function classesOf(path: string): readonly DocumentedClass[] {
   const text = sourceText(path)
   const found = text.matchAll(
     /\/\*\*((?:(?!\*\/)[^])*)\*\/\nexport (?:abstract )?class (\w+) extends (\w+)[^{]*\{\n([^]*?)^\}/gm,
@@ -54,7 +54,7 @@ export function classesOf(path: string, firstGroup = ''): readonly DocumentedCla
       name,
       parent,
       text: paragraph(comment),
-      group: Array.from(text.slice(0, index).matchAll(/^\/\/ ---- (.*)$/gm)).at(-1)?.[1] ?? firstGroup,
+      group: Array.from(text.slice(0, index).matchAll(/^\/\/ ---- (.*)$/gm)).at(-1)?.[1] ?? '',
       literals: Object.fromEntries(literals) as Record<string, string>,
       properties: members(body.split('constructor(')[0] ?? ''),
     }

@@ -75,9 +75,14 @@ function calls(): string {
 
 function errors(): string {
   const all = classesOf('src/errors.ts')
+  const describe = (each: DocumentedClass) =>
+    errorText(
+      each,
+      all.find(({ name }) => name === each.parent),
+    )
   const groups = grouped(all.filter(({ name }) => name !== 'RivuletError'))
   return [...groups]
-    .map(([group, members]) => `## ${titles[group] ?? capital(group)}\n\n${members.map(error).join('\n\n')}`)
+    .map(([group, members]) => `## ${titles[group] ?? capital(group)}\n\n${members.map(describe).join('\n\n')}`)
     .join('\n\n')
 }
 
@@ -89,17 +94,18 @@ function grouped(classes: readonly DocumentedClass[]): Map<string, DocumentedCla
   return groups
 }
 
-function error({ name, parent, text, literals, properties }: DocumentedClass): string {
+function errorText({ name, text, literals, properties }: DocumentedClass, parent: DocumentedClass | undefined): string {
   const own = properties.filter((property) => !['code', 'retryable'].includes(property.name))
   const names = own.map((property) => `\`${property.name}\``)
+  const code = literals['code'] ?? parent?.literals['code']
   const lines = [
     `### ${name}`,
     '',
-    wrapped(
-      `\`${literals['code'] ?? 'database_error'}\`${literals['retryable'] === 'true' ? ', retryable' : ''}. ${text}`,
-    ),
+    wrapped(`\`${code}\`${literals['retryable'] === 'true' ? ', retryable' : ''}. ${text}`),
     ...(names.length === 0 ? [] : ['', `Properties: ${names.join(', ')}.`]),
-    ...(parent === 'DatabaseError' ? ['', 'Has the properties of `DatabaseError`.'] : []),
+    ...(parent === undefined || parent.name === 'RivuletError'
+      ? []
+      : ['', `Has the properties of \`${parent.name}\`.`]),
   ]
   return lines.join('\n')
 }
@@ -108,19 +114,16 @@ function capital(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1)
 }
 
-/** The events, with what each of them holds. */
+/** The events: what each of them means, and what it holds. */
 function observations(): string {
   const union = /^export type Observation =\n([^]*?)\n\n/m.exec(sourceText('src/observe/observation.ts'))?.[1] ?? ''
-  const events = union.replaceAll(/\/\*\*[^]*?\*\//g, '').split(/^ {2}\| /m)
-  return events
-    .flatMap((event) => {
-      const type = /type: '([^']+)'/.exec(event)?.[1]
-      if (type === undefined) return []
-      const names = Array.from(event.matchAll(/readonly (\w+):/g), (match) => match[1] ?? '')
-      const held = [...(event.includes('Labelled') ? ['label'] : []), ...names.filter((name) => name !== 'type')]
-      return [item(`\`${type}\`${held.length === 0 ? '' : `: ${held.map((name) => `\`${name}\``).join(', ')}`}`)]
-    })
-    .join('\n')
+  const events = union.matchAll(/^ {2}\/\*\* ((?:(?!\*\/)[^])*?) \*\/\n {2}\| ((?:(?!^ {2}\/\*\*)[^])*)/gm)
+  return Array.from(events, ([, text = '', event = '']) => {
+    const type = /type: '([^']+)'/.exec(event)?.[1]
+    const names = Array.from(event.matchAll(/readonly (\w+):/g), (match) => match[1] ?? '')
+    const held = [...(event.includes('Labelled') ? ['label'] : []), ...names.filter((name) => name !== 'type')]
+    return item(`\`${type}\`: ${text} ${held.length === 0 ? '' : `(${held.map((name) => `\`${name}\``).join(', ')})`}`)
+  }).join('\n')
 }
 
 function commandsSection(): string {
