@@ -12,10 +12,13 @@ import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openTestDatabase } from '../support/database.ts'
+import { cleanUp, makeDirectory } from '../support/embedded-projects.ts'
+import { pages } from '../support/markdown.ts'
 import { seededTemplate } from '../support/shop.ts'
 
 const run = promisify(execFile)
 const repository = new URL('../..', import.meta.url).pathname
+const readme = pages[0]!
 let folder: string
 let tarball: string
 /** With what npm installs for `npm install rivulet drizzle-orm`, but for the binaries. */
@@ -39,7 +42,10 @@ beforeAll(async () => {
     await symlink(join(repository, 'node_modules', name), join(project, 'node_modules', name))
   }
 }, 240_000)
-afterAll(() => rm(folder, { recursive: true, force: true }))
+afterAll(async () => {
+  await cleanUp()
+  await rm(folder, { recursive: true, force: true })
+})
 
 /** Packs a copy of the checkout, so that what an earlier build left in `dist/` gets into nothing. */
 async function pack(checkout: string): Promise<string> {
@@ -161,6 +167,27 @@ describe('what is not installed', () => {
     expect((await rivulet('generate')).stderr).toContain('npm install --save-dev drizzle-kit@0.31')
   })
 })
+
+test('what the README says to do works as written: in an empty directory, with the server that comes along', async () => {
+  const directory = await makeDirectory()
+  const { DATABASE_URL: _, ...env } = process.env
+  const commands = readme.blocks.flatMap(({ language, text }) => (language === 'sh' ? [text] : []))
+  const outputs: string[] = []
+  for (const { language, text, file } of readme.blocks) {
+    if (file !== undefined) await writeFile(join(directory, file), text)
+    // But for the commands of a checkout, which stand first.
+    if (language !== 'sh' || text === commands[0]) continue
+    // What is published as `rivulet`, and no questions to a registry that has not changed.
+    const script = text
+      .replace('install rivulet ', `install ${tarball} `)
+      .replaceAll('npm install ', 'npm install --prefer-offline --ignore-scripts --no-audit --no-fund ')
+    const { stdout } = await run('sh', ['-ec', script], { cwd: directory, env })
+    outputs.push(stdout)
+  }
+  const said = readme.blocks.filter(({ language }) => language === 'text').map(({ text }) => text)
+  expect(said.length).toBeGreaterThan(0)
+  expect(outputs.slice(-said.length)).toEqual(said)
+}, 240_000)
 
 test('nothing of the inside can be imported', async () => {
   await expect(runModule(`await import('rivulet/dist/pool/pool.js')`)).rejects.toThrow('ERR_PACKAGE_PATH_NOT_EXPORTED')

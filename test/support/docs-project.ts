@@ -52,6 +52,14 @@ export class DocsProjects {
     return join(this.folder, path.replaceAll(/\W/g, '-'))
   }
 
+  /** Writes the files of a page. */
+  async write(page: Page): Promise<void> {
+    await mkdir(this.folderOf(page))
+    for (const { file, text } of page.blocks) {
+      if (file !== undefined) await writeFile(join(this.folderOf(page), file), text)
+    }
+  }
+
   /** Does what the page says, from what the project of `base` has, if any; returns what it says that comes out of it. */
   async follow(page: Page, base?: Page): Promise<Printed[]> {
     const folder = this.folderOf(page)

@@ -4,6 +4,7 @@ import { parseScript } from '../../src/migrate/files/script.ts'
 import { lintRules } from '../../src/migrate/lint/lint.ts'
 import { sections } from '../docs/sections.ts'
 import { generatedPages } from '../docs/pages.ts'
+import { sourceText } from '../docs/doc-comments.ts'
 
 test.each(generatedPages)('$path is what `npm run docs:pages` makes of the code', ({ text, wanted }) => {
   expect(text).toBe(wanted)
@@ -20,4 +21,10 @@ test('every section stands in a page, and none is empty', () => {
 test.each(lintRules)('the safe way of $name is SQL', async ({ instead }) => {
   const { statements } = await parseScript(instead)
   expect(statements.flatMap(({ syntaxError }) => syntaxError?.message ?? [])).toEqual([])
+})
+
+test('every observation and every gauge says what it means', () => {
+  const types = Array.from(sourceText('src/observe/observation.ts').matchAll(/readonly type: '/g))
+  expect(sections['observations']?.().match(/^- `[a-z_.]+`: /gm)).toHaveLength(types.length)
+  expect(sections['stats']?.()).not.toMatch(/`$/m)
 })
