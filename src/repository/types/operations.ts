@@ -22,6 +22,7 @@ import type {
   Version,
   WhereIn,
 } from './table-types.ts'
+import type { Shown } from './spread-schema.ts'
 import type { SketchOf } from './standalone-types.ts'
 import type { Selected, With } from './relation-types.ts'
 
@@ -234,4 +235,4 @@ type RepositoryNamed<TSchema, TName extends keyof TSchema> = {
 /** The repository of a table or view; its type names the table by its name in the schema, so that it stays short. */
 export type RepositoryOf<TSource extends Source, TSchema = Schema> = [NameIn<TSchema, TSource>] extends [never]
   ? RepositoryNamed<Alone<SketchOf<TSource>>, 'table'>
-  : RepositoryNamed<TSchema, NameIn<TSchema, TSource>>
+  : RepositoryNamed<Shown<TSchema>, NameIn<TSchema, TSource> & keyof Shown<TSchema>>

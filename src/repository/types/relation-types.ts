@@ -3,11 +3,11 @@
  * example; `row.ts` says how types of tables are named and kept short.
  */
 import type { Many, One, Relations } from 'drizzle-orm'
-import type { PgTable } from 'drizzle-orm/pg-core'
 import type {
   Alone,
   Answer,
   ConventionsOf,
+  Fields,
   IsUnion,
   Named,
   OrderIn,
@@ -16,6 +16,7 @@ import type {
   SchemaOf,
   WhereIn,
 } from './table-types.ts'
+import type { RelationsSketch } from './spread-schema.ts'
 
 /**
  * What a read gives: the row, the selected part of it, or with related rows, which may not be there where a flag
@@ -69,7 +70,11 @@ type RelatedBy<TSchema, TName extends keyof TSchema, TWith> = [TWith] extends [u
 type RelationsOf<TSchema, TName extends keyof TSchema> = {
   [K in keyof TSchema]: TSchema[K] extends Relations<Named<TSchema, TName>['_']['name'], infer TConfig>
     ? TConfig
-    : never
+    : TSchema[K] extends RelationsSketch<infer TPairs>
+      ? TSchema[K] extends { _: { name: Named<TSchema, TName>['_']['name'] } }
+        ? Fields<TPairs>
+        : never
+      : never
 }[keyof TSchema]
 
 /** The names in any of them. `NamesOf<{ a: 1 } | { b: 2 }>` is `'a' | 'b'`. */
@@ -85,9 +90,14 @@ type RelationNamed<TRelations, TName extends PropertyKey> =
  */
 type Target<TSchema, TRelation> = TRelation extends { referencedTableName: infer TTable }
   ? {
-      [K in keyof TSchema]: TSchema[K] extends PgTable ? (TSchema[K]['_']['name'] extends TTable ? K : never) : never
+      [K in keyof TSchema]: TSchema[K] extends TableLike ? (TSchema[K]['_']['name'] extends TTable ? K : never) : never
     }[keyof TSchema]
   : never
+
+/** A table, or the sketch of one: no view, which cannot be inserted into. */
+interface TableLike extends Readable {
+  readonly $inferInsert: unknown
+}
 
 /**
  * What `with` takes, checked as any object is, so that messages name what is wrong in it; `TGiven` is inferred on the

@@ -20,6 +20,7 @@ import type {
   OrderFilter,
   TextFilter,
 } from './filter-types.ts'
+import type { Spread } from './spread-schema.ts'
 
 /** A row as it is read. `Row<typeof products>` is `{ id: number; sku: string; … }`. */
 export type Row<TSource extends Source> = TSource extends unknown ? Fields<Pairs<Plain<TSource>>> : never
@@ -28,10 +29,10 @@ export type Row<TSource extends Source> = TSource extends unknown ? Fields<Pairs
 export type Plain<TSource extends Readable> = TSource['$inferSelect']
 
 /** Properties with their types. `Pairs<{ a: 1; b?: 2 }>` is `['a', 1] | ['b', 2 | undefined]`. */
-type Pairs<T> = T extends unknown ? { [K in keyof T]-?: [K, T[K]] }[keyof T] : never
+export type Pairs<T> = T extends unknown ? { [K in keyof T]-?: [K, T[K]] }[keyof T] : never
 
 /** The object of such pairs, which hovers as them. `Fields<['a', 1]>` is `{ a: 1 }`. */
-type Fields<TPairs extends readonly [PropertyKey, unknown]> = { [P in TPairs as P[0]]: P[1] }
+export type Fields<TPairs extends readonly [PropertyKey, unknown]> = { [P in TPairs as P[0]]: P[1] }
 
 /**
  * `Row` of a table in a schema; its properties lead an editor to the columns.
@@ -42,8 +43,9 @@ export type RowIn<TSchema, TName extends keyof TSchema> = {
 }
 
 /** The row an operation answers: `Row` itself where no schema names the table. `Answer<Schema, 'words'>` is `RowIn<…>`. */
-export type Answer<TSchema, TName extends keyof TSchema> =
-  TSchema extends Alone<Readable> ? Fields<Pairs<Plain<Named<TSchema, TName>>>> : RowIn<TSchema, TName>
+export type Answer<TSchema, TName extends keyof TSchema> = TSchema extends Alone<Readable> | Spread
+  ? Fields<Pairs<Plain<Named<TSchema, TName>>>>
+  : RowIn<TSchema, TName>
 
 /** The columns of a table, the fields of a view. `keyof Columns<typeof products>` is `'id' | 'sku' | …`. */
 export type Columns<TSource extends Readable> = TSource extends PgTable
@@ -281,7 +283,7 @@ export type NameIn<TSchema, TSource extends Source> = {
 type Same<TOne, TOther> = [TOne, TOther] extends [TOther, TOne] ? true : false
 
 /** The PostgreSQL schema of a table. `SchemaOf<typeof products>` is `undefined`. */
-export type SchemaOf<TSource> = TSource extends PgTable ? TSource['_']['schema'] : undefined
+export type SchemaOf<TSource> = TSource extends { readonly _: { readonly schema: infer TName } } ? TName : undefined
 
 /** What `ifVersion` takes. `Version<typeof customers>` is `number`; without a version column, what to do about it. */
 export type Version<TSource extends Readable> =

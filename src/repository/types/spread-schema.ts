@@ -1,0 +1,63 @@
+/**
+ * A schema that is an object of tables and relations, such as `{ ...tables, ...relations }`. An editor shows a module by
+ * its name, `typeof schema`, but an object by all that is in it, which takes forty lines wherever a type names the schema.
+ * So repositories of such a schema name it by sketches of its tables and relations, which an editor breaks off after a
+ * few: `SpreadSchema<["words", "words", undefined, TableSketch<…>] | …>`.
+ */
+import type { Relations } from 'drizzle-orm'
+import type { Source } from './conventions.ts'
+import type { SketchOf } from './standalone-types.ts'
+import type { Fields, Pairs, SchemaOf } from './table-types.ts'
+
+/** What stands for a schema in the types of its repositories. `Shown<typeof import('./schema')>` is the module itself. */
+export type Shown<TSchema> = IsModule<TSchema> extends true ? TSchema : SpreadSchema<Tables<TSchema>, Entries<TSchema>>
+
+/**
+ * Whether a schema is a module: what a module exports cannot be assigned to, and what a spread has copied can.
+ * `IsModule<{ words: typeof words }>` is `false`.
+ */
+type IsModule<TSchema> =
+  Identical<{ [K in keyof TSchema]: TSchema[K] }, { readonly [K in keyof TSchema]: TSchema[K] }> extends true
+    ? true
+    : false
+
+/** The same to the last modifier. `Identical<{ a: 1 }, { readonly a: 1 }>` is `false`. */
+type Identical<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+
+/** The schema that the entries make. `SpreadSchema<['words', 'words', undefined, …]>` is `{ words: … }`. */
+export type SpreadSchema<_TNames, TEntry extends Entry> = {
+  readonly [E in TEntry | Mark as E[0]]: E[3] & { readonly _: { readonly name: E[1]; readonly schema: E[2] } }
+}
+
+/** The names of the tables and views. `Tables<{ words: typeof words; wordsRelations: … }>` is `'words'`. */
+type Tables<TSchema> = TSchema extends unknown
+  ? { [K in keyof TSchema]: TSchema[K] extends Source ? K : never }[keyof TSchema]
+  : never
+
+/** A property of the schema, the name of the table in the database, that of its PostgreSQL schema, and the sketch. */
+type Entry = readonly [PropertyKey, string, string | undefined, unknown]
+
+/** Tells a schema of sketches from others. */
+declare const spread: unique symbol
+type Mark = readonly [typeof spread, never, never, object]
+
+/** Whether a schema is one of sketches. */
+export interface Spread {
+  readonly [spread]: object
+}
+
+/** The tables, views and relations of a schema. `Entries<{ words: typeof words }>` is `['words', 'words', undefined, …]`. */
+type Entries<TSchema> = TSchema extends unknown
+  ? {
+      [K in keyof TSchema]: TSchema[K] extends Source
+        ? [K, TSchema[K]['_']['name'], SchemaOf<TSchema[K]>, SketchOf<TSchema[K]>]
+        : TSchema[K] extends Relations<infer TName, infer TConfig>
+          ? [K, TName, undefined, RelationsSketch<Pairs<TConfig>>]
+          : never
+    }[keyof TSchema]
+  : never
+
+/** The relations of one table, as pairs. `RelationsSketch<['shelf', One<'shelves'>]>`. */
+export interface RelationsSketch<TPairs extends readonly [PropertyKey, unknown]> {
+  readonly relations: Fields<TPairs>
+}
