@@ -7,7 +7,7 @@
 import type { Relations } from 'drizzle-orm'
 import type { Source } from './conventions.ts'
 import type { SketchOf } from './standalone-types.ts'
-import type { Fields, Pairs, SchemaOf } from './table-types.ts'
+import type { Fields, Pairs, SchemaOf, Spread } from './table-types.ts'
 
 /** What stands for a schema in the types of its repositories. `Shown<typeof import('./schema')>` is the module itself. */
 export type Shown<TSchema> = IsModule<TSchema> extends true ? TSchema : SpreadSchema<Tables<TSchema>, Entries<TSchema>>
@@ -24,7 +24,10 @@ type IsModule<TSchema> =
 /** The same to the last modifier. `Identical<{ a: 1 }, { readonly a: 1 }>` is `false`. */
 type Identical<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 
-/** The schema that the entries make. `SpreadSchema<['words', 'words', undefined, …]>` is `{ words: … }`. */
+/**
+ * The schema that the entries make. `SpreadSchema<['words', 'words', undefined, …]>` is `{ words: … }`.
+ * @public declarations of other modules name it
+ */
 export type SpreadSchema<_TNames, TEntry extends Entry> = {
   readonly [E in TEntry | Mark as E[0]]: E[3] & { readonly _: { readonly name: E[1]; readonly schema: E[2] } }
 }
@@ -37,14 +40,8 @@ type Tables<TSchema> = TSchema extends unknown
 /** A property of the schema, the name of the table in the database, that of its PostgreSQL schema, and the sketch. */
 type Entry = readonly [PropertyKey, string, string | undefined, unknown]
 
-/** Tells a schema of sketches from others. */
-declare const spread: unique symbol
-type Mark = readonly [typeof spread, never, never, object]
-
-/** Whether a schema is one of sketches. */
-export interface Spread {
-  readonly [spread]: object
-}
+/** The entry that marks a schema as one of sketches: see `Spread`. */
+type Mark = readonly [keyof Spread, never, never, object]
 
 /** The tables, views and relations of a schema. `Entries<{ words: typeof words }>` is `['words', 'words', undefined, …]`. */
 type Entries<TSchema> = TSchema extends unknown

@@ -20,7 +20,6 @@ import type {
   OrderFilter,
   TextFilter,
 } from './filter-types.ts'
-import type { Spread } from './spread-schema.ts'
 
 /** A row as it is read. `Row<typeof products>` is `{ id: number; sku: string; … }`. */
 export type Row<TSource extends Source> = TSource extends unknown ? Fields<Pairs<Plain<TSource>>> : never
@@ -40,6 +39,14 @@ export type Fields<TPairs extends readonly [PropertyKey, unknown]> = { [P in TPa
  */
 export type RowIn<TSchema, TName extends keyof TSchema> = {
   [K in keyof Columns<Named<TSchema, TName>>]: Plain<Named<TSchema, TName>>[K & keyof Plain<Named<TSchema, TName>>]
+}
+
+/** Tells a schema of sketches (`spread-schema.ts`) from others. */
+declare const spread: unique symbol
+
+/** A schema of sketches. */
+export interface Spread {
+  readonly [spread]: object
 }
 
 /** The row an operation answers: `Row` itself where no schema names the table. `Answer<Schema, 'words'>` is `RowIn<…>`. */
