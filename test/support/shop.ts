@@ -10,7 +10,6 @@ import { openTestDatabase, shopTemplate, type Template } from './database.ts'
 
 /** The shop's tables with its sample data. */
 export const seededTemplate: Template = {
-  name: 'shop_seeded',
   content: async () => {
     const seedFile = await readFile(new URL('../../src/shop/seed.ts', import.meta.url), 'utf8')
     return (await shopTemplate.content()) + seedFile

@@ -26,7 +26,7 @@ const layers: readonly (readonly string[])[] = [
   ['migrate/commands', 'migrate/pull'],
   ['migrate'],
   ['engine.ts'],
-  ['http'],
+  ['http', 'testing'],
   ['cli'],
   ['shop', 'index.ts'],
 ]
@@ -41,7 +41,7 @@ const importers: readonly { readonly packages: RegExp; readonly allowed: RegExp;
   {
     rule: 'drizzle-orm occur in drizzle/ and from repository/ and migrate/ upwards only',
     packages: /^drizzle-orm(\/|$)/,
-    allowed: /^src\/(drizzle|repository|migrate|http|cli|shop)\/|^src\/engine\.ts$/,
+    allowed: /^src\/(drizzle|repository|migrate|http|testing|cli|shop)\/|^src\/engine\.ts$/,
   },
   {
     rule: 'drizzle-kit and drizzle-seed occur in the command line and the shop only',
@@ -58,7 +58,7 @@ const importers: readonly { readonly packages: RegExp; readonly allowed: RegExp;
 ]
 
 const entryPoints = new Set(
-  ['index.ts', 'http/index.ts', 'migrate/index.ts', 'shop/index.ts'].map((path) => `src/${path}`),
+  ['index.ts', 'http/index.ts', 'migrate/index.ts', 'shop/index.ts', 'testing/index.ts'].map((path) => `src/${path}`),
 )
 
 interface SourceFile {

@@ -1,0 +1,99 @@
+/**
+ * `openTestDatabase`: a database of one's own for a test file, with the project's migrations applied and its seed run.
+ * Both are done once, in a template; what a test file waits for is a copy of that, some tens of milliseconds.
+ */
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { refuseUnknown } from '../config.ts'
+import type { Schema } from '../drizzle/driver.ts'
+import { type Engine, openEngine } from '../engine.ts'
+import { ConfigInvalid, UsageError } from '../errors.ts'
+import { applyMigrations } from '../migrate/commands/apply.ts'
+import { readMigrations } from '../migrate/files/folder.ts'
+import type { MigrationSource } from '../migrate/options.ts'
+import { cloneTemplate, type TestDatabase } from './clone.ts'
+import type { Template } from './template.ts'
+import { openTestServer } from './test-server.ts'
+
+/** Rows that every test database begins with. */
+export interface TestSeed<TSchema extends Schema = Schema> {
+  readonly run: (engine: Engine<TSchema>) => unknown
+  /** The files that decide what `run` does. When what they hold changes, it is run anew. */
+  readonly files: readonly (string | URL)[]
+}
+
+/** What a test database holds, and where it is made. */
+export interface TestDatabaseOptions<TSchema extends Schema = Schema> {
+  /** The folder of migrations, which all are applied. */
+  readonly migrations: string | URL
+  /** The table Drizzle keeps applied migrations in, when `migrations` of drizzle.config.ts renames it. */
+  readonly migrationsLedger?: MigrationSource['ledger']
+  /** The Drizzle tables and relations, for the engine that the seed gets. */
+  readonly schema?: TSchema | undefined
+  /** Default: no rows. */
+  readonly seed?: TestSeed<TSchema> | undefined
+  /**
+   * The server on which it is made, as a role that may create databases. Default: DATABASE_URL, else an embedded server
+   * of the project's that is for tests alone.
+   */
+  readonly url?: string | undefined
+}
+
+const known = ['migrations', 'migrationsLedger', 'schema', 'seed', 'url']
+
+/**
+ * Opens a database of its own; disposing drops it, under whatever is still connected.
+ * @throws MigrationFailed and MigrationRefused for the migrations, what the seed throws, ConfigInvalid when the server's
+ * role may not create databases, ConnectionLost when the server cannot be reached.
+ */
+export async function openTestDatabase<TSchema extends Schema>(
+  options: TestDatabaseOptions<TSchema>,
+): Promise<TestDatabase> {
+  const template = templateOf(options)
+  const server = await openTestServer(options.url)
+  try {
+    const database = await cloneTemplate(server.url, template)
+    const dispose = async () => {
+      try {
+        await database[Symbol.asyncDispose]()
+      } finally {
+        await server[Symbol.asyncDispose]()
+      }
+    }
+    return { name: database.name, url: database.url, [Symbol.asyncDispose]: dispose }
+  } catch (error) {
+    await server[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+/** The template of a project. @throws ConfigInvalid, UsageError for options that cannot be meant. */
+function templateOf<TSchema extends Schema>(options: TestDatabaseOptions<TSchema>): Template {
+  refuseUnknown('openTestDatabase', options, known)
+  const { migrations, migrationsLedger: ledger, schema, seed } = options
+  if (typeof migrations !== 'string' && !(migrations instanceof URL)) {
+    throw new ConfigInvalid("migrations must be the folder that drizzle-kit writes to, such as './migrations'")
+  }
+  if (seed && !schema) throw new UsageError('a seed needs the schema, for the engine it gets: give { schema, seed }')
+  if (seed && (typeof seed.run !== 'function' || !Array.isArray(seed.files))) {
+    throw new UsageError('a seed is { run, files }: a function of an engine, and the files that decide what it does')
+  }
+  const folder = pathOf(migrations)
+  return {
+    content: async () => {
+      const files = (await readMigrations(folder)).map(({ name, hash }) => `${name} ${hash}`)
+      const texts = seed ? await Promise.all(seed.files.map((file) => readFile(pathOf(file), 'utf8'))) : []
+      return JSON.stringify([ledger, files, seed && String(seed.run), texts])
+    },
+    build: async (url) => {
+      await applyMigrations(url, { folder, ledger })
+      if (!seed || !schema) return
+      await using engine = await openEngine({ schema, url })
+      await seed.run(engine)
+    },
+  }
+}
+
+function pathOf(place: string | URL): string {
+  return typeof place === 'string' ? place : fileURLToPath(place)
+}
