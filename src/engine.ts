@@ -82,7 +82,18 @@ export interface Engine<TSchema extends Schema = Schema> extends AsyncDisposable
  * @throws ConfigInvalid for a wrong setting or URL, ConnectionLost when the server cannot be reached, MigrationRefused
  * when `migrations` is `'verify'` and the database is not up to date.
  */
-export async function openEngine<TSchema extends Schema>(config: Config<TSchema>): Promise<Engine<TSchema>> {
+export function openEngine<TSchema extends Schema>(config: Config<TSchema>): Promise<Engine<TSchema>> {
+  return openEngineOn(config, (...given) => new Pool(...given))
+}
+
+/** Makes the pool of an engine: `open` connects to its server. */
+export type CreatePool = (...given: ConstructorParameters<typeof Pool>) => Pool
+
+/** The same on a pool of one's own: the sandbox of `testing/` has one whose connections share a transaction. */
+export async function openEngineOn<TSchema extends Schema>(
+  config: Config<TSchema>,
+  createPool: CreatePool,
+): Promise<Engine<TSchema>> {
   checkConfig(config)
   const settings = poolSettings(config.pool)
   const publish = createPublish([config.observe ?? []].flat())
@@ -91,7 +102,7 @@ export async function openEngine<TSchema extends Schema>(config: Config<TSchema>
     const addressNow = () => parseDatabaseUrl(server.url, config.applicationName)
     const address = addressNow()
     const connectTimeoutMs = config.pool?.connectTimeoutMs ?? address.connectTimeoutMs ?? settings.connectTimeoutMs
-    const pool = new Pool(settings, connectionOpener(addressNow, connectTimeoutMs), publish)
+    const pool = createPool(settings, connectionOpener(addressNow, connectTimeoutMs), publish)
     const { backend } = await pool.probe()
     await migrate(config, server.url, publish).catch((error: unknown) => pool.close().then(() => Promise.reject(error)))
     // A pooler invents the pid; it may lend out another server process for every transaction.

@@ -87,7 +87,10 @@ interface Request<T> {
   readonly outcome: Outcome<T> | undefined
 }
 
-export class Connection implements MessageListener {
+/** A connection as those above it see it: the sandbox of `testing/` has connections of its own. */
+export type Connection = Omit<SocketConnection, keyof MessageListener>
+
+export class SocketConnection implements MessageListener {
   readonly backendPid: number
   readonly openedAt = performance.now()
   /** Set once the connection can no longer be used; every later statement is rejected with it. */

@@ -10,7 +10,7 @@ import { at, describeAddress, type ServerAddress, type SessionKind } from '../ad
 import { ConfigInvalid, ConnectionLost, RivuletError } from '../errors.ts'
 import { fromServerError, isServerError } from '../sqlstate.ts'
 import { installCodecs } from './codec.ts'
-import { Connection, withoutQuery } from './connection.ts'
+import { type Connection, SocketConnection, withoutQuery } from './connection.ts'
 import type { Client } from './connection-parts.ts'
 import { DriverSocket } from './driver-socket.ts'
 import { shakeHands } from './handshake.ts'
@@ -109,7 +109,7 @@ async function openThere(address: ServerAddress, connectTimeoutMs: number, signa
     const server = new ServerState(answer, parameters)
     const [, [facts]] = answer
     const backend = { pid, secret, started: facts.pid === pid ? (facts.started ?? undefined) : undefined }
-    return new Connection({
+    return new SocketConnection({
       client,
       socket,
       driverSocket,
