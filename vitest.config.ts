@@ -22,7 +22,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'integration',
-          include: ['test/{integration,http,examples}/**/*.test.ts'],
+          include: ['test/{integration,http}/**/*.test.ts', 'test/examples/*.test.ts'],
           globalSetup: server,
         },
       },

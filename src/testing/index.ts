@@ -1,4 +1,7 @@
-/** `rivulet/testing`: databases and a sandbox for the tests of those who use Rivulet. */
+/** `rivulet/testing`: databases, a sandbox and factories for the tests of those who use Rivulet. */
 export type { TestDatabase } from './clone.ts'
+export { defineFactory, type Factory, type Make, type Overrides } from './factory.ts'
 export { openSandbox, type Sandbox } from './sandbox.ts'
+export type { SeededRandom } from './seeded-random.ts'
 export { openTestDatabase, type TestDatabaseOptions, type TestSeed } from './test-database.ts'
+export { type DatabaseFixtures, withTestDatabase, type WithTestDatabaseOptions } from './with-test-database.ts'

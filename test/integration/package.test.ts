@@ -91,6 +91,7 @@ test.each([
   ['rivulet/migrate', ['applyMigrations', 'lint']],
   ['rivulet/schema', ['customers', 'products', 'ordersRelations']],
   ['rivulet/shop', ['createShopApp', 'productPage', 'placeOrder', 'seed']],
+  ['rivulet/testing', ['defineFactory', 'openSandbox', 'openTestDatabase', 'withTestDatabase']],
 ])('%s can be imported', async (name, exported) => {
   const names = JSON.parse(
     await runModule(`console.log(JSON.stringify(Object.keys(await import('${name}'))))`),

@@ -94,6 +94,7 @@ async function runLine(line: string, cwd: string, databaseUrl: string): Promise<
   const [, program = '', ...args] = line.replace(/ (?:# |\|\| true).*$/, '').split(' ')
   const file = join(cwd, args.at(-1) ?? '')
   if (line.startsWith('psql')) return runScript(databaseUrl, await readFile(file, 'utf8'))
+  if (program === 'vitest' || args[0] === '--test') return runTests(program, args, cwd, databaseUrl)
   if (program === 'tsx') return runProgram(file, databaseUrl)
   const env = { ...process.env, DATABASE_URL: databaseUrl }
   const mayFail = line.endsWith('|| true')
@@ -103,6 +104,19 @@ async function runLine(line: string, cwd: string, databaseUrl: string): Promise<
       throw new Error(`${line}\n${error.stdout}${error.stderr}`, { cause: error })
     },
   )
+  return stdout
+}
+
+/** Runs the page's own tests, which are a run of their own and no part of ours. @throws what they print when they fail. */
+async function runTests(program: string, args: readonly string[], cwd: string, databaseUrl: string): Promise<string> {
+  const own = Object.entries(process.env).filter(([name]) => !/^VITEST|^NODE_TEST|^FORCE_COLOR/.test(name))
+  const env = { ...Object.fromEntries(own), NO_COLOR: '1', DATABASE_URL: databaseUrl }
+  const main =
+    program === 'vitest' ? [join(root, 'node_modules/vitest/vitest.mjs')] : ['--import', import.meta.resolve('tsx')]
+  const { stdout } = await run(process.execPath, [...main, ...args], { cwd, env }).catch((error: unknown) => {
+    const { stdout, stderr } = error as { stdout: string; stderr: string }
+    throw new Error(`${program} ${args.join(' ')}\n${stdout}${stderr}`, { cause: error })
+  })
   return stdout
 }
 
