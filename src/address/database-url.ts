@@ -69,10 +69,14 @@ function endpointsOf(
   const hosts = listOf(parameter('host')) ?? ips ?? ['']
   const ports = listOf(parameter('port')) ?? ['']
   if (ips !== undefined && ips.length !== hosts.length) {
-    throw new ConfigInvalid(`the database URL has ${hosts.length} in host and ${ips.length} in hostaddr`)
+    throw new ConfigInvalid(
+      `host in the database URL lists ${hosts.length} and hostaddr ${ips.length}: give one address for each host`,
+    )
   }
   if (ports.length !== 1 && ports.length !== hosts.length) {
-    throw new ConfigInvalid(`the database URL has ${hosts.length} in host and ${ports.length} in port`)
+    throw new ConfigInvalid(
+      `host in the database URL lists ${hosts.length} and port ${ports.length}: give one port for all hosts, or one for each`,
+    )
   }
   if (ips?.some((ip) => ip !== '' && isIP(ip) === 0)) {
     throw new ConfigInvalid(`${describeParameter('hostaddr')} must be an IP address; names belong in host`)
@@ -108,7 +112,7 @@ function ofSsl(value: string | undefined): string | undefined {
   if (!value) return undefined
   if (value === 'true' || value === '1') return 'require'
   if (value === 'false' || value === '0') return 'disable'
-  throw new ConfigInvalid('ssl in the database URL must be true or false; sslmode says more')
+  throw new ConfigInvalid('ssl in the database URL must be true or false: use sslmode for anything else')
 }
 
 /** A list of what is accepted or, each with an exclamation mark, of what is not. */
@@ -118,7 +122,7 @@ function authenticationsOf(text: string | undefined): readonly Authentication[] 
   const refusals = names.filter((name) => name.startsWith('!')).map((name) => name.slice(1))
   if (refusals.length > 0 && refusals.length < names.length) {
     throw new ConfigInvalid(
-      `${describeParameter('require_auth')} either lists what is accepted or, with !, what is not`,
+      `${describeParameter('require_auth')} must list either the accepted methods or, with !, the refused ones`,
     )
   }
   const listed = refusals.length > 0 ? refusals : names

@@ -68,8 +68,8 @@ const harmless: Readonly<Record<string, RegExp>> = {
 
 /** What to write instead of parameters that libpq or other drivers know. */
 const instead: Readonly<Record<string, string>> = {
-  service: 'service files are not read: write what it stands for',
-  servicefile: 'service files are not read: write what it stands for',
+  service: 'service files are not read; write its parameters into the URL',
+  servicefile: 'service files are not read; write its parameters into the URL',
   requirepeer: 'Node cannot tell who owns the other end of a Unix socket',
   sslcrldir: 'give the lists in one file, as sslcrl',
   connection_limit: 'set pool.max in the config',
@@ -117,7 +117,7 @@ function check(name: string, value: string): void {
   const harmlessValue = Object.hasOwn(harmless, name) ? harmless[name] : undefined
   if (harmlessValue === undefined) throw refused(name)
   if (value !== '' && !harmlessValue.test(value))
-    throw new ConfigInvalid(`${name} in the database URL cannot be kept as it is written`)
+    throw new ConfigInvalid(`${name} in the database URL has a value that is not supported: leave it out`)
 }
 
 function refused(name: string): ConfigInvalid {

@@ -47,7 +47,7 @@ function readOwn(): string {
     // Most have none.
     return ''
   }
-  process.emitWarning(`${path} is not used, because others may read it: chmod 600 it`)
+  process.emitWarning(`${path} is not used, because other users can read it: run chmod 600 on it`)
   return ''
 }
 
@@ -59,7 +59,10 @@ function readGiven(path: string): string {
   } catch (cause) {
     throw new ConfigInvalid('the file named by passfile in the database URL, or PGPASSFILE, cannot be read', { cause })
   }
-  if (open) throw new ConfigInvalid('the file named by passfile, or PGPASSFILE, may be read by others: chmod 600 it')
+  if (open)
+    throw new ConfigInvalid(
+      'the file named by passfile, or PGPASSFILE, can be read by other users: run chmod 600 on it',
+    )
   return ''
 }
 

@@ -20,7 +20,7 @@ export function tlsSettings(parameter: Parameters, mode: string | undefined): Tl
     throw new ConfigInvalid('sslnegotiation=direct needs sslmode=require, verify-ca or verify-full')
   }
   if (rootFile === 'system' && (asked ?? 'verify-full') !== 'verify-full') {
-    throw new ConfigInvalid('sslrootcert=system needs sslmode=verify-full, or none')
+    throw new ConfigInvalid('sslrootcert=system needs sslmode=verify-full, or no sslmode')
   }
   const certificateMode = oneOf('sslcertmode', parameter('sslcertmode'), ['disable', 'allow'])
   const [certFile, keyFile] = [parameter('sslcert'), parameter('sslkey')]
@@ -72,7 +72,9 @@ function systemAuthorities(): readonly string[] | undefined {
 function keyIn(path: string | undefined): string | undefined {
   const key = contents('sslkey', path)
   if (path !== undefined && !isPrivate(path)) {
-    throw new ConfigInvalid(`the file named by ${describeParameter('sslkey')} may be read by others: chmod 600 it`)
+    throw new ConfigInvalid(
+      `the file named by ${describeParameter('sslkey')} can be read by other users: run chmod 600 on it`,
+    )
   }
   return key
 }

@@ -12,15 +12,15 @@ const escape = 'characters such as @ : / ? # in the password must be percent-enc
 /** The parameters of a URI; the parts before the question mark are `user`, `password`, `host`, `port` and `dbname`. */
 export function uriParameters(text: string): Map<string, string> {
   const [scheme] = /^postgres(?:ql)?:\/\//.exec(text) ?? []
-  if (scheme === undefined) throw new ConfigInvalid(`the database URL is not one of PostgreSQL: ${shape}`)
-  if (text.includes('%00') || text.includes('\0')) throw new ConfigInvalid('the database URL holds a NUL character')
+  if (scheme === undefined) throw new ConfigInvalid(`the database URL is not a PostgreSQL URL: ${shape}`)
+  if (text.includes('%00') || text.includes('\0')) throw new ConfigInvalid('the database URL has a NUL character')
   const whole = text.slice(scheme.length)
   const at = endOfUser(whole)
   const [, place = '', path, query] = /^([^/?]*)(?:\/([^?]*))?(?:\?([^]*))?$/.exec(whole.slice(at + 1)) ?? []
   // Half a password, taken for a host, a database or the name of a parameter, would end up in messages.
   const misplaced = path?.includes('@') || place.includes('@')
   if (misplaced || (query?.includes('@') && (at >= 0 || /:.*[^\d,:\]]/.test(place)))) {
-    throw new ConfigInvalid(`the database URL has an @ too late: ${escape}`)
+    throw new ConfigInvalid(`the database URL has an @ in the wrong place: ${escape}`)
   }
   const found = new Map<string, string>()
   const keep = (name: string, value: string) => value !== '' && found.set(name, value)
@@ -60,7 +60,7 @@ function placeParameters(text: string): [string, string[]][] {
   for (const each of text.split(',')) {
     const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::([^:]*))?$/.exec(each)
     if (!match) {
-      throw new ConfigInvalid(`the database URL cannot be parsed: ${shape}; ${escape}; an IPv6 address stands in [ ]`)
+      throw new ConfigInvalid(`the database URL cannot be parsed: ${shape}; ${escape}; write an IPv6 address in [ ]`)
     }
     const [, bracketed, plain = '', port = ''] = match
     hosts.push(decoded(bracketed ?? plain))
@@ -76,6 +76,6 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(text)
   } catch {
-    throw new ConfigInvalid('the database URL holds a broken percent-encoding: write a literal % as %25')
+    throw new ConfigInvalid('the database URL has an invalid percent-encoding: write a literal % as %25')
   }
 }

@@ -31,7 +31,7 @@ describe('opening an engine', () => {
     ['a setting that is misspelt', { pools: {} }, /unknown setting config\.pools/],
     ['a timeout that is no number', { pool: { acquireTimeoutMs: '5s' } }, /acquireTimeoutMs/],
     ['an unknown pooler', { pooler: 'pgcat' }, /pooler/],
-    ['a URL of another database', { url: 'mysql://root@localhost/x' }, /not one of PostgreSQL/],
+    ['a URL of another database', { url: 'mysql://root@localhost/x' }, /not a PostgreSQL URL/],
     ['an unknown URL parameter', { url: `postgres://u:${secret}@localhost/x?connect_time=5` }, /connect_time/],
     ['a password with a bare @ too late', { url: `postgres://u:${secret}/@:x@localhost/x` }, /percent-encoded/],
     ['a port out of range', { url: `postgres://u:${secret}@localhost:99999/x` }, /cannot be parsed|port/],
