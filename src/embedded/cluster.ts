@@ -44,7 +44,7 @@ export async function prepareCluster(
   const found = version === undefined ? 'is not a complete data directory' : `was made by PostgreSQL ${version}`
   throw new EmbeddedServerFailed(
     `${paths.data} ${found}, and the embedded PostgreSQL is ${binaries.majorVersion}. To keep its data, dump it with ` +
-      `a PostgreSQL that can open it; to begin anew, remove ${paths.directory}. Or set DATABASE_URL.`,
+      `a PostgreSQL that can open it; to start over, remove ${paths.directory}. Or set DATABASE_URL.`,
   )
 }
 
@@ -84,6 +84,6 @@ async function runOrThrow(
   // Single-user mode exits 0 whatever became of the statement.
   if (ok && !/^.*\b(ERROR|FATAL|PANIC):/m.test(output)) return
   throw new EmbeddedServerFailed(
-    `The embedded PostgreSQL could not be initialised in ${paths.home}: put that right, or set DATABASE_URL.\n${output.trim()}`,
+    `The embedded PostgreSQL could not be initialised in ${paths.home}: correct the cause below, or set DATABASE_URL.\n${output.trim()}`,
   )
 }

@@ -61,7 +61,7 @@ export function holdAt(address: string, signal?: AbortSignal): Promise<Hold | un
     socket.setTimeout(endTimeoutMs, () =>
       giveUp(
         new EmbeddedServerFailed(
-          `The embedded PostgreSQL has been ending for ${endTimeoutMs / 1000} seconds: end it and try again, or set DATABASE_URL.`,
+          `The embedded PostgreSQL has been shutting down for ${endTimeoutMs / 1000} seconds: end its process and try again, or set DATABASE_URL.`,
         ),
       ),
     )

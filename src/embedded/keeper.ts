@@ -104,7 +104,9 @@ export class Keeper {
     this.#child.send({ do: 'open' } satisfies KeeperRequest)
     const hold = await holdAt(this.#address)
     if (hold === undefined)
-      throw new EmbeddedServerFailed('The process that keeps the embedded PostgreSQL ended: try again.')
+      throw new EmbeddedServerFailed(
+        'The process that manages the embedded PostgreSQL ended unexpectedly: try again, or set DATABASE_URL.',
+      )
     this.#child.unref()
     if (this.#child.connected) this.#child.disconnect()
     return hold
@@ -131,7 +133,7 @@ export class Keeper {
     const { done, failed } = await Promise.race([answer, exited])
     if (failed === undefined) return done
     throw new EmbeddedServerFailed(
-      `The process that keeps the embedded PostgreSQL (${process.execPath}) cannot do its work: ${failed}. ` +
+      `The process that manages the embedded PostgreSQL (${process.execPath}) failed: ${failed}. ` +
         'Try again, or set DATABASE_URL.',
     )
   }

@@ -51,7 +51,7 @@ export async function prepareDirectory(wanted: string): Promise<string> {
     const { uid, gid } = await stat(directory)
     if (me !== undefined && me !== 0 && uid !== me) {
       throw new EmbeddedServerFailed(
-        `${directory} belongs to another user (uid ${uid}): run as that user, remove it to begin anew, or set DATABASE_URL.`,
+        `${directory} belongs to another user (uid ${uid}): run as that user, remove it to start over, or set DATABASE_URL.`,
       )
     }
     // Only in a directory of our own making: the caller may have named one that holds other things.

@@ -66,7 +66,7 @@ export async function awaitReady(data: string): Promise<Postmaster | undefined> 
     if (performance.now() > giveUpAt) {
       throw new EmbeddedServerFailed(
         `The embedded PostgreSQL in ${data} (process ${found.pid}) has been ${found.status || 'starting'} for ` +
-          `${startTimeoutMs / 1000} seconds: end it and try again, or set DATABASE_URL.`,
+          `${startTimeoutMs / 1000} seconds: end that process and try again, or set DATABASE_URL.`,
       )
     }
     await sleep(pollMs)
@@ -196,7 +196,7 @@ async function startFailure(data: string, end: string, logFile: string): Promise
   const log = await readFile(logFile, 'utf8').catch(() => '')
   const lastLines = log.trimEnd().split('\n').slice(-15).join('\n')
   return new EmbeddedServerFailed(
-    `The embedded PostgreSQL in ${data} did not start (${end}). To begin anew, remove that directory; or set ` +
+    `The embedded PostgreSQL in ${data} did not start (${end}). To start over, remove that directory, or set ` +
       `DATABASE_URL. The end of ${logFile}:\n${lastLines}`,
   )
 }

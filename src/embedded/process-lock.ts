@@ -45,7 +45,7 @@ export async function withProcessLock<T>(
       const pid = newest.owner.split('-')[0]
       throw new EmbeddedServerFailed(
         `Process ${pid} has been starting or stopping the embedded PostgreSQL in ${directory} for ` +
-          `${Math.round(timeoutMs / 1000)} seconds: end it and try again, or set DATABASE_URL.`,
+          `${Math.round(timeoutMs / 1000)} seconds: end that process and try again, or set DATABASE_URL.`,
       )
     }
     await sleep(pollMs)

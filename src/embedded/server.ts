@@ -92,8 +92,8 @@ async function adopt(paths: ServerPaths, signal: AbortSignal | undefined): Promi
     if (postmaster && (await isResponding(postmaster))) return { postmaster, hold }
     if (postmaster) {
       throw new EmbeddedServerFailed(
-        `The embedded PostgreSQL in ${paths.data} (process ${postmaster.pid}) runs but does not answer, and others ` +
-          'have it open: stop them and try again, or set DATABASE_URL.',
+        `The embedded PostgreSQL in ${paths.data} (process ${postmaster.pid}) is running but does not respond: end that ` +
+          'process and try again, or set DATABASE_URL.',
       )
     }
   } catch (error) {

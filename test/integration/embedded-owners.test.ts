@@ -107,7 +107,7 @@ describe('a killed owner', () => {
   test('whose server is slow to end does not detain the next one that gives up', { timeout: 90_000 }, async () => {
     // The next one may come when the server has ended already, or before its keeper has noticed that the owner has gone, and
     // then shares a server that does not answer: then once more.
-    const tooSoonOrLate = /^opened$|does not answer/
+    const tooSoonOrLate = /^opened$|does not respond/
     for (let outcome = 'opened'; tooSoonOrLate.test(outcome);) {
       const directory = await makeProject()
       const owner = startChild({ directory, ...quick })
