@@ -141,7 +141,7 @@ export class TableRepository {
 function ifVersionOf(options: { ifVersion?: unknown } | undefined): unknown {
   checkOperationOptions('version', options)
   if (options && 'ifVersion' in options && options.ifVersion === undefined) {
-    throw new UsageError('ifVersion is undefined; leave it out to change the row whatever its version')
+    throw new UsageError('ifVersion is undefined: leave it out to change the row at any version')
   }
   return options?.ifVersion
 }

@@ -101,12 +101,13 @@ export function temporalIssue(
   if (!match) {
     if (type === 'date') return "must be a date such as '2026-12-31'"
     if (withTimezone && timestampPattern.test(text)) return offsetMissing
-    if (!withTimezone && zonedTimestampPattern.test(text)) return 'has no time zone: an offset would be dropped'
+    if (!withTimezone && zonedTimestampPattern.test(text))
+      return 'has an offset from UTC, but the column has no time zone and would drop it'
     return `must be a timestamp such as ${withTimezone ? "'2026-12-31T13:37:00Z'" : "'2026-12-31T13:37:00'"}`
   }
   const [, years, month, dayOfMonth, bc] = match
   const year = bc === undefined ? Number(years) : 1 - Number(years)
-  if (Number(years) === 0 || !isDay(year, Number(month), Number(dayOfMonth))) return 'must be a day of the calendar'
+  if (Number(years) === 0 || !isDay(year, Number(month), Number(dayOfMonth))) return 'must be a day that exists'
   return isKnownDay(year, Number(month), Number(dayOfMonth), type) ? undefined : outOfRange(type)
 }
 

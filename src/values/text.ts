@@ -2,6 +2,6 @@
 
 /** Why a text cannot be stored: NUL, or half a surrogate pair, which UTF-8 cannot carry; undefined when it can. */
 export function textIssue(text: string): string | undefined {
-  if (text.includes('\0')) return 'holds a NUL character, which text cannot store'
-  return text.isWellFormed() ? undefined : 'holds half of a surrogate pair, which UTF-8 cannot store'
+  if (text.includes('\0')) return 'has a NUL character, which PostgreSQL cannot store'
+  return text.isWellFormed() ? undefined : 'has half of a surrogate pair, which UTF-8 cannot store'
 }

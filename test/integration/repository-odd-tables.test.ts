@@ -528,7 +528,7 @@ describe('what could be taken for something else', () => {
   test('a property named like a combination of filters is refused before anything is sent', async () => {
     const table = pgTable('tags', { code: text('code').primaryKey(), or: text('label') })
     await tables.engine.session(async ({ repository }) => {
-      expect(() => repository(table)).toThrow('another name')
+      expect(() => repository(table)).toThrow('rename the property')
     })
   })
 

@@ -781,7 +781,7 @@ describe('lock', () => {
     await using two = await openToy(2)
     await two.engine.session(({ repository }) => repository(words).insert({ word: 'a' }))
     await two.engine.session(async ({ repository }) => {
-      await expect(repository(words).lock('a', 'update')).rejects.toThrow('in a transaction only')
+      await expect(repository(words).lock('a', 'update')).rejects.toThrow('lock needs a transaction')
     })
     await two.engine.transaction(async ({ repository }) => {
       expect((await repository(words).lock('a', 'update')).word).toBe('a')

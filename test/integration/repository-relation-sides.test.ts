@@ -41,7 +41,7 @@ describe('a relation to one', () => {
 })
 
 test.each([
-  ['nowhere', 'among the relations of lost'],
+  ['nowhere', 'in the relations of lost'],
   ['named', "relationName: 'named'"],
   ['twice', 'multiple relations with name "twice"'],
 ] as const)(

@@ -122,7 +122,7 @@ function checkJson(value: unknown, depth: number): void {
 }
 
 function jsonNameOf(value: unknown): string {
-  return typeof value === 'object' ? `a ${value?.constructor?.name ?? 'strange object'}` : typeof value
+  return typeof value === 'object' ? `a ${value?.constructor?.name ?? 'object without a constructor'}` : typeof value
 }
 
 /** Arrays travel as PostgreSQL's array literal. */
@@ -140,7 +140,7 @@ function arrayEncoder(column: PgColumn): Encode {
         return 'NULL'
       }
       const encoded = encode(element, purpose)
-      if (is(encoded, SQL)) throw new InvalidValue('has elements that their type writes as SQL')
+      if (is(encoded, SQL)) throw new InvalidValue('has an element whose type writes SQL, which an array cannot hold')
       return nested ? (encoded as string) : quotedElement(textOf(encoded))
     })
     if (nested) checkShape(value as unknown[])
@@ -174,7 +174,7 @@ function mapped(column: PgColumn, value: unknown): unknown {
   try {
     return column.mapToDriverValue(value)
   } catch (cause) {
-    throw new InvalidValue(`is no value of ${column.getSQLType()}`, { cause })
+    throw new InvalidValue(`is not a valid value of ${column.getSQLType()}`, { cause })
   }
 }
 
@@ -230,7 +230,7 @@ function checkJsonText(text: string): void {
   try {
     JSON.parse(text)
   } catch {
-    throw new InvalidValue('must be written as JSON by its type')
+    throw new InvalidValue('was not written as JSON by its type')
   }
 }
 

@@ -27,7 +27,7 @@ export const inObject: Coordinates = (value, names) => {
 }
 
 function coordinate(value: unknown): number {
-  if (Number.isNaN(checkedType<number>(value, 'number'))) throw new InvalidValue('must not hold NaN')
+  if (Number.isNaN(checkedType<number>(value, 'number'))) throw new InvalidValue('must not contain NaN')
   return value as number
 }
 

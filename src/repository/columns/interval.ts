@@ -25,7 +25,7 @@ export function intervalEncoder(column: PgColumn): Encode {
     throw new InvalidValue(
       count > 0
         ? `must be whole ${last}s or greater, such as '1 ${last}'`
-        : 'has units that its precision does not keep',
+        : 'has units that are smaller than the column keeps',
     )
   }
 }

@@ -11,7 +11,8 @@ function date(value: unknown): Date {
 
 /** A `date` has no time of day: one that is given would be dropped, and another day be stored or compared with. */
 function wholeDay(given: Date): Date {
-  if (given.getTime() % 86_400_000 !== 0) throw new InvalidValue('has a time of day, which a date has not')
+  if (given.getTime() % 86_400_000 !== 0)
+    throw new InvalidValue('has a time of day, but the column stores only the day')
   return given
 }
 

@@ -50,7 +50,7 @@ function bytes(most: number): Limit {
 /** Midnight in UTC is how a Date says no time at all. */
 function noTime(text: string): void {
   if (/\d[T ]\d\d:/.test(text) && !/[T ]00:00(?::00(?:\.0+)?)?(?:Z|\+00(?::?00)?)?(?: BC)?$/.test(text)) {
-    throw new InvalidValue('has a time of day, which a date has not')
+    throw new InvalidValue('has a time of day, but the column stores only the day')
   }
 }
 

@@ -17,7 +17,7 @@ export async function updateRows(
 ): Promise<number> {
   const assignments = patchAssignments(plan, patch)
   if (assignments.length === 0)
-    throw new UsageError(`updateWhere of ${plan.name} has an empty patch: say what to change`)
+    throw new UsageError(`the patch of updateWhere on ${plan.name} is empty: name the columns to change`)
   return writeRows(runner, plan, where, assignments)
 }
 

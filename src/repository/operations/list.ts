@@ -62,9 +62,11 @@ export async function listRows(
   const { after, before } = options
   const limit = checkedLimit(options.limit)
   const order = totalOrder(plan, options.orderBy)
-  if (after !== undefined && before !== undefined) throw new UsageError('a page is after or before a cursor, not both')
+  if (after !== undefined && before !== undefined) throw new UsageError('list takes after or before, not both')
   if (!order.total && (after ?? before) !== undefined) {
-    throw new UsageError(`${plan.name} has no key, so its pages have no cursors: declare one with conventions`)
+    throw new UsageError(
+      `${plan.name} has no key, so its pages have no cursors: declare a key with conventions(table, { key: [...] })`,
+    )
   }
   const backwards = before !== undefined
   const cursor = backwards ? before : after

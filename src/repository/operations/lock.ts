@@ -29,11 +29,11 @@ export async function lockRow(
   checkOperationOptions('lock', wait)
   const { nowait = false, skipLocked = false } = wait
   if (!runner.inTransaction) {
-    throw new UsageError('lock works in a transaction only: a lock ends with its transaction; use session.transaction')
+    throw new UsageError('lock needs a transaction, because a lock ends with its transaction: use session.transaction')
   }
   const strength = Object.hasOwn(lockModes, mode) ? lockModes[mode] : undefined
-  if (!strength) throw new UsageError(`a lock is one of ${Object.keys(lockModes).join(', ')}`)
-  if (nowait && skipLocked) throw new UsageError('a lock is nowait or skipLocked, not both')
+  if (!strength) throw new UsageError(`the mode of a lock must be one of ${Object.keys(lockModes).join(', ')}`)
+  if (nowait && skipLocked) throw new UsageError('lock takes nowait or skipLocked, not both')
   const selection = selectionOf(plan)
   const waiting = nowait ? sql` nowait` : skipLocked ? sql` skip locked` : sql``
   const statement = plan.statements.of(`lock/${mode}/${nowait ? 'n' : ''}${skipLocked ? 's' : ''}`, () => {

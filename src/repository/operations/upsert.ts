@@ -78,7 +78,7 @@ function removedInTheWay(plan: TablePlan, on: readonly PlannedColumn[]): UniqueV
 function refuseNotUnique(plan: TablePlan, on: readonly PlannedColumn[], error: unknown): never {
   if (!(error instanceof DatabaseError) || error.sqlState !== '42P10') throw error
   const names = on.map(({ property }) => property).join(', ')
-  throw new UsageError(`upsert into ${plan.name} cannot decide on (${names}): the columns are not unique together`, {
+  throw new UsageError(`upsert into ${plan.name} cannot use (${names}): these columns are not unique together`, {
     cause: error,
   })
 }
@@ -88,7 +88,7 @@ function conflictColumns(plan: TablePlan, on: unknown, inserted: readonly Assign
   const absent = named.find((column) => !inserted.some((assignment) => assignment.column === column))
   if (!absent && named.length > 0) return named
   throw new UsageError(
-    `upsert into ${plan.name} needs a value for ${absent?.property ?? 'its key'}: give one, or say on: [unique columns]`,
+    `upsert into ${plan.name} needs a value for ${absent?.property ?? 'its key'}: give one, or name other unique columns with on`,
   )
 }
 

@@ -15,19 +15,21 @@ export type Removed = 'exclude' | 'include' | 'only'
 /** The condition that keeps removed rows out, or keeps nothing else; undefined without soft delete. */
 export function removedCondition(plan: TablePlan, removed: Removed | undefined): SQL | undefined {
   if (!plan.removedAt) {
-    if (removed !== undefined && removed !== 'exclude') throw withoutSoftDelete(plan, 'removed rows')
+    if (removed !== undefined && removed !== 'exclude') throw withoutSoftDelete(plan, 'the option removed')
     return undefined
   }
   const { reference } = plan.removedAt
   if (removed === undefined || removed === 'exclude') return sql`${reference} is null`
   if (removed === 'include') return undefined
   if (removed === 'only') return sql`${reference} is not null`
-  throw new UsageError("removed is 'exclude', 'include' or 'only'")
+  throw new UsageError("removed must be 'exclude', 'include' or 'only'")
 }
 
 /** The error for what only tables with soft delete have. */
 export function withoutSoftDelete(plan: TablePlan, what: string): UsageError {
-  return new UsageError(`${plan.name} has no ${what}: declare removedAt with conventions(table, { removedAt: '…' })`)
+  return new UsageError(
+    `${what} needs soft delete, which ${plan.name} does not have: declare removedAt with conventions(table, { removedAt: '…' })`,
+  )
 }
 
 /** `where …` of the conditions that are there; nothing without any. */

@@ -33,7 +33,7 @@ export class Values {
   take(value: unknown, property?: string): () => SQL {
     if (this.all.length >= maxParameters) {
       throw new UsageError(
-        `a statement takes at most ${maxParameters} values: give many values of one column as one list, { in: [...] }, or call in parts`,
+        `a statement takes at most ${maxParameters} values: give many values of one column as one list, { in: [...] }, or split the call`,
       )
     }
     const position = this.all.push(value) - 1

@@ -38,13 +38,14 @@ const deepest = 100
 export function readFilter(plan: TablePlan, where: unknown, values: Values, depth = 0): Condition {
   if (depth > deepest) {
     throw new UsageError(
-      `a filter of ${plan.name} holds itself, or filters more than ${deepest} deep: write conditions side by side, as in { or: [a, b, c] }`,
+      `a filter of ${plan.name} contains itself or is nested more than ${deepest} levels deep: write conditions side by side, as in { or: [a, b, c] }`,
     )
   }
-  if (!isPlain(where)) throw new UsageError(`a filter of ${plan.name} is an object of columns and conditions`)
+  if (!isPlain(where)) throw new UsageError(`a filter of ${plan.name} must be an object of columns and conditions`)
   const conditions: Condition[] = []
   for (const [name, given] of Object.entries(where)) {
-    if (given === undefined) throw new UsageError(`the filter of ${plan.name} has ${name}: undefined; leave it out`)
+    if (given === undefined)
+      throw new UsageError(`the filter of ${plan.name} has ${name}: undefined; leave ${name} out`)
     const condition = isCombination(name)
       ? combined(plan, name, given, values, depth + 1)
       : columnFilter(plan.column(name), given, values)
@@ -56,7 +57,8 @@ export function readFilter(plan: TablePlan, where: unknown, values: Values, dept
 /** Reads the `where` of options that may leave it out. @throws UsageError as well when it is there but undefined. */
 export function readOptionalFilter(plan: TablePlan, options: { readonly where?: unknown }, values: Values): Condition {
   if (!('where' in options)) return everything
-  if (options.where === undefined) throw new UsageError(`where of ${plan.name} is undefined; leave it out for all rows`)
+  if (options.where === undefined)
+    throw new UsageError(`where of ${plan.name} is undefined: leave it out to read all rows`)
   return readFilter(plan, options.where, values)
 }
 
@@ -64,14 +66,14 @@ export function readOptionalFilter(plan: TablePlan, options: { readonly where?: 
 export function readRequiredFilter(plan: TablePlan, where: unknown, values: Values, depth = 0): Condition {
   const condition = readFilter(plan, where, values, depth)
   if (condition.shape !== '') return condition
-  throw new UsageError(`the filter of ${plan.name} is empty, which would mean every row: say which rows`)
+  throw new UsageError(`the filter of ${plan.name} is empty and would match every row: name the rows`)
 }
 
 /** Reads a filter of rows to write to: it must not be true of all rows either. @throws UsageError as well when it is. */
 export function readWriteFilter(plan: TablePlan, where: unknown, values: Values): Condition {
   const condition = readRequiredFilter(plan, where, values)
   if (condition.truth !== 'all') return condition
-  throw new UsageError(`the filter of ${plan.name} is true of every row: say which rows`)
+  throw new UsageError(`the filter of ${plan.name} matches every row: name the rows`)
 }
 
 /**
@@ -124,7 +126,7 @@ function combined(
     const opposite = truth && (truth === 'all' ? 'none' : 'all')
     return { shape: `!(${shape})`, truth: opposite, sql: () => sql`not ${inner()}` }
   }
-  if (!Array.isArray(given)) throw new UsageError(`${name} in a filter of ${plan.name} is an array of filters`)
+  if (!Array.isArray(given)) throw new UsageError(`${name} in a filter of ${plan.name} must be an array of filters`)
   const read = name === 'or' ? readRequiredFilter : readFilter
   const parts = given.map((part: unknown) => read(plan, part, values, depth)).filter(({ shape }) => shape !== '')
   if (parts.length === 0) return name === 'and' ? everything : nothing
@@ -144,11 +146,12 @@ function columnFilter(column: PlannedColumn, given: unknown, values: Values): Co
   if (!isPlain(given)) return operator(column, 'eq', given, values)
   const conditions = Object.entries(given).map(([name, operand]) => {
     if (operand === undefined) {
-      throw new UsageError(`the filter of ${column.property} has ${name}: undefined; leave it out`)
+      throw new UsageError(`the filter of ${column.property} has ${name}: undefined; leave ${name} out`)
     }
     return operator(column, name, operand, values)
   })
-  if (conditions.length === 0) throw new UsageError(`the filter of ${column.property} is empty: say what it must be`)
+  if (conditions.length === 0)
+    throw new UsageError(`the filter of ${column.property} is empty: give a value or an operator`)
   return allOf(conditions)
 }
 
@@ -168,7 +171,7 @@ function operator(column: PlannedColumn, name: string, operand: unknown, values:
   const condition = (fragment: Fragment, shape = name): Condition => ({ shape: `${token}.${shape}`, sql: fragment })
   if (name === 'isNull' || (operand === null && (name === 'eq' || name === 'ne'))) {
     if (name === 'isNull' && typeof operand !== 'boolean')
-      throw new UsageError(`isNull of ${property} is true or false`)
+      throw new UsageError(`isNull of ${property} must be true or false`)
     const wanted = name === 'isNull' ? operand === true : name === 'eq'
     return wanted ? condition(() => isNull(column), 'null') : condition(() => isNotNull(column), 'notNull')
   }
@@ -268,10 +271,10 @@ function refuseMisfit({ property, column }: PlannedColumn, name: string): void {
 
 /** The elements for `= any`: an array parameter, so the number of elements does not change the statement. */
 function listOf(column: PlannedColumn, name: string, operand: unknown): unknown[] {
-  if (!Array.isArray(operand)) throw new UsageError(`${name} of ${column.property} is an array`)
+  if (!Array.isArray(operand)) throw new UsageError(`${name} of ${column.property} must be an array`)
   return operand.map((element: unknown) => {
     if (element === undefined || element === null) {
-      throw new UsageError(`${name} of ${column.property} has ${String(element)} in it: use isNull`)
+      throw new UsageError(`${name} of ${column.property} contains ${String(element)}: use isNull`)
     }
     return column.encode(element, 'compare')
   })

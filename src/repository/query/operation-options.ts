@@ -17,12 +17,12 @@ const known = {
 export function checkOperationOptions(kind: keyof typeof known, options: unknown): void {
   if (options === undefined) return
   const names: readonly string[] = known[kind]
-  if (!isPlain(options)) throw new UsageError(`options are an object of ${names.join(', ')}`)
+  if (!isPlain(options)) throw new UsageError(`options must be an object with ${names.join(', ')}`)
   const { removed } = options
   if (removed !== undefined && !['exclude', 'include', 'only'].includes(removed as string)) {
-    throw new UsageError("removed is 'exclude', 'include' or 'only'")
+    throw new UsageError("removed must be 'exclude', 'include' or 'only'")
   }
   const unknown = Object.keys(options).find((name) => !names.includes(name))
   if (unknown === undefined) return
-  throw new UsageError(`there is no option ${JSON.stringify(unknown)} here: there are ${names.join(', ')}`)
+  throw new UsageError(`unknown option ${JSON.stringify(unknown)}: there are ${names.join(', ')}`)
 }

@@ -74,7 +74,7 @@ export class TotalOrder {
     if (!unordered) return error
     const names = this.columns.map(({ property }) => property).join(', ')
     return new UsageError(
-      `rows cannot be listed in the order of ${names}: values of the type ${unordered[1]} cannot be compared, order by other columns`,
+      `rows cannot be listed in the order of ${names}: values of the type ${unordered[1]} cannot be compared; order by other columns`,
       { cause: error },
     )
   }
@@ -161,7 +161,7 @@ function givenTerms(plan: TablePlan, orderBy: unknown): Term[] {
   const parts: readonly unknown[] = orderBy === undefined ? [] : Array.isArray(orderBy) ? orderBy : [orderBy]
   const terms: Term[] = []
   for (const part of parts) {
-    if (!isPlain(part)) throw new UsageError(`orderBy of ${plan.name} is an object such as { name: 'asc' }`)
+    if (!isPlain(part)) throw new UsageError(`orderBy of ${plan.name} must be an object such as { name: 'asc' }`)
     for (const [property, direction] of Object.entries(part)) {
       const known = typeof direction === 'string' && Object.hasOwn(directions, direction) && directions[direction]
       if (!known) {

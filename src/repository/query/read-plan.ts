@@ -85,9 +85,11 @@ const optionNames = new Set(['where', 'orderBy', 'limit', 'select', 'with'])
 /** The loads of a `with`. @throws UsageError for a relation that the schema does not declare. */
 function planRelations(plan: TablePlan, relations: unknown, depth: number): RelationLoad[] {
   if (depth > deepest) {
-    throw new UsageError(`with of ${plan.name} holds itself, or goes more than ${deepest} deep: load the rest apart`)
+    throw new UsageError(
+      `with of ${plan.name} contains itself or is nested more than ${deepest} levels deep: load the rest with a call of its own`,
+    )
   }
-  if (!isPlain(relations)) throw new UsageError(`with takes an object of relations of ${plan.name}`)
+  if (!isPlain(relations)) throw new UsageError(`with must be an object of relations of ${plan.name}`)
   const declared = relationsOf(plan)
   return Object.entries(relations).flatMap(([name, given]) => {
     const relation = Object.hasOwn(declared, name) ? declared[name] : undefined
@@ -97,7 +99,7 @@ function planRelations(plan: TablePlan, relations: unknown, depth: number): Rela
     }
     if (given === undefined || given === false) return []
     if (given !== true && !isPlain(given))
-      throw new UsageError(`the relation ${name} is true, false or an object of options`)
+      throw new UsageError(`the relation ${name} must be true, false or an object of options`)
     const options = given === true ? {} : given
     const unknown = Object.keys(options).find((option) => !optionNames.has(option))
     if (unknown !== undefined) throw new UsageError(`the relation ${name} has no option ${JSON.stringify(unknown)}`)
@@ -175,7 +177,7 @@ export class RelationLoad {
   #gone(): NotFound {
     const { name } = this.#target
     return new NotFound(
-      `no row of ${name} for the relation ${this.#source}.${this.#name}, whose type promises one: it was removed meanwhile, is hidden or was never there; read in a snapshot, or allow null with { ${this.#name}: { where: {} } }`,
+      `the relation ${this.#source}.${this.#name} has no row of ${name}, though its type promises one: the row was removed meanwhile, is hidden or never existed. Read in a snapshot, or allow null with { ${this.#name}: { where: {} } }`,
       { table: name },
     )
   }
@@ -247,7 +249,7 @@ function sidesOf({ drizzle, name: table }: TablePlan, name: string, relation: Re
     const other = getTableName(relation.referencedTable)
     const named = relation.relationName === undefined ? '' : `, relationName: '${relation.relationName}'`
     throw new UsageError(
-      `the schema does not say how the relation ${table}.${name} is joined (${reason}): among the relations of ${other} there must be its other side, once: one(${table}, { fields: […], references: […]${named} })`,
+      `the schema does not say how the relation ${table}.${name} is joined (${reason}): declare its other side, once, in the relations of ${other}: one(${table}, { fields: […], references: […]${named} })`,
       { cause },
     )
   }
@@ -275,7 +277,7 @@ function planned(plan: TablePlan, column: Column): PlannedColumn {
 }
 
 function checkLimit(name: string, limit: unknown, many: boolean): void {
-  if (!many) throw new UsageError(`the relation ${name} is to one row: it takes no limit`)
+  if (!many) throw new UsageError(`the relation ${name} leads to one row, so it takes no limit`)
   if (typeof limit === 'number' && Number.isInteger(limit) && limit >= 1 && limit <= 10_000) return
   throw new InvalidInput(`limit of ${name} must be a whole number from 1 to 10000`, { path: ['with', name, 'limit'] })
 }

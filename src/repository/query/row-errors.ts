@@ -7,7 +7,7 @@ import type { TablePlan } from './table-plan.ts'
 export function notFound(plan: TablePlan): NotFound {
   const finer = plan.key.find(({ column }) => isFinerThanDate(column))
   const hint = finer
-    ? `; its ${finer.property} keeps microseconds, which a Date cannot say: give the column precision: 3, or mode: 'string'`
+    ? `; its ${finer.property} keeps microseconds, which a Date cannot hold: give the column precision: 3, or mode: 'string'`
     : ''
   return new NotFound(`no row of ${plan.name} has this key${hint}`, { table: plan.name })
 }

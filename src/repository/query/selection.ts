@@ -79,7 +79,7 @@ export function selectionOf(plan: TablePlan, select?: unknown): Selection {
 
 function selectedColumns(plan: TablePlan, select: unknown): PlannedColumn[] {
   if (!Array.isArray(select) || select.length === 0) {
-    throw new UsageError(`select takes the names of columns of ${plan.name}, at least one`)
+    throw new UsageError(`select must be an array of columns of ${plan.name}, at least one`)
   }
   const names = new Set(select as string[])
   if (names.size < select.length) throw new UsageError('select names a column twice')

@@ -85,7 +85,7 @@ function createPlan(drizzle: Drizzle, source: Source): TablePlan {
   const reserved = ['and', 'or', 'not'].find((word) => byProperty.has(word))
   if (reserved !== undefined) {
     throw new UsageError(
-      `the property ${reserved} of ${name} could not be told from ${reserved} in a filter: give the column another name in the schema, such as ${reserved}_: text('${reserved}')`,
+      `the property ${reserved} of ${name} cannot be told from the operator ${reserved} in a filter: rename the property in the schema, as in ${reserved}_: text('${reserved}')`,
     )
   }
   const promised = conventionsOf(source) ?? {}
@@ -249,7 +249,7 @@ function conventional(
   if (property === undefined) return undefined
   const planned = column(property)
   if (planned.column && fits(planned.column)) return planned
-  throw new UsageError(`the convention's column ${property} must be ${wanted}`)
+  throw new UsageError(`the column ${property} of the conventions must be ${wanted}`)
 }
 
 const isInteger = (column: PgColumn) =>
@@ -264,7 +264,7 @@ export function keyParameters(plan: TablePlan, key: unknown): unknown[] {
   if (plan.key.length === 1) return [encodeKey(plan, only, key)]
   const names = plan.key.map(({ property }) => property)
   if (!isPlain(key) || Object.keys(key).length !== names.length || !names.every((name) => name in key)) {
-    throw new UsageError(`a key of ${plan.name} is an object of ${names.join(', ')}`)
+    throw new UsageError(`a key of ${plan.name} must be an object of ${names.join(', ')}`)
   }
   return plan.key.map((column) => encodeKey(plan, column, key[column.property]))
 }
@@ -273,7 +273,7 @@ function encodeKey(plan: TablePlan, column: PlannedColumn, value: unknown): unkn
   if (value !== undefined && value !== null) {
     const encoded = column.encode(value, 'compare')
     if (!is(encoded, SQL)) return encoded
-    throw new UsageError(`${column.property} of ${plan.name} has a type that writes SQL: no key can be made of it`)
+    throw new UsageError(`${column.property} of ${plan.name} has a type that writes SQL, so it cannot be part of a key`)
   }
   throw new UsageError(`the key of ${plan.name} is ${String(value)}: ${column.property} is missing`)
 }

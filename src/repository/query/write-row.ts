@@ -76,7 +76,7 @@ export async function writeRow(runner: RepositoryRunner, plan: TablePlan, write:
 export function versionParameter(plan: TablePlan, ifVersion: unknown): unknown[] {
   if (ifVersion === undefined) return []
   if (plan.version) return [plan.version.encode(ifVersion, 'compare')]
-  throw new UsageError(`${plan.name} has no version: declare one with conventions(table, { version: '…' })`)
+  throw new UsageError(`${plan.name} has no version column: declare one with conventions(table, { version: '…' })`)
 }
 
 /** A write by key that hit no row. */

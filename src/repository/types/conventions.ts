@@ -81,12 +81,12 @@ export function conventions<TSource extends Source, const TConventions extends P
   source: TSource,
   promises: Given<TSource, TConventions>,
 ): TSource & Declared<TConventions> {
-  if (conventionsOf(source) !== undefined) throw new UsageError('this table has its conventions already')
+  if (conventionsOf(source) !== undefined) throw new UsageError('this table already has conventions')
   if (!is(source, Table) && Object.keys(promises).some((name) => name !== 'key')) {
     throw new UsageError('a view is read-only: the only convention it can have is its key')
   }
   const unknown = Object.keys(promises).find((name) => !names.includes(name))
-  if (unknown !== undefined) throw new UsageError(`there is no convention ${unknown}: there are ${names.join(', ')}`)
+  if (unknown !== undefined) throw new UsageError(`unknown convention ${unknown}: there are ${names.join(', ')}`)
   // Not enumerable: drizzle-kit and Drizzle's relational queries look through the values of a table.
   Object.defineProperty(source, declared, { value: Object.freeze({ ...promises }), enumerable: false })
   return source as TSource & Declared<TConventions>
