@@ -300,7 +300,7 @@ export class DeadlockDetected extends DatabaseError {
   override readonly retryable = true
 }
 
-/** A lock was not to be had in time, or at once with NOWAIT (55P03). */
+/** A lock was not granted in time, or not at once with NOWAIT (55P03). */
 export class LockTimeout extends DatabaseError {
   override readonly code = 'lock_timeout'
   override readonly retryable = true

@@ -21,10 +21,10 @@ function millisecondsOption(values: OptionValues, name: string): number | undefi
 export const waitOptions = { 'lock-timeout': { type: 'string' }, 'max-wait': { type: 'string' } } as const
 
 export const waitHelp = `\
-      --lock-timeout MS   how long a statement may queue for a busy table before the file gives way and
-                          is tried again, so that readers are never held up for longer. Default 1000
-      --max-wait MS       how long to wait for another migrator, and in each file for busy tables and, with
-                          CONCURRENTLY, for the transactions of others. Default 600000`
+      --lock-timeout MS   how long a statement may wait for a table lock; then the file is rolled back and
+                          tried again later, so that readers never wait longer than this. Default 1000
+      --max-wait MS       how long to wait for another migrator, and in each file for table locks and, with
+                          CONCURRENTLY, for other transactions. Default 600000`
 
 /** Their values. */
 export function waitValues(values: OptionValues) {

@@ -12,12 +12,12 @@ export const baselineCommand: Command = {
   summary: 'write migrations into the ledger without running them',
   help: `Usage: rivulet baseline --to NAME [options]
 
-For a database that already has what the migrations make, because it was made by hand or by drizzle-kit push. One that
-drizzle-kit migrate, or Drizzle's migrate(), has kept needs no baseline.
+For a database that already has what the migrations make, because it was made by hand or with drizzle-kit push. A
+database that drizzle-kit migrate or Drizzle's migrate() has kept up to date needs no baseline.
 
 Options:
-      --to NAME           the last migration whose effect the database already has
-      --accept-changed    take over the present text of files that were changed since they were applied
+      --to NAME           the last migration whose changes the database already has
+      --accept-changed    accept the present text of files that were changed after they were applied
 ${waitHelp}
 ${commonHelp}
 
@@ -25,11 +25,12 @@ Exit codes: 0 done, 1 failed, 3 files and database contradict each other, 4 anot
 
 Examples:
   rivulet baseline --to 0004
-  rivulet verify            # is it really so?`,
+  rivulet verify            # checks that the database really has them`,
   options: { to: { type: 'string' }, 'accept-changed': { type: 'boolean' }, ...waitOptions },
   run: async ({ values, console, signal, project }) => {
     const to = textOption(values, 'to')
-    if (to === undefined) throw new UsageError('say with --to NAME which migration the database is at')
+    if (to === undefined)
+      throw new UsageError('baseline needs --to NAME: the last migration whose changes the database already has')
     const found = await project()
     const { adopted, accepted } = await withDatabase(found, (url) =>
       baselineMigrations(url, {
@@ -42,11 +43,11 @@ Examples:
       }),
     )
     const sentences = [
-      accepted.length > 0 && `Took over the present text of ${accepted.join(', ')}.`,
+      accepted.length > 0 && `Accepted the present text of ${accepted.join(', ')}.`,
       adopted.length > 0 &&
-        `Adopted ${count(adopted.length)}. \`rivulet verify\` tells whether the database really has them.`,
+        `Adopted ${count(adopted.length)}. Run \`rivulet verify\` to check that the database has them.`,
     ].filter(Boolean)
-    const text = sentences.length > 0 ? sentences.join('\n') : 'Nothing to adopt: the ledger has them all.'
+    const text = sentences.length > 0 ? sentences.join('\n') : 'Nothing to adopt: the ledger already has all of them.'
     return { exitCode: exitCodes.done, text, json: { adopted, accepted } }
   },
 }

@@ -1,7 +1,7 @@
 /** Every command of `rivulet`, and the help that lists them. */
 import { baselineCommand } from './baseline.ts'
 import type { Command } from './command.ts'
-import { downCommand } from './down.ts'
+import { revertCommand } from './revert.ts'
 import { generateCommand } from './generate.ts'
 import { lintCommand } from './lint.ts'
 import { migrateCommand } from './migrate.ts'
@@ -18,7 +18,7 @@ export const commands: readonly Command[] = [
   statusCommand,
   verifyCommand,
   lintCommand,
-  downCommand,
+  revertCommand,
   baselineCommand,
   pullCommand,
   seedCommand,
@@ -30,11 +30,11 @@ export const help = `Usage: rivulet COMMAND [options]
 
 ${commands.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`).join('\n')}
 
-It works on the project in the current directory: drizzle.config.ts names the schema, the migrations folder and the
-database. Without dbCredentials there, DATABASE_URL is used; without that, the embedded server in .rivulet/,
+Commands work on the project in the current directory: drizzle.config.ts names the schema, the migrations folder and the
+database. Without dbCredentials there, DATABASE_URL is used; without DATABASE_URL, the embedded server in .rivulet/,
 beside the nearest package.json.
 
-Exit codes: 0 done, 1 failed, 2 migrations are pending, 3 files and database contradict each other, 4 a lock was not
-to be had in time, 64 wrong call or configuration, 130 interrupted (SIGINT), 143 terminated (SIGTERM).
+Exit codes: 0 done, 1 failed, 2 migrations are pending, 3 files and database contradict each other, 4 the time limit for
+a lock was reached, 64 wrong arguments or configuration, 130 interrupted (SIGINT), 143 terminated (SIGTERM).
 
-\`rivulet COMMAND --help\` says more about each; \`rivulet --version\` says which this is.`
+\`rivulet COMMAND --help\` explains a command; \`rivulet --version\` prints the version.`

@@ -16,7 +16,7 @@ export function codeText(
     parts.push(
       console.styleResult('red', 'The schema in code differs from the migrations, and drizzle-kit asks:'),
       `  ${question}`,
-      'Answer it with `rivulet generate --rename OLD:NEW`, or `--created`; until then no more is compared of the code.',
+      'Answer with `rivulet generate --rename OLD:NEW` or `rivulet generate --created`. Until then the code is not compared further.',
     )
   } else if (ungenerated !== '') {
     const head = 'The schema in code differs from the migrations; `rivulet generate` would write:'
@@ -29,7 +29,7 @@ export function codeText(
     if (parts.length === 0 && snapshots) parts.push("The schema in code and drizzle-kit's snapshots agree.")
     if (!snapshots) parts.push(withoutSnapshots)
     if (question === undefined)
-      parts.push(`What the SQL of the migrations really makes was not looked at: ${compared.notCompared}`)
+      parts.push(`The code was not compared with what the SQL of the migrations makes: ${compared.notCompared}`)
     return parts.join('\n')
   }
   parts.push(...missingText(compared.differences, snapshots, console), ...refusedText(compared, console))
@@ -38,7 +38,8 @@ export function codeText(
   return [...parts, ...beyondText(compared.migrationsOnly, console)].join('\n')
 }
 
-const withoutSnapshots = 'The snapshots of drizzle-kit 1.0 were not looked at: it compares the code with them itself.'
+const withoutSnapshots =
+  'The snapshots of drizzle-kit 1.0 were not compared: drizzle-kit 1.0 compares the code with them itself.'
 
 /** What begins a migration of one's own. */
 function customCommand(snapshots: boolean): string {
@@ -51,23 +52,24 @@ export function databaseText(
   { snapshots }: Pick<CodeAnswer, 'snapshots'>,
   console: Console,
 ): string {
-  if (differences.length === 0) return 'The live database is what the migrations make.'
-  const head = 'The live database differs from the migrations (- as they make it, + as it is):'
+  if (differences.length === 0) return 'The live database matches the migrations.'
+  const head = 'The live database differs from the migrations (- as the migrations make it, + as it is):'
   return [
     console.styleResult('red', head),
     ...listed(differences, console),
-    `Either change the database back, or make its state a migration: ${customCommand(snapshots)}`,
+    `Change the database back, or write its state into a migration: ${customCommand(snapshots)}`,
   ].join('\n')
 }
 
 function missingText(differences: readonly Difference[], snapshots: boolean, console: Console): readonly string[] {
   if (differences.length === 0) return []
-  const head = 'The schema in code declares what the migrations do not make (- as declared, + as they make it):'
+  const head =
+    'The schema in code declares what the migrations do not make (- as declared, + as the migrations make it):'
   const remedies = differences.map(remedy).filter((sql) => sql !== undefined)
   return [
     console.styleResult('red', head),
     ...listed(differences, console),
-    `${snapshots ? '`rivulet generate` does not see this: drizzle-kit' : 'Where `drizzle-kit generate` does not see this: it'} ` +
+    `${snapshots ? '`rivulet generate` does not see this: drizzle-kit' : '`drizzle-kit generate` may not see this: it'} ` +
       'compares the code with its snapshots, never with the SQL. Change the code, or write SQL of your own with ' +
       `${customCommand(snapshots)}${remedies.length > 0 ? ', such as:' : '.'}`,
     ...remedies.map(indented),
@@ -87,12 +89,12 @@ function refusedText({ refused }: CodeComparison, console: Console): readonly st
     ...told(
       refused.filter(({ ungenerated }) => ungenerated),
       'PostgreSQL refuses what `rivulet generate` would write:',
-      'Generate it, and mend the file: it is tried then.',
+      'Generate the file, then correct it; `rivulet lint --try` shows whether it runs.',
     ),
     ...told(
       refused.filter(({ ungenerated }) => !ungenerated),
-      'PostgreSQL refuses what drizzle-kit writes for the schema in code; what this would make was not compared:',
-      'Mend the schema in code, then: rivulet verify',
+      'PostgreSQL refuses what drizzle-kit writes for the schema in code; what these statements would make was not compared:',
+      'Correct the schema in code, then run: rivulet verify',
     ),
   ]
 }
@@ -108,9 +110,9 @@ function beyondText(more: readonly Difference[], console: Console): readonly str
   )
   const rest = lines.length - mostShown
   return [
-    'In the migrations only, which is no drift:',
+    'Only in the migrations, which is not drift:',
     ...lines.slice(0, mostShown).map((line) => console.styleResult('dim', indented(line))),
-    ...(rest > 0 ? [`  … and ${rest} more, which --json lists`] : []),
+    ...(rest > 0 ? [`  … and ${rest} more; --json lists them all`] : []),
   ]
 }
 

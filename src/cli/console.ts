@@ -33,11 +33,11 @@ export class Console {
    * the answer is another.
    */
   async confirm(question: string, flag: string, signal: AbortSignal): Promise<void> {
-    if (!this.interactive) throw new UsageError(`${question}\nNobody can be asked here: say so with ${flag}`)
+    if (!this.interactive) throw new UsageError(`${question}\nThere is no terminal to ask on: confirm with ${flag}`)
     const terminal = createInterface({ input: process.stdin, output: process.stderr })
     try {
       // Ctrl-C at the question is an answer too.
-      const answer = await terminal.question(`${question}\nType yes to go on: `, { signal }).catch(() => '')
+      const answer = await terminal.question(`${question}\nType yes to continue: `, { signal }).catch(() => '')
       if (answer.trim().toLowerCase() !== 'yes') throw new Cancelled('not confirmed: nothing was changed')
     } finally {
       terminal.close()

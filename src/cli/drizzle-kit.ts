@@ -46,8 +46,8 @@ export class UnansweredQuestion extends UsageError {
       option === undefined ? [] : [`--rename ${table === undefined ? '' : `${table}.`}${option.from}:${option.to}`],
     )
     super(
-      `drizzle-kit asks: ${text}\nAnswer with ${flags.join(', or ') || '--rename OLD:NEW'} for a rename; with ` +
-        '--created, whatever else it asks about is new (and the old one is dropped)',
+      `drizzle-kit asks: ${text}\nFor a rename, answer with ${flags.join(', or ') || '--rename OLD:NEW'}. With ` +
+        '--created, everything else it asks about is new, and the old one is dropped',
     )
     this.question = text
   }
@@ -60,9 +60,9 @@ export async function runGenerate(run: GenerateRun): Promise<readonly Migration[
   const before = await existing(run.folder)
   if ((await layoutKind(run.folder)) === 'folders') {
     throw new UsageError(
-      `${relative('', run.folder)} is laid out by drizzle-kit 1.0 (${before[0]?.file}), and the drizzle-kit that is run ` +
-        'here, 0.31, would make the whole schema anew beside it. Write the migration with `drizzle-kit generate` of 1.0, ' +
-        'SQL of your own with its --custom; then: rivulet lint --try',
+      `${relative('', run.folder)} has the layout of drizzle-kit 1.0 (${before[0]?.file}), but Rivulet runs drizzle-kit ` +
+        '0.31, which would generate the whole schema again beside it. Write the migration with drizzle-kit 1.0: ' +
+        '`drizzle-kit generate`, with --custom for SQL of your own. Then run: rivulet lint --try',
     )
   }
   await refuseCollisions(run.folder)
@@ -76,7 +76,7 @@ export async function runGenerate(run: GenerateRun): Promise<readonly Migration[
   if (written.length > 0) return (await existing(run.folder)).filter(isNew)
   if (exitCode === 0 && output.includes('No schema changes')) return []
   throw new MigrationFailed(
-    `drizzle-kit wrote no migration${exitCode ? ` (exit code ${exitCode})` : ''}; it said:\n${quote(output)}`,
+    `drizzle-kit wrote no migration${exitCode ? ` (exit code ${exitCode})` : ''}; its output:\n${quote(output)}`,
   )
 }
 
@@ -94,15 +94,19 @@ async function refuseCollisions(folder: string): Promise<void> {
     try {
       snapshot = JSON.parse(await readFile(join(meta, name), 'utf8')) as typeof snapshot
     } catch (cause) {
-      throw new MigrationRefused('inconsistent', `${join(meta, name)} is not valid JSON: restore it`, { cause })
+      throw new MigrationRefused(
+        'inconsistent',
+        `${join(meta, name)} is not valid JSON: restore it from version control`,
+        { cause },
+      )
     }
     const parent = String(snapshot.prevId)
     const twin = childOf.get(parent)
     if (twin !== undefined) {
       throw new MigrationRefused(
         'inconsistent',
-        `the snapshots ${twin} and ${name} have the same parent: two branches made them from one state. Undo the ` +
-          'later migration with `drizzle-kit drop`, and generate it again',
+        `the snapshots ${twin} and ${name} have the same parent: two branches generated them from the same state. ` +
+          'Remove the later migration with `drizzle-kit drop`, then generate it again',
         { migrations: [twin, name] },
       )
     }
@@ -143,7 +147,7 @@ function execute({
     const overdue = () =>
       end(
         new MigrationFailed(
-          `drizzle-kit was silent for ${silenceMs / 1000} s and was ended; it said:\n${quote(output)}`,
+          `drizzle-kit printed nothing for ${silenceMs / 1000} s and was stopped; its output:\n${quote(output)}`,
         ),
       )
     let silence = setTimeout(overdue, silenceMs)

@@ -15,23 +15,24 @@ export const generateCommand: Command = {
   summary: 'write a migration from the changes of the schema, with drizzle-kit',
   help: `Usage: rivulet generate [options]
 
-Runs the project's drizzle-kit generate, lints what it wrote, and tries it in a scratch database, on top of the migrations
-before it: on the server of the database URL where its role may make one (CREATEDB), else on a throw-away embedded one.
-When drizzle-kit cannot tell a rename from a new column it asks; where there is no terminal, or to be sure, answer
-beforehand:
+Runs the project's drizzle-kit generate, lints the new file, and tries it in a scratch database, after the migrations
+before it. The scratch database is made on the server of the database URL if its role may create one (CREATEDB),
+otherwise on a temporary embedded server.
+When drizzle-kit cannot tell a rename from a new table or column, it asks. Without a terminal, answer with --rename or
+--created.
 
 Options:
-      --name NAME         the end of the file's name. Default: drizzle-kit makes one up
-      --custom            an empty file, for SQL of your own
-      --rename OLD:NEW    a table or a column (TABLE.OLD:NEW) was renamed; may be given several times
-      --created           whatever drizzle-kit asks about is new, and the old one is dropped
-      --scratch URL       a server where the scratch database may be made
-      --no-try            do not try what was written
+      --name NAME         the end of the file's name. Default: a name of drizzle-kit's
+      --custom            write an empty file for SQL of your own
+      --rename OLD:NEW    a table or a column (TABLE.OLD:NEW) was renamed; may be repeated
+      --created           everything else drizzle-kit asks about is new; the old one is dropped
+      --scratch URL       the server on which to make the scratch database
+      --no-try            do not try the new file
 ${commonHelp}
 
-Exit codes: 0 written, or nothing to write (what lint finds is printed, and makes \`rivulet lint\` fail; so is why a file
-could not be tried), 1 drizzle-kit failed, or the file was written and cannot run, 3 the migrations folder is broken or
-its snapshots collide, 64 a question of drizzle-kit has no answer
+Exit codes: 0 written, or nothing to write (findings of lint are printed and make \`rivulet lint\` fail; so is the
+reason why a file could not be tried), 1 drizzle-kit failed, or the file was written and cannot run, 3 the migrations
+folder is broken or its snapshots collide, 64 a question of drizzle-kit has no answer
 
 Examples:
   rivulet generate --name add_prices
@@ -49,7 +50,7 @@ Examples:
     const found = await project()
     const name = textOption(values, 'name')
     if (name !== undefined && !/^[\w-]+$/.test(name)) {
-      throw new UsageError('--name may hold letters, digits, - and _: it becomes part of a file name')
+      throw new UsageError('--name takes only letters, digits, - and _, because it becomes part of a file name')
     }
     const given = answersFrom(values)
     const args = [`--config=${relative(found.directory, found.configPath)}`]
@@ -71,7 +72,7 @@ Examples:
     const files = written.map(({ path }) => relative('', path))
     const list = files.join(', ')
     if (values.custom === true) {
-      const text = `Wrote ${list}. Write it, then: rivulet migrate`
+      const text = `Wrote ${list}, which is empty. Write its SQL, then run: rivulet migrate`
       return { exitCode: exitCodes.done, text, json: { files, findings: [] } }
     }
     const trial: Trial =
@@ -90,9 +91,9 @@ Examples:
 }
 
 const endings = {
-  runs: ', and it runs in a scratch database. Read it, then: rivulet migrate',
-  fails: ', but it cannot run. Mend it, then: rivulet lint --try',
-  untried: '. Read it, then: rivulet migrate',
+  runs: ', which runs in a scratch database. Read it, then run: rivulet migrate',
+  fails: ', which cannot run. Correct it, then run: rivulet lint --try',
+  untried: '. Read it, then run: rivulet migrate',
 }
 
 function answersFrom(values: OptionValues): Answers {

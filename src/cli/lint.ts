@@ -15,18 +15,19 @@ export const lintCommand: Command = {
   summary: 'find unsafe DDL in migrations',
   help: `Usage: rivulet lint [options] [files]
 
-Without files, all migrations of the project are read. A table that the same file creates is empty and therefore safe.
-To accept a danger, say why in a comment before the statement:
+Without files, all migrations of the project are read. A table that the same file creates is empty, so changes to it
+are safe.
+To accept a finding, give the reason in a comment before the statement:
   -- rivulet:ignore drop-column: no release has used it since 2.3
-or, at the head of a file, for all of it: -- rivulet:ignore-file RULE: REASON
+or, for a whole file, in a comment above its first statement: -- rivulet:ignore-file RULE: REASON
 
 Options:
       --since NAME        only migrations after this one
       --rules             list the rules
-      --try               also run the files in a scratch database, on top of the migrations before them: on the server of
-                          the database URL where its role may make one (CREATEDB), else on a throw-away embedded one. It
-                          holds no rows, and roles and rights are not looked at
-      --scratch URL       the server to try on
+      --try               also run the files in a scratch database, after the migrations before them: on the server of
+                          the database URL if its role may create one (CREATEDB), otherwise on a temporary embedded
+                          server. It has no rows, and roles and privileges are not checked
+      --scratch URL       the server on which to make the scratch database
 ${commonHelp}
 
 Exit codes: 0 nothing found, 1 findings, or a file could not be tried, 3 the migrations folder is broken
@@ -50,8 +51,9 @@ Examples:
     }
     const since = textOption(values, 'since')
     const scratch = textOption(values, 'scratch')
-    if (scratch !== undefined && values.try !== true) throw new UsageError('--scratch is for --try: give both')
-    if (since !== undefined && positionals.length > 0) throw new UsageError('give either files or --since, not both')
+    if (scratch !== undefined && values.try !== true) throw new UsageError('--scratch needs --try')
+    if (since !== undefined && positionals.length > 0)
+      throw new UsageError('files and --since exclude each other: give one of them')
     const sources = positionals.length > 0 ? await namedFiles(positionals, project) : await folderFiles(project, since)
     const unsafe = await lintSources(sources)
     if (values.try !== true) return outcome(unsafe, console)
@@ -62,7 +64,9 @@ Examples:
       if (!report) return []
       const migration = migrations.find(({ name }) => fileOf(name) === file)
       if (migration) return [migration.name]
-      throw new UsageError(`${file} is no migration of the project: --try needs to know what comes before it`)
+      throw new UsageError(
+        `${file} is not a migration of this project: --try runs a file only after the migrations before it`,
+      )
     })
     const trial: Trial =
       names.length === 0 ? { outcome: 'runs' } : await tryOnScratchServer(found, names, scratch, signal)
@@ -75,7 +79,7 @@ function outcome(findings: readonly Finding[], console: Console, trial?: Trial):
   const failed = findings.length > 0 || trial?.outcome === 'untried'
   const text = [
     findings.length > 0 ? findingsText(findings, console) : 'Nothing unsafe found.',
-    trial?.outcome === 'runs' ? 'What was tried runs in a scratch database.' : '',
+    trial?.outcome === 'runs' ? 'The files run in a scratch database.' : '',
     trial?.outcome === 'untried' ? console.styleResult('red', `Not tried: ${trial.reason}`) : '',
   ]
   const exitCode = failed ? exitCodes.failed : exitCodes.done

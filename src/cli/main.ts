@@ -44,7 +44,7 @@ async function main(args: readonly string[]): Promise<number> {
       return exitCodes.done
     }
     const command = commands.find((command) => command.name === name)
-    if (!command) throw new UsageError(`there is no command ${JSON.stringify(name)}; \`rivulet --help\` lists them`)
+    if (!command) throw new UsageError(`unknown command ${JSON.stringify(name)}: \`rivulet --help\` lists all commands`)
     const { values, positionals } = parsed(command, rest)
     if (values.help === true) {
       const text = `rivulet ${command.name}: ${command.summary}\n\n${command.help}`
@@ -73,11 +73,12 @@ async function noteStrays({ source }: Project, console: Console): Promise<void> 
   const strays = await strayFiles(source.folder)
   if (strays.length === 0) return
   const journal = (await layoutKind(source.folder)) === 'journal'
-  const why = journal ? 'so no journal tells when it runs' : 'whose migrations here are folders'
+  const why = journal ? "it is not in drizzle-kit's journal" : 'in the layout of drizzle-kit 1.0 migrations are folders'
   for (const file of strays) {
     console.note(
-      console.style('yellow', `${file} is ignored: drizzle-kit did not make it, ${why}. `) +
-        `Move its SQL into a migration of \`${journal ? 'rivulet' : 'drizzle-kit'} generate --custom\`, or the file elsewhere`,
+      console.style('yellow', `${file} is ignored: ${why}. `) +
+        `Move its SQL into a migration made with \`${journal ? 'rivulet' : 'drizzle-kit'} generate --custom\`, or move ` +
+        'the file elsewhere',
     )
   }
 }
@@ -88,7 +89,7 @@ function parsed(command: Command, args: readonly string[]) {
     return parseArgs({ args: [...args], options, allowPositionals: command.takesFiles === true, strict: true })
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause)
-    throw new UsageError(`${message}\n\`rivulet ${command.name} --help\` lists what it takes`, { cause })
+    throw new UsageError(`${message}\n\`rivulet ${command.name} --help\` lists its options`, { cause })
   }
 }
 
@@ -130,7 +131,9 @@ function listen(interrupt: AbortController): () => number | undefined {
   const on = (signal: NodeJS.Signals, exitCode: number) =>
     process.on(signal, () => {
       if (code !== undefined) {
-        process.stderr.write('stopped at once: what is left of a scratch database goes with the next verify\n')
+        process.stderr.write(
+          'stopped without cleaning up: the next `rivulet verify` drops a scratch database that was left\n',
+        )
         process.exit(exitCode)
       }
       code = exitCode

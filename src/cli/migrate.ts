@@ -13,17 +13,18 @@ export const migrateCommand: Command = {
   summary: 'apply the pending migrations',
   help: `Usage: rivulet migrate [options]
 
-Each file runs in a transaction of its own; one that holds CREATE INDEX CONCURRENTLY, or begins with the comment
--- rivulet:no-transaction, runs without. Only one migrator works at a time: others wait, then find nothing left to do.
+Each file runs in a transaction of its own. A file that has CREATE INDEX CONCURRENTLY, or begins with the comment
+-- rivulet:no-transaction, runs without one. One migrator works at a time: others wait, then find nothing left to do.
 
 Options:
-      --to NAME           stop after this migration (its name, or its number)
-      --dry-run           print the SQL that would run, change nothing
+      --to NAME           stop after this migration (its name or its number)
+      --dry-run           print the SQL that would run; change nothing
       --out-of-order      also apply files that are older than the newest applied one
 ${waitHelp}
 ${commonHelp}
 
-Exit codes: 0 up to date, 1 a statement failed, 3 files and database contradict each other, 4 a lock was not to be had
+Exit codes: 0 up to date, 1 a statement failed, 3 files and database contradict each other, 4 the time limit for a
+lock was reached
 
 Examples:
   rivulet migrate
@@ -59,7 +60,7 @@ Examples:
       const passed =
         later.length === 0
           ? ''
-          : ` The database is past ${options.to}, at ${later.at(-1)}: to go back, \`rivulet down\`.`
+          : ` The database is past ${options.to}, at ${later.at(-1)}: use \`rivulet revert\` to go back.`
       const text = applied.length === 0 ? `Nothing to apply.${passed}` : `Applied ${count(applied.length)}.`
       return { exitCode: exitCodes.done, text, json: { applied, ahead } }
     })

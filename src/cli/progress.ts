@@ -15,7 +15,7 @@ function describe(progress: MigrationProgress, done: string): string | undefined
   switch (progress.type) {
     case 'waiting for lock': {
       const { holderPid, holder, waitedMs } = progress
-      const who = holderPid === undefined ? 'somebody else' : `backend ${holderPid}${holder ? ` (${holder})` : ''}`
+      const who = holderPid === undefined ? 'another session' : `backend ${holderPid}${holder ? ` (${holder})` : ''}`
       return `waiting: ${who} is migrating this database (${duration(waitedMs)} so far)`
     }
     case 'started': {
@@ -26,21 +26,21 @@ function describe(progress: MigrationProgress, done: string): string | undefined
     case 'gave way': {
       const { file, statement, delayMs, oldest } = progress
       const who = oldest
-        ? `; the oldest open transaction is that of backend ${oldest.pid}` +
-          `${oldest.application && ` (${oldest.application})`}, ${duration(oldest.ageMs)} old`
+        ? `; the oldest open transaction belongs to backend ${oldest.pid}` +
+          `${oldest.application && ` (${oldest.application})`} and is ${duration(oldest.ageMs)} old`
         : ''
-      return `${file}: statement ${statement} found its table busy${who}; trying again in ${duration(delayMs)}`
+      return `${file}: statement ${statement} could not lock its table${who}; retrying in ${duration(delayMs)}`
     }
     case 'waiting for transactions': {
       const { file, statement, blockers, waitedMs } = progress
       const who = blockers.map(({ pid, application }) => `backend ${pid}${application && ` (${application})`}`)
       const whom = `the transactions of ${who.join(', ')} (${duration(waitedMs)} so far)`
-      return `${file}: statement ${statement} waits for ${whom}`
+      return `${file}: statement ${statement} is waiting for ${whom}`
     }
     case 'invalid index dropped':
-      return `${progress.file}: dropped the invalid index ${progress.index} that a broken-off run left`
+      return `${progress.file}: dropped the invalid index ${progress.index}, which an interrupted run left`
     case 'resumed':
-      return `${progress.file}: an earlier run was broken off; going on with statement ${progress.statement}`
+      return `${progress.file}: an earlier run was interrupted; resuming at statement ${progress.statement}`
     case 'applied':
       return `${progress.file}: ${done} in ${duration(progress.durationMs)}`
     default:

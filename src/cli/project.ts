@@ -40,8 +40,8 @@ export async function loadProject(given: string | undefined): Promise<Project> {
   const { dialect } = config
   if (dialect !== 'postgresql') {
     throw new ConfigInvalid(
-      `${basename(configPath)} has ${dialect === undefined ? 'no dialect' : `the dialect ${String(dialect)}`}: ` +
-        "Rivulet migrates `dialect: 'postgresql'`",
+      `${basename(configPath)} has ${dialect === undefined ? 'no dialect' : `the dialect ${String(dialect)}`}, but ` +
+        "Rivulet needs dialect: 'postgresql'",
     )
   }
   const schema = texts(config.schema)
@@ -115,7 +115,7 @@ function defaultExport(module: Record<string, unknown>): unknown {
 function urlOf(config: Record<string, unknown>): string | undefined {
   if (config.driver !== undefined) {
     throw new ConfigInvalid(
-      `the driver ${String(config.driver)} is not supported: Rivulet speaks to a PostgreSQL server`,
+      `the driver ${String(config.driver)} is not supported: Rivulet connects to a PostgreSQL server, so leave driver out`,
     )
   }
   const credentials = record(config.dbCredentials)

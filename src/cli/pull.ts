@@ -7,7 +7,7 @@ import { readMigrations } from '../migrate/files/folder.ts'
 import { layoutKind } from '../migrate/files/layout.ts'
 import { pulledHead } from '../migrate/pull/dump.ts'
 import { type PulledDatabase, pullDatabase } from '../migrate/pull/pull.ts'
-import { isPulledComment, pulledRoad } from '../migrate/files/check-script.ts'
+import { isPulledComment, pulledAdvice } from '../migrate/files/check-script.ts'
 import { verifyDatabase } from '../migrate/commands/verify.ts'
 import { textOption } from './arguments.ts'
 import { generateInto } from './code.ts'
@@ -19,37 +19,39 @@ import { filters } from './verify.ts'
 
 export const pullCommand: Command = {
   name: 'pull',
-  summary: 'begin with an existing database: write its schema and its first migration',
+  summary: 'start from an existing database: write its schema and its first migration',
   help: `Usage: rivulet pull [options]
 
-Reads the database and writes two files: the Drizzle schema, where schema in the Drizzle config says, and a first
-migration that makes all that is there, also what no Drizzle schema can say: functions, triggers, domains, partitions and
-so on. Both are tried at once: the migration is run in a scratch database, which is compared with the live one and with
-what the schema declares. What differs, or cannot be said in the schema, is named. The live database is only read.
+Reads the database and writes two files: the Drizzle schema, at the path that schema in the Drizzle config names, and a
+first migration that makes everything in the database, also what a Drizzle schema cannot declare: functions, triggers,
+domains, partitions and so on. Both are checked: the migration is run in a scratch database, which is compared with the
+live database and with the schema. Differences, and what the schema cannot declare, are listed. The live database is
+only read.
 
 Not read, and so not in the migration:
-  what verify then names, with exit code 1: foreign tables, NOT NULL that is not valid, indexes made ON ONLY a partitioned
-    table, ordered-set aggregates. Where something else needs what was not read, such as an index an operator, nothing
-    can be compared, and the reason says what is missing;
-  what verify does not compare, and so does not name: owners, grants and default privileges, comments, rows; operators and
-    their classes, casts, base types, event triggers, publications, languages, foreign servers, and so on: verify --help.
-The way out: write it by hand into the migration, before rivulet baseline. Then verify exits with 0 once it makes all that
-the database has, and with 1 while something differs.
+  listed by verify, with exit code 1: foreign tables, NOT NULL that is not valid, indexes made ON ONLY a partitioned
+    table, ordered-set aggregates. If another object needs what was not read, as an index may need an operator, nothing
+    can be compared, and the reason names what is missing;
+  not compared by verify, and so not listed: owners, grants and default privileges, comments, rows; operators and
+    their classes, casts, base types, event triggers, publications, languages, foreign servers, and so on (see verify
+    --help).
+Write these into the migration by hand, before rivulet baseline. Then verify exits with 0 once the migration makes
+everything that the database has, and with 1 while something differs.
 
-schemaFilter and tablesFilter of the Drizzle config hold; without them all schemas are read. The first file that
-drizzle-kit pull has written, which is one comment, is replaced.
+schemaFilter and tablesFilter of the Drizzle config apply; without them all schemas are read. The first file of
+drizzle-kit pull, which is one comment, is replaced.
 
 Options:
-      --force             overwrite the schema file, and the migration of an earlier pull
-      --scratch URL       a server where the scratch database may be made. Default: the live one's
+      --force             overwrite the schema file and the migration of an earlier pull
+      --scratch URL       the server on which to make the scratch database. Default: the live one
 ${commonHelp}
 
-Exit codes: 0 schema, migration and database are the same, 1 they differ, or could not be compared, 64 there is a schema
-or a migration already
+Exit codes: 0 schema, migration and database are the same, 1 they differ, or could not be compared, 64 there is already
+a schema or a migration
 
 Examples:
   rivulet pull
-  rivulet baseline --to 0000     # then: the database has this migration already
+  rivulet baseline --to 0000     # then: the database already has this migration
   rivulet verify`,
   options: { force: { type: 'boolean' }, scratch: { type: 'string' } },
   run: async (run) => {
@@ -86,7 +88,10 @@ async function compared({ values, console, signal }: Run, project: Project, file
   await writeFile(madeSchema, pulled.schema.text)
   const schema = [madeSchema, ...(await besides(schemaPath, project))].map((path) => relative(directory, path))
   const [written] = await generateInto({ ...project, schema }, folder, { created: true, name: 'baseline' }, signal)
-  if (written === undefined) throw new UsageError('there is nothing to pull that a schema could declare')
+  if (written === undefined)
+    throw new UsageError(
+      'the database has nothing that a Drizzle schema can declare: write a schema, then run `rivulet generate`',
+    )
   await writeFile(written.path, pulled.migration)
   const file = relative('', schemaPath)
   const migration = relative('', join(source.folder, written.file))
@@ -95,11 +100,11 @@ async function compared({ values, console, signal }: Run, project: Project, file
     `Wrote ${file}: ${plural(pulled.tables, 'table')}, ${plural(pulled.views, 'view')}.`,
     `Wrote ${migration}: ${plural(pulled.statements, 'statement')}.`,
     ...listed(
-      'A Drizzle schema cannot say these, which the migration makes:',
+      'Only the migration makes these, because a Drizzle schema cannot declare them:',
       notes.filter(({ leftOut }) => leftOut),
     ),
     ...listed(
-      'The schema says these otherwise:',
+      'The schema declares these differently:',
       notes.filter(({ leftOut }) => !leftOut),
     ),
   ]
@@ -121,7 +126,7 @@ async function compared({ values, console, signal }: Run, project: Project, file
   const codeAnswer = { ...code, question: undefined, snapshots: true }
   const text = [
     ...head,
-    codeText(codeAnswer, declared ?? { notCompared: 'it was not asked for' }, console),
+    codeText(codeAnswer, declared ?? { notCompared: 'this was not asked for' }, console),
     databaseText(differences, codeAnswer, console),
     next,
   ].join('\n')
@@ -141,7 +146,7 @@ async function moveIntoPlace(files: Files, migration: string, { source }: Projec
     { from: join(made, 'migrations', 'meta'), to: join(source.folder, 'meta') },
   ]
   const taken = moves.find(({ to }) => existsSync(to) && !replaced.includes(to))
-  if (taken) throw new UsageError(`${relative('', taken.to)} is in the way: move it elsewhere`)
+  if (taken) throw new UsageError(`${relative('', taken.to)} already exists: move it elsewhere, then run this again`)
   const schema = { from: join(made, basename(schemaPath)), to: schemaPath }
   await moveTogether([...moves, schema], replaced, join(made, 'replaced'))
 }
@@ -162,12 +167,12 @@ async function schemaFile({ directory, schema, configPath }: Project, force: boo
   const path = given !== undefined && isFolder ? join(given, 'schema.ts') : given
   if (path === undefined || others.length > 0 || !/\.[cm]?ts$/.test(path)) {
     throw new ConfigInvalid(
-      `pull writes one TypeScript file: let schema in ${relative('', configPath)} name it, such as './schema.ts'`,
+      `pull writes one TypeScript file: set schema in ${relative('', configPath)} to its path, such as './schema.ts'`,
     )
   }
   const text = existsSync(path) ? await readFile(path, 'utf8') : ''
   if (text.trim() === '' || force) return path
-  throw new UsageError(`${relative('', path)} is there already; --force overwrites it`)
+  throw new UsageError(`${relative('', path)} already exists: --force overwrites it`)
 }
 
 /** What an earlier pull has left. @throws UsageError for other migrations: a project that begins has none. */
@@ -177,8 +182,9 @@ async function replacedFiles(folder: string, force: boolean): Promise<readonly s
   const migrations = await readMigrations(folder)
   if (layout === 'folders') {
     throw new UsageError(
-      `${relative('', folder)} is laid out by drizzle-kit 1.0, ${migrations[0]?.file} the first: pull would write a ` +
-        'journal, as up to 0.31. See with `rivulet verify` how they compare, or move the folders elsewhere',
+      `${relative('', folder)} has the layout of drizzle-kit 1.0 (the first migration is ${migrations[0]?.file}), but ` +
+        'pull writes the journal of drizzle-kit 0.31. Run `rivulet verify` to compare them with the database, or move the ' +
+        'folders elsewhere',
     )
   }
   const [first] = migrations
@@ -186,12 +192,12 @@ async function replacedFiles(folder: string, force: boolean): Promise<readonly s
   const ours = force && first.text.startsWith(pulledHead)
   if (migrations.length === 1 && (ours || (await isPulledComment(first.text))))
     return [first.path, join(folder, 'meta')]
-  const already = `there are migrations already, ${first.name} the first: a pull is how a project begins. `
+  const already = `there are already migrations, beginning with ${first.name}, and pull is for projects without any. `
   throw new UsageError(
     (await isPulledComment(first.text))
-      ? `${already}That one is a comment, as \`drizzle-kit pull\` writes it. ${pulledRoad(first.file)}`
-      : `${already}Make the database's state theirs with \`rivulet baseline\`, and see with \`rivulet verify\` what it has ` +
-          'beyond them',
+      ? `${already}This one is a comment, as \`drizzle-kit pull\` writes it. ${pulledAdvice(first.file)}`
+      : `${already}Enter them as applied with \`rivulet baseline\`, then run \`rivulet verify\` to list what the database ` +
+          'has beyond them',
   )
 }
 
@@ -201,7 +207,7 @@ function listed(head: string, notes: readonly { file: string; line: number; obje
   if (notes.length === 0) return []
   const lines = notes.map(({ file, line, object, reason }) => `  ${file}:${line}: ${object}: ${reason}`)
   const rest = lines.length - mostShown
-  return [head, ...lines.slice(0, mostShown), ...(rest > 0 ? [`  … and ${rest} more, which --json lists`] : [])]
+  return [head, ...lines.slice(0, mostShown), ...(rest > 0 ? [`  … and ${rest} more; --json lists them all`] : [])]
 }
 
 function plural(number: number, what: string): string {

@@ -8,7 +8,7 @@ export function remedy({ object, expected, actual }: Difference): string | undef
   if (expected === undefined) return undefined
   if (kind === 'column') return columnRemedy(name, expected, actual)
   if (labels(expected) !== undefined && labels(expected) === labels(actual ?? '')) {
-    return `-- ${object}: the labels are the same, in another order; take the database's order over into the code`
+    return `-- ${object}: the labels are the same, but in another order; use the database's order in the code`
   }
   if (kind === 'constraint') return constraintRemedy(name, expected, actual)
   if (kind === 'index') return `${actual === undefined ? '' : `DROP INDEX ${name};\n`}${expected};`

@@ -16,19 +16,19 @@ export const resetCommand: Command = {
   summary: 'drop everything in a development database, then migrate',
   help: `Usage: rivulet reset [options]
 
-For development: drops every schema with all data, then applies all migrations. A database on another machine is refused
-unless it is named.
+For development: drops every schema with all its data, then applies all migrations. A database on another machine is
+refused unless you name it.
 
 Options:
       --seed              then run the seed (see rivulet seed --help)
       --file FILE         the seed module
-      --database NAME     yes, the database of this name, wherever it is
-  -y, --yes               do not ask
+      --database NAME     reset the database of this name, on whichever machine it is
+  -y, --yes               do not ask for confirmation
 ${waitHelp}
 ${commonHelp}
 
-Exit codes: 0 done, 1 failed, 3 the migrations folder is broken, 4 another migrator or the service is running, 64 refused
-or not confirmed
+Exit codes: 0 done, 1 failed, 3 the migrations folder is broken, 4 another migrator or the service is running, 64
+refused or not confirmed
 
 Examples:
   rivulet reset

@@ -14,9 +14,9 @@ export const seedCommand: Command = {
   summary: 'fill the database with the data of the seed module',
   help: `Usage: rivulet seed [options]
 
-The seed is a module of yours whose default export, or export named seed, is an async function that takes an engine:
+The seed is a module of yours. Its default export, or its export named seed, is an async function that takes an engine:
   export default async ({ session }: Engine) => { await session(({ db }) => db.insert(customers).values(…)) }
-It is found at --file, else where package.json says: "rivulet": { "seed": "path/to/seed.ts" }.
+Its path is given with --file, or in package.json: "rivulet": { "seed": "path/to/seed.ts" }.
 
 Options:
       --file FILE         the seed module
@@ -41,7 +41,9 @@ Examples:
 export async function findSeed({ directory }: Project, given: string | undefined): Promise<string> {
   const path = given === undefined ? await configured(directory) : resolve(given)
   if (path === undefined) {
-    throw new UsageError('there is no seed: give --file FILE, or set "rivulet": { "seed": "FILE" } in package.json')
+    throw new UsageError(
+      'no seed module is configured: give --file FILE, or set "rivulet": { "seed": "FILE" } in package.json',
+    )
   }
   if (!existsSync(path)) throw new UsageError(`there is no seed module at ${path}`)
   return path
@@ -86,7 +88,7 @@ async function seedDatabase(project: Project, url: string, file: string): Promis
   const [seedModule, ...schemaModules] = await loadModules(project.directory, [file, ...(await schemaFiles(project))])
   const run = seedModule?.seed ?? seedModule?.default
   if (typeof run !== 'function') {
-    throw new UsageError(`${file} exports no function named seed, and none by default`)
+    throw new UsageError(`${file} exports no function, neither by default nor under the name seed`)
   }
   const schema = Object.assign({}, ...schemaModules) as Record<string, unknown>
   const casing = project.casing === undefined ? {} : { casing: project.casing }

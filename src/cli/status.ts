@@ -17,12 +17,13 @@ export const statusCommand: Command = {
   summary: 'show which migrations are applied, pending, changed, missing or out of order',
   help: `Usage: rivulet status [options]
 
-Reads only: it makes neither a ledger nor anything else.
+Only reads: it does not even create the ledger.
 
 Options:
 ${commonHelp}
 
-Exit codes: 0 up to date, 2 migrations are pending, 3 files and database contradict each other, 1 it could not be told
+Exit codes: 0 up to date, 2 migrations are pending, 3 files and database contradict each other, 1 the state could
+not be read
 
 Examples:
   rivulet status
@@ -34,8 +35,8 @@ Examples:
     if (result.problem !== undefined) console.note(console.style('red', result.problem))
     for (const index of result.invalidIndexes) {
       const left = /_cc(?:new|old)\d*"?$/.test(index)
-        ? `a REINDEX CONCURRENTLY was broken off; DROP INDEX CONCURRENTLY ${index}`
-        : 'a CREATE INDEX CONCURRENTLY was broken off'
+        ? `a REINDEX CONCURRENTLY was interrupted. Remove it with DROP INDEX CONCURRENTLY ${index}`
+        : 'a CREATE INDEX CONCURRENTLY was interrupted'
       console.note(console.style('yellow', `the index ${index} is invalid: ${left}`))
     }
     return { exitCode: exitCodeOf[result.state], text: statusText(result, console), json: { ...result } }
@@ -49,7 +50,7 @@ function statusText({ state, migrations }: StatusResult, console: Console): stri
     migration.name,
     migration.statementsDone === undefined
       ? (migration.appliedAt?.toISOString().replace(/\.\d+Z/, 'Z') ?? '')
-      : `half applied: broken off after statement ${migration.statementsDone}, migrate goes on there`,
+      : `partly applied: interrupted after statement ${migration.statementsDone}; migrate resumes there`,
     duration(migration.durationMs),
   ])
   const lines = table(rows)

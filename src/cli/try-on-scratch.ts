@@ -39,14 +39,14 @@ export function trialFinding(trial: Trial, fileOf: (name: string) => string): Fi
     line: trial.line ?? 1,
     message,
     why: trial.refused
-      ? 'it was not even tried: `rivulet migrate` refuses such a file before it runs anything of it'
-      : 'it was tried in a scratch database, on top of the migrations before it; `rivulet migrate` would fail like that',
+      ? 'it was not tried: `rivulet migrate` refuses such a file before it runs any of it'
+      : 'it was tried in a scratch database, after the migrations before it; `rivulet migrate` would fail in the same way',
     instead:
       hints.length > 0
         ? hints.map((hint) => `-- ${hint}`).join('\n')
         : trial.refused
           ? '-- write it as the message says'
-          : '-- mend the statement',
+          : '-- correct the statement',
     manual: `${manualPage}errcodes-appendix.html`,
   }
 }

@@ -17,13 +17,14 @@ export const verifyCommand: Command = {
   summary: 'compare the schema in code, the migrations and the live database',
   help: `Usage: rivulet verify [options]
 
-Three are compared:
-  the code beside drizzle-kit's snapshots: drizzle-kit must find nothing to generate (not where drizzle-kit 1.0 has laid
-    the folder out: the drizzle-kit that is run here does not read its snapshots);
-  the code beside the migrations: they are replayed into a scratch database, and must make there, pending ones included,
-    whatever the code declares. What they make beyond that, in SQL written by hand, is listed and is no drift;
-  the applied migrations beside the live database: it must be what they make in the scratch database.
-The scratch database is dropped again; the live one is only read. Pending migrations are tried.
+Three comparisons are made:
+  the code with drizzle-kit's snapshots: drizzle-kit must find nothing to generate (not in the layout of drizzle-kit
+    1.0, whose snapshots the drizzle-kit that Rivulet runs does not read);
+  the code with the migrations: all migrations, pending ones included, are replayed into a scratch database and must
+    make everything that the code declares. What they make beyond that, in SQL written by hand, is listed and is not
+    drift;
+  the live database with the applied migrations: it must be what they make in the scratch database.
+The scratch database is dropped afterwards; the live one is only read. Pending migrations are tried.
 
 Compared are schemas; tables with partitions, storage parameters, replica identity, CLUSTER ON and row level security;
 columns with type, collation, NOT NULL, default, identity, generation, storage, compression, statistics target and
@@ -31,18 +32,19 @@ options; constraints, indexes, enums, domains, composite types, ranges, sequence
 policies, rules and extended statistics. Code and migrations are compared in what a Drizzle schema can declare of these;
 names that PostgreSQL makes up (of primary keys, of the sequences of serial columns) may differ. The live database is
 compared in public and the schemas that the migrations make or fill, or in those of schemaFilter in the Drizzle config;
-tablesFilter holds as well.
+tablesFilter applies too.
 
 Not compared: owners, grants, roles and their rights, comments, the order of columns, the dimensions of arrays, names of
 NOT NULL constraints, tablespaces, whether a materialized view is filled, the rows; publications, subscriptions, event
 triggers, base types, operators and their classes, access methods, casts, collations, conversions, languages, transforms,
 text search objects, foreign servers and user mappings, security labels, settings of the database; versions of
-extensions, and whatever belongs to an extension.
+extensions, and everything that belongs to an extension.
 
 Options:
-      --scratch URL       a server where the scratch database may be made. Default: the live one's
-      --code-only         without the live database: the code beside snapshots and migrations. The scratch database is
-                          made on the server of the database URL if that may be, else on a throw-away embedded one
+      --scratch URL       the server on which to make the scratch database. Default: the live one
+      --code-only         do not use the live database: compare the code with snapshots and migrations only. The
+                          scratch database is made on the server of the database URL if its role may create one,
+                          otherwise on a temporary embedded server
 ${commonHelp}
 
 Exit codes: 0 all the same, 1 they differ, 2 all the same but migrations are pending, 3 files and ledger contradict
@@ -65,7 +67,7 @@ async function verifyAll({ values, console, signal }: Run, project: Project, cod
     verifyDatabase(url, { ...project.source, ...filters(project), scratchUrl, code: comparable(code), signal }),
   )
   const { differences, pending, pendingTrial, code: compared } = result
-  const notCompared = 'the pending migrations come first (see below)'
+  const notCompared = 'the pending migrations could not all be run (see below)'
   const text = [
     codeText(code, compared ?? { notCompared }, console),
     databaseText(differences, code, console),
@@ -84,7 +86,7 @@ async function verifyCodeOnly(
   code: CodeAnswer,
 ): Promise<CommandResult> {
   const sql = comparable(code)
-  const compared = sql === undefined ? { notCompared: 'drizzle-kit asks first' } : await compareOnly()
+  const compared = sql === undefined ? { notCompared: 'drizzle-kit needs an answer first' } : await compareOnly()
   const known = 'notCompared' in compared ? undefined : compared
   const exitCode = differs(code) || differs(known) ? exitCodes.failed : exitCodes.done
   const notCompared = 'notCompared' in compared ? compared.notCompared : undefined
@@ -109,7 +111,7 @@ async function verifyCodeOnly(
     const { answer } = served
     if (!('error' in answer)) return answer
     if (!answer.standIn) throw answer.error
-    return { notCompared: `on a server that stands in for that of the database URL, ${answer.error.message}` }
+    return { notCompared: `on the temporary server used instead of that of the database URL, ${answer.error.message}` }
   }
 }
 
@@ -118,7 +120,7 @@ function trialText(trial: Trial): string {
   if (trial.outcome === 'untried')
     return `They could not all be tried: ${trial.reason}. Apply them, then run this again.`
   const where = `${trial.file}${trial.line === undefined ? '' : ` (line ${trial.line})`}`
-  return `${where} is pending and cannot be applied: ${trial.reason}\nMend the file, then: rivulet lint --try`
+  return `${where} is pending and cannot be applied: ${trial.reason}\nCorrect the file, then run: rivulet lint --try`
 }
 
 function differs(found: CodeAnswer | CodeComparison | undefined): boolean {

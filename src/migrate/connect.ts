@@ -48,7 +48,7 @@ export async function refusePooler(connection: Connection): Promise<void> {
   }[]
   if (row?.pid === connection.backendPid) return
   throw new ConfigInvalid(
-    'the database URL leads to a pooler, such as PgBouncer, which hands out other backends than it greets with: locks ' +
-      'and settings would end up in the sessions of others. Give the URL of PostgreSQL itself; nothing was changed',
+    'the database URL leads to a pooler such as PgBouncer, which may run each statement on another backend: locks and ' +
+      'settings would reach the sessions of others. Give the URL of PostgreSQL itself; nothing was changed',
   )
 }

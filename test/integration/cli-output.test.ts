@@ -60,7 +60,7 @@ test('a command names the SQL files that are in no journal', { timeout: 60_000 }
     const child = spawn(process.execPath, [...command, 'lint'], { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] })
     const [stderr, [exitCode]] = await Promise.all([text(child.stderr), once(child, 'close')])
     expect(exitCode).toBe(0)
-    expect(stderr).toMatch(/^0001_stray\.sql is ignored: .*`rivulet generate --custom`, or the file elsewhere\n$/)
+    expect(stderr).toMatch(/^0001_stray\.sql is ignored: .*`rivulet generate --custom`, or move the file elsewhere\n$/)
   } finally {
     await rm(directory, { recursive: true, force: true })
   }

@@ -118,7 +118,7 @@ describe('a run', () => {
     const error = await thrownBy(applyMigrations(database.url, project))
     expect(error).toMatchObject({ file: '0003_wrong.sql', statement: 2, line: 3, sqlState: '42P01' })
     expect(error.message).toMatch(/0003_wrong\.sql: statement 2 \(line 3\) failed: .*nowhere.* \[42P01\]/)
-    expect(error.message).toMatch(/was rolled back as a whole; a rerun starts with it/)
+    expect(error.message).toMatch(/was rolled back; the next run starts with it/)
     expect(await ledgerRows(database.url)).toHaveLength(3)
     expect(await rowsOf(database.url, "select to_regclass('w')::text")).toEqual([[null]])
     await project.write({ '0003_wrong': 'create table w (id int);' })
@@ -197,7 +197,7 @@ describe('a role without the rights it needs', () => {
     await rowsOf(database.url, `create role ${role} login password 'x'`)
     try {
       expect(await thrownBy(migrationStatus(url, project))).toMatchObject({
-        message: expect.stringMatching(/GRANT USAGE ON SCHEMA "drizzle" and SELECT ON ALL TABLES/),
+        message: expect.stringMatching(/grant it USAGE ON SCHEMA "drizzle" and SELECT ON ALL TABLES/),
       })
       await rowsOf(database.url, `grant usage on schema drizzle to ${role}`)
       await rowsOf(database.url, `grant select, insert, update on all tables in schema drizzle to ${role}`)
@@ -266,21 +266,21 @@ describe('files and ledger that contradict each other', () => {
 
 describe('a file that cannot be run as it is written', () => {
   test.each([
-    ['holds nothing but comments', '-- to do', /holds no statement/],
-    ['holds nothing', '', /holds no statement/],
+    ['holds nothing but comments', '-- to do', /has no statement/],
+    ['holds nothing', '', /has no statement/],
     [
       'holds COMMIT',
       'create table x (id int); commit;',
-      /statement 2 \(line 1\): the file runs in a transaction of its own.*take BEGIN, COMMIT and ROLLBACK out/,
+      /statement 2 \(line 1\): the file already runs in a transaction of its own: remove BEGIN, COMMIT and ROLLBACK/,
     ],
     [
       'has a directive that does not exist',
       '-- rivulet:notransaction\nselect 1;',
-      /no directive rivulet:notransaction/,
+      /unknown directive rivulet:notransaction/,
     ],
     ['is meant for psql', '\\connect shop\nselect 1;', /\\connect is a command of psql, not SQL/],
-    ['carries the rows of a COPY', 'copy t from stdin;\n1\n\\.\n', /COPY FROM STDIN has no input here/],
-    ['reads from standard input', 'copy t from stdin;', /COPY FROM STDIN has no input here/],
+    ['carries the rows of a COPY', 'copy t from stdin;\n1\n\\.\n', /COPY FROM STDIN has no input in a migration/],
+    ['reads from standard input', 'copy t from stdin;', /COPY FROM STDIN has no input in a migration/],
     [
       'makes a temporary table without a transaction',
       '-- rivulet:no-transaction\ncreate temp table x (id int);',
@@ -289,14 +289,14 @@ describe('a file that cannot be run as it is written', () => {
     [
       'calls set_config() without a transaction',
       "-- rivulet:no-transaction\nselect pg_catalog.set_config('search_path', '', false);",
-      /write SET instead of set_config/,
+      /use SET, .* instead of set_config/,
     ],
     [
       'sets something for the transaction it has not',
       "-- rivulet:no-transaction\nset local work_mem = '1GB';",
-      /write SET without LOCAL/,
+      /use SET without LOCAL/,
     ],
-    ['builds an index without a name', 'create index concurrently on t (id);', /give the index a name/],
+    ['builds an index without a name', 'create index concurrently on t (id);', /the index has no name/],
   ])('because it %s is refused before anything is begun', async (_, text, message) => {
     await using database = await openEmptyDatabase()
     await using project = await makeFolder({ '0000_fine': 'create table t (id int)', '0001_wrong': text })

@@ -19,7 +19,7 @@ describe('a project from its first migration on', { timeout: 180_000 }, () => {
     const generated = await project.rivulet('generate', '--name', 'init')
     expect(generated).toMatchObject({
       exitCode: 0,
-      stdout: 'Wrote migrations/0000_init.sql, and it runs in a scratch database. Read it, then: rivulet migrate\n',
+      stdout: 'Wrote migrations/0000_init.sql, which runs in a scratch database. Read it, then run: rivulet migrate\n',
     })
     expect(await project.rivulet('status')).toMatchObject({ exitCode: 2, stdout: 'pending  0000_init\n\n1 pending.\n' })
     const plan = await project.rivulet('migrate', '--dry-run')
@@ -35,7 +35,7 @@ describe('a project from its first migration on', { timeout: 180_000 }, () => {
     expect(await project.rivulet('generate')).toMatchObject({
       exitCode: 64,
       stderr: expect.stringMatching(
-        /Is name column in people table created or renamed .*\n.*--rename people\.nmae:name for.*--created/,
+        /Is name column in people table created or renamed .*\n.*--rename people\.nmae:name\. With --created/,
       ),
     })
     // What a killed run has left behind goes with the next.
@@ -61,7 +61,7 @@ describe('a project from its first migration on', { timeout: 180_000 }, () => {
     })
     expect(await project.rivulet('generate')).toMatchObject({
       exitCode: 1,
-      stderr: expect.stringMatching(/wrote no migration; it said:\n {2}Error: no schema today\n/),
+      stderr: expect.stringMatching(/wrote no migration; its output:\n {2}Error: no schema today\n/),
     })
     await project.write({
       'schema.ts': schema('name: text()'),
@@ -74,17 +74,17 @@ describe('a project from its first migration on', { timeout: 180_000 }, () => {
     await rm(join(project.directory, 'migrations/meta/0007_snapshot.json'))
   })
 
-  test('down needs its file, and --yes where nobody can be asked', async () => {
-    expect(await project.rivulet('down')).toMatchObject({
+  test('revert needs its file, and --yes without a terminal', async () => {
+    expect(await project.rivulet('revert')).toMatchObject({
       exitCode: 1,
       stderr: expect.stringMatching(/0000_init\.down\.sql is missing/),
     })
     await project.write({ 'migrations/0000_init.down.sql': 'drop table people;' })
-    expect(await project.rivulet('down')).toMatchObject({
+    expect(await project.rivulet('revert')).toMatchObject({
       exitCode: 64,
-      stderr: expect.stringMatching(/0000_init\.down\.sql:1: drops table people\n.*say so with --yes/),
+      stderr: expect.stringMatching(/0000_init\.down\.sql:1: drops table people\n.*confirm with --yes/),
     })
-    expect(await project.rivulet('down', '--yes')).toMatchObject({ exitCode: 0, stdout: 'Took back 1 migration.\n' })
+    expect(await project.rivulet('revert', '--yes')).toMatchObject({ exitCode: 0, stdout: 'Reverted 1 migration.\n' })
   })
 
   test('reset --seed empties, migrates, and hands an engine to the seed module', async () => {
@@ -107,7 +107,7 @@ describe('a project from its first migration on', { timeout: 180_000 }, () => {
     await project.write({ 'migrations/0001_spelling.sql': '-- nothing yet' })
     expect(await project.rivulet('reset', '--yes')).toMatchObject({
       exitCode: 1,
-      stderr: expect.stringMatching(/0001_spelling\.sql holds no statement/),
+      stderr: expect.stringMatching(/0001_spelling\.sql has no statement/),
     })
     await project.write({ 'migrations/0001_spelling.sql': sound })
     expect(await rowsOf(project.database.url, 'select name from people')).toEqual([['Lynn']])
@@ -132,7 +132,7 @@ describe('what cannot run, or is not what the code declares', { timeout: 180_000
     expect(await project.rivulet('verify')).toEqual({
       exitCode: 1,
       stderr: '',
-      stdout: `The schema in code declares what the migrations do not make (- as declared, + as they make it):
+      stdout: `The schema in code declares what the migrations do not make (- as declared, + as the migrations make it):
   - column public.t.n: integer not null
   + column public.t.n: integer
   - constraint public.t_pos on t: CHECK ((n > 0))
@@ -141,12 +141,12 @@ describe('what cannot run, or is not what the code declares', { timeout: 180_000
   ALTER TABLE public.t ALTER COLUMN n SET NOT NULL;
   ALTER TABLE public.t ADD CONSTRAINT t_pos CHECK ((n > 0));
   CREATE INDEX t_n ON public.t USING btree (n);
-In the migrations only, which is no drift:
+Only in the migrations, which is not drift:
   table public.by_hand
-The live database differs from the migrations (- as they make it, + as it is):
+The live database differs from the migrations (- as the migrations make it, + as it is):
   - column public.by_hand.id: integer
   + column public.by_hand.id: integer statistics 9
-Either change the database back, or make its state a migration: rivulet generate --custom
+Change the database back, or write its state into a migration: rivulet generate --custom
 `,
     })
     const { exitCode, stdout } = await project.rivulet('verify', '--code-only', '--json')
@@ -164,13 +164,13 @@ Either change the database back, or make its state a migration: rivulet generate
     const generated = await project.rivulet('generate', '--name', 'init')
     expect(generated).toMatchObject({
       exitCode: 1,
-      stdout: 'Wrote migrations/0000_init.sql, but it cannot run. Mend it, then: rivulet lint --try\n',
+      stdout: 'Wrote migrations/0000_init.sql, which cannot run. Correct it, then run: rivulet lint --try\n',
       stderr: expect.stringMatching(/^migrations\/0000_init\.sql:1: cannot-run: there is no parameter \$1 \[42P02\]\n/),
     })
     expect(await project.rivulet('lint')).toMatchObject({ exitCode: 0 })
     expect(await project.rivulet('lint', '--try')).toMatchObject({
       exitCode: 1,
-      stdout: expect.stringMatching(/^migrations\/0000_init\.sql:1: cannot-run: [^]*write the value in its place/),
+      stdout: expect.stringMatching(/^migrations\/0000_init\.sql:1: cannot-run: [^]*write the value itself/),
     })
     expect(await project.rivulet('verify')).toMatchObject({
       exitCode: 1,
@@ -183,7 +183,7 @@ Either change the database back, or make its state a migration: rivulet generate
     })
     expect(await project.rivulet('lint', '--try')).toMatchObject({
       exitCode: 0,
-      stdout: 'Nothing unsafe found.\nWhat was tried runs in a scratch database.\n',
+      stdout: 'Nothing unsafe found.\nThe files run in a scratch database.\n',
     })
     // The schema in code is still what drizzle-kit cannot write down.
     expect(await project.rivulet('verify', '--code-only')).toMatchObject({
@@ -195,7 +195,7 @@ Either change the database back, or make its state a migration: rivulet generate
     await project.write({ 'elsewhere.sql': 'select 1' })
     expect(await project.rivulet('lint', '--try', 'elsewhere.sql')).toMatchObject({
       exitCode: 64,
-      stderr: expect.stringMatching(/elsewhere\.sql is no migration of the project/),
+      stderr: expect.stringMatching(/elsewhere\.sql is not a migration of this project/),
     })
   })
 
@@ -207,10 +207,10 @@ Either change the database back, or make its state a migration: rivulet generate
         export const t = pgTable('t', { v: vector({ dimensions: 3 }) })`,
     })
     const reason =
-      /^not tried: 0000_init\.sql:1: type "vector" does not exist \[42704\]\n.*stands in for that of the database/
+      /^not tried: 0000_init\.sql:1: type "vector" does not exist \[42704\]\n.*was used instead of that of the database/
     expect(await project.rivulet('generate', '--name', 'init')).toEqual({
       exitCode: 0,
-      stdout: 'Wrote migrations/0000_init.sql. Read it, then: rivulet migrate\n',
+      stdout: 'Wrote migrations/0000_init.sql. Read it, then run: rivulet migrate\n',
       stderr: expect.stringMatching(reason),
     })
     expect(await project.rivulet('lint', '--try')).toMatchObject({
@@ -223,7 +223,7 @@ Either change the database back, or make its state a migration: rivulet generate
     expect(await project.rivulet('verify', '--code-only')).toMatchObject({
       exitCode: 0,
       stdout: expect.stringMatching(
-        /^The schema in code and drizzle-kit's snapshots agree\.\nWhat the SQL .* was not looked at: .*"vector" does not/,
+        /^The schema in code and drizzle-kit's snapshots agree\.\nThe code was not compared with what the SQL .*"vector" does not/,
       ),
     })
   })
@@ -233,10 +233,10 @@ describe('every end', { timeout: 180_000 }, () => {
   test('has its exit code, a message on standard error, and with --json one object', async () => {
     await using project = await makeProject()
     const cases: [string[], number, RegExp][] = [
-      [['nonsense'], 64, /there is no command "nonsense"/],
+      [['nonsense'], 64, /unknown command "nonsense"/],
       [['migrate', '--nonsense'], 64, /Unknown option '--nonsense'[^]*rivulet migrate --help/],
-      [['baseline'], 64, /say with --to NAME/],
-      [['seed'], 64, /there is no seed: give --file FILE/],
+      [['baseline'], 64, /baseline needs --to NAME/],
+      [['seed'], 64, /no seed module is configured: give --file FILE/],
       [['status', '--config', 'nowhere.ts'], 64, /there is no config file at .*nowhere\.ts/],
       [['migrate'], 3, /there is no migrations folder at/],
     ]
@@ -269,7 +269,7 @@ describe('every end', { timeout: 180_000 }, () => {
       stdout: expect.stringMatching(/^\d+\.\d+/),
     })
     await project.rivulet('migrate')
-    expect((await project.rivulet('migrate', '--to', '0')).stdout).toMatch(/past 0, at 0001_note: to go back/)
+    expect((await project.rivulet('migrate', '--to', '0')).stdout).toMatch(/past 0, at 0001_note: use `rivulet revert`/)
     const { exitCode, stderr } = await project.rivulet('seed', '--file', 'seed.ts')
     expect([exitCode, stderr]).toEqual([
       1,

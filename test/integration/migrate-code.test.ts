@@ -524,7 +524,7 @@ describe('verifyDatabase with the code', () => {
       {
         ungenerated: false,
         statement: 'create index t_bad on t (n) where n > $1',
-        reason: expect.stringMatching(/^there is no parameter \$1 \[42P02\]\n.*write the value in its place/),
+        reason: expect.stringMatching(/^there is no parameter \$1 \[42P02\]\n.*write the value itself/),
       },
     ])
     // Whatever their order.
@@ -682,7 +682,7 @@ describe('verifyDatabase with the code', () => {
     expect(await verified(files, whole)).toMatchObject({
       pendingTrial: {
         outcome: 'untried',
-        reason: expect.stringMatching(/role "nobody_at_all" does not exist[^]*no roles are made/),
+        reason: expect.stringMatching(/role "nobody_at_all" does not exist[^]*roles are not made/),
       },
       code: undefined,
     })

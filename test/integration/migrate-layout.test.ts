@@ -97,7 +97,7 @@ describe('a first file as drizzle-kit pull writes it, one comment across breakpo
     await using database = await openEmptyDatabase()
     await using project = await makeFolder({ '0000_pulled': pulled })
     const refusal =
-      /0000_pulled\.sql is one comment, as `drizzle-kit pull` writes.*Take its \/\* and \*\/ out.*--to 0000_pulled --accept/
+      /0000_pulled\.sql is one comment, as `drizzle-kit pull` writes.*Remove its \/\* and \*\/, .*--to 0000_pulled --accept/
     await expect(baselineMigrations(database.url, { ...project, to: '0' })).rejects.toThrow(refusal)
     expect(await rowsOf(database.url, "select from pg_namespace where nspname = 'drizzle'")).toEqual([])
     // As earlier releases took it.

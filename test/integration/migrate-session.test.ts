@@ -144,11 +144,13 @@ describe('a right that is missing', () => {
     }
     await rowsOf(database.url, 'create table theirs (id int)')
     expect(await lacking(`set role ${owner}; select from theirs;`)).toContain(
-      `The role ${owner}, which the file has set, lacks this right: GRANT SELECT, `,
+      `The role ${owner}, which the file has set, lacks this privilege: GRANT SELECT, `,
     )
-    expect(await lacking('select from theirs;')).toMatch(/The role of the database URL lacks this right: GRANT SELECT/)
+    expect(await lacking('select from theirs;')).toMatch(
+      /The role of the database URL lacks this privilege: GRANT SELECT/,
+    )
     expect(await lacking(`set role ${owner}; reset role; select from theirs;`)).toMatch(/The role of the database URL/)
-    expect(await lacking('set role pg_monitor;')).toMatch(/database URL lacks this right: GRANT pg_monitor TO it/)
+    expect(await lacking('set role pg_monitor;')).toMatch(/database URL lacks this privilege: GRANT pg_monitor TO it/)
     expect(await lacking(`set session authorization ${owner};`)).toMatch(/only a superuser may do that; SET ROLE does/)
   })
 })
@@ -161,7 +163,7 @@ test.each([
   await using project = await makeFolder({ '0000_read': `${directive}${set} select 1;` })
   const failed = await thrownBy(applyMigrations(database.url, project))
   expect(failed.message).toMatch(
-    /committing failed: .* \[25006\]\n.*cannot be recorded: take SET TRANSACTION READ ONLY/,
+    /committing failed: .* \[25006\]\n.*cannot be recorded: remove SET TRANSACTION READ ONLY/,
   )
   expect(await ledgerRows(database.url)).toEqual([])
 })

@@ -14,7 +14,7 @@ describe('a file without a transaction', () => {
     })
     const error = await thrownBy(applyMigrations(database.url, project))
     expect(error).toMatchObject({ statement: 2, line: 3, sqlState: '42704' })
-    expect(error.message).toMatch(/what it has done stays, a rerun goes on with this statement/)
+    expect(error.message).toMatch(/what it has done stays, and the next run resumes at this statement/)
     expect((await migrationStatus(database.url, project)).migrations).toMatchObject([
       { state: 'pending', statementsDone: 1 },
     ])

@@ -186,7 +186,7 @@ describe('verifyDatabase', () => {
     try {
       const run = verifyDatabase(database.url.replace(/\/\/[^@]*@/, `//${role}:x@`), project)
       await expect(run).rejects.toBeInstanceOf(InsufficientPrivilege)
-      await expect(run).rejects.toThrow(/grant it CREATEDB, or give a server .* --scratch/)
+      await expect(run).rejects.toThrow(/grant it CREATEDB, or name a server .* --scratch/)
     } finally {
       await rowsOf(database.url, `drop role ${role}`)
     }
@@ -245,12 +245,10 @@ describe('revertMigrations', () => {
     await using database = await openEmptyDatabase()
     await using project = await makeFolder(files)
     await applyMigrations(database.url, project)
-    await expect(planRevert(database.url, project)).rejects.toThrow(
-      /0001_more\.down\.sql is missing beside the migration/,
-    )
+    await expect(planRevert(database.url, project)).rejects.toThrow(/0001_more\.down\.sql is missing. Write the SQL/)
     await project.write(down)
     await expect(revertMigrations(database.url, ['0000_init'], project)).rejects.toThrow(
-      /somebody else migrated in between/,
+      /another session migrated the database meanwhile/,
     )
   })
 
@@ -320,8 +318,8 @@ describe('emptyDatabase', () => {
 
   test('refuses a server that is not this machine, and a name that is not the database’s', async () => {
     const far = 'postgres://someone:secret@db.example.com/app'
-    await expect(emptyDatabase(far, {})).rejects.toThrow(/db\.example\.com is not this machine: nothing was dropped/)
-    await expect(emptyDatabase('postgres://127.example.invalid/app', {})).rejects.toThrow(/is not this machine/)
+    await expect(emptyDatabase(far, {})).rejects.toThrow(/db\.example\.com is another machine, so nothing was dropped/)
+    await expect(emptyDatabase('postgres://127.example.invalid/app', {})).rejects.toThrow(/is another machine/)
     await expect(emptyDatabase(far, { database: 'other' })).rejects.toBeInstanceOf(UsageError)
     await expect(emptyDatabase(far, { database: 'other' })).rejects.not.toThrow(/secret/)
   })

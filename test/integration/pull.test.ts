@@ -44,7 +44,7 @@ async function makeProject({ url }: TestDatabase): Promise<Project> {
 }
 
 const databaseOf = (name: string, script: string) => openTestDatabase(scriptTemplate(name, script))
-const agreement = /The schema in code and the migrations agree\.[^]*The live database is what the migrations make\./
+const agreement = /The schema in code and the migrations agree\.[^]*The live database matches the migrations\./
 
 // Each command is a process: seconds of work, many times that on a busy machine.
 describe('pull', { timeout: 240_000 }, () => {
@@ -174,7 +174,7 @@ describe('pull', { timeout: 240_000 }, () => {
     expect((await readdir(join(project.directory, 'migrations'))).sort()).toEqual(['0000_baseline.sql', 'meta'])
     expect(await project.rivulet('pull')).toMatchObject({
       exitCode: 64,
-      stderr: expect.stringMatching(/db\/schema\.ts is there already; --force overwrites it/),
+      stderr: expect.stringMatching(/db\/schema\.ts already exists: --force overwrites it/),
     })
     expect(await project.rivulet('pull', '--force')).toMatchObject({ exitCode: 0 })
     expect(await project.rivulet('baseline', '--to', '0')).toMatchObject({ exitCode: 0 })
@@ -183,7 +183,7 @@ describe('pull', { timeout: 240_000 }, () => {
     await writeFile(file, (await readFile(file, 'utf8')).replace(/^-- Made by.*\n/, ''))
     expect(await project.rivulet('pull', '--force')).toMatchObject({
       exitCode: 64,
-      stderr: expect.stringMatching(/there are migrations already, 0000_baseline the first/),
+      stderr: expect.stringMatching(/there are already migrations, beginning with 0000_baseline/),
     })
   })
 

@@ -60,7 +60,7 @@ describe('the Drizzle config', () => {
   })
 
   test.each([
-    [{ dialect: 'mysql' }, /has the dialect mysql: Rivulet migrates/],
+    [{ dialect: 'mysql' }, /has the dialect mysql, but Rivulet needs/],
     [{ driver: 'pglite' }, /the driver pglite is not supported/],
     [{ dbCredentials: { host: 'h' } }, /needs a url, or a host and a database/],
   ])('is refused when it is %j', async (config, message) => {

@@ -131,7 +131,7 @@ describe('the layout of drizzle-kit 1.0', () => {
     const refusal = await readMigrations(both.folder).catch((error: unknown) => error)
     expect(refusal).toMatchObject({ reason: 'inconsistent' })
     expect(String(refusal)).toMatch(
-      /both layouts of drizzle-kit.* meta\/_journal\.json, .*20260102030405_init\/migration\.sql, .*Remove the one that has not/,
+      /both layouts of drizzle-kit.* meta\/_journal\.json is .*20260102030405_init\/migration\.sql that of .*Remove the one that was never/,
     )
   })
 

@@ -84,12 +84,12 @@ describe('contradiction', () => {
 
   test('names changed, missing and late files, and what to do', () => {
     expect(contradiction(compareWithLedger(files, [row('old', 1)]))?.message).toMatch(
-      /^changed since applied: a\. Restore it/,
+      /^changed after it was applied: a\. Restore it/,
     )
     expect(contradiction(compareWithLedger(files, [row('x', 9)]))?.message).toMatch(/newer than this code/)
     expect(contradiction(compareWithLedger(files, [row('x', 1.5)]))?.message).toMatch(/Restore it from version control/)
     expect(contradiction(compareWithLedger(files, [row('b', 2)]))?.message).toMatch(
-      /never applied, although later ones are: a .*--out-of-order/,
+      /never applied, although later migrations are: a .*--out-of-order/,
     )
   })
 

@@ -67,13 +67,13 @@ function isLocal({ endpoints }: Pick<ServerAddress, 'endpoints'>): boolean {
 export function refuseForeign(address: ServerAddress, named: string | undefined): void {
   if (named !== undefined && named !== address.database) {
     throw new UsageError(
-      `the database URL leads to ${JSON.stringify(address.database)}, not to ${JSON.stringify(named)}: nothing was ` +
+      `the database URL names ${JSON.stringify(address.database)}, not ${JSON.stringify(named)}: nothing was ` +
         'dropped',
     )
   }
   if (named === undefined && !isLocal(address)) {
     throw new UsageError(
-      `${address.endpoints.map(({ host }) => host).join(', ')} is not this machine: nothing was dropped. If you mean it, name the database: ` +
+      `${address.endpoints.map(({ host }) => host).join(', ')} is another machine, so nothing was dropped. To reset it all the same, name the database: ` +
         `\`rivulet reset --database ${address.database}\``,
     )
   }

@@ -1,6 +1,6 @@
 /**
- * Takes applied migrations back, newest first, with the file `<name>.down.sql` that people wrote beside each. Nothing
- * is guessed: without that file the migration stays. What destroys data is named first, for somebody to confirm.
+ * Reverts applied migrations, newest first, with the file `<name>.down.sql` that people write beside each migration.
+ * Nothing is guessed: a migration without that file stays. Steps that lose data are listed first, for a person to confirm.
  */
 import type { Connection } from '../../pool/connection.ts'
 import { assertLockHeld, withLock } from '../ledger/advisory-lock.ts'
@@ -16,13 +16,13 @@ import { destructiveSteps } from '../files/destructive.ts'
 import { readSql } from '../files/text-file.ts'
 import { readScript } from '../files/check-script.ts'
 
-/** Which migrations to take back. */
+/** Which migrations to revert. */
 export interface RevertOptions extends MigrationSource {
   /** The migration to go back to; it stays applied. Default: the one before the newest. */
   readonly to?: string | undefined
 }
 
-/** One migration that would be taken back. */
+/** One migration that would be reverted. */
 export interface PlannedRevert {
   readonly name: string
   /** What the file is called within the migrations folder. */
@@ -45,7 +45,7 @@ export async function planRevert(target: Target, options: RevertOptions): Promis
   }))
 }
 
-/** Takes back exactly `names`, which `planRevert` answered. @throws MigrationRefused when the plan is another now. */
+/** Reverts exactly `names`, which `planRevert` returned. @throws MigrationRefused when the plan has changed since. */
 export async function revertMigrations(
   target: Target,
   names: readonly string[],
@@ -61,7 +61,10 @@ export async function revertMigrations(
       await ledger.create(connection)
       const steps = await stepsNow(connection, ledger, migrations, options)
       if (steps.map(({ migration }) => migration.name).join() !== names.join()) {
-        throw new MigrationRefused('inconsistent', 'somebody else migrated in between: look at the plan again')
+        throw new MigrationRefused(
+          'inconsistent',
+          'another session migrated the database meanwhile: check the new plan, then run this again',
+        )
       }
       for (const { migration, rows, script } of steps) {
         await assertLockHeld(connection, ledger.lockKey)
@@ -98,8 +101,8 @@ async function stepsNow(
   if (lacking.length > 0) {
     throw new MigrationRefused(
       'unsafe',
-      `cannot be taken back: ${lacking.join(', ')} ${lacking.length === 1 ? 'is' : 'are'} missing beside the ` +
-        'migration. Write the SQL that undoes it there, or go forward with a new migration',
+      `cannot be reverted: ${lacking.join(', ')} ${lacking.length === 1 ? 'is' : 'are'} missing. Write the SQL that ` +
+        'undoes the migration there, or write a new migration instead',
       { migrations: lacking },
     )
   }
@@ -115,5 +118,5 @@ async function stepsNow(
 function lastKept(applied: readonly Migration[], to: Migration): number {
   const index = applied.indexOf(to)
   if (index >= 0) return index + 1
-  throw new MigrationRefused('inconsistent', `${to.name} is not applied, so there is no going back to it`)
+  throw new MigrationRefused('inconsistent', `${to.name} is not applied, so the database cannot go back to it`)
 }

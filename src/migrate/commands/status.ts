@@ -72,8 +72,8 @@ async function readable<T>({ schema }: Ledger, read: () => Promise<T>): Promise<
     const name = JSON.stringify(schema)
     throw new MigrationRefused(
       'unsafe',
-      `the role of the database URL may not read the ledger in schema ${name}: GRANT USAGE ON SCHEMA ${name} and ` +
-        `SELECT ON ALL TABLES IN SCHEMA ${name} TO it`,
+      `the role of the database URL may not read the ledger in schema ${name}: grant it USAGE ON SCHEMA ${name} and ` +
+        `SELECT ON ALL TABLES IN SCHEMA ${name}`,
       { cause },
     )
   })

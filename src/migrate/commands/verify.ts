@@ -81,7 +81,7 @@ export async function verifyDatabase(url: string, options: VerifyOptions): Promi
   const live = await withConnection(url, async (connection) => {
     const ids = (await ledger.read(connection)).map(({ id }) => id)
     if (ids.join() === before.rows.map(({ id }) => id).join()) return describeDatabase(connection, ledger, schemas)
-    throw new MigrationRefused('inconsistent', 'somebody migrated the database meanwhile: run this again')
+    throw new MigrationRefused('inconsistent', 'another session migrated the database meanwhile: run this again')
   })
   const { keepsTable = () => true } = options
   return {
@@ -139,6 +139,6 @@ async function replayHistory(
 /** What an administrator made by hand is in the live database only. */
 function missingHint(cause: unknown): string {
   return ['42704', '42883', '3F000'].includes(sqlStateOf(cause) ?? '')
-    ? '\nIf it comes from an extension, or was made by hand, make it in a migration: CREATE EXTENSION IF NOT EXISTS …'
+    ? '\nIf an extension makes it, or it was made by hand, add it to a migration: CREATE EXTENSION IF NOT EXISTS …'
     : ''
 }

@@ -21,7 +21,7 @@ export async function readScript(file: string, source: string): Promise<Script> 
   if (script.statements.length === 0) {
     throw new MigrationRefused(
       'unsafe',
-      `${file} holds no statement, at most comments: write it, or undo it with \`drizzle-kit drop\``,
+      `${file} has no statement: write its SQL, or remove the migration with \`drizzle-kit drop\``,
       { file },
     )
   }
@@ -47,18 +47,17 @@ export async function refusePulled(file: string, source: string): Promise<void> 
   if (!(await isPulledComment(source))) return
   throw new MigrationRefused(
     'unsafe',
-    `${file} is one comment, as \`drizzle-kit pull\` writes its first file: nothing can be made from it. ${pulledRoad(file)}`,
+    `${file} is one comment, as \`drizzle-kit pull\` writes its first file, and makes nothing. ${pulledAdvice(file)}`,
     { file },
   )
 }
 
 /** What to do about such a file, whether others follow it or not. */
-export function pulledRoad(file: string): string {
+export function pulledAdvice(file: string): string {
   const name = file.replace(/(?:\/migration)?\.sql$/, '')
   return (
-    'Take its /* and */ out, see with `rivulet lint --try` that it runs, and where the database has it already enter it ' +
-    `with \`rivulet baseline --to ${name} --accept-changed\`. (While it is the only one, \`rivulet pull\` can write one in ` +
-    'its place instead)'
+    'Remove its /* and */, and check with `rivulet lint --try` that it runs. For a database that already has all of it, ' +
+    `run \`rivulet baseline --to ${name} --accept-changed\`. (While it is the only migration, \`rivulet pull\` can replace it)`
   )
 }
 
@@ -76,22 +75,22 @@ export async function readScripts(migrations: readonly Migration[]): Promise<(re
   return scripts
 }
 
-const copyFromStdin = 'COPY FROM STDIN has no input here; write INSERT, or load the data with psql'
+const copyFromStdin = 'COPY FROM STDIN has no input in a migration: use INSERT, or load the data with psql'
 
 /** What makes the parser give up, and the server too, because it is meant for psql. */
 function forPsql(source: string): string | undefined {
   if (/\bcopy\b[^;]*\bfrom\s+stdin\b/i.test(source)) return copyFromStdin
   const command = /^\s*(\\[a-z!?]\w*)/im.exec(source)?.[1]
-  return command && `${command} is a command of psql, not SQL: take it out (pg_dump writes such lines)`
+  return command && `${command} is a command of psql, not SQL: remove it (pg_dump writes such lines)`
 }
 
 function refusal(tree: Tree, transactional: boolean, inBlock: boolean): string | undefined {
   if (controlsTransaction(tree)) {
     return transactional
-      ? 'the file runs in a transaction of its own, which commits when all of it is done; take BEGIN, COMMIT and ' +
-          `ROLLBACK out (where each statement has to commit by itself, put \`${noTransactionComment}\` in their place)`
-      : 'each statement of this file commits by itself; take BEGIN, COMMIT and ROLLBACK out. (Where COMMIT leaves the ' +
-          "transaction for CONCURRENTLY, as Drizzle's projects write it, nothing but BEGIN and COMMIT in turn may follow)"
+      ? 'the file already runs in a transaction of its own: remove BEGIN, COMMIT and ROLLBACK. (If each statement has ' +
+          `to commit by itself, begin the file with \`${noTransactionComment}\`)`
+      : 'each statement of this file commits by itself: remove BEGIN, COMMIT and ROLLBACK. (A file that leaves its ' +
+          'transaction with COMMIT, for CONCURRENTLY, may only have BEGIN and COMMIT in turn)'
   }
   if (!inBlock) {
     const lost = lostWithSession(tree)
@@ -103,7 +102,7 @@ function refusal(tree: Tree, transactional: boolean, inBlock: boolean): string |
   }
   // A build that was broken off is found again by the index's name.
   if (nodeKind(tree) === 'IndexStmt' && refusesTransaction(tree) && text(child(tree, 'IndexStmt')?.idxname) === '') {
-    return 'give the index a name, so that a run that was broken off can find it'
+    return 'the index has no name: give it one, so that the run after an interrupted one can find it'
   }
   return undefined
 }
@@ -112,7 +111,7 @@ function refusal(tree: Tree, transactional: boolean, inBlock: boolean): string |
 function lostWithSession(tree: Tree): string | undefined {
   const set = child(tree, 'VariableSetStmt')
   if (set?.is_local === true || text(set?.kind) === 'VAR_SET_MULTI') {
-    return 'each statement of this file commits by itself, so this would end at once; write SET without LOCAL'
+    return 'each statement of this file commits by itself, so this setting would end at once: use SET without LOCAL'
   }
   let temporary = ['PrepareStmt', 'DeclareCursorStmt', 'ListenStmt'].includes(nodeKind(tree))
   let setting = false
@@ -123,11 +122,11 @@ function lostWithSession(tree: Tree): string | undefined {
   })
   if (temporary) {
     return (
-      'a run that goes on after a failure has a new session, without the temporary objects of the earlier statements; ' +
-      'use a permanent one and drop it in the end'
+      'a run that resumes after a failure has a new session, without the temporary objects of earlier statements: use a ' +
+      'permanent object and drop it at the end'
     )
   }
   return setting
-    ? 'a run that goes on after a failure has a new session; write SET instead of set_config(), which is repeated there'
+    ? 'a run that resumes after a failure has a new session: use SET, which is repeated there, instead of set_config()'
     : undefined
 }

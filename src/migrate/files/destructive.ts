@@ -23,7 +23,7 @@ const droppedKinds: Readonly<Record<string, string>> = {
 export function destructiveSteps({ statements }: Script): readonly DestructiveStep[] {
   return statements.flatMap(({ tree, text: source, line }) => {
     const steps = new Set<string>()
-    if (tree === undefined) steps.add('is SQL that the parser does not know: nobody can tell what it loses')
+    if (tree === undefined) steps.add('is SQL that the parser does not know, so it may lose data')
     // Not the statement alone: a WITH clause may hold a DELETE too.
     walk(tree, (kind, node) => {
       for (const step of stepsOf(kind, node)) steps.add(step)

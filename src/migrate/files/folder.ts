@@ -23,9 +23,9 @@ export interface Migration {
   readonly hash: string
   /** Hashes that count as the same text: its line ends may have been converted by a checkout. */
   readonly sameHashes: readonly string[]
-  /** What the file that takes it back is, or would be, called within the migrations folder. */
+  /** The name of the file that reverts it within the migrations folder, whether the file exists or not. */
   readonly downFile: string
-  /** Path of the file that takes it back; undefined when there is none. */
+  /** The path of the file that reverts it; undefined when there is none. */
   readonly downPath: string | undefined
 }
 

@@ -1,9 +1,9 @@
 /**
  * The two ways in which drizzle-kit lays a migrations folder out, read as one list in the order of application.
  *
- * Up to 0.31: `meta/_journal.json` lists the files; each `<tag>.sql` holds one migration, `<tag>.down.sql` beside it how
- * to take it back. From 1.0 on: no journal; each folder `YYYYMMDDhhmmss_name` holds `migration.sql`, its name the time
- * and the order; how to take it back is in `down.sql` beside. What is in neither place Drizzle never runs.
+ * Up to 0.31: `meta/_journal.json` lists the files; each `<tag>.sql` is one migration, and `<tag>.down.sql` beside it
+ * reverts it. From 1.0 on: there is no journal; each folder `YYYYMMDDhhmmss_name` has a `migration.sql`, and a `down.sql`
+ * that reverts it; the folder's name tells the time and the order. Drizzle runs no other files.
  */
 import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
@@ -19,7 +19,7 @@ export interface MigrationPlace {
   readonly when: number
   /** The file within the migrations folder, with `/`. */
   readonly file: string
-  /** The file that takes it back, whether there is one or not. */
+  /** The file that reverts it, whether it exists or not. */
   readonly downFile: string
 }
 
@@ -52,9 +52,9 @@ export async function readLayout(folder: string): Promise<Layout> {
   const journal = existsSync(join(folder, journalFile)) || folders.length === 0
   if (journal && folders[0] !== undefined) {
     throw refused(
-      `${resolve(folder)} holds both layouts of drizzle-kit, of which Drizzle runs one alone: ${journalFile}, as up to 0.31, ` +
-        `and ${folders[0]}/migration.sql, as from 1.0 on. Remove the one that has not been applied: meta/ and the files ` +
-        'it lists, or the folders (`drizzle-kit up` of 1.0 makes folders of a journal)',
+      `${resolve(folder)} has both layouts of drizzle-kit, but Drizzle runs only one: ${journalFile} is that of drizzle-kit up to ` +
+        `0.31, ${folders[0]}/migration.sql that of 1.0. Remove the one that was never applied: either meta/ and the files ` +
+        'it lists, or the folders (`drizzle-kit up` of 1.0 turns a journal into folders)',
     )
   }
   const places = journal ? await journalled(folder) : folders.map(inFolder)
@@ -98,8 +98,8 @@ async function journalled(folder: string): Promise<readonly MigrationPlace[]> {
   try {
     journal = JSON.parse(text)
   } catch (cause) {
-    const merge = /^(?:<{7}|={7}|>{7})/m.test(text) ? ': it holds the marks of a merge conflict' : ''
-    throw refused(`${path} is not valid JSON${merge}; mend it or restore it from version control`, cause)
+    const merge = /^(?:<{7}|={7}|>{7})/m.test(text) ? ', because it has the marks of a merge conflict' : ''
+    throw refused(`${path} is not valid JSON${merge}: correct it, or restore it from version control`, cause)
   }
   const { dialect, entries } = (journal ?? {}) as { dialect?: unknown; entries?: unknown }
   if (dialect !== undefined && dialect !== 'postgresql' && dialect !== 'pg') {
@@ -126,7 +126,7 @@ function refuseTwins(tags: readonly string[]): void {
       throw refused(
         twin === tag
           ? `the journal lists ${tag} twice: remove one entry`
-          : `${twin} and ${tag} have the same number: undo one with \`drizzle-kit drop\` and generate it again`,
+          : `${twin} and ${tag} have the same number: remove one with \`drizzle-kit drop\` and generate it again`,
       )
     }
     seen.set(key, tag)

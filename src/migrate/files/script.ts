@@ -224,9 +224,9 @@ const directives = ['ignore', 'ignore-file', 'no-transaction']
 export function unknownDirective(comment: string, transactional: boolean): string | undefined {
   const word = directive(comment)
   if (word === undefined) return undefined
-  if (!directives.includes(word)) return `there is no directive rivulet:${word}, only ${directives.join(', ')}`
+  if (!directives.includes(word)) return `unknown directive rivulet:${word}: there are ${directives.join(', ')}`
   return word === 'no-transaction' && transactional
-    ? `${noTransactionComment} holds only on a line of its own above the first statement`
+    ? `${noTransactionComment} counts only on a line of its own above the first statement`
     : undefined
 }
 

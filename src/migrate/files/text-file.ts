@@ -13,7 +13,7 @@ export async function readSql(path: string): Promise<string> {
   } catch (cause) {
     throw refused(`${path} is ${utf16 ? 'UTF-16' : 'not UTF-8'}: save it as UTF-8`, cause)
   }
-  if (text.includes('\0')) throw refused(`${path} holds a NUL character: save it as plain UTF-8 text`)
+  if (text.includes('\0')) throw refused(`${path} has a NUL character: save it as plain UTF-8 text`)
   return text
 }
 

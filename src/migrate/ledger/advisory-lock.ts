@@ -57,7 +57,7 @@ export async function assertLockHeld(connection: Connection, key: string): Promi
   if (row?.held) return
   throw new MigrationRefused(
     'unsafe',
-    'the migration lock is not held by this session any more: connect to PostgreSQL directly, not through a pooler ' +
+    'this session no longer holds the migration lock: connect to PostgreSQL directly, not through a pooler ' +
       'in transaction mode',
   )
 }

@@ -120,7 +120,7 @@ export class Ledger {
     )
   }
 
-  /** Takes a migration out again: `rows` are those that belong to it, and to no other file of the same text. */
+  /** Removes a reverted migration: `rows` are those that belong to it, and to no other file of the same text. */
   async remove(connection: Connection, migration: Migration, rows: readonly LedgerRow[]): Promise<void> {
     await connection.query(`delete from ${this.#ledger} where id = any($1::int[])`, [rows.map(({ id }) => id)])
     await connection.query(`delete from ${this.#details} where name in ($1, $2)`, [

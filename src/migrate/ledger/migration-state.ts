@@ -87,7 +87,7 @@ export function contradiction(
   if (changed.length > 0) {
     return refused(
       changed,
-      `changed since applied: ${changed.join(', ')}. Restore ${them(changed)} from version control and put new ` +
+      `changed after it was applied: ${changed.join(', ')}. Restore ${them(changed)} from version control and put new ` +
         'statements into a new migration; if only comments or spaces differ, accept the new text with ' +
         `\`rivulet baseline --to ${changed.at(-1)} --accept-changed\``,
     )
@@ -96,7 +96,7 @@ export function contradiction(
   if (missing.length > 0) {
     return refused(
       missing,
-      `applied to this database, but not in the folder: ${missing.join(', ')}. ` +
+      `applied to this database but not in the folder: ${missing.join(', ')}. ` +
         (compared.databaseIsNewer
           ? 'The database is newer than this code: update the checkout, or run the newer release'
           : `Restore ${them(missing)} from version control`),
@@ -106,8 +106,8 @@ export function contradiction(
   if (late.length > 0 && !allow.outOfOrder) {
     return refused(
       late,
-      `never applied, although later ones are: ${late.join(', ')} (a merged branch?). If the order does not matter, ` +
-        'apply with `--out-of-order`; otherwise undo with `drizzle-kit drop` and generate again',
+      `never applied, although later migrations are: ${late.join(', ')} (from a merged branch?). If the order does not ` +
+        'matter, apply with `--out-of-order`; otherwise remove with `drizzle-kit drop` and generate again',
     )
   }
   return undefined
@@ -115,7 +115,7 @@ export function contradiction(
 
 /** How a row without a file is called. */
 export function nameOfRow({ id, name }: LedgerRow): string {
-  return name ?? `number ${id} of the ledger`
+  return name ?? `row ${id} of the ledger`
 }
 
 function names(migrations: readonly Migration[]): string[] {

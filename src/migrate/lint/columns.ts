@@ -7,7 +7,7 @@ const alterTable = `${manualPage}sql-altertable.html`
 
 const addNotNull: Rule = {
   name: 'add-not-null-column',
-  why: 'fails as soon as the table holds one row, because the rows there would have no value',
+  why: 'fails if the table has any row, because existing rows would have no value',
   instead:
     'ALTER TABLE t ADD COLUMN c integer NOT NULL DEFAULT 0; -- a constant default is stored once, not in every row',
   manual: alterTable,
@@ -23,8 +23,8 @@ const addNotNull: Rule = {
 const volatileDefault: Rule = {
   name: 'volatile-default',
   why:
-    'rewrites the whole table and all its indexes while nobody can read or write it (ACCESS EXCLUSIVE), as long as ' +
-    'the copying takes: minutes on millions of rows',
+    'rewrites the whole table and all its indexes, and blocks all reads and writes meanwhile (ACCESS EXCLUSIVE): ' +
+    'minutes on millions of rows',
   instead:
     'ALTER TABLE t ADD COLUMN c uuid;\nALTER TABLE t ALTER COLUMN c SET DEFAULT gen_random_uuid();\n' +
     '-- then fill the old rows in batches, in a later migration',
@@ -39,7 +39,7 @@ const volatileDefault: Rule = {
 const generatedColumn: Rule = {
   name: 'add-generated-column',
   why:
-    'computes a value for every row there is: the whole table is rewritten while nobody can read or write it ' +
+    'computes a value for every existing row: rewrites the whole table, and blocks all reads and writes meanwhile ' +
     '(ACCESS EXCLUSIVE)',
   instead:
     'ALTER TABLE t ADD COLUMN c integer; -- fill it in batches, keep it up to date with a trigger;\n' +
@@ -63,8 +63,8 @@ const generatedColumn: Rule = {
 const changeType: Rule = {
   name: 'change-column-type',
   why:
-    'rewrites the table and its indexes while nobody can read or write it (ACCESS EXCLUSIVE), unless the new type is ' +
-    'merely wider (varchar to a longer varchar or text); code that runs still expects the old type',
+    'rewrites the table and its indexes, and blocks all reads and writes meanwhile (ACCESS EXCLUSIVE), unless the new ' +
+    'type is only wider (varchar to a longer varchar or text); running code still expects the old type',
   instead:
     'ALTER TABLE t ADD COLUMN c_new bigint; -- write both from now on, fill in batches,\n' +
     '-- switch the readers, then drop the old column in a later release',
@@ -82,7 +82,7 @@ const changeType: Rule = {
 
 const setNotNull: Rule = {
   name: 'set-not-null',
-  why: 'reads the whole table while nobody can read or write it (ACCESS EXCLUSIVE), and fails if it meets a null',
+  why: 'reads the whole table and blocks all reads and writes meanwhile (ACCESS EXCLUSIVE); fails if a value is null',
   instead:
     'ALTER TABLE t ADD CONSTRAINT t_c_not_null CHECK (c IS NOT NULL) NOT VALID;\n-- in the next migration:\n' +
     'ALTER TABLE t VALIDATE CONSTRAINT t_c_not_null;\n-- and in the one after:\n' +
@@ -99,8 +99,8 @@ const setNotNull: Rule = {
 const dropColumn: Rule = {
   name: 'drop-column',
   why:
-    'breaks every instance of the present release at once (Drizzle names all columns in SELECT), until the last one ' +
-    'is replaced; the data is gone',
+    'breaks every running instance of the current release (Drizzle names all columns in SELECT) until the last one is ' +
+    'replaced; the data is lost',
   instead: '-- first release code whose schema no longer has the column; drop it in a migration after that',
   manual: `${alterTable}#SQL-ALTERTABLE-DESC-DROP-COLUMN`,
   check: (body, context) =>
@@ -111,7 +111,7 @@ const dropColumn: Rule = {
 
 const renameColumn: Rule = {
   name: 'rename-column',
-  why: 'breaks every instance of the present release at once, until the last one is replaced',
+  why: 'breaks every running instance of the current release until the last one is replaced',
   instead:
     'ALTER TABLE t ADD COLUMN new_name text; -- write both, fill, switch the readers, drop the old one later;\n' +
     "-- or rename in code only: text('old_name') under a new property",

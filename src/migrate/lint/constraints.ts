@@ -22,7 +22,7 @@ const foreignKey: Rule = {
 
 const check: Rule = {
   name: 'check-validates',
-  why: 'reads the whole table while nobody can read or write it (ACCESS EXCLUSIVE)',
+  why: 'reads the whole table and blocks all reads and writes meanwhile (ACCESS EXCLUSIVE)',
   instead:
     'ALTER TABLE t ADD CONSTRAINT t_c_positive CHECK (c > 0) NOT VALID; -- checks new rows only\n' +
     '-- in the next migration, reads and writes go on:\nALTER TABLE t VALIDATE CONSTRAINT t_c_positive;',
@@ -35,7 +35,7 @@ const check: Rule = {
 
 const unique: Rule = {
   name: 'unique-builds-index',
-  why: 'builds its index while nobody can read or write the table (ACCESS EXCLUSIVE)',
+  why: 'builds its index and blocks all reads and writes of the table meanwhile (ACCESS EXCLUSIVE)',
   instead:
     '-- in a file of its own:\nCREATE UNIQUE INDEX CONCURRENTLY t_c_unique ON t (c);\n-- in the next migration:\n' +
     'ALTER TABLE t ADD CONSTRAINT t_c_unique UNIQUE USING INDEX t_c_unique;',
@@ -44,12 +44,12 @@ const unique: Rule = {
     constraintsOn(body, context)
       .filter(({ node }) => ['CONSTR_UNIQUE', 'CONSTR_PRIMARY'].includes(text(node.contype)))
       .filter(({ node }) => text(node.indexname) === '')
-      .map((added) => `${called(added)} on ${added.table} is added without an index made before`),
+      .map((added) => `${called(added)} on ${added.table} is added without an existing index`),
 }
 
 const exclusion: Rule = {
   name: 'exclusion-builds-index',
-  why: 'builds its index while nobody can read or write the table (ACCESS EXCLUSIVE); there is no concurrent way',
+  why: 'builds its index and blocks all reads and writes of the table meanwhile (ACCESS EXCLUSIVE); there is no concurrent way',
   instead: '-- make a new table with the constraint, copy in batches, and swap; or accept the outage in a quiet hour',
   manual: `${manualPage}sql-createtable.html#SQL-CREATETABLE-EXCLUDE`,
   check: (body, context) =>

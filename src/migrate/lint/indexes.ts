@@ -44,8 +44,8 @@ const reindex: Rule = {
 const mixed: Rule = {
   name: 'concurrently-with-others',
   why:
-    'the whole file loses its transaction: when a later statement fails, the earlier ones stay, and a rerun has to ' +
-    'go on in the middle',
+    'the whole file loses its transaction: when a later statement fails, the earlier ones stay, and the next run has ' +
+    'to resume in the middle',
   instead: '-- put every CONCURRENTLY statement into a file of its own',
   manual: `${manualPage}sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY`,
   check: ({ kind, node }, { statements }) => {

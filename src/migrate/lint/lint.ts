@@ -113,7 +113,7 @@ function badIgnore(file: string, line: number): (message: string) => Finding {
     file,
     line,
     message,
-    why: 'whoever reads the file next year must know why the danger was acceptable',
+    why: 'later readers of the file need to know why the finding was accepted',
     instead: '-- rivulet:ignore rule-name: the reason',
     manual: `${manualPage}sql-syntax-lexical.html#SQL-SYNTAX-COMMENTS`,
   })
@@ -122,18 +122,18 @@ function badIgnore(file: string, line: number): (message: string) => Finding {
 const pulledFinding = {
   rule: 'pulled-comment',
   message: 'the file is one comment, as `drizzle-kit pull` writes its first one',
-  why: 'it makes nothing, so a new database would lack all that the migrations after it need',
+  why: 'it makes nothing, so a new database would lack everything that later migrations need',
   instead:
-    '-- take /* and */ out, see with rivulet lint --try that the file runs, and where the database has it already:\n' +
+    '-- remove /* and */, and check with rivulet lint --try that the file runs; for a database that already has it:\n' +
     '-- rivulet baseline --to FILE --accept-changed',
   manual: `${manualPage}sql-syntax-lexical.html#SQL-SYNTAX-COMMENTS`,
 }
 
 const emptyFinding = {
   rule: 'empty-file',
-  message: 'the file holds no statement, at most comments',
-  why: '`rivulet migrate` refuses it, because a file that was forgotten looks the same',
-  instead: 'SELECT 1; -- when it is meant to do nothing',
+  message: 'the file has no statement',
+  why: '`rivulet migrate` refuses such a file, because it may have been left unfinished',
+  instead: 'SELECT 1; -- if the file is meant to do nothing',
   manual: `${manualPage}sql-commands.html`,
 }
 
@@ -146,7 +146,7 @@ function syntaxFinding({ syntaxError }: Statement) {
     rule: 'syntax',
     message: `PostgreSQL's parser says: ${syntaxError?.message} (line ${syntaxError?.line})`,
     why: 'the file would fail, or is written for another server',
-    instead: '-- mend the statement',
+    instead: '-- correct the statement',
     manual: `${manualPage}sql-commands.html`,
   }
 }

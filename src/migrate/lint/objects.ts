@@ -16,7 +16,7 @@ const droppedKinds: Readonly<Record<string, string>> = {
 
 const dropObject: Rule = {
   name: 'drop-object',
-  why: 'breaks every instance of the present release that still uses it, until the last one is replaced',
+  why: 'breaks every running instance of the current release that still uses it, until the last one is replaced',
   instead: '-- first release code that no longer uses it; drop it in a migration after that',
   manual: `${manualPage}ddl-depend.html`,
   check: ({ kind, node }, { history, statements, index }) => {
@@ -42,7 +42,7 @@ const renamedKinds: Readonly<Record<string, string>> = {
 
 const renameObject: Rule = {
   name: 'rename-object',
-  why: 'breaks every instance of the present release at once, until the last one is replaced',
+  why: 'breaks every running instance of the current release until the last one is replaced',
   instead: '-- make a second one under the new name, switch the users, drop the old one in a later release',
   manual: `${manualPage}ddl-alter.html`,
   check: ({ kind, node }, { history, statements }) => {
@@ -61,7 +61,7 @@ const renameObject: Rule = {
 
 const setSchema: Rule = {
   name: 'set-schema',
-  why: 'renames it for everybody who names its schema, or whose search_path lacks the new one, and breaks them at once',
+  why: 'breaks at once all code that names the old schema, or whose search_path lacks the new one',
   instead:
     'ALTER TABLE t SET SCHEMA s;\nCREATE VIEW public.t AS SELECT * FROM s.t; -- in the same file; drop it in a later release',
   manual: `${manualPage}sql-altertable.html#SQL-ALTERTABLE-DESC-SET-SCHEMA`,
@@ -76,7 +76,7 @@ const setSchema: Rule = {
 
 const dropWholesale: Rule = {
   name: 'drop-wholesale',
-  why: 'drops more than it names: whatever a role owns, all that an extension made, or a database; the data is gone for good',
+  why: 'drops more than it names: all that a role owns, all that an extension made, or a database; the data is lost',
   instead: '-- drop the objects by name, each when no release uses it any more',
   manual: `${manualPage}sql-drop-owned.html`,
   check: ({ kind, node }) => {

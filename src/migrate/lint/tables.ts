@@ -4,7 +4,7 @@ import { commandsOn, manualPage, type Rule } from './rule.ts'
 
 const dropTable: Rule = {
   name: 'drop-table',
-  why: 'breaks every instance of the present release that still uses it; the data is gone for good',
+  why: 'breaks every running instance of the current release that still uses it; the data is lost',
   instead: '-- first release code that no longer has the table; then rename it out of the way, and drop it weeks later',
   manual: `${manualPage}sql-droptable.html`,
   check: ({ kind, node }, { history }) =>
@@ -17,7 +17,7 @@ const dropTable: Rule = {
 
 const dropCascade: Rule = {
   name: 'drop-cascade',
-  why: 'takes along whatever depends on it, also what nobody thought of: views, foreign keys, policies, columns',
+  why: 'also drops everything that depends on it, expected or not: views, foreign keys, policies, columns',
   instead: '-- name every object in a DROP of its own, without CASCADE',
   manual: `${manualPage}ddl-depend.html`,
   check: ({ kind, node }, { history }) => {
@@ -36,7 +36,7 @@ const dropCascade: Rule = {
 
 const dropSchema: Rule = {
   name: 'drop-schema',
-  why: 'drops what is in it too, or fails; the data is gone for good',
+  why: 'also drops what is in it, or fails; the data is lost',
   instead: '-- drop the objects by name first, each when no release uses it any more',
   manual: `${manualPage}sql-dropschema.html`,
   check: ({ kind, node }) =>
@@ -47,7 +47,7 @@ const dropSchema: Rule = {
 
 const renameTable: Rule = {
   name: 'rename-table',
-  why: 'breaks every instance of the present release at once, until the last one is replaced',
+  why: 'breaks every running instance of the current release until the last one is replaced',
   instead:
     'ALTER TABLE old_name RENAME TO new_name;\n' +
     'CREATE VIEW old_name AS SELECT * FROM new_name; -- in the same file; drop the view in a later release',
@@ -63,8 +63,8 @@ const renameTable: Rule = {
 const attach: Rule = {
   name: 'attach-partition-validates',
   why:
-    'reads the whole new partition while nobody can use it (ACCESS EXCLUSIVE), and the default partition as well, ' +
-    'unless a check proves that the rows belong there',
+    'reads the whole new partition and the default partition, and blocks all use of them meanwhile (ACCESS ' +
+    'EXCLUSIVE), unless a check proves that the rows belong there',
   instead:
     "ALTER TABLE p1 ADD CONSTRAINT p1_bounds CHECK (d >= '2026-01-01' AND d < '2027-01-01') NOT VALID;\n" +
     '-- in the next migration:\nALTER TABLE p1 VALIDATE CONSTRAINT p1_bounds;\n-- then ATTACH PARTITION, in the one after',
@@ -79,7 +79,7 @@ const attach: Rule = {
 
 const detach: Rule = {
   name: 'detach-partition-not-concurrent',
-  why: 'nobody can read or write the whole partitioned table (ACCESS EXCLUSIVE) until the file commits',
+  why: 'blocks all reads and writes of the whole partitioned table (ACCESS EXCLUSIVE) until the file commits',
   instead: '-- in a file of its own:\nALTER TABLE p DETACH PARTITION p1 CONCURRENTLY;',
   manual: `${manualPage}sql-altertable.html#SQL-ALTERTABLE-DETACH-PARTITION`,
   check: (body, context) =>
@@ -92,7 +92,7 @@ const detach: Rule = {
 
 const truncate: Rule = {
   name: 'truncate-table',
-  why: 'waits for and blocks every reader and writer (ACCESS EXCLUSIVE); the rows are gone for good',
+  why: 'waits for and blocks every reader and writer (ACCESS EXCLUSIVE); the rows are lost',
   instead: '-- DELETE in batches, outside of migrations',
   manual: `${manualPage}sql-truncate.html`,
   check: ({ kind, node }, { history }) =>
@@ -108,7 +108,7 @@ const rewriting = new Set(['AT_SetLogged', 'AT_SetUnLogged', 'AT_SetTableSpace',
 
 const rewrite: Rule = {
   name: 'rewrite-table',
-  why: 'copies the whole table while nobody can read or write it (ACCESS EXCLUSIVE)',
+  why: 'copies the whole table and blocks all reads and writes meanwhile (ACCESS EXCLUSIVE)',
   instead: '-- plain VACUUM does not block; to move or repack a big table, use pg_repack or copy in batches and swap',
   manual: `${manualPage}explicit-locking.html#LOCKING-TABLES`,
   check: (body, context) => {
@@ -124,7 +124,7 @@ const rewrite: Rule = {
 
 const refresh: Rule = {
   name: 'refresh-not-concurrent',
-  why: 'nobody can read the materialized view until its query has run through (ACCESS EXCLUSIVE)',
+  why: 'blocks all reads of the materialized view until its query has finished (ACCESS EXCLUSIVE)',
   instead: 'REFRESH MATERIALIZED VIEW CONCURRENTLY v; -- needs a unique index on v',
   manual: `${manualPage}sql-refreshmaterializedview.html`,
   check: ({ kind, node }, { history }) => {
@@ -136,7 +136,7 @@ const refresh: Rule = {
 
 const rowSecurity: Rule = {
   name: 'row-security-without-policy',
-  why: 'from now on everybody but the owner sees no rows, until a policy exists: no error, just empty answers',
+  why: 'hides all rows from everyone but the owner until a policy exists: there is no error, only empty results',
   instead:
     'CREATE POLICY p ON t USING (owner = current_user); -- before, or in the same file\nALTER TABLE t ENABLE ROW LEVEL SECURITY;',
   manual: `${manualPage}ddl-rowsecurity.html`,

@@ -7,8 +7,8 @@ import { manualPage, type Rule } from './rule.ts'
 const exclusiveWithData: Rule = {
   name: 'exclusive-lock-with-data-change',
   why:
-    'the lock on the altered table is held until the file commits: nobody can read or write it while the rows are ' +
-    'changed as well',
+    'holds the lock on the altered table until the file commits: all reads and writes of it are blocked while the rows ' +
+    'change',
   instead: '-- put the data change into a migration of its own, or run it in batches outside of migrations',
   manual: `${manualPage}explicit-locking.html#LOCKING-TABLES`,
   check: (body, context) => {
@@ -23,8 +23,8 @@ const exclusiveWithData: Rule = {
 const manyTables: Rule = {
   name: 'many-exclusive-locks',
   why:
-    'takes locks that block everybody on one table after the other and holds them all until the file commits: a ' +
-    'deadlock with any transaction that uses them in another order',
+    'locks one table after the other against all use and holds the locks until the file commits: a deadlock with any ' +
+    'transaction that uses the tables in another order',
   instead: '-- one migration for each table',
   manual: `${manualPage}explicit-locking.html#LOCKING-DEADLOCKS`,
   check: (body, context) => {
@@ -50,8 +50,8 @@ const everyRow: Rule = {
 
 const lockTable: Rule = {
   name: 'lock-table',
-  why: 'holds the lock until the file commits, whatever the statements after it need',
-  instead: '-- leave it out: each statement takes the lock it needs',
+  why: 'holds the lock until the file commits, even if later statements do not need it',
+  instead: '-- remove it: each statement takes the lock it needs',
   manual: `${manualPage}sql-lock.html`,
   check: ({ kind, node }, { history }) =>
     kind === 'LockStmt'
@@ -65,7 +65,7 @@ const lockTable: Rule = {
 const transactionControl: Rule = {
   name: 'transaction-control',
   why: 'the migrator runs each file in a transaction of its own, so BEGIN or COMMIT in it is refused',
-  instead: '-- leave it out, or begin the file with `-- rivulet:no-transaction`',
+  instead: '-- remove it, or begin the file with `-- rivulet:no-transaction`',
   manual: `${manualPage}sql-commit.html`,
   check: ({ kind, node }, { statements }) =>
     controlsTransaction({ [kind]: node }) && !leavesTransaction(statements)
@@ -76,11 +76,11 @@ const transactionControl: Rule = {
 const commitInFile: Rule = {
   name: 'commit-leaves-transaction',
   why:
-    'ends the transaction that holds the file together: what stands before COMMIT stays when the rest fails. Rivulet ' +
-    "goes on behind it; Drizzle's migrate() begins the file again and fails on what is there already",
+    'ends the transaction of the file: what comes before COMMIT stays when the rest fails. Rivulet resumes after it; ' +
+    "Drizzle's migrate() starts the file again and fails on what already exists",
   instead:
-    '-- two migrations: what stands before COMMIT, and a file with\nCREATE INDEX CONCURRENTLY i ON t (c); -- alone, ' +
-    'which runs without a transaction of its own accord',
+    '-- two migrations: one with what comes before COMMIT, and one with nothing but\n' +
+    'CREATE INDEX CONCURRENTLY i ON t (c); -- which runs without a transaction by itself',
   manual: `${manualPage}sql-commit.html`,
   check: ({ kind, node }, { statements }) =>
     controlsTransaction({ [kind]: node }) && leavesTransaction(statements) && node.kind === 'TRANS_STMT_COMMIT'

@@ -52,7 +52,7 @@ export async function pullDatabase(url: string, options: PullOptions): Promise<P
     const statements = dumped.filter(({ object }) => !ledger.owns(object))
     if (tables.length + views.length + shape.enums.length + sequences.length === 0) {
       throw new UsageError(
-        `there is nothing to pull: no table in ${schemas.join(', ')}. Begin with the schema, and \`rivulet generate\``,
+        `there is nothing to pull: no table in ${schemas.join(', ')}. Write a Drizzle schema, then run \`rivulet generate\``,
       )
     }
     return {

@@ -119,7 +119,7 @@ class SchemaPrinter {
         ? 'its column is not serial, or not in this file'
         : sequence.type === 'bigint'
           ? undefined
-          : `is of ${sequence.type}, Drizzle makes bigint`
+          : `its type is ${sequence.type}, but Drizzle makes bigint`
       if (reason !== undefined) {
         this.#leaveOut(`sequence ${shown(sequence)}`, reason)
         continue
@@ -171,7 +171,7 @@ class SchemaPrinter {
     const object = `column ${shown(table)}.${shownName(name)}`
     if (this.#lostDefault(column) !== undefined)
       this.#note(`default of ${object}`, 'from a sequence that a column owns', true)
-    if (generated === 'virtual') this.#note(object, 'is virtual, Drizzle makes it stored')
+    if (generated === 'virtual') this.#note(object, 'is virtual, but Drizzle makes it stored')
   }
 
   #view(view: ViewShape): void {

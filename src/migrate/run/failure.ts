@@ -80,7 +80,7 @@ export async function whileCommitting(work: FailedFile, statements: number, body
     const hint = sqlState === '42501' ? hintFor(sqlState, message, role) : sqlState === '25006' ? readOnly : ''
     const outcome =
       cause instanceof ConnectionLost
-        ? 'whether it was committed is in the ledger: run this again, it goes on from there'
+        ? 'the ledger knows whether it was committed: run this again, and it continues from there'
         : outcomeOf(work)
     throw new MigrationFailed(
       `${work.file}: committing failed: ${message}${sqlState ? ` [${sqlState}]` : ''}\n` +
@@ -91,14 +91,14 @@ export async function whileCommitting(work: FailedFile, statements: number, body
 }
 
 const readOnly =
-  'The file has made its transaction read only, so that it cannot be recorded: take SET TRANSACTION READ ONLY, or ' +
-  'SET default_transaction_read_only, out of it.'
+  'The file makes its transaction read only, so it cannot be recorded: remove SET TRANSACTION READ ONLY, or SET ' +
+  'default_transaction_read_only, from it.'
 
 /** What became of the file, and what a rerun does. */
 export function outcomeOf(work: FailedFile): string {
   return work.script.transactional
-    ? `${work.file} was rolled back as a whole; a rerun starts with it`
-    : `${work.file} runs without a transaction: what it has done stays, a rerun goes on with this statement`
+    ? `${work.file} was rolled back; the next run starts with it`
+    : `${work.file} runs without a transaction: what it has done stays, and the next run resumes at this statement`
 }
 
 /** True for what a file failed with, or was refused with. */
@@ -126,8 +126,8 @@ function hintFor(sqlState: string | undefined, message: string, role: string | u
       return `This statement cannot run in a transaction: put \`-- rivulet:no-transaction\` on the file's first line.`
     case '42P02':
       return (
-        'A parameter has no value in a migration: write the value in its place, also in the schema in code, as ' +
-        'sql`${table.column} > 0` where gt(table.column, 0) was, because drizzle-kit writes those as parameters.'
+        'A migration has no parameters: write the value itself, also in the schema in code, as in ' +
+        'sql`${table.column} > 0` instead of gt(table.column, 0), because drizzle-kit writes the latter with a parameter.'
       )
     case '0A000':
       return message.startsWith('cannot alter type of a column')
@@ -135,20 +135,20 @@ function hintFor(sqlState: string | undefined, message: string, role: string | u
         : ''
     case '42804':
       return message.includes('cannot be cast automatically')
-        ? 'Say how the values change: ALTER TABLE … ALTER COLUMN … TYPE … USING ….'
+        ? 'Say how to convert the values: ALTER TABLE … ALTER COLUMN … TYPE … USING ….'
         : ''
     case '42P16':
       return message.startsWith('multiple primary keys')
         ? 'Drop the old one in the statement before: ALTER TABLE … DROP CONSTRAINT ….'
         : ''
     case '2BP01':
-      return 'Drop what depends on it in an earlier statement, or move the statement that does up before this one.'
+      return 'Drop what depends on it in an earlier statement, or move the statement that does so before this one.'
     case '55P04':
       return 'A new enum value cannot be used in the transaction that adds it: move its use to the next migration.'
     case '42501':
       return role === undefined
-        ? `The role of the database URL lacks this right: ${remedyFor(message)}, or migrate as the owner.`
-        : `The role ${role}, which the file has set, lacks this right: ${remedyFor(message)}, or put RESET ROLE before it.`
+        ? `The role of the database URL lacks this privilege: ${remedyFor(message)}, or migrate as the owner.`
+        : `The role ${role}, which the file has set, lacks this privilege: ${remedyFor(message)}, or put RESET ROLE before it.`
     default:
       return ''
   }
@@ -162,7 +162,7 @@ function hintForOrder(sqlState: string | undefined, message: string, later: read
     ({ tree, text: source }) =>
       /^(?:Create|View|Composite|Define)/.test(nodeKind(tree)) && name && source.includes(name),
   )
-  return maker ? `The statement on line ${maker.line} makes it: move that one up before this one.` : ''
+  return maker ? `The statement on line ${maker.line} makes it: move that statement before this one.` : ''
 }
 
 /** What to grant, as far as the server's words tell. */

@@ -116,8 +116,8 @@ function tooBusy(work: Work, error: MigrationFailed, oldest: OldTransaction | un
     : ''
   return new MigrationRefused(
     'locked',
-    `${work.file} gave way to a busy table until its time was up${who}: ${outcomeOf(work)}. Run it again when fewer ` +
-      'long transactions are open, or allow more time with `--max-wait`',
+    `${work.file} could not lock a table in the time allowed${who}: ${outcomeOf(work)}. Run it again when no long ` +
+      'transaction is open, or allow more time with `--max-wait`',
     { cause: error, file: work.file, statement: error.statement ?? 0 },
   )
 }

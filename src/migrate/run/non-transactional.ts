@@ -46,8 +46,8 @@ function refuseRepetition(work: Work, error: unknown): never {
   if (!(error instanceof MigrationFailed && error.cause instanceof LockTimeout)) throw error
   throw new MigrationRefused(
     'locked',
-    `${work.file}: statement ${error.statement} (line ${error.line}) found a table busy for longer than the lock ` +
-      'timeout; it commits by itself, so a part of it may be done, and it is not repeated of its own accord: ' +
+    `${work.file}: statement ${error.statement} (line ${error.line}) could not lock a table within the lock ` +
+      'timeout. It commits by itself, so a part of it may be done, and it is not repeated automatically: ' +
       outcomeOf(work),
     { cause: error, file: work.file, statement: error.statement ?? 0 },
   )
@@ -77,8 +77,8 @@ async function sendWatched(
   const who = blockers.map(({ pid, application }) => `backend ${pid}${application && ` (${application})`}`).join(', ')
   throw new MigrationRefused(
     'locked',
-    `${work.file}: statement ${index + 1} (line ${statement.line}) had to wait for the transactions of others until ` +
-      `its time was up: ${who}. End them, or allow more time with \`--max-wait\`; ${outcomeOf(work)}`,
+    `${work.file}: statement ${index + 1} (line ${statement.line}) waited too long for the transactions of ` +
+      `others: ${who}. End them, or allow more time with \`--max-wait\`; ${outcomeOf(work)}`,
     { file: work.file, statement: index + 1, line: statement.line },
   )
 }

@@ -80,7 +80,10 @@ async function resumeIndex(
   if (!index) return false
   if (index.valid) return wasRunning
   if (index.builder !== null) {
-    throw new MigrationRefused('locked', `backend ${index.builder} is building the index ${index.name}: wait for it`)
+    throw new MigrationRefused(
+      'locked',
+      `backend ${index.builder} is still building the index ${index.name}: wait until it is done, then run this again`,
+    )
   }
   await connection.script(`drop index concurrently ${index.name}`)
   onDropped(index.name)

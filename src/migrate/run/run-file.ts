@@ -65,7 +65,7 @@ async function inTransaction(
   }
   if (connection.transactionStatus === 'I' || connection.transactionStatus === 'E') {
     throw new MigrationFailed(
-      `${work.file} ended the transaction it runs in: take COMMIT and ROLLBACK out of it, also out of its procedures`,
+      `${work.file} ended the transaction it runs in: remove COMMIT and ROLLBACK from it and from its procedures`,
       { file: work.file },
     )
   }
@@ -89,8 +89,8 @@ async function oneByOne(connection: Connection, work: Work, options: FileRunOpti
   if (before.done > statements.length || before.doneHash !== hashes[before.done]) {
     throw new MigrationRefused(
       'inconsistent',
-      `${work.file} runs without a transaction and was broken off after statement ${before.done}; the statements up ` +
-        'to there are in the database and have been edited since: restore them, then run this again',
+      `${work.file} runs without a transaction and was interrupted after statement ${before.done}. The statements up ` +
+        'to there are applied and were edited since: restore them, then run this again',
       { file: work.file },
     )
   }

@@ -199,7 +199,7 @@ async function missingRoles(connection: Connection, statements: readonly Stateme
   const there = new Set(rows.map(({ name }) => name))
   return found
     .filter(({ tree }) => !there.has(text(child(tree, 'CreateRoleStmt')?.role)))
-    .map(({ text }) => ({ statement: text, reason: 'this server has no such role: no applied migration makes it' }))
+    .map(({ text }) => ({ statement: text, reason: 'the server has no such role, and no applied migration makes it' }))
 }
 
 /** What is declared and not made, and what is made and not declared. */

@@ -44,7 +44,7 @@ export async function withScratchDatabase<T>(
       if (sqlStateOf(cause) !== '42501') throw cause
       throw new InsufficientPrivilege(
         'the migrations are replayed into a scratch database, and the role of the database URL may not create one: ' +
-          'grant it CREATEDB, or give a server where it may with --scratch URL',
+          'grant it CREATEDB, or name a server where it may with --scratch URL',
         { cause, sqlState: '42501' },
       )
     }

@@ -94,10 +94,10 @@ async function reasonOf(error: MigrationFailed | MigrationRefused, { file, text 
 
 /** Why the failure tells nothing: the server lacks what the real one has, or will have. */
 function lack(error: Error, { throwAway, standIn }: { throwAway: boolean; standIn?: boolean }) {
-  if (!throwAway && missingRole(error) !== undefined) return 'no roles are made on a server that is in use'
+  if (!throwAway && missingRole(error) !== undefined) return 'roles are not made on a server that is in use'
   const undefinedThere = ['42704', '42883', '3F000', '58P01'].includes(sqlStateOf(error) ?? '')
   const noExtension = error.cause instanceof Error && /^extension ".*" is not available$/.test(error.cause.message)
   return standIn && (undefinedThere || noExtension)
-    ? 'this server stands in for that of the database URL, which may have it'
+    ? 'this server was used instead of that of the database URL, which may have it'
     : undefined
 }

@@ -1,4 +1,4 @@
-/** `rivulet down`: takes migrations back. */
+/** `rivulet revert`: reverts applied migrations. */
 import { type PlannedRevert, planRevert, revertMigrations } from '../migrate/commands/revert.ts'
 import { textOption, waitHelp, waitOptions, waitValues } from './arguments.ts'
 import { type Command, commonHelp, exitCodes } from './command.ts'
@@ -6,28 +6,28 @@ import { count, terminated } from './migrate.ts'
 import { reporter } from './progress.ts'
 import { withDatabase } from './project.ts'
 
-export const downCommand: Command = {
-  name: 'down',
-  summary: 'take the newest migration back, or all after --to',
-  help: `Usage: rivulet down [options]
+export const revertCommand: Command = {
+  name: 'revert',
+  summary: 'revert the newest migration, or all after --to',
+  help: `Usage: rivulet revert [options]
 
-Runs NNNN_name.down.sql, written by you beside NNNN_name.sql; without it the migration cannot be taken back. Steps that
-lose data are named, and must be confirmed.
+Runs NNNN_name.down.sql, which you write beside NNNN_name.sql. A migration without such a file cannot be reverted. Steps
+that lose data are listed and must be confirmed.
 
 Options:
-      --to NAME           go back to this migration, which stays
+      --to NAME           revert all migrations after this one, which stays applied
   -y, --yes               confirm the steps that lose data
-      --dry-run           print the SQL that would run, change nothing
+      --dry-run           print the SQL that would run; change nothing
 ${waitHelp}
 ${commonHelp}
 
-Exit codes: 0 done, 1 a statement failed or a file is missing, 3 files and database contradict each other, 4 a lock was
-not to be had, 64 not confirmed
+Exit codes: 0 done, 1 a statement failed or a file is missing, 3 files and database contradict each other, 4 the
+time limit for a lock was reached, 64 not confirmed
 
 Examples:
-  rivulet down --dry-run
-  rivulet down --yes
-  rivulet down --to 0004 --yes`,
+  rivulet revert --dry-run
+  rivulet revert --yes
+  rivulet revert --to 0004 --yes`,
   options: {
     to: { type: 'string' },
     yes: { type: 'boolean', short: 'y' },
@@ -47,15 +47,15 @@ Examples:
         await console.confirm(`These steps lose data:\n${losing.join('\n')}`, '--yes', signal)
       }
       const names = plan.map(({ name }) => name)
-      const onProgress = reporter(console, 'done')
+      const onProgress = reporter(console, 'reverted')
       const { reverted } = await revertMigrations(url, names, { ...options, ...waitValues(values), signal, onProgress })
-      const text = reverted.length === 0 ? 'Nothing to take back.' : `Took back ${count(reverted.length)}.`
+      const text = reverted.length === 0 ? 'Nothing to revert.' : `Reverted ${count(reverted.length)}.`
       return { exitCode: exitCodes.done, text, json: { reverted } }
     })
   },
 }
 
 function planText(plan: readonly PlannedRevert[]): string {
-  if (plan.length === 0) return '-- nothing to take back'
+  if (plan.length === 0) return '-- nothing to revert'
   return plan.map(({ file, statements }) => [`-- ${file}`, ...statements.map(terminated)].join('\n')).join('\n\n')
 }
