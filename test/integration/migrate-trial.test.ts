@@ -63,13 +63,13 @@ describe('tryMigrations', () => {
       2,
       /statement 2 \(line 2\): .*remove BEGIN, COMMIT and ROLLBACK/,
     ],
-    ['a comment of `drizzle-kit pull`', '/*\nCREATE TABLE "t" ("id" integer);\n*/', undefined, /\/\* and \*\/ out/],
+    ['a comment of `drizzle-kit pull`', '/*\nCREATE TABLE "t" ("id" integer);\n*/', undefined, /Remove its \/\* and \*\/,/],
     ['a word that is none', '\nselekt 1;', 2, /syntax error/],
     ['a value of an enum at once', "create type e as enum ('a');\nselect 'b'::e;", 2, /invalid input value for enum/],
   ])('names the line of %s', async (_, text, line, reason) => {
-    const runTrial = await tryFiles({ '0000_t': table, '0001_new': text, '0002_later': 'select nonsense;' })
+    const trial = await tryFiles({ '0000_t': table, '0001_new': text, '0002_later': 'select nonsense;' })
     const file = '0001_new.sql'
-    expect(runTrial).toMatchObject({
+    expect(trial).toMatchObject({
       outcome: 'fails',
       name: '0001_new',
       file,
@@ -78,8 +78,8 @@ describe('tryMigrations', () => {
     })
     // Nothing of it was tried then, and nobody may say that it was.
     const refused = text.includes('commit') || text.startsWith('/*')
-    expect('refused' in runTrial).toBe(refused)
-    const { why } = trialFinding(runTrial, (name) => name)!
+    expect('refused' in trial).toBe(refused)
+    const { why } = trialFinding(trial, (name) => name)!
     expect(why).toMatch(refused ? /^it was not tried: / : /^it was tried in a scratch database/)
   })
 
