@@ -1,6 +1,6 @@
 /**
- * From a database URL and libpq's variables to the address of a server: places, credentials, encryption and start-up
- * parameters, each checked. The environment is read by whoever calls, and no message repeats a password.
+ * Turns a database URL and libpq's variables into the address of a server: endpoints, credentials, encryption and
+ * start-up parameters, each checked. The caller reads the environment, and no message repeats a password.
  */
 import { isIP } from 'node:net'
 import { userInfo } from 'node:os'

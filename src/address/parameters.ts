@@ -1,12 +1,12 @@
 /**
- * libpq's connection parameters: which mean something here, which environment variable stands in for one that the URL
- * leaves open, which change nothing and may stay, and which are refused. A parameter that nobody knows is an error:
- * drivers pass it on to the server, and a misspelt `sslmode` would go unnoticed.
+ * libpq's connection parameters: those that Rivulet uses, with the environment variable of each; those that change
+ * nothing here; and those that are refused. An unknown parameter is an error, because drivers pass it on to the server,
+ * and a misspelt `sslmode` would go unnoticed.
  * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
  */
 import { ConfigInvalid } from '../errors.ts'
 
-/** Parameters that are acted upon, and the variable of each. */
+/** The parameters that Rivulet uses, with the variable of each. */
 const variables = {
   host: 'PGHOST',
   hostaddr: 'PGHOSTADDR',
@@ -46,13 +46,13 @@ export type ParameterName = keyof typeof variables
 /** The value of a parameter; undefined where neither the URL nor the environment has one. */
 export type Parameters = (name: ParameterName) => string | undefined
 
-/** Parameters that change nothing here, with the values for which that is true. */
+/** Parameters that change nothing here, each with the values for which that is so. */
 const harmless: Readonly<Record<string, RegExp>> = {
   client_encoding: /^(?:auto|utf-?8|unicode)$/i,
   gssdelegation: /^0$/,
   gsslib: /^/,
   krbsrvname: /^/,
-  // Node cannot set them; `pool.probeAfterMs` is there for what they are for.
+  // Node cannot set these; `pool.probeAfterMs` serves the same purpose.
   keepalives_interval: /^\d+$/,
   keepalives_count: /^\d+$/,
   tcp_user_timeout: /^\d+$/,
@@ -60,13 +60,13 @@ const harmless: Readonly<Record<string, RegExp>> = {
   min_protocol_version: /^3\.0$/,
   replication: /^(?:false|off|no|0)$/i,
   sslcompression: /^[01]$/,
-  // How node-postgres is told to do what is done here anyway, and marks that the URLs of Supabase carry for others.
+  // node-postgres' switch for what is done here anyway, and marks of Supabase for other clients.
   uselibpqcompat: /^true$/,
   supa: /^/,
   workaround: /^/,
 }
 
-/** What to write instead of parameters that libpq or other drivers know. */
+/** What to do instead of using a parameter that libpq or another driver knows. */
 const instead: Readonly<Record<string, string>> = {
   service: 'service files are not read; write its parameters into the URL',
   servicefile: 'service files are not read; write its parameters into the URL',
@@ -85,8 +85,8 @@ const instead: Readonly<Record<string, string>> = {
 }
 
 /**
- * What the URL says, and the environment where the URL says nothing.
- * @throws ConfigInvalid for a parameter that is unknown or cannot be kept, by its name.
+ * Reads the parameters from the URL, and from the environment where the URL leaves them open.
+ * @throws ConfigInvalid, which names a parameter that is unknown or not supported.
  */
 export function parametersOf(
   given: ReadonlyMap<string, string>,
@@ -95,7 +95,7 @@ export function parametersOf(
   for (const [name, value] of given) check(name, value)
   const placed = Boolean(given.get('host') || given.get('hostaddr'))
   const parameters: Parameters = (name) => {
-    // A URL that names a place must not be led to another one.
+    // A URL that names a host must not lead to the address of another one.
     const standIn = name === 'hostaddr' && placed ? undefined : variables[name]
     return (given.get(name) ?? (standIn === undefined ? undefined : variable(standIn))) || undefined
   }
@@ -106,7 +106,7 @@ export function parametersOf(
   return parameters
 }
 
-/** What a message calls a parameter, so that it is found wherever it was set. */
+/** Names a parameter for messages, with its variable, so that it can be found wherever it was set. */
 export function describeParameter(name: ParameterName): string {
   const standIn = variables[name]
   return standIn === undefined ? `${name} in the database URL` : `${name} in the database URL, or ${standIn},`

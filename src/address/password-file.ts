@@ -1,6 +1,6 @@
 /**
- * libpq's password file: lines `host:port:database:user:password`, the first that fits counts, * fits all, and a
- * backslash goes before a colon or backslash that is meant as such. A file that others may read is not used.
+ * libpq's password file: lines `host:port:database:user:password`. The first line that matches counts, `*` matches
+ * anything, and a backslash escapes a colon or a backslash. A file that other users can read is not used.
  * https://www.postgresql.org/docs/current/libpq-pgpass.html
  */
 import { readFileSync, statSync } from 'node:fs'
@@ -8,7 +8,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { ConfigInvalid } from '../errors.ts'
 
-/** What a line must fit. */
+/** What a line must match. */
 export interface PasswordKey {
   readonly host: string
   readonly port: number
@@ -16,7 +16,7 @@ export interface PasswordKey {
   readonly user: string
 }
 
-/** Finds passwords in the file `given`, or in the user's own, which may be missing. */
+/** Reads the file `given`, or else the user's own, which may be missing, and returns the lookup of a password. */
 export function passwordFile(given: string | undefined): (key: PasswordKey) => string | undefined {
   const text = given === undefined ? readOwn() : readGiven(given)
   const lines = text.split(/\r?\n/).filter((line) => line !== '' && !line.startsWith('#'))
@@ -33,7 +33,7 @@ export function passwordFile(given: string | undefined): (key: PasswordKey) => s
   }
 }
 
-/** True when only its owner may read the file; Windows keeps such files in a place of the user's own. */
+/** True when only its owner can read the file. Windows keeps such files in a folder of the user's own. */
 export function isPrivate(path: string): boolean {
   return process.platform === 'win32' || (statSync(path).mode & 0o077) === 0
 }
@@ -44,7 +44,7 @@ function readOwn(): string {
   try {
     if (isPrivate(path)) return readFileSync(path, 'utf8')
   } catch {
-    // Most have none.
+    // Most users have none.
     return ''
   }
   process.emitWarning(`${path} is not used, because other users can read it: run chmod 600 on it`)
@@ -66,7 +66,10 @@ function readGiven(path: string): string {
   return ''
 }
 
-/** The five fields; a `*` that was escaped is not told apart, as in libpq. Only in the password a colon needs no escape. */
+/**
+ * Splits a line into its five fields. As in libpq, an escaped `*` is still a wildcard. Only the password may have
+ * colons without an escape.
+ */
 function fieldsOf(line: string): string[] {
   const fields: string[] = []
   let field = ''

@@ -1,27 +1,30 @@
 /**
- * How to reach a server and who we are there, once the database URL and the environment have been read. Plain values:
- * files are read, numbers are numbers, defaults are filled in.
+ * How to reach a server and as whom, once the database URL and the environment have been read. Plain values: files are
+ * read, numbers are numbers, defaults are filled in.
  */
 
-/** One place where the server may be. */
+/** One host and port where the server may be. */
 export interface Endpoint {
   /** A host name, an address, or the directory of a Unix socket. */
   readonly host: string
   readonly port: number
-  /** The network address of `host` where it is known: no name is resolved. */
+  /** The network address of `host`, if it is known: then no name is resolved. */
   readonly ip?: string | undefined
   readonly password: string
 }
 
 export const tlsModes = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
 
-/** libpq's sslmode; only the verify modes check who answers. https://www.postgresql.org/docs/current/libpq-ssl.html */
+/**
+ * libpq's sslmode; only the verify modes check the server's certificate.
+ * https://www.postgresql.org/docs/current/libpq-ssl.html
+ */
 export type TlsMode = (typeof tlsModes)[number]
 
 /** How the connection is encrypted; what is undefined is Node's default. */
 export interface TlsSettings {
   readonly mode: TlsMode
-  /** TLS from the first byte on, without asking first: PostgreSQL 17 and later. */
+  /** Starts TLS with the first byte, without an SSLRequest: PostgreSQL 17 and later. */
   readonly direct: boolean
   /** PEM of the authorities that may vouch for the server. */
   readonly authorities: string | readonly string[] | undefined
@@ -47,43 +50,45 @@ export type SessionKind = (typeof sessionKinds)[number]
 
 export const bindings = ['disable', 'prefer', 'require'] as const
 
-/** Whether the proof of the password is bound to the server's certificate, so that nobody in between can use it. */
+/**
+ * Whether the proof of the password is bound to the server's certificate, so that a man in the middle cannot use it.
+ */
 type ChannelBinding = (typeof bindings)[number]
 
 export const authentications = ['none', 'password', 'md5', 'scram-sha-256'] as const
 
-/** How a server may ask who we are. */
+/** The methods by which a server may ask for authentication. */
 export type Authentication = (typeof authentications)[number]
 
-/** How to reach one server and who we are there; `host`, `port`, `ip` and `password` are those of the first endpoint. */
+/** How to reach one server and as whom. `host`, `port`, `ip` and `password` are those of the first endpoint. */
 export interface ServerAddress extends Endpoint {
-  /** Every place to try, in order. */
+  /** All endpoints to try, in order. */
   readonly endpoints: readonly Endpoint[]
   readonly database: string
   readonly user: string
   readonly tls: TlsSettings
   readonly channelBinding: ChannelBinding
-  /** The ways of authentication that are accepted. */
+  /** The accepted methods of authentication. */
   readonly authentications: readonly Authentication[]
   readonly sessionKind: SessionKind
   /** Whether the endpoints are tried in random order. */
   readonly shuffled: boolean
-  /** Milliseconds one place may take to answer, when the URL says so. */
+  /** Milliseconds that one endpoint may take to respond, if the URL says so. */
   readonly connectTimeoutMs: number | undefined
-  /** Milliseconds of silence after which TCP asks whether the other side is there; 0: never. */
+  /** Milliseconds of silence after which TCP probes the other side; 0: never. */
   readonly keepAliveMs: number
-  /** Whether the URL says that a pooler lends out its connections for one transaction. */
+  /** Whether the URL says that a pooler lends its connections for one transaction each. */
   readonly pooled: boolean
   /** Start-up parameters of the session. */
   readonly startup: Readonly<Record<string, string>>
 }
 
-/** The same server at one place only. */
+/** The same server with one endpoint only. */
 export function at(address: ServerAddress, endpoint: Endpoint): ServerAddress {
   return { ...address, ip: undefined, ...endpoint, endpoints: [endpoint] }
 }
 
-/** How an address may be shown: without user, password or parameters. */
+/** Describes an address for messages, without user, password or parameters. */
 export function describeAddress({ endpoints, database }: Pick<ServerAddress, 'endpoints' | 'database'>): string {
   return `${endpoints.map(({ host, port }) => `${host}:${port}`).join(',')}/${database}`
 }

@@ -1,7 +1,7 @@
 /**
- * The parameters that say how a connection is encrypted, with the files they name. As in libpq, `sslmode=require` with
- * authorities to check against checks them, and `sslrootcert=system` is for certificates whose name is checked as well.
- * The files that libpq looks for in ~/.postgresql are not looked for.
+ * Reads the parameters of encryption and the files they name. As in libpq, `sslmode=require` checks certificates if
+ * `sslrootcert` is given, and `sslrootcert=system` needs a mode that checks the name as well. The files that libpq
+ * looks for in ~/.postgresql are not read.
  * https://www.postgresql.org/docs/current/libpq-ssl.html
  */
 import { readFileSync } from 'node:fs'
@@ -42,7 +42,7 @@ export function tlsSettings(parameter: Parameters, mode: string | undefined): Tl
   }
 }
 
-/** @throws ConfigInvalid naming what is known when a value is none of it. */
+/** Returns the value. @throws ConfigInvalid, which lists the known values, for any other. */
 export function oneOf<T extends string>(
   name: ParameterName,
   value: string | undefined,
@@ -54,7 +54,7 @@ export function oneOf<T extends string>(
   return found
 }
 
-/** `allow` is libpq's way to prefer no encryption; where that is allowed, encryption is as well. */
+/** libpq's `allow` prefers no encryption but accepts it; here it is the same as `prefer`. */
 const modeNames = [...tlsModes, 'allow'] as const
 
 function modeOf(asked: (typeof modeNames)[number] | undefined, rootFile: string | undefined): TlsMode {
@@ -63,7 +63,7 @@ function modeOf(asked: (typeof modeNames)[number] | undefined, rootFile: string 
   return asked === 'allow' ? 'prefer' : (asked ?? 'prefer')
 }
 
-/** Node's own authorities and the system's; undefined on a Node that knows its own only, which it then uses. */
+/** The authorities of Node and of the system; undefined in a Node that has only its own, which it then uses. */
 function systemAuthorities(): readonly string[] | undefined {
   const { getCACertificates } = tls as { getCACertificates?: (type: 'default' | 'system') => string[] }
   return getCACertificates && [...getCACertificates('default'), ...getCACertificates('system')]

@@ -1,7 +1,7 @@
 /**
- * Takes a connection URI apart as libpq does: several hosts, each with a port of its own; everything percent-decoded
- * and nothing else, so that a plus is a plus. It answers libpq's parameters by name; what they mean is not known here.
- * No message repeats any part of the URI but names of parameters: what is taken for a port may be half a password.
+ * Splits a connection URI as libpq does: several hosts, each with a port of its own; everything is percent-decoded and
+ * nothing else, so that a plus is a plus. Returns libpq's parameters by name, without their meaning. Messages repeat
+ * nothing of the URI but names of parameters, because what looks like a port may be half a password.
  * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
  */
 import { ConfigInvalid } from '../errors.ts'
@@ -17,7 +17,7 @@ export function uriParameters(text: string): Map<string, string> {
   const whole = text.slice(scheme.length)
   const at = endOfUser(whole)
   const [, place = '', path, query] = /^([^/?]*)(?:\/([^?]*))?(?:\?([^]*))?$/.exec(whole.slice(at + 1)) ?? []
-  // Half a password, taken for a host, a database or the name of a parameter, would end up in messages.
+  // Half a password could be taken for a host, a database or the name of a parameter, and end up in messages.
   const misplaced = path?.includes('@') || place.includes('@')
   if (misplaced || (query?.includes('@') && (at >= 0 || /:.*[^\d,:\]]/.test(place)))) {
     throw new ConfigInvalid(`the database URL has an @ in the wrong place: ${escape}`)
@@ -35,15 +35,15 @@ export function uriParameters(text: string): Map<string, string> {
     const [, name = '', value] = /^([^=]*)(?:=([^]*))?$/.exec(pair) ?? []
     if (value === undefined || name === '')
       throw new ConfigInvalid('a parameter in the database URL has no = or no name')
-    // Also when it is empty: then it says that no variable stands in.
+    // Also when it is empty: then no variable stands in.
     found.set(decoded(name), decoded(value))
   }
   return found
 }
 
 /**
- * Where the @ behind user and password is; -1: there is none. libpq takes the first @ before the first slash; here the
- * last one before the host is taken, because no host has one and many a password does.
+ * The position of the @ after user and password; -1 without one. libpq takes the first @ before the first slash. Here
+ * the last one before the host is taken, because hosts have no @ and many passwords do.
  */
 function endOfUser(text: string): number {
   const [authority = ''] = /^[^/?]*/.exec(text) ?? []
@@ -53,7 +53,7 @@ function endOfUser(text: string): number {
   return upToPath.lastIndexOf('@')
 }
 
-/** Hosts and ports of `a:1,[::1]:2,c`; what is left out is empty. */
+/** The hosts and ports of `a:1,[::1]:2,c`; a part that is left out is empty. */
 function placeParameters(text: string): [string, string[]][] {
   const hosts: string[] = []
   const ports: string[] = []

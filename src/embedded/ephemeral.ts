@@ -1,7 +1,7 @@
 /**
- * Throw-away servers live in directories under the one for temporary files, named after the process that made them.
- * Their keepers remove them; where one could not (it was killed, or the whole machine died), the next one to open a
- * throw-away server does.
+ * Temporary servers live in folders under the folder for temporary files, named after the process that made them. Their
+ * keepers remove them. If a keeper could not (it was killed, or the machine died), the next process that opens a
+ * temporary server does.
  */
 import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -14,12 +14,12 @@ import { isAlive, ownIdentity } from './process-identity.ts'
 
 const prefix = 'rivulet-ephemeral-'
 
-/** Makes the directory of a new throw-away server. */
+/** Makes the directory of a new temporary server. */
 export function makeEphemeralDirectory(): Promise<string> {
   return mkdtemp(join(tmpdir(), `${prefix}${ownIdentity()}-`))
 }
 
-/** Stops the throw-away servers that neither their process nor a keeper looks after, and removes their directories. Never rejects. */
+/** Stops temporary servers whose process and keeper are gone, and removes their directories. Never rejects. */
 export async function removeAbandonedServers(): Promise<void> {
   const names = await readdir(tmpdir()).catch(() => [])
   for (const name of names.filter((name) => name.startsWith(prefix) && !isAlive(name.slice(prefix.length)))) {
@@ -29,7 +29,7 @@ export async function removeAbandonedServers(): Promise<void> {
       if (!found.isDirectory() || found.uid !== (process.getuid?.() ?? found.uid)) continue
       await withProcessLock(directory, () => removeUnkept(directory), { timeoutMs: 1_000 })
     } catch {
-      // Somebody else is at it, or it is not in a state to be understood: a later one may have more luck.
+      // Another process is removing it, or its state is unclear: a later process may succeed.
     }
   }
 }

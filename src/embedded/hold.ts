@@ -1,8 +1,8 @@
 /**
- * Holding a running server: a connection to its keeper. The kernel closes it when the process dies, of whatever, so
- * nobody holds a server after their death. The keeper says `held` to whoever it takes; a keeper whose server is ending
- * says nothing, and the connection closes with its process. A hold keeps no process alive.
- * The file `keeper` in the project's directory has the keeper's address: a Unix socket, on Windows a named pipe.
+ * Holding a running server: a hold is a connection to the server's keeper. The kernel closes it when the process dies
+ * in any way, so a dead process holds no server. The keeper answers `held` to each new holder; a keeper whose server is
+ * ending answers nothing, and its process closes the connection. A hold does not keep its own process alive. The file
+ * `keeper` in the project's directory has the keeper's address: a Unix socket, or on Windows a named pipe.
  */
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
@@ -10,29 +10,32 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { EmbeddedServerFailed } from '../errors.ts'
 
-/** A share in a running server: it runs as long as anybody has one. */
+/** A share in a running server, which runs as long as there is any share. */
 export interface Hold {
-  /** Gives the share up, and waits for the server's end when it was the last. False when keeper and server were gone before. */
+  /**
+   * Gives the share up, and waits for the server's end if it was the last one. Returns false when keeper and server
+   * were already gone.
+   */
   release(): Promise<boolean>
 }
 
-// Longer than the keeper gives a server to end.
+// Longer than the keeper lets a server take to end.
 const endTimeoutMs = 40_000
 
-/** Where the address of a directory's keeper is written down. */
+/** The file that has the address of a directory's keeper. */
 export const addressFile = (directory: string): string => join(directory, 'keeper')
 
 /**
- * A share in the server that a keeper of this directory keeps open; undefined when there is none. While one is ending,
- * its end is waited for. Only under the lock.
- * @throws {EmbeddedServerFailed} when that takes too long; the signal's reason.
+ * Returns a share in the server that runs in this directory; undefined when none runs. Waits for the end of a server
+ * that is ending. Requires the process lock. @throws {EmbeddedServerFailed} when that takes too long; the signal's
+ * reason.
  */
 export async function holdIn(directory: string, signal?: AbortSignal): Promise<Hold | undefined> {
   const address = await addressIn(directory)
   return address === undefined ? undefined : holdAt(address, signal)
 }
 
-/** Whether a keeper of this directory still runs, in whatever state. */
+/** Whether a keeper of this directory still runs, in any state. */
 export async function isKept(directory: string): Promise<boolean> {
   const address = await addressIn(directory)
   if (address === undefined) return false

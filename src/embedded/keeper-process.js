@@ -1,11 +1,12 @@
 /**
- * The program that keeps one server: the parent of its process, alive as long as somebody holds it. An owner holds it
- * with an open connection to its socket, and while it is being started with the channel it was spawned with. Those the
- * kernel closes whatever an owner dies of, on every system; so no process number is looked up, polled or signalled but
- * those of our own children. When the last one has gone the server is stopped.
+ * The program that keeps one server: the parent of its process, alive as long as the server has a holder. A holder has
+ * an open connection to the keeper's socket; while the server is being started, the channel to the starting process
+ * counts as one. The kernel closes both when a process dies, for any reason and on every system, so no process id is
+ * looked up, polled or signalled but those of the keeper's own children. When the last holder is gone, the server is
+ * stopped.
  *
  * States: preparing (programs such as initdb run, one after the other) → serving → open (connections hold it) → ending.
- * Plain JavaScript with nothing but Node, so that it starts at once, compiled or not, and under every loader.
+ * Plain JavaScript that needs only Node, so that it starts at once, compiled or not, and under every loader.
  */
 import { spawn } from 'node:child_process'
 import { rmdirSync, rmSync } from 'node:fs'
@@ -17,22 +18,28 @@ import { createServer } from 'node:net'
  * @import { Program, KeeperRequest } from './keeper.ts'
  */
 
-/** How long fast shutdown and immediate shutdown may take. The first when an owner waits for it, else within two seconds. */
+/**
+ * The time limits of fast and immediate shutdown. The first pair is for an owner who waits, the second for all other
+ * cases.
+ */
 const patient = { fastMs: 15_000, immediateMs: 10_000 }
 const hurried = { fastMs: 1_400, immediateMs: 400 }
 
-/** Who holds the server. @type {Set<Socket>} */
+/** The holders of the server. @type {Set<Socket>} */
 const holders = new Set()
-/** Who came before it was open, or when it was ending: answered when it is open, closed when it has ended. @type {Set<Socket>} */
+/**
+ * Connections that came before the server was open, or when it was ending: they become holders when it is open, and are
+ * closed when it has ended. @type {Set<Socket>}
+ */
 const waiting = new Set()
-/** Whoever left last, and waits for the end. @type {Socket | undefined} */
+/** The holder that left last and waits for the end. @type {Socket | undefined} */
 let last
-/** What runs now. @type {ChildProcess | undefined} */
+/** The program that runs now. @type {ChildProcess | undefined} */
 let running
 let isServer = false
 let isOpen = false
 let isEnding = false
-/** What goes when the server has ended. @type {readonly string[]} */
+/** Paths to remove when the server has ended. @type {readonly string[]} */
 let remove = []
 /** An empty directory to be removed as well. @type {string | undefined} */
 let socketDirectory
@@ -41,7 +48,7 @@ let isOver = false
 let escalation
 
 process.title = 'rivulet-keeper'
-// A Ctrl-C in a terminal, or a stop of everything, is for the owners: how long the server lives is up to them.
+// A Ctrl-C in a terminal, or a stop of everything, is for the owners: they decide how long the server lives.
 for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM']) process.on(signal, () => {})
 process.on('message', (request) => handle(/** @type {KeeperRequest} */ (request)))
 process.on('disconnect', () => settle(hurried))
@@ -101,7 +108,7 @@ function serve({ file, args, options }) {
   if (child.pid !== undefined) tell({ done: child.pid })
 }
 
-/** Answers whoever starts the server, unless it has gone meanwhile. @param {unknown} message */
+/** Replies to the process that starts the server, unless it is gone. @param {unknown} message */
 function tell(message) {
   process.send?.(message, undefined, undefined, () => {})
 }
@@ -130,7 +137,7 @@ function admit(socket) {
   socket.write('held\n')
 }
 
-/** A holder says that it leaves; the last one is answered when the server has ended. @param {Socket} socket */
+/** A holder leaves; the last one gets its reply when the server has ended. @param {Socket} socket */
 function leave(socket) {
   if (!holders.delete(socket)) return
   if (holders.size > 0) socket.end('left\n')
@@ -144,9 +151,9 @@ function vanish(socket) {
   if (holders.delete(socket) || socket === last) settle(hurried)
 }
 
-/** Ends what nobody holds. @param {typeof patient} patience */
+/** Ends the server when it has no holder. @param {typeof patient} patience */
 function settle(patience) {
-  // Whoever starts the server is told how it fares, and may try again.
+  // The process that starts the server is told the outcome, and may try again.
   if (process.connected) return
   if (running === undefined) return finish()
   if (holders.size > 0) return
@@ -194,6 +201,6 @@ function attempt(removal) {
   try {
     removal()
   } catch {
-    // Whoever starts a server next tries again.
+    // The next process that starts a server tries again.
   }
 }

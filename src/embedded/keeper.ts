@@ -1,8 +1,8 @@
 /**
- * An owner's side of the keeper: the small process that is the parent of a server and stops it when nobody holds it any
- * more (`keeper-process.js`). Whoever starts the server spawns the keeper and gives it orders over the channel between
- * them; that channel alone can, so that a keeper of root's runs nothing for anybody else. Everybody, the starter too,
- * then holds the server by a connection to the keeper's socket (`hold.ts`).
+ * An owner's side of the keeper: the small process that is the parent of a server and stops it when it has no holder
+ * any more (`keeper-process.js`). The process that starts the server spawns the keeper and sends it requests over the
+ * channel between them. Only that channel takes requests, so a keeper of root runs nothing for other users. All owners,
+ * also the one that started the server, then hold it by a connection to the keeper's socket (`hold.ts`).
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { chmod, rename, writeFile } from 'node:fs/promises'
@@ -14,16 +14,16 @@ import { addressFile, type Hold, holdAt } from './hold.ts'
 import { uniqueName } from './process-identity.ts'
 import type { ServerUser } from './server-user.ts'
 
-/** A program as the keeper is to spawn it. */
+/** A program for the keeper to spawn. */
 export interface Program {
   readonly file: string
   readonly args: readonly string[]
   readonly options: ReturnType<typeof spawnOptions>
-  /** What it reads. Default nothing. */
+  /** The text on its standard input. Default none. */
   readonly input?: string | undefined
 }
 
-/** What the keeper is told by whoever spawned it: one at a time, each answered before the next. */
+/** A request to the keeper from the process that spawned it; one at a time, each with its reply before the next. */
 export type KeeperRequest =
   | { readonly do: 'listen'; readonly address: string; readonly temporary?: string | undefined }
   | { readonly do: 'run'; readonly program: Program }
@@ -33,11 +33,11 @@ export type KeeperRequest =
 interface KeeperReply {
   readonly done?: unknown
   readonly failed?: string
-  /** How the server ended, whenever it did. */
+  /** How the server ended; sent when it does, not as a reply. */
   readonly ended?: string
 }
 
-/** A keeper in the hands of whoever starts the server: it ends, with all it started, when that process does. */
+/** The keeper while its server is being started: it ends, with all it started, when the starting process does. */
 export class Keeper {
   readonly #child: ChildProcess
   /** Resolves with the reason when it has exited, or could not be run at all. */
@@ -48,7 +48,7 @@ export class Keeper {
   /** @param log the file descriptor that the server writes its log to */
   constructor(log: number) {
     const program = fileURLToPath(new URL('keeper-process.js', import.meta.url))
-    // A process group of its own: a Ctrl-C is for its owners.
+    // It has its own process group, because a Ctrl-C is for its owners.
     this.#child = spawn(process.execPath, [program], { ...spawnOptions(undefined), stdio: ['ignore', log, log, 'ipc'] })
     this.#exited = new Promise((resolve) => {
       this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`))
@@ -57,14 +57,14 @@ export class Keeper {
     this.#child.on('message', ({ ended }: KeeperReply) => (this.#serverEnd = ended ?? this.#serverEnd))
   }
 
-  /** How the server ended that was started last; undefined while it runs. */
+  /** How the server that was started last ended; undefined while it runs. */
   get serverEnd(): string | undefined {
     return this.#serverEnd
   }
 
   /**
-   * Makes it known in a directory, to those who want to hold the server or to wait for the end of a start that was cut
-   * short. A `temporary` directory of its socket is removed with it.
+   * Publishes the keeper in a directory, for processes that want to hold the server or to wait for the end of an
+   * interrupted start. If its socket is in a `temporary` directory, that is removed with the keeper.
    */
   async listen(directory: string, address: string, temporary?: string): Promise<void> {
     await this.#request({ do: 'listen', address, temporary })
@@ -92,14 +92,14 @@ export class Keeper {
     }
   }
 
-  /** Starts the server and returns the number of its process. What is in `remove` goes when it has ended for good. */
+  /** Starts the server and returns its process id. The paths in `remove` are removed when it has ended for good. */
   async serve(file: string, args: string[], user: ServerUser | undefined, remove: readonly string[]): Promise<number> {
     this.#serverEnd = undefined
     const program = { file, args, options: spawnOptions(user) }
     return (await this.#request({ do: 'serve', program, remove })) as number
   }
 
-  /** Opens the server to all, and exchanges the program of the keeper for a hold like everybody's. */
+  /** Opens the server to all owners, and exchanges control of the keeper for a hold like any other. */
   async open(): Promise<Hold> {
     this.#child.send({ do: 'open' } satisfies KeeperRequest)
     const hold = await holdAt(this.#address)
@@ -112,7 +112,7 @@ export class Keeper {
     return hold
   }
 
-  /** Ends it and whatever it runs. */
+  /** Ends the keeper and what it runs. */
   async end(): Promise<void> {
     if (this.#child.connected) this.#child.disconnect()
     await this.#exited
@@ -139,7 +139,7 @@ export class Keeper {
   }
 }
 
-/** In one step, and whoever wrote the one before: root and the project's owner take turns. */
+/** Writes the address in one step, over one of any owner: root and the project's owner take turns. */
 async function writeAddress(directory: string, address: string): Promise<void> {
   const draft = join(directory, `keeper-${uniqueName()}`)
   await writeFile(draft, address)

@@ -1,12 +1,12 @@
 /**
- * Where the embedded server of a project lives. The project's directory (`.rivulet/`) holds what its client processes
- * share: locks, the keeper's address, the password, the log. The home holds what the server itself must reach: data, socket and,
- * when need be, a copy of the binaries.
+ * Where the embedded server of a project lives. The project's directory (`.rivulet/`) has what its client processes
+ * share: locks, the keeper's address, the password, the log. The home has what the server itself must reach: data,
+ * socket and, if need be, a copy of the binaries.
  *
- * Both are one directory, with one exception: a root process runs the server as another user, who cannot enter a
- * checkout under a 0700 home. The home is then a directory under /var/lib/rivulet named after the project's path, and
- * the file `home` in the project's directory says which. It keeps its data across restarts, is taken along when the
- * project moves, and begins empty when the project's directory was removed.
+ * Both are the same directory, with one exception: a root process runs the server as another user, who cannot enter a
+ * checkout under a 0700 home. The home is then a directory under /var/lib/rivulet that is named after the project's
+ * path, and the file `home` in the project's directory names it. It keeps its data across restarts, moves with the
+ * project, and starts empty when the project's directory was removed.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -22,11 +22,14 @@ export interface ServerPaths {
   readonly directory: string
   readonly home: string
   readonly data: string
-  /** Whom the server runs as; undefined means: as this process. */
+  /** The user that runs the server; undefined: the user of this process. */
   readonly user: ServerUser | undefined
 }
 
-/** Where a project has its server, from any of its folders: `.rivulet` beside the nearest package.json, else in `folder`. */
+/**
+ * The server directory of a project, from any of its folders: `.rivulet` beside the nearest package.json, else in
+ * `folder`.
+ */
 export function projectDirectory(folder: string = process.cwd()): string {
   let root = resolve(folder)
   while (!existsSync(join(root, 'package.json'))) {
@@ -44,7 +47,7 @@ export async function prepareDirectory(wanted: string): Promise<string> {
   try {
     await mkdir(dirname(wanted), { recursive: true })
     const me = process.getuid?.()
-    // As root, others may pass through, so that the server's user reaches its data; they may not look around.
+    // As root, others may pass through, so that the server's user reaches its data; they cannot list it.
     const mode = me === 0 ? 0o711 : 0o700
     await mkdir(wanted, { mode }).catch(unlessPresent)
     const directory = await realpath(wanted)
@@ -54,7 +57,7 @@ export async function prepareDirectory(wanted: string): Promise<string> {
         `${directory} belongs to another user (uid ${uid}): run as that user, remove it to start over, or set DATABASE_URL.`,
       )
     }
-    // Only in a directory of our own making: the caller may have named one that holds other things.
+    // Only in a directory that was made here: the caller may have named one that has other files.
     if ((await readdir(directory)).length === 0) {
       if (me === uid) await chmod(directory, mode)
       await writeFile(join(directory, '.gitignore'), '*\n', { flag: 'wx' }).catch(unlessPresent)
@@ -73,18 +76,18 @@ export async function prepareDirectory(wanted: string): Promise<string> {
   }
 }
 
-/** Finds the home, or makes one. Only under the lock. */
+/** Finds the home, or makes one. Requires the process lock. */
 export async function findPaths(directory: string): Promise<ServerPaths> {
   const user = await findServerUser(directory)
   if (user === undefined) return { directory, home: directory, data: join(directory, 'data'), user }
   const home = await findHome(directory, user)
   const data = join(home, 'data')
-  // PostgreSQL insists on running as the owner of its data, and users come and go on a machine.
+  // PostgreSQL only runs as the owner of its data, and users of a machine may change.
   const owner = await stat(data).catch(() => undefined)
   return { directory, home, data, user: owner === undefined ? user : { uid: owner.uid, gid: owner.gid } }
 }
 
-/** The superuser's password; made and kept, readable by its owner alone, when there is none yet. */
+/** Returns the superuser's password. Makes one, readable by its owner alone, if there is none yet. */
 export async function readPassword(directory: string): Promise<string> {
   const path = join(directory, 'password')
   const known = await readText(path)
@@ -98,7 +101,7 @@ export async function readPassword(directory: string): Promise<string> {
   return password
 }
 
-/** Makes an empty directory that the server's user alone can enter. */
+/** Makes an empty directory that only the server's user can enter. */
 export async function makePrivate(path: string, user: ServerUser | undefined): Promise<void> {
   await rm(path, { recursive: true, force: true })
   await mkdir(path, { mode: 0o700 })
@@ -110,7 +113,7 @@ export async function giveTo(user: ServerUser | undefined, path: string): Promis
   if (user !== undefined) await chown(path, user.uid, user.gid)
 }
 
-/** The text of a file, undefined when there is no such file. */
+/** Reads the text of a file; undefined when the file does not exist. */
 export async function readText(path: string): Promise<string | undefined> {
   try {
     return (await readFile(path, 'utf8')).trim()
@@ -127,7 +130,7 @@ async function findHome(directory: string, user: ServerUser): Promise<string> {
   } else {
     const project = await readText(join(recorded, 'project'))
     if (project === directory) return recorded
-    // The project moved. (Where the other directory is still there, this one is a copy of it and gets its own home.)
+    // The project moved. (If the other directory still exists, this one is a copy of it and gets its own home.)
     if (project !== undefined && !(await exists(project))) {
       await writeFile(join(recorded, 'project'), directory)
       return recorded
@@ -143,7 +146,7 @@ async function findHome(directory: string, user: ServerUser): Promise<string> {
 }
 
 async function makeHome(home: string, directory: string): Promise<string> {
-  // What is here was left by a project directory of the same path that somebody removed, and its data with it.
+  // This was left by a project directory of the same path that was removed, and its data with it.
   await stopPostmaster(join(home, 'data'))
   await rm(home, { recursive: true, force: true })
   await mkdir(home)
@@ -160,10 +163,10 @@ function homeName(directory: string): string {
   return `${project}-${createHash('sha256').update(directory).digest('hex').slice(0, 12)}`
 }
 
-/** Only root may write to a base: nobody else can have put a home there for us to find. */
+/** True if only root can write to the base: then no other user can have put a home there. */
 async function isSafeBase(base: string, user: ServerUser): Promise<boolean> {
   try {
-    // Made only when it is missing, and passable whatever our umask says.
+    // Made only when it is missing, and passable with any umask.
     if ((await mkdir(base, { recursive: true })) !== undefined) await chmod(base, 0o711)
     const { uid, mode } = await stat(base)
     return uid === 0 && (mode & 0o022) === 0 && (await canServe(base, user))
@@ -172,7 +175,7 @@ async function isSafeBase(base: string, user: ServerUser): Promise<boolean> {
   }
 }
 
-/** Tries it out: the user owns a directory in there and can write to it. Modes, ACLs and file systems all have a say. */
+/** Tries whether the user can own and write a directory in there. Modes, ACLs and file systems all matter. */
 async function canServe(directory: string, user: ServerUser): Promise<boolean> {
   const probe = await mkdtemp(join(directory, 'probe-'))
   try {

@@ -1,9 +1,9 @@
 /**
- * The server process of a data directory: found, started, stopped.
+ * Finds, starts and stops the server process of a data directory.
  *
- * `postmaster.pid` in the data directory is PostgreSQL's own record of it (number, port, socket directory, status; see
- * miscadmin.h, LOCK_FILE_LINE_*) and survives a crash, so the process it names is looked at before it is believed:
- * it must be a postgres that works in this directory. States in the record: starting, ready, stopping.
+ * `postmaster.pid` in the data directory is PostgreSQL's own record of that process (process id, port, socket
+ * directory, status; see miscadmin.h, LOCK_FILE_LINE_*). It survives a crash, so the process it names is checked first:
+ * it must be a postgres that works in this directory. The states in the record are starting, ready and stopping.
  */
 import { readFile, realpath, rm, truncate } from 'node:fs/promises'
 import { connect } from 'node:net'
@@ -18,13 +18,13 @@ import type { ServerUser } from './server-user.ts'
 export interface Postmaster {
   readonly pid: number
   readonly port: number
-  /** Undefined where it listens on TCP only. */
+  /** Undefined when it listens on TCP only. */
   readonly socketDirectory: string | undefined
   readonly status: string
 }
 
 const pollMs = 10
-// Recovery after a crash replays at most the log of two checkpoints.
+// Recovery after a crash replays at most the log between two checkpoints.
 const startTimeoutMs = 120_000
 const answerTimeoutMs = 5_000
 const orphansTimeoutMs = 10_000
@@ -34,7 +34,7 @@ export function socketPath(directory: string, port: number): string {
   return join(directory, `.s.PGSQL.${port}`)
 }
 
-/** What the record says, whether or not it still holds. */
+/** Reads the record, whether or not it is still true. */
 export async function readRecord(data: string): Promise<Postmaster | undefined> {
   try {
     const lines = (await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n').map((line) => line.trim())
@@ -46,7 +46,7 @@ export async function readRecord(data: string): Promise<Postmaster | undefined> 
   }
 }
 
-/** The running server of a data directory, in whatever state it is. */
+/** Finds the running server of a data directory, in any state. */
 async function findPostmaster(data: string): Promise<Postmaster | undefined> {
   const record = await readRecord(data)
   if (record === undefined) return undefined
@@ -57,7 +57,7 @@ async function findPostmaster(data: string): Promise<Postmaster | undefined> {
   return record
 }
 
-/** The running server once it is ready for connections; undefined when there is none, or it went away meanwhile. */
+/** Waits until the running server is ready for connections; undefined when there is none, or it ended meanwhile. */
 export async function awaitReady(data: string): Promise<Postmaster | undefined> {
   const giveUpAt = performance.now() + startTimeoutMs
   for (;;) {
@@ -73,7 +73,7 @@ export async function awaitReady(data: string): Promise<Postmaster | undefined> 
   }
 }
 
-/** Whether the server responds: it is asked for TLS, and every PostgreSQL answers that with one byte, S or N. */
+/** Whether the server responds: it is asked for TLS, and every PostgreSQL responds to that with one byte, S or N. */
 export function isResponding({ socketDirectory, port }: Postmaster): Promise<boolean> {
   return new Promise((resolve) => {
     const target =
@@ -92,23 +92,23 @@ export function isResponding({ socketDirectory, port }: Postmaster): Promise<boo
 }
 
 export interface StartOptions {
-  /** The parent of its process. */
+  /** The process that becomes the server's parent. */
   readonly keeper: Keeper
   readonly postgres: string
   readonly data: string
   readonly user: ServerUser | undefined
   readonly settings: Readonly<Record<string, string>>
-  /** What the keeper writes its log to. */
+  /** The file that the keeper writes the log to. */
   readonly logFile: string
-  /** Directories to be removed when it has ended. */
+  /** Directories to remove when the server has ended. */
   readonly remove: readonly string[]
 }
 
 /**
- * Starts the server and waits until it is ready for connections. Only under the lock. Backends that outlived a killed
- * server keep their data in use until they notice; they are given ten seconds. The server is in a process group of its
- * own: Ctrl-C in a terminal goes to the whole group, and the database must outlive the drain of its clients.
- * @throws {EmbeddedServerFailed} when it ends instead, with the end of its log.
+ * Starts the server and waits until it is ready for connections. Requires the process lock. Backends that outlive a
+ * killed server keep the data in use until they notice; they get ten seconds. The server has its own process group,
+ * because Ctrl-C in a terminal goes to a whole group and the database must outlive the drain of its clients. @throws
+ * {EmbeddedServerFailed} when it ends instead, with the end of its log.
  */
 export async function startPostmaster(options: StartOptions): Promise<Postmaster> {
   await removeForeignRecord(options.data)
@@ -149,23 +149,23 @@ async function startOnce({
 }
 
 /**
- * Stops the server, if one runs: fast shutdown (clients are disconnected, the data is flushed), after 15 seconds
- * immediate shutdown (recovery at the next start), after 10 more the end of the process. Only under the lock.
- * On Windows, where processes have no signals, it is the last at once.
+ * Stops the server if one runs: fast shutdown (clients are disconnected, data is flushed), after 15 seconds immediate
+ * shutdown (recovery at the next start), after 10 more seconds SIGKILL. Requires the process lock. Windows has no
+ * signals, so there the process is killed at once.
  */
 export async function stopPostmaster(data: string): Promise<void> {
   const found = await findPostmaster(data)
   if (found !== undefined) await stopProcess(identityOf(found.pid))
 }
 
-/** The same for a server known by the identity of its process; `timeoutsMs` is how long each of the three has. */
+/** Stops the server with this process identity; `timeoutsMs` are the time limits of the three steps. */
 export async function stopProcess(identity: string, timeoutsMs = [15_000, 10_000, 10_000]): Promise<void> {
   for (const [step, signal] of (['SIGINT', 'SIGQUIT', 'SIGKILL'] as const).entries()) {
     if (!isAlive(identity)) return
     try {
       process.kill(Number(identity.split('-')[0]), signal)
     } catch {
-      // It ended by itself.
+      // It has already ended.
     }
     const giveUpAt = performance.now() + (timeoutsMs[step] ?? 0)
     while (isAlive(identity) && performance.now() < giveUpAt) await sleep(pollMs)
@@ -173,8 +173,9 @@ export async function stopProcess(identity: string, timeoutsMs = [15_000, 10_000
 }
 
 /**
- * PostgreSQL itself replaces the record of a dead server, and first makes sure that no orphaned backend still has the
- * data open. What it cannot see is that the number went to another process: then the record goes.
+ * Removes a record whose process id now belongs to another process. PostgreSQL replaces the record of a dead server
+ * itself, after checking that no orphaned backend still uses the data; but it cannot see that the process id was
+ * reused.
  */
 async function removeForeignRecord(data: string): Promise<void> {
   const record = await readRecord(data)
@@ -183,7 +184,7 @@ async function removeForeignRecord(data: string): Promise<void> {
   }
 }
 
-/** As PostgreSQL looks at it: any process, even a zombie, of this number. */
+/** As PostgreSQL checks it: any process with this process id, even a zombie. */
 function isOccupied(pid: number): boolean {
   try {
     return pid > 0 && process.kill(pid, 0)

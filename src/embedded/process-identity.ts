@@ -1,28 +1,29 @@
 /**
- * Who a process is, beyond its number: numbers are used again, the pair of number and start time is not. Everything
- * the embedded server writes down about a process (who holds the lock, who uses the server) is such an identity.
+ * Identifies a process beyond its process id: ids are used again, the pair of id and start time is not. Everything the
+ * embedded server writes down about a process (the owner of a lock, the maker of a temporary server) is such an
+ * identity.
  *
- * Linux tells the start time in /proc, macOS through ps. Where neither speaks, the number alone has to do: a process
- * is then taken for alive too often rather than too rarely.
+ * Linux has the start time in /proc, macOS in ps. Where neither works, the process id alone has to do: then a process
+ * is taken for alive too often rather than too rarely.
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, readlinkSync } from 'node:fs'
 import { threadId } from 'node:worker_threads'
 
-/** What the system tells about a running process; what it does not tell is undefined. */
+/** What the system knows about a running process; unknown facts are undefined. */
 export interface ProcessFacts {
   readonly command: string | undefined
   readonly startedAt: string | undefined
   readonly workingDirectory: string | undefined
 }
 
-/** The facts about a running process, undefined when there is none of that number. A zombie does not run. */
+/** Returns the facts about a running process; undefined when no such process runs. A zombie does not run. */
 export function lookUp(pid: number): ProcessFacts | undefined {
   if (!Number.isSafeInteger(pid) || pid <= 0) return undefined
   try {
     process.kill(pid, 0)
   } catch (error) {
-    // EPERM: it runs, and belongs to somebody else.
+    // EPERM: it runs, and belongs to another user.
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return undefined
   }
   if (process.platform === 'linux') return fromProc(pid)
@@ -43,14 +44,14 @@ export function ownIdentity(): string {
   return own
 }
 
-/** A name that no other caller ever has: this process, its thread, and a number counted up in it. */
+/** Returns a name that no other caller gets: this process, its thread and a counter. */
 let counter = 0
 export function uniqueName(): string {
   counter += 1
   return `${ownIdentity()}-${threadId}-${counter}`
 }
 
-/** Whether the process with this identity, or a name that begins with one, still runs. */
+/** Whether the process with this identity, or with a name that begins with it, still runs. */
 export function isAlive(identity: string): boolean {
   const [pid, startedAt] = identity.split('-')
   const facts = lookUp(Number(pid))
@@ -58,14 +59,14 @@ export function isAlive(identity: string): boolean {
   return facts.startedAt === undefined || startedAt === 'unknown' || facts.startedAt === startedAt
 }
 
-/** proc(5): the second field is the command in parentheses and may itself hold any character. */
+/** proc(5): the second field is the command in parentheses and may have any characters. */
 function fromProc(pid: number): ProcessFacts | undefined {
   let stat: string
   try {
     stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   } catch (error) {
     const gone = ['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')
-    // With hidepid, another user's process looks absent here although the signal found it.
+    // With hidepid, the process of another user looks absent here although the signal found it.
     return gone && !signalFinds(pid)
       ? undefined
       : { command: undefined, startedAt: undefined, workingDirectory: undefined }
@@ -77,7 +78,7 @@ function fromProc(pid: number): ProcessFacts | undefined {
   try {
     workingDirectory = readlinkSync(`/proc/${pid}/cwd`)
   } catch {
-    // Another user's process does not tell.
+    // The process of another user does not tell.
   }
   return {
     command: stat.slice(stat.indexOf('(') + 1, end),
@@ -95,7 +96,7 @@ function signalFinds(pid: number): boolean {
   }
 }
 
-/** Start times count from the boot, so they name a process only together with the boot. */
+/** Start times count from the boot, so they identify a process only together with the boot. */
 function bootId(): string {
   try {
     return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').slice(0, 8)

@@ -1,10 +1,11 @@
 /**
- * One process at a time may start, adopt or stop the server of a project: `withProcessLock` brackets that.
+ * One process at a time may start, adopt or stop the server of a project: `withProcessLock` runs a body under that
+ * lock.
  *
- * The locks of a directory are numbered files, and the newest one counts. It holds the identity of the process that
- * has the lock, or the word `free`. To take or to give back is to create the next number, which link(2) lets exactly
- * one process do. A lock file of the usual kind has to be deleted when its owner died, and whoever deletes it may hit
- * the one that somebody else has just made; here the lock of a dead process is succeeded, never deleted.
+ * The locks of a directory are numbered files, and the newest one counts. It has the identity of the process that holds
+ * the lock, or the word `free`. To take or to release the lock is to create the file of the next number, which link(2)
+ * lets exactly one process do. A usual lock file has to be deleted when its owner died, and the process that deletes it
+ * may delete a new one by mistake; here a process takes over the lock of a dead one, and deletes nothing.
  */
 import { chmod, link, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,19 +14,19 @@ import { EmbeddedServerFailed } from '../errors.ts'
 import { isAlive, ownIdentity, uniqueName } from './process-identity.ts'
 
 const pollMs = 20
-// Nobody is this many locks behind between reading the directory and creating the next number.
+// No process falls this many numbers behind between reading the directory and creating the next number.
 const kept = 32
 
 export interface ProcessLockOptions {
-  /** Milliseconds to wait for the lock. Default two minutes: somebody else may be initialising. */
+  /** Milliseconds to wait for the lock. Default two minutes, because another process may be initialising. */
   readonly timeoutMs?: number | undefined
-  /** Aborted, it ends the wait. */
+  /** When aborted, the wait ends. */
   readonly signal?: AbortSignal | undefined
 }
 
 /**
- * Runs `body` while this process alone has the lock on `directory`.
- * @throws {EmbeddedServerFailed} when another process kept it all the time that there is to wait; the signal's reason.
+ * Runs `body` while only this process holds the lock on `directory`. @throws {EmbeddedServerFailed} when another
+ * process kept it all the time that there is to wait; the signal's reason.
  */
 export async function withProcessLock<T>(
   directory: string,
@@ -64,17 +65,17 @@ async function giveBack(locks: string): Promise<void> {
     for (const old of await numbersIn(locks))
       if (old <= number - kept) await rm(join(locks, String(old)), { force: true })
   } catch (error) {
-    // The body removed the directory, or somebody did: there is nothing left to have a lock on.
+    // The directory was removed, by the body or by another process: there is no lock left to release.
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
 }
 
-/** False when somebody else was first to create this number. The file appears with its content or not at all. */
+/** Returns false when another process created this number first. The file appears with its content or not at all. */
 async function create(locks: string, number: number, owner: string): Promise<boolean> {
   const draft = join(locks, `draft-${uniqueName()}`)
   await writeFile(draft, owner)
   try {
-    // Where root and the project's owner take turns, each must be able to read the other's, whatever its umask.
+    // Root and the project's owner may take turns, so each must be able to read the other's file, with any umask.
     await chmod(draft, 0o644)
     await link(draft, join(locks, String(number)))
     return true
@@ -93,7 +94,7 @@ async function readNewest(locks: string): Promise<{ number: number; owner: strin
     try {
       return { number, owner: await readFile(join(locks, String(number)), 'utf8') }
     } catch (error) {
-      // Succeeded and tidied away meanwhile: look again.
+      // Another process took over and removed this file meanwhile: look again.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     }
   }

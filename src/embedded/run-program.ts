@@ -1,7 +1,7 @@
 /**
- * Runs one program to its end, as the user the server runs as, with an environment of our own: no PGDATA, PGPORT or
- * LANG of the caller reaches PostgreSQL's programs. Nor does Ctrl-C, which a terminal sends to a whole process group:
- * each has a group of its own, and whoever wants it to end early aborts a signal.
+ * Runs one program to its end, as the user of the server and with an environment of its own: PGDATA, PGPORT and LANG of
+ * the caller do not reach PostgreSQL's programs. Nor does Ctrl-C, which a terminal sends to a whole process group: each
+ * program has its own group, and a caller who wants it to end early aborts a signal.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { ServerUser } from './server-user.ts'
@@ -9,14 +9,14 @@ import type { ServerUser } from './server-user.ts'
 export interface ProgramResult {
   /** True when the program ran and exited 0. */
   readonly ok: boolean
-  /** What it printed, both streams, or why it could not be run at all. */
+  /** What it printed on both streams, or why it could not be run. */
   readonly output: string
 }
 
-/** How a program of PostgreSQL is spawned: as whom, where, with what environment. */
+/** The options to spawn a program of PostgreSQL: the user, the directory, the environment. */
 export function spawnOptions(user: ServerUser | undefined) {
   return {
-    // The caller's directory may be out of the server user's reach.
+    // The server's user may not be able to reach the caller's directory.
     cwd: process.platform === 'win32' ? undefined : '/',
     // Windows programs do not start without their system variables.
     env: process.platform === 'win32' ? undefined : { PATH: '/usr/bin:/bin:/usr/sbin:/sbin', LC_ALL: 'C', TZ: 'UTC' },
@@ -27,13 +27,13 @@ export function spawnOptions(user: ServerUser | undefined) {
 }
 
 export interface ProgramOptions {
-  /** What it reads. Default nothing. */
+  /** The text on its standard input. Default none. */
   readonly input?: string | undefined
-  /** Aborted, it asks the program and those it started to end. */
+  /** When aborted, the program and the programs it started are asked to end. */
   readonly signal?: AbortSignal | undefined
 }
 
-/** Runs `file` and gathers what it says, until it has ended. Never rejects. */
+/** Runs `file` and collects its output until it has ended. Never rejects. */
 export function runProgram(
   file: string,
   args: string[],
@@ -51,7 +51,7 @@ export function runProgram(
     child.stderr.on('data', add)
     child.once('error', (error) => resolve({ ok: false, output: error.message }))
     child.once('close', (code, signal) => resolve({ ok: code === 0, output: output || `${signal ?? `exit ${code}`}` }))
-    // A program that ends before it has read everything says why by itself.
+    // A program that ends before it has read everything explains itself in its output.
     child.stdin.on('error', () => {})
     child.stdin.end(input)
   })
@@ -63,6 +63,6 @@ function terminate(child: ChildProcess): void {
     if (process.platform === 'win32') child.kill()
     else process.kill(-child.pid, 'SIGTERM')
   } catch {
-    // It has ended meanwhile.
+    // It has already ended.
   }
 }

@@ -1,6 +1,6 @@
 /**
- * PostgreSQL refuses to run as root, so a root process runs it as somebody else: as the owner of the project's
- * directory if that is not root (then both may use the same project), else as `postgres`, else as `nobody`.
+ * PostgreSQL refuses to run as root, so a root process runs it as another user: the owner of the project's directory if
+ * that is not root (then both may use the same project), else `postgres`, else `nobody`.
  */
 import { execFile } from 'node:child_process'
 import { stat } from 'node:fs/promises'
@@ -12,11 +12,11 @@ export interface ServerUser {
   readonly gid: number
 }
 
-/** True where files have owners and this process may give them away. */
+/** True when this process is root and may give files to other users. */
 export const isRoot = (): boolean => process.getuid?.() === 0
 
 /**
- * The user to run the server as; undefined means: as ourselves.
+ * Returns the user to run the server as; undefined: the user of this process.
  * @throws {EmbeddedServerFailed} as root on a system that knows neither `postgres` nor `nobody`.
  */
 export async function findServerUser(directory: string): Promise<ServerUser | undefined> {

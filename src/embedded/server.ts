@@ -1,10 +1,10 @@
 /**
- * The default server: a real PostgreSQL of this project's own, for whoever has no DATABASE_URL.
+ * The default server: a real PostgreSQL of this project's own, for projects without a DATABASE_URL.
  *
- * States of a project's server: absent, running, and back. Opening starts the server or adopts the running one, one
- * process at a time, under the project's lock. Every handle holds it, and it runs as long as anybody does: a small
- * process of its own, the keeper, stops it when the last handle was stopped or the last process that had one is dead.
- * No signal handlers and no timers: a process that opened a server still ends when it has nothing else to do.
+ * The states of a project's server: absent, running, and back. Opening starts the server or adopts the running one, one
+ * process at a time, under the project's lock. Every handle holds it, and it runs as long as there is a holder. A small
+ * process, the keeper, stops it when the last handle was stopped or the last process with a handle is dead. There are
+ * no signal handlers and no timers, so a process that opened a server still ends when it has nothing else to do.
  */
 import { open, rename, stat } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
@@ -27,26 +27,30 @@ export interface EmbeddedServer {
   readonly url: string
   /** The directory of the Unix socket; absent on Windows. */
   readonly socketDirectory?: string
-  /** Where its data is. As root that may be outside the project, which the server's own user has to reach. */
+  /**
+   * The directory of its data. As root it may be outside the project, because the server's own user has to reach it.
+   */
   readonly dataDirectory: string
-  /** True when this call started the server; false when others already used it. */
+  /** True when this call started the server; false when it was already running. */
   readonly owned: boolean
-  /** Gives the server up, and stops it when nobody else uses it: 35 seconds at the very most. Idempotent. */
+  /** Releases the server, and stops it if this was the last holder: 35 seconds at most. Idempotent. */
   stop(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
 
 export interface EmbeddedServerOptions {
   /**
-   * Where it keeps its data. Default `.rivulet` in the project's root, which is the nearest folder upwards with a
-   * package.json, else the current directory; a new temporary one when `ephemeral`.
+   * The directory of its data. Default: `.rivulet` in the project's root, which is the nearest folder upwards with a
+   * package.json, else in the current directory; a new temporary directory when `ephemeral`.
    */
   directory?: string
-  /** Settings of PostgreSQL, such as `{ max_connections: '200' }`. A server that already runs keeps its own. */
+  /** Settings of PostgreSQL, such as `{ max_connections: '200' }`. A running server keeps its own. */
   settings?: Readonly<Record<string, string>>
   /** For tests: nothing is flushed to disk, and the directory is removed when the server stops. Default false. */
   ephemeral?: boolean
-  /** Aborted, it ends the waiting and the initialising, and nothing is left half-made; a server that is about to run is opened. */
+  /**
+   * When aborted, waiting and initialising end, and nothing is left half-made; a server that is about to run is opened.
+   */
   signal?: AbortSignal
 }
 
@@ -79,7 +83,7 @@ export async function openEmbeddedServer(options: EmbeddedServerOptions = {}): P
   return withProcessLock(directory, enter, { signal })
 }
 
-/** A running server, and our share in it. */
+/** A running server, and the hold on it. */
 interface Held {
   readonly postmaster: Postmaster
   readonly hold: Hold
@@ -100,7 +104,7 @@ async function adopt(paths: ServerPaths, signal: AbortSignal | undefined): Promi
     await hold?.release()
     throw error
   }
-  // It crashed just now; or it runs on without its keeper, which was killed, and without anybody to count on its end.
+  // The server has just crashed; or its keeper was killed, so that it runs without anything that would stop it.
   await hold?.release()
   await stopPostmaster(paths.data)
   return undefined
@@ -111,13 +115,14 @@ async function start(paths: ServerPaths, password: string, options: EmbeddedServ
   const logFile = join(paths.directory, 'server.log')
   const keeper = await openKeeper(logFile)
   try {
-    // A server that crashed left its socket behind.
+    // A crashed server leaves its socket behind.
     await removeFarSocketDirectory((await readRecord(paths.data))?.socketDirectory)
     const { socketDirectory, isFar } = await makeSocketDirectory(paths)
-    // Known before it starts anything: should this process die, the next one finds it and waits for its end.
+    // The keeper is published before it starts anything: if this process dies, the next one finds it and waits for its
+    // end.
     const known = keeper.listen(paths.directory, keeperAddress(socketDirectory), isFar ? socketDirectory : undefined)
     const [binaries] = await Promise.all([prepareBinaries(paths), known])
-    // Whoever has the server flush nothing does not wait for the disk while its data is made, either.
+    // A server that flushes nothing does not need its data flushed while it is made, either.
     const durable = !ephemeral && settings.fsync !== 'off'
     await prepareCluster({ keeper, paths, binaries }, password, durable, signal)
     signal?.throwIfAborted()
@@ -144,7 +149,7 @@ async function start(paths: ServerPaths, password: string, options: EmbeddedServ
 
 async function openKeeper(logFile: string): Promise<Keeper> {
   await rename(logFile, `${logFile}.previous`).catch(() => {})
-  // To append: it is emptied for every attempt to start.
+  // Opened for appending, because it is emptied at every attempt to start.
   const log = await open(logFile, 'a', 0o600)
   try {
     return new Keeper(log.fd)
@@ -158,7 +163,7 @@ function socketSettings(directory: string): Record<string, string> {
     listen_addresses: '',
     port: String(socketPort),
     unix_socket_permissions: '0700',
-    // A list, in which a name may be quoted.
+    // The setting is a list, in which a name may be quoted.
     unix_socket_directories: quotedName(directory),
   }
 }
@@ -179,7 +184,8 @@ function freePort(): Promise<number> {
 
 async function release(paths: ServerPaths, hold: Hold): Promise<void> {
   if (await hold.release()) return
-  // The server crashed, and its keeper has ended with it; somebody may have started another. Or the keeper was killed.
+  // The server crashed and its keeper ended with it, and another process may have started a new one; or the keeper was
+  // killed.
   if ((await stat(join(paths.directory, 'locks')).catch(() => undefined)) === undefined) return
   await withProcessLock(paths.directory, async () => {
     if (!(await isKept(paths.directory))) await stopPostmaster(paths.data)
@@ -188,7 +194,7 @@ async function release(paths: ServerPaths, hold: Hold): Promise<void> {
 
 function urlOf({ socketDirectory, port }: Postmaster, password: string): string {
   const user = `${databaseName}:${password}`
-  // What is left empty is not taken from libpq's variables: they are meant for other servers.
+  // Empty parameters keep libpq's variables out, because they are meant for other servers.
   const alone = 'sslmode=disable&channel_binding=&require_auth=&target_session_attrs=&options='
   if (socketDirectory === undefined) return `postgres://${user}@127.0.0.1:${port}/${databaseName}?${alone}`
   const host = encodeURIComponent(socketDirectory).replaceAll('%2F', '/')

@@ -1,8 +1,8 @@
 /**
- * The directory of the server's Unix socket, which its user alone can enter: the port cannot be taken, and no other
- * user of the machine can even try a password. It is `socket` in the home, unless the path would be longer than the
- * system allows (sun_path: 107 bytes on Linux, 103 on macOS) or has a comma, which separates hosts in a URL; then it is
- * a new one under the directory for temporary files, which the keeper, whose own socket is there too, removes.
+ * The directory of the server's Unix socket, which only the server's user can enter: the port cannot be taken, and no
+ * other user of the machine can even try a password. It is `socket` in the home, unless the path would be longer than
+ * the system allows (sun_path: 107 bytes on Linux, 103 on macOS) or has a comma, which separates hosts in a URL. Then
+ * it is a new one under the folder for temporary files, which the keeper, whose own socket is there too, removes.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, rmdir } from 'node:fs/promises'
@@ -15,7 +15,7 @@ import { socketPath } from './postmaster.ts'
 export const socketPort = 5432
 const longestPath = process.platform === 'linux' ? 107 : 103
 
-/** Makes an empty directory for the socket, near or far. Only under the lock, with no server running. */
+/** Makes an empty directory for the socket, near or far. Requires the process lock, and that no server runs. */
 export async function makeSocketDirectory(paths: ServerPaths): Promise<{ socketDirectory: string; isFar: boolean }> {
   const near = join(paths.home, 'socket')
   if (fits(near)) {
@@ -28,13 +28,16 @@ export async function makeSocketDirectory(paths: ServerPaths): Promise<{ socketD
   return { socketDirectory: far, isFar: true }
 }
 
-/** Where the keeper listens: beside the server's socket, under a name no keeper had before; on Windows a named pipe. */
+/**
+ * The address of the keeper: beside the server's socket, under a name that no keeper had before; on Windows a named
+ * pipe.
+ */
 export function keeperAddress(socketDirectory: string): string {
   const name = `keeper-${randomBytes(3).toString('hex')}`
   return process.platform === 'win32' ? `\\\\.\\pipe\\rivulet-${name}` : join(socketDirectory, name)
 }
 
-/** Removes a directory that a server which was killed had outside its home. The path comes from a file of the server's user. */
+/** Removes a directory that a killed server had outside its home. The path comes from a file of the server's user. */
 export async function removeFarSocketDirectory(directory: string | undefined): Promise<void> {
   if (directory === undefined || !/^rivulet-\w{6}$/.test(basename(directory))) return
   if (![tmpdir(), '/tmp'].includes(dirname(directory))) return

@@ -1,5 +1,5 @@
 /**
- * Arrays as text, both ways: of any depth, with NULL elements, whatever characters the elements hold.
+ * Reads and writes arrays as text: of any depth, with NULL elements, and with any characters in the elements.
  * https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
  */
 import { parse } from 'postgres-array'
@@ -9,7 +9,7 @@ export function readArray(text: string, read: (element: string) => unknown, deli
   return parse(delimiter === ',' ? text : withCommas(text, delimiter), read)
 }
 
-/** The same array with commas between its elements: of boxes they stand between semicolons. */
+/** Rewrites an array with commas between its elements; arrays of boxes have semicolons. */
 function withCommas(text: string, delimiter: string): string {
   let rewritten = ''
   let element = ''
@@ -36,7 +36,7 @@ export function arrayText(values: readonly unknown[], write: (element: unknown) 
   return `{${elements.join(',')}}`
 }
 
-/** An element between quotes: so it is never taken for NULL, for several, or for an array. */
+/** Quotes an element, so that it is never taken for NULL, for several elements or for an array. */
 export function quotedElement(text: string): string {
   return `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`
 }

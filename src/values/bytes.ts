@@ -1,4 +1,4 @@
-/** `bytea` as text, both ways. https://www.postgresql.org/docs/current/datatype-binary.html */
+/** Reads and writes `bytea` as text. https://www.postgresql.org/docs/current/datatype-binary.html */
 
 /** Bytes in the hex format, which every server reads. */
 export function bytesText(bytes: Uint8Array): string {

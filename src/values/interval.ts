@@ -1,9 +1,9 @@
 /**
- * Intervals as text, as far as it takes to see what a column would round away: their units, by name, in ISO 8601 and
+ * Patterns for intervals as text, precise enough to find what a column would round away: units by name, in ISO 8601 and
  * between colons. https://www.postgresql.org/docs/current/datatype-datetime.html#DATATYPE-INTERVAL-INPUT
  */
 
-/** The units from the greatest on: their names, and their letters in ISO 8601. */
+/** The units from the greatest to the smallest: their names, and their letters in ISO 8601. */
 const units = [
   ['years?|yrs?|y|decades?|decs?|century|centuries|cent|c|millennium|millennia|mils?', 'Y'],
   ['months?|mons?', 'M'],
@@ -18,7 +18,7 @@ const decimal = String.raw`[-+]?(?:\d+(?:\.\d*)?|\.\d+)`
 /** Years and months with a dash, hours, minutes and seconds with colons, and seconds alone. */
 const withoutName = String.raw`[-+]?(?:\d+-\d+|\d+:\d+(?::\d+(?:\.\d*)?)?|\d+(?:\.\d*)?)`
 
-/** Whole numbers of the greatest `count` units, by name or in ISO 8601. */
+/** Matches whole numbers of the greatest `count` units, by name or in ISO 8601. */
 export function wholeUnits(count: number): RegExp {
   const names = units.slice(0, count).map(([name]) => name)
   const [dates, times] = [units.slice(0, Math.min(count, 3)), units.slice(3, count)].map((part) => {
@@ -33,14 +33,14 @@ export function wholeUnits(count: number): RegExp {
   )
 }
 
-/** Any interval; units under the second as far as the precision goes. */
+/** Matches any interval whose units below the second fit the precision. */
 export function anyUnits(precision: number): RegExp {
   const [years, ...others] = units.map(([name]) => name)
   const under = [
     ...(precision >= 3 ? ['milliseconds?|msecs?|ms'] : []),
     ...(precision >= 6 ? ['microseconds?|usecs?|us'] : []),
   ]
-  // The server rounds to whole months what is given in years.
+  // The server rounds fractions of years to whole months.
   const named = [
     String.raw`[-+]?\d+(?:\.[05]?0*)?\s*(?:${years})(?![a-z])`,
     String.raw`${decimal}\s*(?:${others.join('|')})(?![a-z])`,

@@ -1,6 +1,6 @@
-/** What an object literal is: only such objects are taken for options, filters, rows and JSON. */
+/** Tells object literals from other objects. Only literals are taken for options, filters, rows and JSON. */
 
-/** True for object literals and their like; not for arrays, instances of classes, and what has a JSON of its own. */
+/** True for object literals; false for arrays, for instances of classes and for objects with a toJSON method. */
 export function isPlain(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null) return false
   const prototype: unknown = Object.getPrototypeOf(value)

@@ -1,7 +1,7 @@
 /**
- * PostgreSQL's own types by oid, and what reads their text. The connection reads what every reader wants (numbers,
- * booleans, bytes, arrays); the rest stays text for whoever knows more of it: a Drizzle column, or `plainReader` for rows
- * that no column describes. Oids below 16384 never change; those above are of the database's own types.
+ * PostgreSQL's own types by oid, and the readers of their text. The connection reads what every caller wants (numbers,
+ * booleans, bytes, arrays). Other types stay text until more is known: a Drizzle column reads them, or `plainReader`
+ * for rows without columns. Oids below 16384 never change; those above are types of the database's own.
  * https://www.postgresql.org/docs/current/datatype-oid.html
  */
 import { readArray } from './array.ts'
@@ -23,7 +23,7 @@ export const oids = {
   jsonb: 3802,
 } as const
 
-/** The least oid that a type of a database's own has. */
+/** The lowest oid that a type of the database's own can have. */
 export const firstOwnOid = 16_384
 
 const scalars: Readonly<Record<number, Read>> = {
@@ -55,10 +55,13 @@ const elements = new Map(
 
 const boxes = 603
 
-/** What the connection leaves as text: JSON keeps its digits, and Drizzle's driver, too, leaves these dates as they are. */
+/**
+ * Types that the connection leaves as text: JSON keeps its digits, and Drizzle's driver leaves these dates as they are,
+ * too.
+ */
 const leftAsText = new Set<number>([oids.json, oids.jsonb, oids.date, oids.timestamp, oids.timestamptz])
 
-/** What the connection reads by itself: type oid -> reader. */
+/** The readers of the connection: type oid -> reader. */
 export const connectionReaders: Readonly<Record<number, Read>> = {
   ...scalars,
   ...Object.fromEntries(
@@ -68,12 +71,12 @@ export const connectionReaders: Readonly<Record<number, Read>> = {
   ),
 }
 
-/** How rows that no column describes are read: `instants` makes a Date of a timestamptz, as a reader of plain SQL expects. */
+/** How rows without columns are read. With `instants`, a timestamptz becomes a Date, as callers of plain SQL expect. */
 export interface PlainStyle {
   readonly instants: boolean
 }
 
-/** What is still to be read of a value of this type, which the connection answered as text; undefined for nothing. */
+/** The reader for a type that the connection leaves as text; undefined when there is nothing left to read. */
 export function plainReader(oid: number, { instants }: PlainStyle): Read | undefined {
   if (oid === oids.json || oid === oids.jsonb) return JSON.parse
   if (oid === oids.timestamptz && instants) return readInstant
@@ -82,28 +85,28 @@ export function plainReader(oid: number, { instants }: PlainStyle): Read | undef
   return arrayReader(plainReader(element, { instants }) ?? itself)
 }
 
-/** What reads the whole of a value from its text, of an array of any depth too. */
+/** The reader of a value from its text, arrays of any depth included. */
 export function textReader(oid: number, style: PlainStyle): Read | undefined {
   return plainReader(oid, style) ?? connectionReaders[oid]
 }
 
-/** Reads arrays whose elements `read` reads. */
+/** The reader of arrays whose elements `read` reads. */
 export function arrayReader(read: Read, delimiter = ','): Read {
   return (text) => readArray(text, read, delimiter)
 }
 
-/** A Date for what a Date can hold; infinity and years out of range stay text. */
+/** Reads a Date; infinity, and years that a Date cannot hold, stay text. */
 function readInstant(text: string): unknown {
   const date = parseInstant(text)
   return Number.isNaN(date.getTime()) ? text : date
 }
 
-/** Leaves a text as it is. */
+/** Returns the text as it is. */
 export function itself(text: string): string {
   return text
 }
 
-/** Names of types that have a reader, as a schema may spell them; the types of text need none. */
+/** Names of the types that have a reader, as a schema may spell them; types of text need none. */
 const names: Readonly<Record<string, number>> = {
   bool: oids.bool,
   boolean: oids.bool,
@@ -122,7 +125,7 @@ const names: Readonly<Record<string, number>> = {
   jsonb: oids.jsonb,
 }
 
-/** The oid of a type that is read as something else than text, by its name; undefined for all others. */
+/** The oid of a type that is not read as text, by its name; undefined for all others. */
 export function oidOfName(name: string): number | undefined {
   const known = name.toLowerCase()
   return Object.hasOwn(names, known) ? names[known] : undefined

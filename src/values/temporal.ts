@@ -1,10 +1,10 @@
 /**
- * Dates and times as text. PostgreSQL would accept much more than is meant ('now', 'tomorrow', an offset it then drops)
- * and JavaScript misreads what PostgreSQL writes (years past 9999, BC, offsets with seconds); so both directions are
- * spelled out here. https://www.postgresql.org/docs/current/datatype-datetime.html
+ * Reads and writes dates and times as text. PostgreSQL accepts more than is meant ('now', 'tomorrow', an offset that it
+ * then drops), and JavaScript misreads what PostgreSQL writes (years past 9999, BC, offsets with seconds); so both
+ * directions are written out here. https://www.postgresql.org/docs/current/datatype-datetime.html
  */
 
-/** ISO 8601 with the years PostgreSQL understands; a valid Date only. */
+/** Writes a valid Date in ISO 8601, with years as PostgreSQL understands them. */
 export function timestampText(date: Date): string {
   const iso = date.toISOString()
   const year = date.getUTCFullYear()
@@ -13,7 +13,7 @@ export function timestampText(date: Date): string {
   return year > 0 ? `${year}${rest}` : `${String(1 - year).padStart(4, '0')}${rest} BC`
 }
 
-/** The day of a Date in UTC, as PostgreSQL writes it. */
+/** Writes the day of a Date in UTC, as PostgreSQL does. */
 export function dateText(date: Date): string {
   return timestampText(date).replace(/T[^ ]*/, '')
 }
@@ -21,12 +21,12 @@ export function dateText(date: Date): string {
 const instantPattern =
   /^(\d{4,})-(\d\d)-(\d\d)(?: (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?)?([+-]\d\d(?::\d\d(?::\d\d)?)?)?( BC)?$/
 
-/** Reads a date or timestamp as the server writes it (DateStyle ISO); without an offset it is taken for UTC. */
+/** Reads a date or timestamp as the server writes it (DateStyle ISO). Without an offset it is taken as UTC. */
 export function parseInstant(text: string): Date {
   return commonInstant(text) ?? anyInstant(text)
 }
 
-/** Nearly every instant: a year of four digits, in UTC. Read digit by digit, three times as quickly as `Date` does. */
+/** Reads nearly every instant: a year of four digits, in UTC. Digit by digit, this is three times as fast as `Date`. */
 function commonInstant(text: string): Date | undefined {
   const offset = text.length - 3
   if (offset < 19 || !text.endsWith('+00')) return undefined
@@ -54,7 +54,7 @@ const dash = 0x2d
 
 function anyInstant(text: string): Date {
   const match = instantPattern.exec(text)
-  // Infinity and its like: a Date cannot hold them, and an invalid one does not pretend to.
+  // A Date cannot hold infinity, so the result is an invalid Date.
   if (!match) return new Date(Number.NaN)
   const [, years = '', month, day, hour = '0', minute = '0', second = '0', fraction = '', offset, bc] = match
   const date = new Date(0)
@@ -81,10 +81,10 @@ const zonedTimePattern = new RegExp(`^${timeOfDay}${zone}$`)
 const timestampPattern = new RegExp(`^${day}(?:[T ]${time})?( BC)?$`)
 const zonedTimestampPattern = new RegExp(`^${day}[T ]${time}${zone}( BC)?$`)
 
-/** What is missing where a text is a time, but not a time of a certain place; the server would take its own TimeZone. */
+/** The issue of a time without an offset; the server would use the TimeZone of the session. */
 const offsetMissing = 'has no offset from UTC, and the server would assume one: add Z or, for example, +02:00'
 
-/** Why a text is no value of a date or time type; undefined when it is one. */
+/** What is wrong with a text as a value of a date or time type; undefined when nothing is. */
 export function temporalIssue(
   text: string,
   type: 'date' | 'time' | 'timestamp',
@@ -111,7 +111,7 @@ export function temporalIssue(
   return isKnownDay(year, Number(month), Number(dayOfMonth), type) ? undefined : outOfRange(type)
 }
 
-/** Why a Date is beyond the first or last one that the server knows; undefined when it is not. */
+/** What is wrong with a Date outside the range of the server; undefined when it is in range. */
 export function rangeIssue(date: Date, type: 'date' | 'timestamp'): string | undefined {
   const known = isKnownDay(date.getUTCFullYear(), date.getUTCMonth() + 1, date.getUTCDate(), type)
   return known ? undefined : outOfRange(type)
@@ -129,15 +129,17 @@ function outOfRange(type: 'date' | 'timestamp'): string {
   return `must be from 4714-11-24 BC to the year ${lastYears[type]}`
 }
 
-/** True for a day of the calendar, which repeats itself every 400 years; a Date does not reach as far as PostgreSQL. */
+/**
+ * True for a day that exists. The calendar repeats itself every 400 years; a Date does not reach as far as PostgreSQL.
+ */
 function isDay(year: number, month: number, dayOfMonth: number): boolean {
   const date = new Date(Date.UTC(2000 + (((year % 400) + 400) % 400), month - 1, dayOfMonth))
   return date.getUTCMonth() === month - 1 && date.getUTCDate() === dayOfMonth
 }
 
 /**
- * Why a text has more digits after the second than a column of this precision keeps; undefined when it has not. Where
- * the column says nothing, the server keeps microseconds.
+ * What is wrong with a text that has more digits of a second than a column of this precision keeps; undefined when it
+ * has not. By default the server keeps microseconds.
  */
 export function fractionIssue(text: string, precision = 6): string | undefined {
   const fractions = Array.from(text.matchAll(/\.(\d*?)0*(?!\d)/g), ([, digits = '']) => digits.length)

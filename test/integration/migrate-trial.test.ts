@@ -63,7 +63,12 @@ describe('tryMigrations', () => {
       2,
       /statement 2 \(line 2\): .*remove BEGIN, COMMIT and ROLLBACK/,
     ],
-    ['a comment of `drizzle-kit pull`', '/*\nCREATE TABLE "t" ("id" integer);\n*/', undefined, /Remove its \/\* and \*\/,/],
+    [
+      'a comment of `drizzle-kit pull`',
+      '/*\nCREATE TABLE "t" ("id" integer);\n*/',
+      undefined,
+      /Remove its \/\* and \*\/,/,
+    ],
     ['a word that is none', '\nselekt 1;', 2, /syntax error/],
     ['a value of an enum at once', "create type e as enum ('a');\nselect 'b'::e;", 2, /invalid input value for enum/],
   ])('names the line of %s', async (_, text, line, reason) => {
