@@ -23,7 +23,8 @@ export async function makeCheckout(parent: string): Promise<Checkout> {
   const root = join(parent, 'checkout')
   await mkdir(join(root, 'node_modules'), { recursive: true })
   await writeFile(join(root, 'package.json'), '{ "type": "module" }')
-  for (const part of ['embedded', 'errors.js', 'test/support/child-embedded-server.js']) {
+  const parts = ['embedded', 'errors.js', 'address/ssl-request.js', 'values/quoting.js']
+  for (const part of [...parts, 'test/support/child-embedded-server.js']) {
     await copy(join(compiledPackage, 'dist', part), join(root, part))
   }
   const installed = dirname((await findPackage()).native)
