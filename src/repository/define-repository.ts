@@ -1,5 +1,5 @@
 /**
- * Domain repositories: a table's operations and methods of the user's own, as a function of the session.
+ * Domain repositories: a table's operations with further methods, as a function of the session.
  *
  *   const customersOf = defineRepository(customers, (base) => ({ byName: (name: string) => base.find({ name }) }))
  *   const lynn = await engine.session((session) => customersOf(session).byName('Lynn'))
@@ -34,13 +34,14 @@ export function defineRepository<TSource extends Source, TExtras extends object,
     const plan = planOf(task.drizzle, source)
     const base = new TableRepository(task, plan) as unknown as RepositoryOf<TSource, TSchema>
     const own = extras(base, session as unknown as Session<TSchema>) as Methods
-    // Made once: the methods of every session have the same names, if `extras` does not choose between several.
+    // The class is made once, because the methods of all sessions have the same names unless `extras` chooses between
+    // several.
     if (!known || !isOf(known, own)) known = domainClass(own)
     return new known.Domain(task, plan, own) as never
   }
 }
 
-/** What `extras` answered: an object of methods, or of a class with them. */
+/** The result of `extras`: an object of methods, or an instance of a class with them. */
 type Methods = Readonly<Record<string, unknown>>
 
 class DomainRepository extends TableRepository {
@@ -56,7 +57,9 @@ class DomainRepository extends TableRepository {
   }
 }
 
-/** A class of repositories whose methods have these names: properties, and what comes from the prototypes of a class. */
+/**
+ * A class of repositories whose methods have these names: own properties, and methods from the prototypes of a class.
+ */
 interface DomainClass {
   readonly Domain: typeof DomainRepository
   readonly names: readonly string[]
@@ -72,7 +75,7 @@ function domainClass(own: Methods): DomainClass {
   for (const name of inherited) {
     define(Domain, name, (methods) => {
       const value = methods[name]
-      // `this` of a method of a class is the object that was made of it.
+      // In a method of a class, `this` is the instance.
       return typeof value === 'function' ? (value.bind(methods) as unknown) : value
     })
   }
@@ -81,7 +84,7 @@ function domainClass(own: Methods): DomainClass {
 
 function isOf({ names, inherited, prototype }: DomainClass, own: Methods): boolean {
   if (!equal(names, Object.keys(own))) return false
-  // A class that is written within `extras` is another one each time.
+  // A class that is declared within `extras` is another one each time.
   return Object.getPrototypeOf(own) === prototype || equal(inherited, inheritedNames(own))
 }
 
@@ -89,7 +92,7 @@ function equal(some: readonly string[], others: readonly string[]): boolean {
   return some.length === others.length && some.every((name, index) => name === others[index])
 }
 
-/** Methods and getters of a class, which belong to its prototypes. */
+/** The methods and getters of a class, which are on its prototypes. */
 function inheritedNames(own: Methods): string[] {
   const names = new Set<string>()
   let from = Object.getPrototypeOf(own) as object | null
@@ -99,7 +102,7 @@ function inheritedNames(own: Methods): string[] {
   return [...names].filter((name) => name !== 'constructor' && !Object.hasOwn(own, name))
 }
 
-/** Defines a getter, as operations are; a test may put another method in its place. */
+/** Defines a getter, as operations are; a test may replace the method. */
 function define(Domain: typeof DomainRepository, name: string, read: (methods: Methods) => unknown): void {
   Object.defineProperty(Domain.prototype, name, {
     get(this: DomainRepository) {

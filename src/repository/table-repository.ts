@@ -1,6 +1,6 @@
 /**
- * A repository in one session. It holds nothing but its plan and its session, so it costs next to nothing to make one
- * where it is needed. `operations.ts` says what each operation does; every operation has its own file.
+ * A repository in one session. It has only its plan and its session, so making one costs next to nothing.
+ * `operations.ts` says what each operation does; every operation has its own file.
  */
 import { is, Table } from 'drizzle-orm'
 import { UsageError } from '../errors.ts'
@@ -25,7 +25,7 @@ import { updateRow } from './operations/update.ts'
 import { type PlainUpsertOptions, upsertRow } from './operations/upsert.ts'
 import { removeRows, updateRows } from './operations/bulk-write.ts'
 
-/** Operations are getters, so that they can be taken off their repository: `const { get } = session.repository(t)`. */
+/** Operations are getters, so that they can be destructured: `const { get } = session.repository(t)`. */
 export class TableRepository {
   readonly #runner: RepositoryRunner
   readonly #plan: TablePlan
@@ -38,7 +38,7 @@ export class TableRepository {
   get get() {
     return (key: unknown, options?: PlainReadOptions) => {
       const answer = getRow(this.#runner, this.#plan, key, options)
-      // A plain read is the statement's own promise, which the session has handed out already.
+      // A plain read is the statement's own promise, which the session already tracks.
       return options === undefined ? answer : this.#runner.hand(answer)
     }
   }
@@ -62,7 +62,7 @@ export class TableRepository {
       this.#runner.hand(rowExists(this.#runner, this.#plan, keyOrWhere, options))
   }
 
-  /** Without an argument all rows; a filter that is undefined by mistake is refused. */
+  /** Without an argument it counts all rows; a filter that is undefined by mistake is refused. */
   get count() {
     return (...given: [where?: unknown, options?: PlainRemovedOptions]) => {
       const [where, options = {}] = given
@@ -126,7 +126,10 @@ export class TableRepository {
     return this.#runner.hand((async () => write(this.#written()))())
   }
 
-  /** The plan, for a write. The types say the same; a program without types is told here. */
+  /**
+   * The plan for a write. The types forbid writes to views and keyless tables; programs without types get the error
+   * here.
+   */
   #written(): TablePlan {
     const plan = this.#plan
     if (!is(plan.source, Table)) throw new UsageError(`${plan.name} is a view: it can only be read`)
@@ -137,7 +140,7 @@ export class TableRepository {
   }
 }
 
-/** @throws UsageError for an ifVersion that is undefined: left unsaid by mistake, it would check nothing. */
+/** @throws UsageError for an ifVersion that is undefined: left undefined by mistake, it would check nothing. */
 function ifVersionOf(options: { ifVersion?: unknown } | undefined): unknown {
   checkOperationOptions('version', options)
   if (options && 'ifVersion' in options && options.ifVersion === undefined) {
@@ -146,7 +149,7 @@ function ifVersionOf(options: { ifVersion?: unknown } | undefined): unknown {
   return options?.ifVersion
 }
 
-/** The repository of a table or view in one session. @throws UsageError for what is neither. */
+/** The repository of a table or view in one session. @throws UsageError for anything else. */
 export function createRepository<TSource extends Source, TSchema extends Schema>(
   runner: RepositoryRunner,
   source: TSource,

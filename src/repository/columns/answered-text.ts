@@ -1,6 +1,6 @@
 /**
- * A value of an expression, whose type only the answer tells: Drizzle knows none. It is read by that type, and goes as a
- * parameter again exactly as it came.
+ * A value of an expression. Drizzle does not know its type; the server's answer tells it. The text is read by that
+ * type, and goes back as a parameter exactly as it came.
  */
 import type { Read } from '../../values/server-type.ts'
 
@@ -13,7 +13,7 @@ export class AnsweredText {
     this.#read = read
   }
 
-  /** What the text says. */
+  /** The value that the text stands for. */
   get value(): unknown {
     return this.#read(this.#text)
   }

@@ -1,8 +1,8 @@
 /**
- * Checks what the caller gives for a column and turns it into the text PostgreSQL reads. Refused is whatever the server
- * or the driver would store as something else: NUL, half surrogates, NaN, fractions in integers, digits beyond the
- * scale, objects for scalars, days that do not exist. What the server itself refuses clearly is left to it.
- * Values for a filter may be longer than the column: nothing equals them, but they can be compared.
+ * Checks what the caller gives for a column and turns it into the text that PostgreSQL reads. It refuses what the
+ * server or the driver would store as something else: NUL, half surrogates, NaN, fractions in integers, digits beyond
+ * the scale, objects for scalars, days that do not exist. What the server itself refuses clearly is left to the server.
+ * Values of a filter may be longer than the column: no row equals them, but they can be compared.
  */
 import { is, SQL } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
@@ -102,21 +102,24 @@ function jsonText(value: unknown): string {
 
 const deepestJson = 1000
 
-/** JSON.stringify would make null of NaN, {} of a Map and text of a Date: what comes back must be what went in. */
+/**
+ * JSON.stringify would turn NaN into null, a Map into {} and a Date into text: what is read back must be what was
+ * written.
+ */
 function checkJson(value: unknown, depth: number): void {
   if (value === null || typeof value === 'boolean') return
   if (typeof value === 'string') return void storableText(value)
   if (typeof value === 'number') return void finite(value)
   if (depth > deepestJson) throw new InvalidValue(`is nested deeper than ${deepestJson} levels`)
   if (Array.isArray(value)) {
-    // A loop by index also sees the holes of a sparse array.
+    // A loop by index also visits the holes of a sparse array.
     for (let index = 0; index < value.length; index++) checkJson(value[index], depth + 1)
     return
   }
   if (!isPlain(value)) throw new InvalidValue(`must be made of JSON values only, not ${jsonNameOf(value)}`)
   for (const [key, inner] of Object.entries(value)) {
     storableText(key)
-    // As in JSON itself, a property that is undefined is not there.
+    // As in JSON itself, a property that is undefined does not exist.
     if (inner !== undefined) checkJson(inner, depth + 1)
   }
 }
@@ -125,7 +128,7 @@ function jsonNameOf(value: unknown): string {
   return typeof value === 'object' ? `a ${value?.constructor?.name ?? 'object without a constructor'}` : typeof value
 }
 
-/** Arrays travel as PostgreSQL's array literal. */
+/** Writes arrays as PostgreSQL's array literals. */
 function arrayEncoder(column: PgColumn): Encode {
   const base = elementOf(column) as PgColumn
   const encode = encoderOf(base)
@@ -148,14 +151,14 @@ function arrayEncoder(column: PgColumn): Encode {
   }
 }
 
-/** The dimensions of an array are those of its first elements; empty inner arrays would vanish. */
+/** PostgreSQL takes the dimensions of an array from its first elements, and drops empty inner arrays. */
 function checkShape(value: readonly unknown[]): void {
   const lengths = new Set(value.map((inner) => (inner as unknown[]).length))
   if (lengths.size > 1) throw new InvalidValue('must have inner arrays of one length')
   if (lengths.has(0)) throw new InvalidValue('must not have empty inner arrays')
 }
 
-/** A type without rules of its own: Drizzle's mapping, then what every text must keep to. SQL is left as it is. */
+/** Encodes a type without rules of its own: Drizzle's mapping, then the checks of every text. SQL is left as it is. */
 function mappedEncoder(column: PgColumn): Encode {
   const type = column.getSQLType()
   const limit = limitOf(type)
@@ -178,10 +181,10 @@ function mapped(column: PgColumn, value: unknown): unknown {
   }
 }
 
-/** What a mapping answers, as text. */
+/** Writes the result of a mapping as text. */
 function writtenOf(column: PgColumn, result: unknown): string {
   if (typeof result === 'string') {
-    // Any other text would be taken for bytes, escapes and all.
+    // PostgreSQL would take any other text as bytes, escapes included.
     if (isBytes(column) && !hexBytes.test(result)) throw new InvalidValue('must be a Uint8Array')
     if (isJsonType(column)) checkJsonText(result)
   }
@@ -192,7 +195,7 @@ function writtenOf(column: PgColumn, result: unknown): string {
   throw new InvalidValue(`must be a value of ${column.getSQLType()}, not ${typeNameOf(result)}`)
 }
 
-/** What drivers write of a value by itself; undefined for what is none. */
+/** Writes a scalar as drivers do; undefined for everything else. */
 function scalarText(value: unknown): string | undefined {
   if (typeof value === 'string') return storableText(value)
   if (typeof value === 'number' || typeof value === 'bigint') return String(value)
@@ -202,8 +205,8 @@ function scalarText(value: unknown): string | undefined {
 }
 
 /**
- * A value for an expression, whose type only the server knows: what every type of its kind must keep to. A type that the
- * driver gives to a value stays with it.
+ * Encodes a value for an expression, whose type only the server knows, with the checks of every type of its kind. A
+ * value whose type the driver sets keeps it.
  */
 export const encodeUntyped: Encode = (value) => {
   if (value instanceof Date) instantText(value)
@@ -216,7 +219,7 @@ export const encodeUntyped: Encode = (value) => {
   throw new InvalidValue(`must be a plain value, not ${typeNameOf(value)}`)
 }
 
-/** An array as the driver gives and takes it, whatever the type of its elements. */
+/** Writes an array as the driver does, with elements of any type. */
 export function arrayLiteral(values: readonly unknown[]): string {
   return arrayText(values, (element) => {
     const written = scalarText(element) ?? (isPlain(element) ? jsonText(element) : undefined)
@@ -225,7 +228,7 @@ export function arrayLiteral(values: readonly unknown[]): string {
   })
 }
 
-/** A JSON type of the user's own may write JSON itself; a text that is none is not made one. */
+/** A JSON type of the user's own may write JSON itself; a text that is not JSON stays an error. */
 function checkJsonText(text: string): void {
   try {
     JSON.parse(text)
@@ -240,7 +243,7 @@ function isBytes(column: PgColumn): boolean {
   return column.getSQLType().toLowerCase() === 'bytea'
 }
 
-/** An encoded value as the text PostgreSQL reads. */
+/** Writes an encoded value as the text that PostgreSQL reads. */
 export function textOf(encoded: unknown): string {
   return encoded instanceof Uint8Array ? bytesText(encoded) : String(encoded)
 }

@@ -1,12 +1,12 @@
 /**
  * Points, lines and vectors as parameters. Drizzle's mappings would drop a third coordinate, take text for a number and
- * write null for NaN, which is no place.
+ * write null for NaN.
  */
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { InvalidValue, type Encode, checkedType } from './invalid-value.ts'
 import { finite, finiteOrNot } from './number.ts'
 
-/** Takes the numbers out of a value; their names are their number as well. */
+/** Takes the numbers out of a value; the names also say how many there are. */
 type Coordinates = (value: unknown, names: readonly string[]) => number[]
 
 /** Of `[x, y]`. */

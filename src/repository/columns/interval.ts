@@ -1,6 +1,6 @@
 /**
  * Intervals as parameters. The server would round what is smaller than a microsecond, or smaller than the column keeps:
- * `interval day` keeps no hours. Their grammar is checked only as far as that takes.
+ * `interval day` keeps no hours. Their grammar is checked only as far as this needs.
  * https://www.postgresql.org/docs/current/datatype-datetime.html#DATATYPE-INTERVAL-INPUT
  */
 import type { PgColumn } from 'drizzle-orm/pg-core'

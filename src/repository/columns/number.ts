@@ -1,12 +1,12 @@
 /**
- * Numbers as parameters: whole where the column is, in its range, with no digit that it would round away.
+ * Numbers as parameters: whole if the column is, in its range, with no digit that the column would round away.
  * https://www.postgresql.org/docs/current/datatype-numeric.html
  */
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { ColumnKind } from '../../drizzle/column-kind.ts'
 import { InvalidValue, type Encode, type Purpose, checkedText, checkedType } from './invalid-value.ts'
 
-/** The least and the greatest number of each type of whole numbers. */
+/** The least and the greatest value of each type of whole numbers. */
 export const integerRanges: Partial<Readonly<Record<ColumnKind, readonly [number, number]>>> = {
   smallint: [-32_768, 32_767],
   integer: [-2_147_483_648, 2_147_483_647],
@@ -36,7 +36,7 @@ export function finite(value: unknown): number {
   return number
 }
 
-/** Floating point columns know NaN and the infinities. */
+/** Floating point columns have NaN and the infinities. */
 export function finiteOrNot(value: unknown): string {
   const number = checkedType<number>(value, 'number')
   return Object.is(number, -0) ? '-0' : String(number)
@@ -47,7 +47,7 @@ export function real(value: unknown, purpose: Purpose): string {
   const single = Math.fround(number)
   if (Number.isFinite(number) && !Number.isFinite(single)) throw new InvalidValue('is out of the range of real')
   if (number !== 0 && single === 0) throw new InvalidValue('is too small for real')
-  // Fractions are rounded anyway, as in any floating point column; of a whole number nobody expects it.
+  // Any floating point column rounds fractions, but a caller does not expect it of a whole number.
   if (purpose === 'store' && Number.isInteger(number) && number !== single && !isKept(number, single)) {
     throw new InvalidValue('has more digits than real can keep')
   }
@@ -55,9 +55,9 @@ export function real(value: unknown, purpose: Purpose): string {
 }
 
 /**
- * Whether a whole number is what the server answers for the single it is stored as, or means it with fewer digits. The
- * server writes the fewest digits that no other single could be meant by: a number half-way to the next single, which
- * is stored as this one as well, is not among them (34000000000 is stored, 33999999000 answered).
+ * Whether the server writes this whole number for the single that stores it, or means it with fewer digits. The server
+ * writes the fewest digits that mean no other single. A number half-way to the next single is stored as this one too
+ * but is not what the server writes (34000000000 is stored, 33999999000 is read).
  */
 function isKept(number: number, single: number): boolean {
   for (let digits = 1; digits <= 9; digits++) {
@@ -68,7 +68,7 @@ function isKept(number: number, single: number): boolean {
   return false
 }
 
-/** Whether a number and its neighbours among doubles are all stored as this single. */
+/** Whether a number and its neighbouring doubles are all stored as this single. */
 function isMeantBy(number: number, single: number): boolean {
   return [1 + Number.EPSILON, 1 - Number.EPSILON].every((nudge) => Math.fround(number * nudge) === single)
 }
@@ -99,14 +99,14 @@ export function numericBigint(column: PgColumn): Encode {
 const numericPattern = /^([+-]?)(?:(\d+)(?:\.(\d*))?|\.(\d+))(?:e([+-]?\d{1,5}))?$/i
 const numericWords = new Set(['NaN', 'Infinity', '-Infinity'])
 
-/** Of any numeric at all. https://www.postgresql.org/docs/current/datatype-numeric.html */
+/** The limits of any numeric. https://www.postgresql.org/docs/current/datatype-numeric.html */
 const mostDigits = { before: 131_072, after: 16_383 }
 
 function tooManyDigits(most: number, where: 'before' | 'after'): InvalidValue {
   return new InvalidValue(`must have at most ${most} digits ${where} the point`)
 }
 
-/** A decimal number in text; more digits than the column has would be rounded away by the server. */
+/** Checks a decimal number as text: the server would round away digits that the column does not have. */
 export function numericText({ precision, scale = 0 }: Digits, value: string, purpose: Purpose): string {
   const match = numericPattern.exec(value)
   if (!match) {

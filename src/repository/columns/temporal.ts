@@ -1,4 +1,4 @@
-/** Dates and times as parameters. Digits may be beyond the column where values are only compared. */
+/** Dates and times as parameters. Values that are only compared may have more digits than the column. */
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { InvalidValue, type Encode, typeNameOf, type Purpose, checkedText } from './invalid-value.ts'
 import { dateText, fractionIssue, rangeIssue, temporalIssue, timestampText } from '../../values/temporal.ts'
@@ -9,21 +9,21 @@ function date(value: unknown): Date {
   return value
 }
 
-/** A `date` has no time of day: one that is given would be dropped, and another day be stored or compared with. */
+/** A `date` has no time of day: a given one would be dropped, and another day stored or compared with. */
 function wholeDay(given: Date): Date {
   if (given.getTime() % 86_400_000 !== 0)
     throw new InvalidValue('has a time of day, but the column stores only the day')
   return given
 }
 
-/** A Date that the server knows as well. */
+/** Returns a Date in the range of the server. */
 function known(given: Date, type: 'date' | 'timestamp'): Date {
   const issue = rangeIssue(given, type)
   if (issue !== undefined) throw new InvalidValue(issue)
   return given
 }
 
-/** Refuses what would be rounded; digits may be beyond the column where values are only compared. */
+/** Refuses a value to store that would be rounded. */
 function checkFraction(text: string, column: PgColumn, purpose: Purpose): string {
   const { precision } = column as unknown as { precision?: number }
   const issue = purpose === 'store' ? fractionIssue(text, precision) : undefined
@@ -34,7 +34,7 @@ function checkFraction(text: string, column: PgColumn, purpose: Purpose): string
 /** The encoder of days that are Dates. */
 export const dayEncoder: Encode = (value) => dateText(known(wholeDay(date(value)), 'date'))
 
-/** An instant as text. */
+/** Writes an instant as text. */
 export function instantText(value: unknown): string {
   return timestampText(known(date(value), 'timestamp'))
 }

@@ -1,17 +1,17 @@
-/** Text as a parameter, where more is known of it than that it is text. */
+/** Texts as parameters, of types with rules beyond those of every text. */
 import { isIP } from 'node:net'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { isKind } from '../../drizzle/column-kind.ts'
 import { InvalidValue, type Encode, matching, checkedText } from './invalid-value.ts'
 
-/** The encoder of text, of at most so many characters where the column says so, and of its `enum` where it has one. */
+/** The encoder of text, with the column's length and `enum`, if it has them. */
 export function textEncoder(column: PgColumn): Encode {
   const { length = isKind(column, 'char') ? 1 : undefined } = column as unknown as { length?: number }
   const values = column.enumValues && new Set(column.enumValues)
   return (value, purpose) => {
     const given = checkedText(value)
     if (purpose === 'compare') return given
-    // What is shorter than char(n) comes back padded.
+    // A text shorter than char(n) is read back padded.
     const unpadded = isKind(column, 'char') ? given.replace(/ +$/, '') : given
     if (values && !values.has(given) && !values.has(unpadded))
       throw new InvalidValue(`must be one of ${column.enumValues?.join(', ')}`)
@@ -19,7 +19,10 @@ export function textEncoder(column: PgColumn): Encode {
   }
 }
 
-/** Text of at most so many characters: the server counts code points, and cuts spaces beyond off without a word. */
+/**
+ * Returns a text of at most `length` characters. The server counts code points, and cuts spaces beyond the length off
+ * silently.
+ */
 export function shortText(given: string, length: number): string {
   if (given.length <= length || [...given].length <= length) return given
   throw new InvalidValue(`must have at most ${length} characters`)
@@ -44,7 +47,7 @@ export function bitsEncoder(column: PgColumn): Encode {
   }
 }
 
-/** An address, or a network written whole, with or without the bits of its mask. */
+/** The encoder of addresses and of networks written in full, with or without the bits of the mask. */
 export const addressEncoder: Encode = (value) => {
   const given = checkedText(value)
   const [, address = '', bits] = /^([^/%]*)(?:\/(\d{1,3}))?$/.exec(given) ?? []
@@ -64,12 +67,12 @@ export const macaddrEncoder: Encode = (value) => {
 const macaddr8 =
   /^(?:[\da-f]{2}([:.-]?)(?:[\da-f]{2}\1){6}[\da-f]{2}|[\da-f]{4}([:.-])(?:[\da-f]{4}\2){2}[\da-f]{4}|[\da-f]{8}[:-][\da-f]{8}|[\da-f]{6}[:-][\da-f]{10})$/i
 
-/** The encoder of `macaddr8`: of six bytes the server would make eight. */
+/** The encoder of `macaddr8`. The server would turn six bytes into eight. */
 export const macaddr8Encoder: Encode = (value) => {
   return matching(checkedText(value), macaddr8, "must be an address of eight bytes such as '08:00:2b:01:02:03:04:05'")
 }
 
-/** A pattern of `like`: its last character cannot be the one that takes another's meaning away. */
+/** Returns a pattern of `like`. It must not end with a backslash that escapes nothing. */
 export function pattern(value: unknown): string {
   const given = checkedText(value)
   const [backslashes = ''] = /\\*$/.exec(given) ?? []

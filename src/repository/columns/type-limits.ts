@@ -1,6 +1,6 @@
 /**
- * What a column of a type that is not Drizzle's own would cut off or round, by the name of the type in PostgreSQL: its
- * values pass through a mapping of the user's, so only the text that comes of it can be checked.
+ * What columns of types that are not Drizzle's own would cut off or round, by the name of the type in PostgreSQL. Their
+ * values pass through a mapping of the user's, so only the resulting text can be checked.
  */
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { isKind } from '../../drizzle/column-kind.ts'
@@ -12,7 +12,7 @@ import { shortText } from './text.ts'
 /** Checks a text. @throws InvalidValue when the column would change it, or compare with another one. */
 type Limit = (text: string, purpose: Purpose) => void
 
-/** The limit of a type, such as `varchar(3)`; undefined where there is none, or none that we know. */
+/** Returns the limit of a type such as `varchar(3)`; undefined when it has none that is known here. */
 export function limitOf(type: string): Limit | undefined {
   if (type.endsWith(']')) return undefined
   const [, name = '', first, second] = /^([a-z" ]+?) *(?:\( *(\d+) *(?:, *(\d+) *)?\)|$)/.exec(type.toLowerCase()) ?? []
@@ -31,12 +31,12 @@ export function limitOf(type: string): Limit | undefined {
   return undefined
 }
 
-/** True for types of text, where anything else would be stored as its text. */
+/** True for types of text, which would store any other value as its text. */
 export function isTextType(type: string): boolean {
   return /^(?:text|citext|name|varchar|character varying|bpchar|char|character)(?: *\(.*\))?$/i.test(type)
 }
 
-/** A limit of what is stored: a parameter to compare with is of the type without it. */
+/** A limit of stored values only: a parameter to compare with has the type without the limit. */
 function stored(check: (text: string) => unknown): Limit {
   return (text, purpose) => void (purpose === 'store' && check(text))
 }
@@ -47,7 +47,7 @@ function bytes(most: number): Limit {
   }
 }
 
-/** Midnight in UTC is how a Date says no time at all. */
+/** Refuses a time of day; midnight in UTC is how a Date says that there is none. */
 function noTime(text: string): void {
   if (/\d[T ]\d\d:/.test(text) && !/[T ]00:00(?::00(?:\.0+)?)?(?:Z|\+00(?::?00)?)?(?: BC)?$/.test(text)) {
     throw new InvalidValue('has a time of day, but the column stores only the day')
@@ -61,7 +61,7 @@ function fractions(precision: string | undefined): Limit {
   })
 }
 
-/** Whether rows may hold more of a column than their Dates show: PostgreSQL keeps microseconds, a Date milliseconds. */
+/** Whether rows may be finer than their Dates show: PostgreSQL keeps microseconds, a Date milliseconds. */
 export function isFinerThanDate(column: PgColumn | undefined): boolean {
   if (!column || !isKind(column, 'timestamp as Date')) return false
   const { precision = 6 } = column as unknown as { precision?: number }

@@ -1,4 +1,4 @@
-/** Writes to all rows that a filter is true of; the filter must say something, and the number of rows comes back. */
+/** Writes to all rows that a filter matches. The filter must not be empty; the result is the number of rows. */
 import { sql } from 'drizzle-orm'
 import { UsageError } from '../../errors.ts'
 import { readWriteFilter } from '../query/filter.ts'
@@ -8,7 +8,7 @@ import type { TablePlan } from '../query/table-plan.ts'
 import { type Assignment, patchAssignments, shapeOf, transactionTime, updateAssignments } from '../query/assignments.ts'
 import { removedCondition, setClause, assignedValues, whereClause } from '../query/clauses.ts'
 
-/** Updates the rows and answers how many there were. */
+/** Updates the rows and returns their number. */
 export async function updateRows(
   runner: RepositoryRunner,
   plan: TablePlan,
@@ -21,7 +21,7 @@ export async function updateRows(
   return writeRows(runner, plan, where, assignments)
 }
 
-/** Removes the rows, or hides them where the table has soft delete, and answers how many there were. */
+/** Removes the rows, or hides them if the table has soft delete, and returns their number. */
 export async function removeRows(runner: RepositoryRunner, plan: TablePlan, where: unknown): Promise<number> {
   const { removedAt } = plan
   if (removedAt) {

@@ -1,6 +1,6 @@
 /**
  * Reads of one row, by its key or by a filter. A read by key alone is the most frequent operation of all: it has one
- * statement a table and nothing to work out but the key's parameters.
+ * statement per table, and only the key's parameters to compute.
  */
 import { sql } from 'drizzle-orm'
 import { isFilter, readFilter, readRequiredFilter } from '../query/filter.ts'
@@ -14,7 +14,7 @@ import { keyedStatement, pointStatement } from '../query/keyed-statement.ts'
 import { type Removed, removedCondition, whereClause } from '../query/clauses.ts'
 import { notFound } from '../query/row-errors.ts'
 
-/** The row with this key. @throws NotFound. */
+/** Returns the row with this key. @throws NotFound. */
 export function getRow(
   runner: RepositoryRunner,
   plan: TablePlan,
@@ -28,7 +28,7 @@ export function getRow(
   return options === undefined ? pointRead(runner, plan, key, found) : readByKey(runner, plan, key, options).then(found)
 }
 
-/** The row with this key, or the first in key order that a filter is true of. */
+/** Returns the row with this key, or the first in key order that a filter matches. */
 export async function findRow(
   runner: RepositoryRunner,
   plan: TablePlan,
@@ -40,7 +40,7 @@ export async function findRow(
   return options ? readByKey(runner, plan, keyOrWhere, options) : pointRead(runner, plan, keyOrWhere, (row) => row)
 }
 
-/** Sparing with promises: beside the round trip they are the greatest cost of a read. */
+/** Few promises on purpose: next to the round trip, they are the largest cost of a read. */
 function pointRead<T>(
   runner: RepositoryRunner,
   plan: TablePlan,
@@ -95,12 +95,12 @@ async function readFirst(
   return row
 }
 
-/** The option of reads that need no other. */
+/** The option of reads that have no other. */
 export interface PlainRemovedOptions {
   readonly removed?: Removed
 }
 
-/** Whether a row has this key, or a filter is true of any. */
+/** Returns whether a row has this key, or a filter matches any row. */
 export async function rowExists(
   runner: RepositoryRunner,
   plan: TablePlan,
@@ -122,7 +122,7 @@ export async function rowExists(
   return (await statement.run(runner, values.all)).length > 0
 }
 
-/** The number of rows that a filter is true of. */
+/** Returns the number of rows that a filter matches. */
 export async function countRows(
   runner: RepositoryRunner,
   plan: TablePlan,

@@ -7,7 +7,7 @@ import { rowsByKey } from '../query/rows-by-key.ts'
 import type { ReadRow } from '../query/selection.ts'
 import { keyParameters, type TablePlan } from '../query/table-plan.ts'
 
-/** The rows of `keys` in their order, without those that are missing, and the keys that are. */
+/** Returns the rows of `keys` in their order, without missing ones, and the keys that no row has. */
 export async function getRows(
   runner: RepositoryRunner,
   plan: TablePlan,

@@ -1,9 +1,9 @@
 /**
- * INSERT of any number of rows. Neighbours that name the same columns travel as one JSON parameter, in which every value
- * is a string of the text its type reads: no limit of parameters, one statement for any number of rows, and every value
- * checked as if it stood in VALUES. COPY would be quicker still, but answers no rows.
- * The rows are written in the order given, so one may refer to another before it, and always in a transaction: a trigger
- * that skips a row is seen before anything is committed, and what the session may do meanwhile does not depend on the rows.
+ * INSERT of any number of rows. Neighbouring rows with the same columns travel as one JSON parameter, in which every
+ * value is a string of the text that its type reads: there is no limit of parameters, one statement for any number of
+ * rows, and every value is checked as in VALUES. COPY would be faster still, but returns no rows. The rows are written
+ * in the given order, so a row may refer to an earlier one, and always in a transaction: a trigger that skips a row is
+ * noticed before anything is committed, and what the session may do meanwhile does not depend on the rows.
  * https://www.postgresql.org/docs/current/functions-json.html (json_to_recordset)
  */
 import { sql } from 'drizzle-orm'
@@ -21,20 +21,20 @@ import { skipped } from '../query/row-errors.ts'
 /** Bounds of one statement: rows, and characters of JSON. */
 const chunk = { rows: 5000, characters: 4_000_000 }
 
-/** Statements on their way at a time. */
+/** Statements in flight at a time. */
 const pipelined = 64
 
 /** Neighbouring rows for one statement. */
 interface Chunk {
-  /** Of its first row; those of the others differ in their values only. */
+  /** The assignments of the first row; those of the others differ only in their values. */
   readonly assignments: readonly Assignment[]
-  /** Undefined for a row that goes alone: of defaults, or of SQL that varies. */
+  /** Undefined for a row that needs its own statement: one of defaults only, or of SQL that varies. */
   readonly shape: string | undefined
   readonly objects: string[]
   characters: number
 }
 
-/** Inserts all rows or none, and answers them in the order given. @throws DatabaseError when a trigger skipped one. */
+/** Inserts all rows or none, and returns them in the given order. @throws DatabaseError when a trigger skips one. */
 export async function insertRows(runner: RepositoryRunner, plan: TablePlan, rows: unknown): Promise<ReadRow[]> {
   if (!Array.isArray(rows)) throw new UsageError(`insertMany takes an array of rows of ${plan.name}`)
   const chunks = chunked(plan, rows)
@@ -56,7 +56,7 @@ export async function insertRows(runner: RepositoryRunner, plan: TablePlan, rows
 function chunked(plan: TablePlan, rows: readonly unknown[]): Chunk[] {
   const chunks: Chunk[] = []
   let open: Chunk | undefined
-  // A loop by index also sees the holes of a sparse array.
+  // A loop by index also visits the holes of a sparse array.
   for (let index = 0; index < rows.length; index++) {
     const assignments = assignmentsAt(plan, rows, index)
     // The order in which a row names its columns does not matter.
@@ -75,7 +75,7 @@ function chunked(plan: TablePlan, rows: readonly unknown[]): Chunk[] {
   return chunks
 }
 
-/** The assignments of one of the rows; a complaint says of which. */
+/** Returns the assignments of one row; errors name its index. */
 function assignmentsAt(plan: TablePlan, rows: readonly unknown[], index: number): Assignment[] {
   try {
     return newRowAssignments(plan, rows[index])

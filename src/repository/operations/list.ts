@@ -1,7 +1,7 @@
 /**
- * Pages of rows by keyset: a page begins after a row, not after a number of rows, so it costs the same at any depth and
- * neither repeats nor skips a row while others come and go. One row more than asked for is fetched to know whether there
- * is a next page. A count is taken in the same statement as the page, so both are of one instant.
+ * Pages of rows by keyset: a page begins after a row, not after a number of rows. So it costs the same at any depth,
+ * and neither repeats nor skips a row while other rows come and go. One row more than asked for is fetched, to know
+ * whether there is a next page. A count is taken in the same statement as the page, so both belong to one instant.
  */
 import { type SQL, sql } from 'drizzle-orm'
 import { InvalidInput, UsageError } from '../../errors.ts'
@@ -16,7 +16,7 @@ import { list, CompiledStatement, Values } from '../query/compiled-statement.ts'
 import type { TablePlan } from '../query/table-plan.ts'
 import { removedCondition, whereClause } from '../query/clauses.ts'
 
-/** What `list` takes, before the types of a table are put on it. */
+/** The options of `list`, before the types of a table are added. */
 export interface PlainListOptions extends PlainReadOptions {
   readonly where?: unknown
   readonly orderBy?: unknown
@@ -26,7 +26,7 @@ export interface PlainListOptions extends PlainReadOptions {
   readonly count?: boolean
 }
 
-/** A page, before the types of a table are put on it. */
+/** A page, before the types of a table are added. */
 export interface PlainPage {
   readonly rows: ReadRow[]
   readonly next: string | undefined
@@ -34,25 +34,25 @@ export interface PlainPage {
   readonly count?: number
 }
 
-/** Rows a page may have at most. */
+/** The most rows of a page. */
 const maxLimit = 10_000
 
 const defaultLimit = 100
 
-/** Everything that decides on the statement of one page. */
+/** Everything that decides the statement of one page. */
 interface PageRequest {
   readonly plan: TablePlan
   readonly reading: Reading
   readonly condition: Condition
   readonly removed: SQL | undefined
-  /** In the direction of fetching. */
+  /** The order in the direction of fetching. */
   readonly order: TotalOrder
   readonly position: Position | undefined
   readonly counted: boolean
   readonly values: Values
 }
 
-/** One page of the rows that a filter is true of. */
+/** Returns one page of the rows that a filter matches. */
 export async function listRows(
   runner: RepositoryRunner,
   plan: TablePlan,
@@ -137,7 +137,7 @@ function pageStatement(request: PageRequest, options: PlainListOptions, fetched:
   })
 }
 
-/** The page beside the count: an empty page leaves one row, with the count alone. */
+/** The page beside the count: an empty page leaves one row with only the count. */
 function countedPage(
   plan: TablePlan,
   selection: Selection,
@@ -155,7 +155,7 @@ function countedPage(
   return sql`select ${outer}, page.present, total.n from (${counted}) total left join (select ${limited}) page on true${outerOrder}`
 }
 
-/** Where the pages beside this one begin. */
+/** Returns the cursors of the pages before and after this one. */
 function cursorsOf(
   { plan, reading, position }: PageRequest,
   order: TotalOrder,

@@ -1,6 +1,6 @@
 /**
- * Loads by key that are asked for one by one and answered together: all `load` calls of one session made in the same
- * tick become one statement. Nothing is kept afterwards, so a load never answers what an earlier one saw.
+ * Loads by key that are called one by one and read together: all `load` calls of one session in the same tick become
+ * one statement. Nothing is cached, so a load never returns what an earlier one read.
  * https://github.com/graphql/dataloader#batching
  */
 import { InvalidInput } from '../../errors.ts'
@@ -20,7 +20,7 @@ interface Waiting {
 /** Session -> table -> the loads that wait for the end of the tick. */
 const batches = new WeakMap<RepositoryRunner, Map<TablePlan, Waiting[]>>()
 
-/** The row with this key, read together with the others of the tick. @throws NotFound. */
+/** Returns the row with this key, read together with the others of the tick. @throws NotFound. */
 export function loadRow(runner: RepositoryRunner, plan: TablePlan, key: unknown): Promise<ReadRow> {
   return new Promise((resolve, reject) => {
     const keyed = keyParameters(plan, key)
@@ -29,7 +29,7 @@ export function loadRow(runner: RepositoryRunner, plan: TablePlan, key: unknown)
     const batch = ofSession.get(plan)
     if (batch) return void batch.push({ keyed, resolve, reject })
     ofSession.set(plan, [{ keyed, resolve, reject }])
-    // After the microtasks that run already: what they await may load as well.
+    // After the microtasks that already run: what they resume may load as well.
     void Promise.resolve().then(() => process.nextTick(dispatch, runner, plan, ofSession))
   })
 }
@@ -38,7 +38,7 @@ function dispatch(runner: RepositoryRunner, plan: TablePlan, ofSession: Map<Tabl
   const batch = ofSession.get(plan) ?? []
   ofSession.delete(plan)
   void answer(runner, plan, batch).catch(async (error: unknown) => {
-    // A key that only the server can refuse must not fail the others; in a transaction it has failed them already.
+    // A key that only the server can refuse must not fail the others; in a transaction it has already failed them.
     if (!(error instanceof InvalidInput) || batch.length === 1 || runner.inTransaction) {
       return batch.forEach(({ reject }) => reject(error))
     }

@@ -18,7 +18,7 @@ const lockModes: Readonly<Record<LockMode, SQL>> = {
   share: sql` for share`,
 }
 
-/** Locks the row with this key until the transaction ends, and answers it. @throws NotFound, LockTimeout. */
+/** Locks the row with this key until the transaction ends, and returns it. @throws NotFound, LockTimeout. */
 export async function lockRow(
   runner: RepositoryRunner,
   plan: TablePlan,

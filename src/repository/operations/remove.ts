@@ -1,6 +1,6 @@
 /**
- * Removing by key. In a table with soft delete `remove` hides the row, `restore` shows it again and `purge` deletes it;
- * everywhere else `remove` deletes.
+ * Removal by key. In a table with soft delete `remove` hides the row, `restore` shows it again and `purge` deletes it;
+ * in all other tables `remove` deletes.
  */
 import { sql } from 'drizzle-orm'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
@@ -11,7 +11,7 @@ import { transactionTime, updateAssignments } from '../query/assignments.ts'
 import { keyCondition, whereClause, withoutSoftDelete } from '../query/clauses.ts'
 import { missedWriteError, versionParameter, writeRow } from '../query/write-row.ts'
 
-/** Removes the row with this key and answers it. @throws NotFound, VersionConflict. */
+/** Removes the row with this key and returns it. @throws NotFound, VersionConflict. */
 export async function removeRow(
   runner: RepositoryRunner,
   plan: TablePlan,
@@ -25,7 +25,7 @@ export async function removeRow(
   return writeRow(runner, plan, { keyed: keyParameters(plan, key), assignments, ifVersion, removed: 'exclude' })
 }
 
-/** Shows a removed row again and answers it. @throws NotFound when no removed row has this key. */
+/** Shows a removed row again and returns it. @throws NotFound when no removed row has this key. */
 export async function restoreRow(runner: RepositoryRunner, plan: TablePlan, key: unknown): Promise<ReadRow> {
   const { removedAt } = plan
   if (!removedAt) throw withoutSoftDelete(plan, 'restore')
@@ -34,7 +34,7 @@ export async function restoreRow(runner: RepositoryRunner, plan: TablePlan, key:
   return writeRow(runner, plan, { keyed: keyParameters(plan, key), assignments, removed: 'only' })
 }
 
-/** Deletes the row with this key for good, removed or not, and answers it. @throws NotFound. */
+/** Deletes the row with this key for good, removed or not, and returns it. @throws NotFound. */
 export async function purgeRow(runner: RepositoryRunner, plan: TablePlan, key: unknown): Promise<ReadRow> {
   if (!plan.removedAt) throw withoutSoftDelete(plan, 'purge')
   return deleteRow(runner, plan, key, undefined)

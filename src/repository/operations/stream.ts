@@ -1,4 +1,4 @@
-/** All rows that a filter is true of, one by one, through the session's cursor: a table of any size in little memory. */
+/** All rows that a filter matches, one by one, through the session's cursor: a table of any size in little memory. */
 import { sql } from 'drizzle-orm'
 import type { Result } from '../../pool/connection.ts'
 import type { CursorQuery } from '../../drizzle/driver.ts'
@@ -11,7 +11,7 @@ import { CompiledStatement, Values } from '../query/compiled-statement.ts'
 import type { TablePlan } from '../query/table-plan.ts'
 import { type Removed, removedCondition, whereClause } from '../query/clauses.ts'
 
-/** What `stream` takes, before the types of a table are put on it. */
+/** The options of `stream`, before the types of a table are added. */
 export interface PlainStreamOptions {
   readonly where?: unknown
   readonly orderBy?: unknown
@@ -20,7 +20,7 @@ export interface PlainStreamOptions {
   readonly batchSize?: number
 }
 
-/** Yields the rows. What is wrong with the options is thrown where rows are awaited, not where the stream is made. */
+/** Yields the rows. Errors in the options are thrown when rows are awaited, not when the stream is made. */
 export function streamRows(
   runner: RepositoryRunner,
   plan: TablePlan,
@@ -37,7 +37,7 @@ async function* failing(reason: unknown): AsyncGenerator<never, void, undefined>
   yield await Promise.reject<never>(reason)
 }
 
-/** Read when the stream is made: what becomes of the options later does not matter. */
+/** The options are read when the stream is made; later changes of them do not matter. */
 function queryOf(plan: TablePlan, options: PlainStreamOptions = {}): CursorQuery<ReadRow> {
   checkOperationOptions('stream', options)
   const values = new Values()

@@ -1,6 +1,6 @@
 /**
- * UPDATE of one row by its key, with optimistic locking where the table has a version: an update that expects an older
- * version changes nothing and is told so.
+ * UPDATE of one row by its key, with optimistic locking if the table has a version: an update that expects an older
+ * version changes nothing and throws VersionConflict.
  */
 import { patchAssignments } from '../query/assignments.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
@@ -9,7 +9,7 @@ import { type ReadRow, selectionOf } from '../query/selection.ts'
 import { keyParameters, type TablePlan } from '../query/table-plan.ts'
 import { isAtVersion, presentRow, versionParameter, writeRow } from '../query/write-row.ts'
 
-/** Updates the row with this key and answers it. @throws NotFound, VersionConflict. */
+/** Updates the row with this key and returns it. @throws NotFound, VersionConflict. */
 export async function updateRow(
   runner: RepositoryRunner,
   plan: TablePlan,
@@ -23,7 +23,7 @@ export async function updateRow(
   return writeRow(runner, plan, { keyed, assignments, ifVersion, removed: 'exclude' })
 }
 
-/** An empty patch writes nothing, but the row must be there and at the version. */
+/** An empty patch writes nothing, but the row must exist and have the version. */
 async function unchanged(
   runner: RepositoryRunner,
   plan: TablePlan,

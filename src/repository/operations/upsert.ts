@@ -29,16 +29,16 @@ import {
 } from '../query/clauses.ts'
 import { skipped } from '../query/row-errors.ts'
 
-/** What `upsert` takes, before the types of a table are put on it. */
+/** The options of `upsert`, before the types of a table are added. */
 export interface PlainUpsertOptions {
   readonly on?: unknown
   readonly update?: unknown
 }
 
-/** Attempts of a read after a conflict: the row in the way may be deleted in between. */
+/** Attempts to read after a conflict: the conflicting row may be deleted meanwhile. */
 const attempts = 3
 
-/** Inserts the row, or updates the one in its way, and answers what is there then. */
+/** Inserts the row, or updates the conflicting one, and returns the row that is then there. */
 export async function upsertRow(
   runner: RepositoryRunner,
   plan: TablePlan,
@@ -60,7 +60,7 @@ export async function upsertRow(
     if (answered) return selection.read(answered)
     const present = updated.length === 0 ? await rowInTheWay(runner, plan, on, inserted, 'exclude') : undefined
     if (present) return selection.read(present)
-    // Updating a row that nobody can see would be a surprise, and so would bringing it back.
+    // Updating a removed row would surprise the caller, and so would restoring it.
     if (plan.removedAt && (await rowInTheWay(runner, plan, on, inserted, 'only'))) throw removedInTheWay(plan, on)
   }
   throw skipped(plan)
@@ -92,7 +92,7 @@ function conflictColumns(plan: TablePlan, on: unknown, inserted: readonly Assign
   )
 }
 
-/** What is written to the row in the way: by default everything given but the columns of the conflict. */
+/** The assignments of the conflicting row: by default everything given but the columns of the conflict. */
 function updates(plan: TablePlan, row: unknown, on: readonly PlannedColumn[], update: unknown): Assignment[] {
   if (update !== undefined && !Array.isArray(update)) return patchAssignments(plan, update)
   const given = row as Record<string, unknown>
@@ -122,8 +122,8 @@ function upsertText(
 }
 
 /**
- * What lets a partial unique index decide; an index of all rows decides as well. Unique among the rows that are not
- * removed is the partner of soft delete; of other partial indexes the schema tells the predicate.
+ * The predicate that lets a partial unique index decide; an index of all rows decides as well. With soft delete, the
+ * index is unique among the rows that are not removed; for other partial indexes the schema has the predicate.
  */
 function arbiter(plan: TablePlan, on: readonly PlannedColumn[]): SQL {
   const names = new Set(on.map(({ column }) => column?.name))
@@ -132,12 +132,12 @@ function arbiter(plan: TablePlan, on: readonly PlannedColumn[]): SQL {
     const members = new Set(columns.map((column) => (column as { name?: string }).name))
     return unique && where !== undefined && members.size === names.size && [...members].every((name) => names.has(name))
   })
-  // Without parameters: of a parameter the server could not prove that it implies the index's predicate.
+  // Without parameters, because with one the server could not prove that it implies the predicate of the index.
   const declared = partial?.config.where && sql`(${partial.config.where})`.inlineParams()
   return whereClause([removedCondition(plan, undefined), declared])
 }
 
-/** Whether a unique constraint on these columns takes NULLs for equal, as the schema declares it. */
+/** Whether a unique constraint on these columns treats NULLs as equal, as the schema declares it. */
 function nullsAreEqual({ source }: TablePlan, on: readonly PlannedColumn[]): boolean {
   const [only, second] = on
   if (only && !second && only.column?.uniqueType === 'not distinct') return true
@@ -159,7 +159,7 @@ async function rowInTheWay(
   removed: Removed,
 ): Promise<readonly unknown[] | undefined> {
   const given = on.map((column) => inserted.find((assignment) => assignment.column === column) as Assignment)
-  // Without such a constraint a NULL is in nobody's way, and no row may be taken for one that is.
+  // Without such a constraint a NULL conflicts with no row, and no row may be taken for a conflicting one.
   if (given.some(isNull) && !nullsAreEqual(plan, on)) return undefined
   const [nulls, keyed] = [given.filter(isNull), given.filter((assignment) => !isNull(assignment))]
   const create = () => {

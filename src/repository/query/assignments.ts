@@ -1,13 +1,13 @@
 /**
- * What is written besides what the caller gives: values that Drizzle's schema makes up (`$defaultFn`, `$onUpdate`) and
- * the columns of the conventions. And the check that every given property is a column that may be written.
+ * The assignments of a write: what the caller gives, values that Drizzle's schema makes (`$defaultFn`, `$onUpdate`),
+ * and the columns of the conventions. Checks that every given property is a column that may be written.
  */
 import { is, SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../../errors.ts'
 import { isPlain } from '../../values/plain-object.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 
-/** A column and what goes into it: an encoded value, or SQL of the caller's or of ours. */
+/** A column and its new value: an encoded value, or SQL. */
 export interface Assignment {
   readonly column: PlannedColumn
   readonly value: unknown
@@ -41,7 +41,7 @@ export function patchAssignments(plan: TablePlan, patch: unknown): Assignment[] 
     : [...assignments, ...updateAssignments(plan, (name) => given[name] !== undefined)]
 }
 
-/** What every update writes, whatever it changes. */
+/** Returns what every update writes beside the patch. */
 export function updateAssignments(plan: TablePlan, isGiven: (property: string) => boolean = () => false): Assignment[] {
   const assignments: Assignment[] = []
   if (plan.version) assignments.push(assign(plan.version, sql`${plan.version.reference} + 1`))
@@ -54,8 +54,8 @@ export function updateAssignments(plan: TablePlan, isGiven: (property: string) =
 }
 
 /**
- * The transaction's time as a column holds it: in UTC where it has no time zone, because that is how it is read. Of
- * `now()` alone such a column would keep the wall clock of the session's TimeZone.
+ * The transaction's time as the column stores it: in UTC if it has no time zone, because it is read as UTC. With
+ * `now()` alone such a column would store the wall clock of the session's TimeZone.
  */
 export function transactionTime({ column }: PlannedColumn): SQL {
   const { withTimezone = false } = column as unknown as { withTimezone?: boolean }
@@ -67,7 +67,7 @@ function isManaged(plan: TablePlan, column: PlannedColumn): boolean {
 }
 
 function asRecord(plan: TablePlan, row: unknown): Record<string, unknown> {
-  // A Map, a Promise and their like have no properties to store: they would be rows of defaults.
+  // A Map or a Promise has no properties to store, and would become a row of defaults.
   const isRow = isPlain(row) || (typeof row === 'object' && row !== null && Object.keys(row).length > 0)
   const isQuery = isRow && typeof (row as { then?: unknown }).then === 'function'
   if (isRow && !Array.isArray(row) && !isQuery) return row as Record<string, unknown>
@@ -79,7 +79,7 @@ function givenAssignments(plan: TablePlan, given: Record<string, unknown>, opera
   for (const property of Object.keys(given)) {
     const value = given[property]
     const column = plan.column(property)
-    // As in Drizzle, undefined means that nothing is said about the column.
+    // As in Drizzle, undefined leaves the column out.
     if (value === undefined) continue
     refuseUnwritable(plan, column, operation)
     assignments.push(assign(column, value))
@@ -99,15 +99,15 @@ function refuseUnwritable(plan: TablePlan, planned: PlannedColumn, operation: st
 
 function assign(column: PlannedColumn, value: unknown): Assignment {
   const written = value === null || is(value, SQL) ? value : column.encode(value, 'store')
-  // A type of the user's own may write a value as SQL.
+  // A custom type may write a value as SQL.
   return is(written, SQL)
     ? { column, value: undefined, expression: written }
     : { column, value: written, expression: undefined }
 }
 
 /**
- * Names assignments in the shape of a statement; undefined when one has SQL with parameters. All of its text counts: SQL
- * of the caller's may differ in anything, a column's table included.
+ * Names assignments in the shape of a statement; undefined when one has SQL with parameters. The whole text of SQL
+ * counts, because SQL of the caller's may differ in anything, even in a column's table.
  */
 export function shapeOf(plan: TablePlan, assignments: readonly Assignment[]): string | undefined {
   let shape = ''

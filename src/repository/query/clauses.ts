@@ -9,10 +9,10 @@ import { list, slot } from './compiled-statement.ts'
 import { typedParameter } from './own-type-condition.ts'
 import type { TablePlan } from './table-plan.ts'
 
-/** Rows that soft delete hides are left out, read as well, or read alone. */
+/** Whether a read leaves removed rows out, includes them, or reads only them. */
 export type Removed = 'exclude' | 'include' | 'only'
 
-/** The condition that keeps removed rows out, or keeps nothing else; undefined without soft delete. */
+/** The condition that leaves removed rows out, or keeps only them; undefined without soft delete. */
 export function removedCondition(plan: TablePlan, removed: Removed | undefined): SQL | undefined {
   if (!plan.removedAt) {
     if (removed !== undefined && removed !== 'exclude') throw withoutSoftDelete(plan, 'the option removed')
@@ -25,20 +25,20 @@ export function removedCondition(plan: TablePlan, removed: Removed | undefined):
   throw new UsageError("removed must be 'exclude', 'include' or 'only'")
 }
 
-/** The error for what only tables with soft delete have. */
+/** The error for something that only tables with soft delete have. */
 export function withoutSoftDelete(plan: TablePlan, what: string): UsageError {
   return new UsageError(
     `${what} needs soft delete, which ${plan.name} does not have: declare removedAt with conventions(table, { removedAt: '…' })`,
   )
 }
 
-/** `where …` of the conditions that are there; nothing without any. */
+/** `where …` of the given conditions; empty without any. */
 export function whereClause(conditions: readonly (SQL | undefined)[]): SQL {
   const present = conditions.filter((condition) => condition !== undefined)
   return present.length === 0 ? sql`` : sql` where ${sql.join(present, sql` and `)}`
 }
 
-/** The condition that a row has the key whose values stand in the slots that `slotAt` answers. */
+/** The condition that a row has the key whose values are in the slots that `slotAt` returns. */
 export function keyCondition(plan: TablePlan, slotAt: (index: number, property: string) => SQL): SQL {
   return sql.join(
     plan.key.map((column, index) => {
@@ -55,7 +55,7 @@ export function insertClause(plan: TablePlan, assignments: readonly Assignment[]
   return sql`insert into ${plan.source} (${columns}) values (${list(assignedFragments(assignments))})`
 }
 
-/** What stands for each assignment's value in a statement. */
+/** The fragment of each assignment's value in a statement. */
 export function assignedFragments(assignments: readonly Assignment[], from = 0): SQL[] {
   let position = from
   return assignments.map(({ column, expression }) => expression ?? sql`${slot(position++, column.property)}`)

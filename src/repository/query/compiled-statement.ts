@@ -1,7 +1,7 @@
 /**
- * A statement rendered once and run many times: its text and where each value goes. What varies between calls is a
- * parameter, never text, so a repository has few distinct statements; they are kept, up to a bound, the least recently
- * used going first. On each connection the server parses and plans them once (named statements).
+ * A statement that is rendered once and run many times: its text, and the position of each value. What varies between
+ * calls is a parameter, never text, so a repository has few distinct statements. They are cached up to a limit; the
+ * least recently used goes first. On each connection the server parses and plans each of them once (named statements).
  */
 import { is, Placeholder, type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../../errors.ts'
@@ -9,27 +9,30 @@ import { maxParameters, type Result, type StatementOptions } from '../../pool/co
 import type { Drizzle, StatementRunner } from '../../drizzle/driver.ts'
 import type { Ask } from '../../drizzle/plain-rows.ts'
 
-/** Statements kept for one table of one engine. */
+/** The most statements that are cached for one table of one engine. */
 export const maxStatements = 200
 
-/** Shapes this long are of statements too large to keep, such as an `or` of a thousand filters. */
+/** Longer shapes belong to statements that are too large to cache, such as an `or` of a thousand filters. */
 const longestShape = 10_000
 
-/** Where the value at `position` of a call's values goes, and the property it is for, if it is for one alone. */
+/** The place of the value at `position` of a call's values, and the property it is for, if it is for only one. */
 export function slot(position: number, property?: string): Placeholder {
   const placeholder = sql.placeholder(String(position))
   slots.set(placeholder, property)
   return placeholder
 }
 
-/** Our own placeholders with their properties: the caller's SQL may hold others, and objects of any look. */
+/**
+ * The placeholders made here, with their properties; SQL of the caller's may have others, and objects that look like
+ * them.
+ */
 const slots = new WeakMap<object, string | undefined>()
 
 /** Collects the values of one call, in the order of their slots. */
 export class Values {
   readonly all: unknown[] = []
 
-  /** Takes a value, of a property if it is one's, and answers the fragment that stands for it. */
+  /** Takes a value, with its property if it has one, and returns the fragment that stands for it. */
   take(value: unknown, property?: string): () => SQL {
     if (this.all.length >= maxParameters) {
       throw new UsageError(
@@ -41,23 +44,23 @@ export class Values {
   }
 }
 
-/** In the name of a shape: the statement holds SQL of the caller's that may vary, so it is rendered every time. */
+/** Part of the shape of a statement that has varying SQL of the caller's, and so is rendered every time. */
 export const varying = '\0'
 
-/** Fragments between commas. */
+/** Joins fragments with commas. */
 export function list(fragments: readonly SQL[]): SQL {
   return sql.join(fragments as SQL[], sql`, `)
 }
 
 export class CompiledStatement {
   readonly text: string
-  /** The property that each parameter is for, where it is for one alone. */
+  /** The property that each parameter is for, if it is for only one. */
   readonly names: readonly (string | undefined)[]
   readonly #fixed: readonly unknown[]
   readonly #slots: readonly number[] | undefined
   #options: StatementOptions
   readonly #drizzle: Drizzle
-  /** Whether the answer may show types that only the database's catalog tells. */
+  /** Whether the result may have types that only the database's catalog knows. */
   learns = false
 
   constructor(drizzle: Drizzle, fragment: SQL) {
@@ -71,7 +74,10 @@ export class CompiledStatement {
     this.#options = { arrays: true, prepare: parameters.length > 0, names: this.names }
   }
 
-  /** The same statement, not to be prepared: the server frees none, and this one will hardly come again. */
+  /**
+   * The same statement without preparing it: the server frees no prepared statement, and this one will hardly run
+   * again.
+   */
   once(): this {
     this.#options = { ...this.#options, prepare: false }
     return this
@@ -83,13 +89,13 @@ export class CompiledStatement {
     return runner.run(this.text, this.parameters(values), this.#options, learnt) as Promise<Result<unknown[]>>
   }
 
-  /** The same, answering what `read` makes of the rows: a promise fewer than waiting for them. */
+  /** The same, but returns what `read` makes of the rows: one promise fewer than awaiting them. */
   read<T>(runner: StatementRunner, values: readonly unknown[], read: (rows: Result<unknown[]>) => T): Promise<T> {
     if (this.learns) return this.run(runner, values).then(read)
     return runner.run(this.text, this.parameters(values), this.#options, read as (rows: Result) => T)
   }
 
-  /** The answer, once it is known what types it shows. */
+  /** The result, once its types are known. */
   learnt(rows: Result, ask: Ask): Result | Promise<Result> {
     return this.learns ? this.#drizzle.plainRows.learn(rows, ask) : rows
   }
@@ -105,17 +111,17 @@ function asking(runner: StatementRunner): Ask {
   return (text, parameters, options, read) => runner.run(text, parameters, options, read)
 }
 
-/** The position of one of our slots; -1 for what is a value, also for objects that look like a slot. */
+/** The position of a slot; -1 for a value, also for an object that looks like a slot. */
 function slotOf(parameter: unknown): number {
   return is(parameter, Placeholder) && slots.has(parameter) ? Number(parameter.name) : -1
 }
 
-/** The statements of one table, by what they do and the shape of what they were asked. */
+/** The statements of one table, by operation and shape. */
 export class StatementCache {
   readonly #statements = new Map<string, CompiledStatement>()
   readonly #learn: boolean
 
-  /** `learn` says that answers may show types that only the database's catalog tells. */
+  /** `learn`: results may have types that only the database's catalog knows. */
   constructor(learn = false) {
     this.#learn = learn
   }
@@ -130,7 +136,7 @@ export class StatementCache {
     if (shape.includes(varying)) return this.#made(create)
     const known = this.#statements.get(shape)
     if (known) {
-      // Written anew, so that the first in the map is the least recently used; not needed while there is room.
+      // Moved to the end, so that the first in the map is the least recently used; not needed while there is room.
       if (this.#statements.size >= maxStatements) {
         this.#statements.delete(shape)
         this.#statements.set(shape, known)

@@ -1,8 +1,8 @@
 /**
- * Filters: objects of the caller's become a condition with parameters. The same walk names the filter's shape, under
- * which the rendered statement is kept, and collects its values. Conditions mean what they mean in SQL: nothing but
- * `isNull` and null itself is true of NULL, also under `not` and `ne`.
- * An undefined value is refused, never read as no condition: that is how whole tables get lost.
+ * Filters: an object of the caller's becomes a condition with parameters. The same walk names the filter's shape, under
+ * which the rendered statement is cached, and collects its values. Conditions mean what they mean in SQL: NULL matches
+ * only `isNull` and null itself, also under `not` and `ne`. An undefined value is refused, not read as no condition:
+ * that is how whole tables get lost.
  */
 import { is, SQL, sql } from 'drizzle-orm'
 import { type ColumnKind, innermostOf, isKind } from '../../drizzle/column-kind.ts'
@@ -16,24 +16,24 @@ import type { PlannedColumn, TablePlan } from './table-plan.ts'
 import { pattern } from '../columns/text.ts'
 import { isFinerThanDate } from '../columns/type-limits.ts'
 
-/** A filter taken in: its shape, its values, and how to write it. */
+/** A filter that was read: its shape and its SQL. */
 export interface Condition {
   /** Equal for filters that differ in their values only. */
   readonly shape: string
-  /** What is known without looking at a row: `notIn: []` is true of all rows (or of all but NULLs), `in: []` of none. */
+  /** What is known without a row: `notIn: []` matches all rows (but NULLs), `in: []` matches none. */
   readonly truth?: 'all' | 'none' | undefined
-  /** The condition; undefined when the filter is true of all rows. */
+  /** The condition; undefined when the filter matches all rows. */
   readonly sql: () => SQL | undefined
 }
 
 type Fragment = () => SQL
 
-/** How deep filters may stand in each other. */
+/** How deep filters may be nested. */
 const deepest = 100
 
 /**
- * Reads a filter, which stands in `depth` others.
- * @throws UsageError for undefined and unknown names; InvalidInput for a value of the wrong kind.
+ * Reads a filter that is nested in `depth` others. @throws UsageError for undefined and unknown names; InvalidInput for
+ * a value of the wrong kind.
  */
 export function readFilter(plan: TablePlan, where: unknown, values: Values, depth = 0): Condition {
   if (depth > deepest) {
@@ -62,14 +62,14 @@ export function readOptionalFilter(plan: TablePlan, options: { readonly where?: 
   return readFilter(plan, options.where, values)
 }
 
-/** Reads a filter that must not be true of all rows by accident. @throws UsageError as well when it is empty. */
+/** Reads a filter that must not match all rows by accident. @throws UsageError also when it is empty. */
 export function readRequiredFilter(plan: TablePlan, where: unknown, values: Values, depth = 0): Condition {
   const condition = readFilter(plan, where, values, depth)
   if (condition.shape !== '') return condition
   throw new UsageError(`the filter of ${plan.name} is empty and would match every row: name the rows`)
 }
 
-/** Reads a filter of rows to write to: it must not be true of all rows either. @throws UsageError as well when it is. */
+/** Reads a filter of rows to write to, which must not match all rows. @throws UsageError also when it does. */
 export function readWriteFilter(plan: TablePlan, where: unknown, values: Values): Condition {
   const condition = readRequiredFilter(plan, where, values)
   if (condition.truth !== 'all') return condition
@@ -77,8 +77,8 @@ export function readWriteFilter(plan: TablePlan, where: unknown, values: Values)
 }
 
 /**
- * Whether what `find` or `exists` was given is a filter and not a key. A key is a plain object only where its column has
- * a type of the user's own; what names no columns is a key there.
+ * Whether the argument of `find` or `exists` is a filter and not a key. A key is a plain object only if its column has
+ * a custom type; an object that names no columns is then a key.
  */
 export function isFilter(plan: TablePlan, keyOrWhere: unknown): boolean {
   if (!isPlain(keyOrWhere)) return false
@@ -92,7 +92,7 @@ function isCombination(name: string): name is 'and' | 'or' | 'not' {
   return name === 'and' || name === 'or' || name === 'not'
 }
 
-/** True where all of them are. */
+/** The condition that all of these match. */
 function allOf(conditions: readonly Condition[]): Condition {
   const truths = conditions.map(({ truth }) => truth)
   return {
@@ -212,14 +212,17 @@ function operator(column: PlannedColumn, name: string, operand: unknown, values:
   }
 }
 
-/** All arrays contain the empty one and none overlaps it; so do all JSON arrays and objects. NULL is not counted here. */
+/**
+ * All arrays contain the empty one, and none overlaps it; the same holds for JSON arrays and objects. NULL does not
+ * count here.
+ */
 function truthOf(name: string, operand: unknown): Condition['truth'] {
   if (name !== 'contains' && name !== 'overlaps') return undefined
   const elements = Array.isArray(operand) ? operand : isPlain(operand) ? Object.keys(operand) : undefined
   return elements?.length === 0 ? (name === 'contains' ? 'all' : 'none') : undefined
 }
 
-/** A list with elements that their type writes as SQL. */
+/** The condition for a list whose elements are SQL, because their type writes SQL. */
 function oneOf(column: PlannedColumn, name: 'in' | 'notIn', list: unknown[], values: Values): Condition {
   const { property, reference } = column
   const elements = list.map((element) => {
@@ -239,7 +242,7 @@ function oneOf(column: PlannedColumn, name: 'in' | 'notIn', list: unknown[], val
   }
 }
 
-/** Operators that some types do not have; where the type is not known to us, the server knows. */
+/** Operators that only some types have; for types that are not known here the server decides. */
 const fitting: Readonly<Record<string, readonly ColumnKind[]>> = {
   like: ['text', 'varchar', 'char', 'custom'],
   ilike: ['text', 'varchar', 'char', 'custom'],

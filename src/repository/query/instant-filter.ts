@@ -1,7 +1,8 @@
 /**
- * Comparisons of a timestamp with Dates. PostgreSQL keeps microseconds and a Date milliseconds, so the Date that a row
- * answered would equal no row: a row is compared by the Date that it shows, which stands for the first to the last
- * microsecond of its millisecond. The column is left as it is, so that an index on it serves the condition.
+ * Comparisons of a timestamp with Dates. PostgreSQL keeps microseconds and a Date milliseconds, so the Date that was
+ * read from a row would equal no row. A row is therefore compared by the Date that it shows, which stands for the first
+ * to the last microsecond of its millisecond. The column itself is not changed, so that an index on it serves the
+ * condition.
  */
 import { type SQL, sql } from 'drizzle-orm'
 import type { Values } from './compiled-statement.ts'
@@ -9,7 +10,7 @@ import type { PlannedColumn } from './table-plan.ts'
 
 type Fragment = () => SQL
 
-/** The comparison with a Date, which is given encoded; undefined for operators that do not compare. */
+/** The comparison with an encoded Date; undefined for operators that do not compare. */
 export function dateComparison(
   { property, reference }: PlannedColumn,
   name: string,
@@ -39,7 +40,10 @@ export function dateComparison(
   }
 }
 
-/** The condition that a column shows one of these Dates, or none of them; at least one, given encoded beside themselves. */
+/**
+ * The condition that a column shows one of these Dates, or none of them. There is at least one; each comes with its
+ * encoded text.
+ */
 export function dateList(
   { property, reference }: PlannedColumn,
   name: 'in' | 'notIn',
@@ -52,7 +56,7 @@ export function dateList(
   )
   const shown = sql`date_trunc('milliseconds', ${reference})`
   if (name === 'notIn') return () => sql`${shown} <> all(${elements()})`
-  // What an index can find: an index holds the column's values, not what they show.
+  // A range that an index can find, because an index has the column's values, not the Dates they show.
   const inOrder = dates.toSorted((one, other) => one.date.getTime() - other.date.getTime())
   const least = values.take(inOrder[0]?.encoded, property)
   const greatest = values.take(lastMicrosecond(inOrder.at(-1)?.encoded ?? ''), property)

@@ -1,6 +1,6 @@
 /**
- * Many keys in one parameter, so that their number does not change the statement. The server says which key a row
- * answers, because only it knows what is equal: 1.0 and 1.00, citext in any case, a number in another type.
+ * Many keys in one parameter, so that their number does not change the statement. The server says which key a row has,
+ * because only the server knows what is equal: 1.0 and 1.00, citext in any case, a number of another type.
  */
 import { type SQL, sql } from 'drizzle-orm'
 import { textOf } from '../columns/encode.ts'
@@ -13,7 +13,7 @@ export function keysParameter(keys: readonly (readonly unknown[])[]): string {
   return JSON.stringify(keys.map((key) => Object.fromEntries(key.map((value, index) => [`k${index}`, textOf(value)]))))
 }
 
-/** Under which keys are joined with a table: a name that no table has, since both stand in one FROM. */
+/** The alias under which keys are joined with a table: a name that no table has, because both are in one FROM. */
 export const wanted = sql.identifier('keys wanted')
 
 /** The number of a wanted key, from 1. */

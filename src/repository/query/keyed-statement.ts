@@ -11,7 +11,7 @@ export function pointStatement(plan: TablePlan, removed: Removed = 'exclude'): C
   return plan.statements.of(name, () => keyedStatement(plan, selectionOf(plan).sql, removed))
 }
 
-/** `select … where key = …`, and what comes behind it. */
+/** `select … where key = …`, with `behind` at its end. */
 export function keyedStatement(
   plan: TablePlan,
   columns: SQL,

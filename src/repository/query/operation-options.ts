@@ -1,4 +1,6 @@
-/** The options of operations: a misspelt one is refused, because an option that is not heard may mean all rows. */
+/**
+ * Checks the options of operations. A misspelt option is refused, because an option that is ignored may mean all rows.
+ */
 import { UsageError } from '../../errors.ts'
 import { isPlain } from '../../values/plain-object.ts'
 
@@ -13,7 +15,7 @@ const known = {
   lock: ['nowait', 'skipLocked'],
 } as const
 
-/** @throws UsageError for what are no options, and for an option that the operation does not have. */
+/** @throws UsageError for anything but an object, and for an option that the operation does not have. */
 export function checkOperationOptions(kind: keyof typeof known, options: unknown): void {
   if (options === undefined) return
   const names: readonly string[] = known[kind]

@@ -1,7 +1,7 @@
 /**
- * The order of a list and what comes after a given row in it. An order is made total by the key, so that no two rows
- * tie and a page can end anywhere. Rows are compared column by column as ORDER BY does, NULLs included; where all
- * columns go the same way and hold no NULL, as one row value, which an index answers at once.
+ * The order of a list, and what comes after a given row in it. The key makes an order total, so that no two rows tie
+ * and a page can end anywhere. Rows are compared column by column as ORDER BY does, NULLs included; when all columns
+ * have one direction and no NULL, as one row value, which an index serves directly.
  * https://use-the-index-luke.com/no-offset
  */
 import { type SQL, sql } from 'drizzle-orm'
@@ -19,10 +19,10 @@ interface Term {
 }
 
 export class TotalOrder {
-  /** Equal for equal orders; part of statements' shapes and of cursors. */
+  /** Equal for equal orders; part of the shapes of statements and of cursors. */
   readonly shape: string
   readonly terms: readonly Term[]
-  /** True when no two rows tie, so that pages can follow each other. */
+  /** True when no two rows tie, so that one page can follow another. */
   readonly total: boolean
 
   constructor(terms: readonly Term[], total: boolean) {
@@ -58,15 +58,16 @@ export class TotalOrder {
   }
 
   /**
-   * True, of any row; PostgreSQL refuses it where no page can follow, since a type may have an order without a `<`. A key
-   * nobody can leave out: what stands on the first page can be read at least.
+   * A condition that every row matches. PostgreSQL refuses it if no page could follow, since a type may have an order
+   * without a `<`. Columns of the key are not checked, because the caller cannot leave them out: at least the first
+   * page can be read.
    */
   followed(key: readonly PlannedColumn[]): SQL | undefined {
     const conditions = this.columns.flatMap((column) => (key.includes(column) ? [] : (isComparable(column) ?? [])))
     return this.total && conditions.length > 0 ? all(conditions) : undefined
   }
 
-  /** What an error of a page says, in the words of the order if it is at fault. */
+  /** Explains the error of a page if the order is its cause. */
   explained(error: unknown): unknown {
     if (!(error instanceof DatabaseError) || error.sqlState !== '42883') return error
     const incomparable = this.columns.some((column) => isComparable(column)) && /: (.+) < \1$/.exec(error.message)
@@ -79,7 +80,7 @@ export class TotalOrder {
     )
   }
 
-  /** The condition that a row comes after the one with these values; NULLs among them are known when it is rendered. */
+  /** The condition that a row comes after the row with these values; NULLs among them are known when it is rendered. */
   after(values: readonly (SQL | null)[], inclusive: boolean): SQL {
     const rowValue = this.#rowValue(values, inclusive)
     if (rowValue) return rowValue
@@ -103,7 +104,7 @@ export class TotalOrder {
     return sql`(${row}) ${operator} (${list(beyond)})`
   }
 
-  /** What the first column alone rules out: implied by the rest, but an index understands it. */
+  /** What the first column alone rules out: the rest implies it, but an index can use it. */
   #bound(values: readonly (SQL | null)[]): SQL | undefined {
     const [first] = this.terms
     const value = values[0] ?? null
@@ -152,7 +153,7 @@ export function totalOrder(plan: TablePlan, orderBy: unknown): TotalOrder {
   return new TotalOrder(terms, plan.key.length > 0)
 }
 
-/** The order asked for and nothing more: a stream or a view needs no total one. */
+/** The order asked for and nothing more: a stream or a view does not need a total one. */
 export function givenOrder(plan: TablePlan, orderBy: unknown): TotalOrder {
   return new TotalOrder(givenTerms(plan, orderBy), false)
 }

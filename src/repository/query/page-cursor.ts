@@ -1,7 +1,7 @@
 /**
- * Cursors: where a page of a list ends, as opaque text. A cursor holds the values of the order's columns in the row it
- * points at, exactly as the server wrote them, and a digest that binds it to table and order. The digest keeps
- * accidents out, not forgers: a forged cursor can only point at another position of the same list.
+ * Cursors: where a page of a list ends, as opaque text. A cursor has the values of the order's columns in one row,
+ * exactly as the server wrote them, and a digest that binds it to the table and the order. The digest prevents
+ * accidents, not forgery: a forged cursor can only lead to another position of the same list.
  */
 import { createHash } from 'node:crypto'
 import { sql } from 'drizzle-orm'
@@ -25,13 +25,13 @@ export function encodeCursor(plan: TablePlan, order: TotalOrder, { values, inclu
   return Buffer.from(digestOf(plan, order, content) + content).toString('base64url')
 }
 
-/** The position of a row, by what the connection answered for the order's columns. */
+/** The position of a row, from the values that the connection read for the order's columns. */
 export function positionOf(order: TotalOrder, raw: (column: PlannedColumn) => unknown): Position {
   const values = order.columns.map((column) => {
     const value = raw(exactColumn(column))
     if (value === null) return null
     if (isFloat(column)) return floatText(value as Buffer)
-    // An array arrives taken apart; as a parameter it is written as one again.
+    // An array was parsed; as a parameter it is written as an array again.
     if (Array.isArray(value)) return arrayLiteral(value)
     return textOf(value)
   })
@@ -41,8 +41,8 @@ export function positionOf(order: TotalOrder, raw: (column: PlannedColumn) => un
 const exactColumns = new WeakMap<PlannedColumn, PlannedColumn>()
 
 /**
- * What to fetch for the cursor's value of a column. Of floating point numbers it is their bytes: how many digits of them
- * the server writes is a setting (extra_float_digits), and a page must not begin at a rounded number.
+ * What to fetch for a column's value in a cursor. For floating point numbers it is their bytes: how many digits the
+ * server writes is a setting (extra_float_digits), and a page must not begin at a rounded number.
  */
 export function exactColumn(column: PlannedColumn): PlannedColumn {
   if (!isFloat(column)) return column
@@ -79,7 +79,7 @@ export function decodeCursor(plan: TablePlan, order: TotalOrder, cursor: unknown
   )
   if (typeof cursor !== 'string' || cursor.length > 100_000) throw refused
   const bytes = Buffer.from(cursor, 'base64url')
-  // Node reads over characters that are none of base64url.
+  // Node skips characters that are not base64url.
   if (bytes.toString('base64url') !== cursor) throw refused
   const text = bytes.toString()
   const content = text.slice(digestLength)

@@ -1,7 +1,7 @@
 /**
- * A read: which columns it fetches, and what becomes of the rows: the selected properties, with the related rows asked
- * for. These are loaded for all rows at once: one statement a relation, whatever the number of rows ("select in"), and
- * read like any others, column by column, so no digit of a bigint or numeric passes through JSON.
+ * A read: the columns it fetches, and how rows become results: the selected properties with the related rows asked for.
+ * Related rows are loaded for all rows at once: one statement per relation for any number of rows ("select in"). They
+ * are read like any others, column by column, so that no digit of a bigint or numeric passes through JSON.
  * https://docs.sqlalchemy.org/en/20/orm/queryguide/relationships.html#select-in-loading
  */
 import {
@@ -28,7 +28,7 @@ import { list, CompiledStatement, Values } from './compiled-statement.ts'
 import { type PlannedColumn, planOf, type TablePlan } from './table-plan.ts'
 import { type Removed, removedCondition, whereClause } from './clauses.ts'
 
-/** What every read may be told. */
+/** The options of every read, before the types of a table are added. */
 export interface PlainReadOptions {
   readonly select?: unknown
   readonly with?: unknown
@@ -44,7 +44,7 @@ export class Reading {
     this.#relations = relations
   }
 
-  /** The rows the caller sees, in order, with what belongs to them. */
+  /** The rows that the caller sees, in order, with their related rows. */
   async rows(runner: RepositoryRunner, answered: readonly (readonly unknown[])[]): Promise<ReadRow[]> {
     const rows = answered.map((values) => this.selection.read(values))
     if (this.#relations.length === 0) return rows
@@ -56,7 +56,7 @@ export class Reading {
   }
 }
 
-/** Works a read out; `needed` are columns the operation itself wants to see. */
+/** Plans a read; `needed` are columns that the operation itself needs. */
 export function readingOf(
   plan: TablePlan,
   options: PlainReadOptions,
@@ -68,7 +68,7 @@ export function readingOf(
   return new Reading(selection.and([...needed, ...relations.flatMap(({ fields }) => fields)]), relations)
 }
 
-/** What may be said of a relation, before types are put on it. */
+/** The options of a relation, before types are added. */
 interface RelationOptions {
   readonly where?: unknown
   readonly orderBy?: unknown
@@ -120,7 +120,7 @@ export class RelationLoad {
   /** The name of the table that has the relation. */
   readonly #source: string
   readonly #many: boolean
-  /** True where the type promises the row. */
+  /** True when the type promises the row. */
   readonly #required: boolean
   readonly #target: TablePlan
   readonly #references: readonly PlannedColumn[]
@@ -146,7 +146,7 @@ export class RelationLoad {
     this.#required = isPromised(this.#target, relation, options)
     if (options.limit !== undefined) checkLimit(name, options.limit, this.#many)
     this.#order = totalOrder(this.#target, options.orderBy)
-    // Read for its errors alone: they must not depend on whether there are rows to load for.
+    // Read only for its errors, which must not depend on whether there are rows to load for.
     readOptionalFilter(this.#target, options, new Values())
     this.#reading = readingOf(this.#target, { select: options.select, with: options.with }, [], options.depth)
   }
@@ -173,7 +173,7 @@ export class RelationLoad {
     })
   }
 
-  /** The type says that the row is there; it was, perhaps, when the first statement ran. */
+  /** The type promises the row, and it may have existed when the first statement ran. */
   #gone(): NotFound {
     const { name } = this.#target
     return new NotFound(
@@ -182,7 +182,7 @@ export class RelationLoad {
     )
   }
 
-  /** The related rows by the number of the key they answer: what equals what is for the server to say. */
+  /** The related rows by the number of their key; the server decides what is equal. */
   async #related(
     runner: RepositoryRunner,
     wanted: readonly (readonly string[])[],
@@ -240,7 +240,7 @@ export class RelationLoad {
   }
 }
 
-/** The columns of a relation on both sides. @throws UsageError where the schema does not tell them. */
+/** The columns of a relation on both sides. @throws UsageError when the schema does not define them. */
 function sidesOf({ drizzle, name: table }: TablePlan, name: string, relation: Relation) {
   try {
     return normalizeRelation(drizzle.tables, { ...drizzle.tableKeys }, relation)

@@ -12,7 +12,7 @@ export function notFound(plan: TablePlan): NotFound {
   return new NotFound(`no row of ${plan.name} has this key${hint}`, { table: plan.name })
 }
 
-/** The error for a row that the server neither wrote nor refused to; `no_data` is what SQL calls it. */
+/** The error for a row that the server neither wrote nor refused; `no_data` is what SQL calls it. */
 export function skipped(plan: TablePlan): DatabaseError {
   return new DatabaseError(`a trigger, rule or policy of ${plan.name} skipped the row`, {
     sqlState: '02000',

@@ -1,6 +1,6 @@
 /**
- * Which columns a read fetches and how a row is made of them. The first columns of a row are those the caller sees;
- * behind them may stand others that only we need, such as the cursor's and the relations'.
+ * The columns that a read fetches, and how a row is made of them. The first columns of a row are those that the caller
+ * sees; after them may come others that only Rivulet needs, such as those of the cursor and of relations.
  */
 import type { SQL } from 'drizzle-orm'
 import { UsageError } from '../../errors.ts'
@@ -31,8 +31,8 @@ export class Selection {
   }
 
   /**
-   * The rows of an answer, with what reads the values of which only the answer tells the type: of a view's expressions,
-   * and of types of the database's own, under whose domains there may be JSON.
+   * Adds a reader to the values whose type only the server's answer tells: those of a view's expressions, and of the
+   * database's own types, which may be domains over JSON.
    */
   marked<TRows extends Result<unknown[]>>(rows: TRows): TRows {
     this.#untyped ??= [...this.columns.keys()].filter((index) => this.columns[index]?.untyped)
@@ -55,12 +55,12 @@ export class Selection {
     return row
   }
 
-  /** What the connection answered for a column, before it was decoded: exact, and fit to be a parameter again. */
+  /** The value that the connection read for a column, before it was decoded: exact, and fit to be a parameter again. */
   raw(values: readonly unknown[], column: PlannedColumn): unknown {
     return values[this.columns.indexOf(column)]
   }
 
-  /** The same with more columns behind. */
+  /** The same selection with more hidden columns. */
   and(hidden: readonly PlannedColumn[]): Selection {
     if (hidden.every((column) => this.columns.includes(column))) return this
     return new Selection(this.#visible, [...this.columns, ...hidden])

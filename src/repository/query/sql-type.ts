@@ -1,7 +1,7 @@
 /**
- * The types of columns as a statement spells them, for values that travel as JSON and get their types in a list of
- * columns (`json_to_recordset`). The table's own row type would do as well, but for one thing: a domain that is NOT NULL
- * refuses the columns that are not there.
+ * The types of columns as SQL spells them, for values that travel as JSON and get their types from a column definition
+ * list (`json_to_recordset`). The table's own row type would do, but for one thing: a domain that is NOT NULL refuses
+ * columns that are left out.
  */
 import { type SQL, sql } from 'drizzle-orm'
 import type { PgColumn, PgEnum } from 'drizzle-orm/pg-core'

@@ -1,6 +1,6 @@
 /**
  * What a repository knows of its table: columns with their readers and writers, key, conventions, and the statements
- * rendered so far. Worked out once for each engine and table, then only looked at.
+ * rendered so far. Computed once for each engine and table.
  */
 import { Column, getTableColumns, getViewName, getViewSelectedFields, is, SQL, sql, Table, View } from 'drizzle-orm'
 import { getTableConfig, getViewConfig, type PgColumn, type PgTable, type PgView } from 'drizzle-orm/pg-core'
@@ -20,19 +20,22 @@ import { StatementCache } from './compiled-statement.ts'
 export interface PlannedColumn {
   /** The property in rows. */
   readonly property: string
-  /** The property in shapes of statements: quoted where it is no plain word, since shapes have their own punctuation. */
+  /**
+   * The property in the shapes of statements: quoted if it is not a plain word, since shapes have their own
+   * punctuation.
+   */
   readonly token: string
   /** The name in the database. */
   readonly name: string
-  /** What stands for it in a statement. */
+  /** Its reference in a statement. */
   readonly reference: SQL
-  /** Its bare name, where a statement names a column of its own table: in lists of columns and in SET. */
+  /** Its bare name, for the places where a statement names a column of its own table: lists of columns, and SET. */
   readonly bare: SQL
   /** Drizzle's column; undefined for an expression. */
   readonly column: PgColumn | undefined
-  /** What reads a value of which only the answer tells the type: `decode` may get it as `AnsweredText`. */
+  /** The reader of a value whose type only the server's answer tells: `decode` may get it as `AnsweredText`. */
   readonly untyped?: (type: number) => Read | undefined
-  /** True where no row has NULL. */
+  /** True when no row has NULL here. */
   readonly neverNull: boolean
   readonly decode: Decode | undefined
   /** The value as a parameter. @throws InvalidInput naming the property. */
@@ -114,7 +117,7 @@ function nameOf(source: Source): string {
 }
 
 function tableColumns(drizzle: Drizzle, table: PgTable): PlannedColumn[] {
-  // Drizzle says of a column alone that it is not null; of a composite primary key PostgreSQL knows it.
+  // Drizzle marks only single columns as not null; PostgreSQL knows it of a composite primary key too.
   const primary = primaryKey(table)
   return Object.entries(getTableColumns(table)).map(([property, column]) => {
     const neverNull = column.notNull || primary.includes(column.name)
@@ -137,7 +140,7 @@ function viewColumns(drizzle: Drizzle, view: PgView): PlannedColumn[] {
   })
 }
 
-/** Whether a view's query has what makes NULL of columns that are never NULL in their table. */
+/** Whether a view's query may add NULLs to columns that are never NULL in their table. */
 function mayAddNulls(drizzle: Drizzle, view: PgView): boolean {
   const { query } = getViewConfig(view)
   return query !== undefined && /\b(?:left|right|full|rollup|cube|grouping)\b/i.test(drizzle.render(query).text)
@@ -161,12 +164,15 @@ function planColumn(property: string, name: string, column: PgColumn, reference:
 
 const asText = { instants: false }
 
-/** What a column of an own type holds under its domain; an own type that is under none is read by its column. */
+/**
+ * The reader of a domain's base type, for columns of the database's own types; other own types are read by their
+ * column.
+ */
 function underDomain(type: number): Read | undefined {
   return type < firstOwnOid ? plainReader(type, asText) : undefined
 }
 
-/** Reads what the answer alone told the type of. */
+/** Reads a value whose type only the server's answer tells. */
 function answered(decode: Decode): Decode {
   return (value) => decode(value instanceof AnsweredText ? value.value : value)
 }
@@ -200,14 +206,14 @@ function keyOf(
 ): readonly PlannedColumn[] {
   const unique = is(source, Table) ? uniqueKeys(source as PgTable) : undefined
   if (promised.key === undefined) {
-    // In the order of the constraint, as its index is: a page in any other order would sort the whole table.
+    // In the order of the constraint, like its index: a page in any other order would sort the whole table.
     const [primary = []] = unique ?? []
     return primary.flatMap((name) => columns.filter((planned) => planned.column?.name === name))
   }
   const key = promised.key.map(column)
   const isKey = (members: readonly string[]) =>
     members.length === key.length && key.every((planned) => members.includes(planned.column?.name ?? ''))
-  // A view has no constraints to check the promise by.
+  // A view has no constraints that could confirm the promise.
   if (unique && !unique.some(isKey)) {
     throw new UsageError(
       `the key (${promised.key.join(', ')}) of ${nameOf(source)} is neither its primary key nor unique and not null`,
@@ -217,8 +223,8 @@ function keyOf(
 }
 
 /**
- * The primary key, which may be missing, then every other set of columns that tells rows apart; all by Drizzle's names,
- * because a constraint holds other objects than the table for the same columns.
+ * The primary key, which may be missing, then every other set of columns that identifies rows; all by Drizzle's names,
+ * because a constraint has other objects than the table for the same columns.
  */
 function uniqueKeys(table: PgTable): readonly (readonly string[])[] {
   const { columns, uniqueConstraints } = getTableConfig(table)

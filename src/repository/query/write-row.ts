@@ -43,11 +43,11 @@ export interface RowWrite {
   readonly keyed: readonly unknown[]
   readonly assignments: readonly Assignment[]
   readonly ifVersion?: unknown
-  /** Whether the row must be a removed one or must not be. */
+  /** Whether the row must be a removed one, or must not be one. */
   readonly removed: 'exclude' | 'only'
 }
 
-/** Runs the UPDATE and finds out why when no row was hit. */
+/** Runs the UPDATE, and throws the reason when it hits no row. */
 export async function writeRow(runner: RepositoryRunner, plan: TablePlan, write: RowWrite): Promise<ReadRow> {
   const { keyed, assignments, removed } = write
   const version = versionParameter(plan, write.ifVersion)
@@ -89,8 +89,8 @@ interface Missed {
 }
 
 /**
- * Why a write by key hit no row. One that is there was skipped, or came in between: the write is not tried again, because
- * what a trigger does before it skips a row would be done twice.
+ * Returns the error of a write by key that hit no row. A row that exists was skipped, or appeared meanwhile. The write
+ * is not tried again, because what a trigger does before it skips a row would be done twice.
  */
 export async function missedWriteError(runner: RepositoryRunner, plan: TablePlan, missed: Missed): Promise<Error> {
   const values = await presentRow(runner, plan, missed.keyed, missed.removed)

@@ -1,17 +1,17 @@
 /**
- * What a table promises beyond its columns, declared once where the table is: its key where Drizzle's types do not tell
- * it, a version column for optimistic locking, a column that says when a row was last written, and soft delete.
- * The declaration travels with the table value, so every repository of the table keeps it, and its types know it.
- * Optimistic locking: https://www.sqlalchemy.org/ (version_id_col); soft delete as in Rails' paranoia.
+ * What a table promises beyond its columns, declared once beside the table: its key if Drizzle's types do not tell it,
+ * a version column for optimistic locking, a column with the time of the last write, and soft delete. The declaration
+ * is attached to the table, so every repository of the table keeps it, and its types know it. Optimistic locking:
+ * https://www.sqlalchemy.org/ (version_id_col); soft delete as in Rails' paranoia.
  */
 import { is, Table } from 'drizzle-orm'
 import type { PgMaterializedView, PgTable, PgView } from 'drizzle-orm/pg-core'
 import { UsageError } from '../../errors.ts'
 
-/** Whatever rows can be read from: a table, a view or a materialized view. */
+/** Anything that rows can be read from: a table, a view or a materialized view. */
 export type Source = PgTable | PgView | PgMaterializedView
 
-/** What may be declared of a table; each value is a property of the table, not the column's name in the database. */
+/** The conventions of a table; each value is a property of the table, not the column's name in the database. */
 export interface Conventions {
   /** The properties of the primary key or of a unique constraint; needed for composite keys and for views. */
   readonly key?: readonly string[]
@@ -25,15 +25,15 @@ export interface Conventions {
 
 const names = ['key', 'version', 'updatedAt', 'removedAt']
 
-/** Under which a table carries its conventions; a registered symbol, since a package may be loaded twice. */
+/** The symbol under which a table has its conventions; registered, since a package may be loaded twice. */
 export const declared: unique symbol = Symbol.for('rivulet.conventions') as never
 
-/** A table or view that carries conventions. */
+/** A table or view with conventions. */
 export interface Declared<TConventions extends Conventions = Conventions> {
   readonly [declared]: TConventions
 }
 
-/** What may be promised of a table or view, where the types of its columns tell. Whether a key is unique they do not. */
+/** The conventions that the types of the columns allow. Types do not tell whether a key is unique. */
 interface Promised<TSource extends Source> {
   readonly key?: readonly (keyof TSource['$inferSelect'] & string)[]
   readonly version?: Fit<TSource, Integer & { notNull: true }, 'the table has no integer column that is not null'>
@@ -59,7 +59,10 @@ interface Timestamp {
  */
 type Given<TSource extends Source, TGiven> = TGiven extends never ? TGiven : Promised<TSource>
 
-/** The columns that fit, or what is the matter. `Fit<typeof notes, Timestamp, '…'>` is `'updatedAt' | 'removedAt'`. */
+/**
+ * The columns that fit, or the reason why none does. `Fit<typeof notes, Timestamp, '…'>` is `'updatedAt' |
+ * 'removedAt'`.
+ */
 type Fit<TSource extends Source, TColumn, TNone> = TSource extends PgTable
   ? [Fitting<TSource['_']['columns'], TColumn>] extends [never]
     ? TNone
@@ -72,10 +75,10 @@ type Fitting<TColumns, TColumn> = {
 }[keyof TColumns & string]
 
 /**
- * Declares the conventions of a table or view and answers the same value, for Drizzle and drizzle-kit as before:
+ * Declares the conventions of a table or view and returns the same value, unchanged for Drizzle and drizzle-kit:
  * `export const customers = conventions(pgTable('customers', { … }), { version: 'version', updatedAt: 'updatedAt' })`.
- * Whether the key is unique is checked when the first repository of the table is made, and so are, without types, columns.
- * @throws UsageError when the table has conventions already, and for a name that is none.
+ * Whether the key is unique is checked when the first repository of the table is made, and so are, without types,
+ * columns. @throws UsageError when the table has conventions already, and for a name that is none.
  */
 export function conventions<TSource extends Source, const TConventions extends Promised<TSource>>(
   source: TSource,
@@ -92,7 +95,7 @@ export function conventions<TSource extends Source, const TConventions extends P
   return source as TSource & Declared<TConventions>
 }
 
-/** The conventions a table or view carries. */
+/** Returns the conventions of a table or view. */
 export function conventionsOf(source: Source): Conventions | undefined {
   return (source as Partial<Declared>)[declared]
 }

@@ -1,7 +1,7 @@
 /**
  * The operations of a repository, typed by its table. What a repository offers follows from the table: only a table
- * with a key can be written to, a view or a table without one can be read. Every operation rejects with the errors of
- * its statement (`UniqueViolation`, `DeadlineExceeded`, …) besides those named; bad values are `InvalidInput`.
+ * with a key can be written to, a view or a table without one can be read. Every operation also rejects with the errors
+ * of its statement (`UniqueViolation`, `DeadlineExceeded`, …) and with `InvalidInput` for bad values.
  */
 import type { Schema } from '../../drizzle/driver.ts'
 import type { Source } from './conventions.ts'
@@ -26,20 +26,22 @@ import type { Shown } from './spread-schema.ts'
 import type { SketchOf } from './standalone-types.ts'
 import type { Selected, With } from './relation-types.ts'
 
-/** Which columns and related rows a read gives. */
+/** Which columns and related rows a read returns. */
 export interface ReadOptions<TSchema, TName extends keyof TSchema, TSelect, TWith> {
   /** The columns to read; default: all. */
   readonly select?: readonly TSelect[]
   /**
-   * Relations to load, one statement each, but those given as false or undefined; in a transaction with a snapshot, of the same instant as the rows.
-   * Elsewhere @throws NotFound when a related row that may not be missing was deleted in between.
+   * Relations to load, one statement each, except those given as false or undefined. In a transaction with a snapshot
+   * they are of the same instant as the rows. Elsewhere @throws NotFound when a related row that may not be missing was
+   * deleted in between.
+   *
    */
   readonly with?: With<TSchema, TName, TWith>
-  /** What becomes of removed rows in a table with soft delete; default: `'exclude'`. */
+  /** Which rows to read in a table with soft delete; default: `'exclude'`. */
   readonly removed?: RemovedOption<Named<TSchema, TName>> | undefined
 }
 
-/** Which rows `stream` gives, and in what order. */
+/** Which rows `stream` returns, and in what order. */
 export interface StreamOptions<TSchema, TName extends keyof TSchema, TSelect> {
   readonly where?: WhereIn<TSchema, TName>
   readonly orderBy?: OrderIn<TSchema, TName> | readonly OrderIn<TSchema, TName>[] | undefined
@@ -49,7 +51,7 @@ export interface StreamOptions<TSchema, TName extends keyof TSchema, TSelect> {
   readonly batchSize?: number | undefined
 }
 
-/** Which rows `list` gives, and in what order. */
+/** Which rows `list` returns, and in what order. */
 export interface ListOptions<TSchema, TName extends keyof TSchema, TSelect, TWith> extends ReadOptions<
   TSchema,
   TName,
@@ -61,11 +63,11 @@ export interface ListOptions<TSchema, TName extends keyof TSchema, TSelect, TWit
   readonly orderBy?: OrderIn<TSchema, TName> | readonly OrderIn<TSchema, TName>[] | undefined
   /** The most rows of the page. 1 to 10,000; default 100. */
   readonly limit?: number | undefined
-  /** `next` of another page in the same order: the page begins behind it. */
+  /** `next` of another page in the same order: this page begins after it. */
   readonly after?: string | undefined
   /** `previous` of another page in the same order: the page ends before it. */
   readonly before?: string | undefined
-  /** True: how many rows the filter is true of in all, at the same instant. */
+  /** True: also count all rows that the filter matches, at the same instant. */
   readonly count?: boolean | undefined
 }
 
@@ -106,19 +108,19 @@ export interface RemovedRows<TRemoved> {
   readonly removed?: TRemoved
 }
 
-/** The version a write expects the row to have; left out, whatever it has. @throws UsageError for undefined */
+/** The version that the row must have; without it, any version will do. @throws UsageError for undefined */
 export interface IfVersion<TVersion> {
   readonly ifVersion?: TVersion
 }
 
 /** Reads of any table or view; why there is no more is said in its type, for the message that a method does not exist. */
 export interface ReadOnlyRepository<_TWhy, TSchema, TName extends keyof TSchema> {
-  /** The row with this key, or the first in key order that the filter is true of; undefined without one. */
+  /** The row with this key, or the first in key order that the filter matches; undefined without one. */
   find<const TSelect extends keyof RowIn<TSchema, TName> = never, const TWith = unknown>(
     keyOrWhere: KeyIn<TSchema, TName> | WhereIn<TSchema, TName>,
     options?: ReadOptions<TSchema, TName, TSelect, TWith>,
   ): Promise<Selected<TSchema, TName, TSelect, TWith> | undefined>
-  /** A page of the rows that the filter is true of. @throws InvalidInput for a cursor of another table or order. */
+  /** A page of the rows that the filter matches. @throws InvalidInput for a cursor of another table or order. */
   list<
     const TSelect extends keyof RowIn<TSchema, TName> = never,
     const TWith = unknown,
@@ -126,18 +128,18 @@ export interface ReadOnlyRepository<_TWhy, TSchema, TName extends keyof TSchema>
   >(
     options?: ListOptions<TSchema, TName, TSelect, TWith> & Asked<TCount>,
   ): Promise<PageOf<Selected<TSchema, TName, TSelect, TWith>, TCount>>
-  /** Whether a row has this key, or the filter is true of any. */
+  /** Whether a row has this key, or the filter matches any row. */
   exists(
     keyOrWhere: KeyIn<TSchema, TName> | WhereIn<TSchema, TName>,
     options?: RemovedRows<RemovedOption<Named<TSchema, TName>>>,
   ): Promise<boolean>
   /** How many rows there are. */
   count(): Promise<number>
-  /** How many rows the filter is true of; all for `{}`. @throws UsageError for undefined */
+  /** The number of rows that the filter matches; all for `{}`. @throws UsageError for undefined */
   count(where: WhereIn<TSchema, TName>, options?: RemovedRows<RemovedOption<Named<TSchema, TName>>>): Promise<number>
   /**
-   * All rows that the filter is true of, through a cursor on the server, in memory for one batch. Outside a transaction
-   * it opens one, and other statements of the session are refused until it ends.
+   * All rows that the filter matches, through a cursor on the server, one batch in memory at a time. Outside a
+   * transaction it opens one, and other statements of the session are refused until it ends.
    */
   stream<const TSelect extends keyof RowIn<TSchema, TName> = never>(
     options?: StreamOptions<TSchema, TName, TSelect>,
@@ -166,16 +168,17 @@ export interface KeyedRepository<_TWhy, TSchema, TName extends keyof TSchema> ex
 
 /** Every operation on a table with a key. */
 export interface Repository<TSchema, TName extends keyof TSchema> extends KeyedRepository<never, TSchema, TName> {
-  /** Inserts a row and answers it as stored. @throws DatabaseError (02000) when a trigger skips it. */
+  /** Inserts a row and returns it as stored. @throws DatabaseError (02000) when a trigger skips it. */
   insert(row: NewRowIn<TSchema, TName>): Promise<Answer<TSchema, TName>>
   /**
-   * Inserts any number of rows in the order given, all or none, and answers them in it. Neighbours that name the same
-   * columns share a statement, so rows of one shape are much the quickest. Always a transaction of its own
-   * (a savepoint in one): meanwhile the session refuses other statements. @throws DatabaseError (02000) as `insert`.
+   * Inserts any number of rows in the given order, all or none, and returns them in that order. Neighbouring rows with
+   * the same columns share a statement, so rows of one shape are by far the fastest. Always in a transaction of its own
+   * (a savepoint inside one): meanwhile the session refuses other statements. @throws DatabaseError (02000) as
+   * `insert`.
    */
   insertMany(rows: readonly NewRowIn<TSchema, TName>[]): Promise<Answer<TSchema, TName>[]>
   /**
-   * Changes the row with this key and answers it; `undefined` leaves a column.
+   * Changes the row with this key and returns it; `undefined` leaves a column as it is.
    * @throws NotFound, VersionConflict, DatabaseError (02000) when a trigger or a policy skips it
    */
   update(
@@ -183,23 +186,24 @@ export interface Repository<TSchema, TName extends keyof TSchema> extends KeyedR
     patch: PatchIn<TSchema, TName>,
     options?: IfVersion<Version<Named<TSchema, TName>>>,
   ): Promise<Answer<TSchema, TName>>
-  /** Changes every row that the filter is true of and answers how many. @throws UsageError for one of all rows */
+  /** Changes every row that the filter matches and returns their number. @throws UsageError when it matches all rows */
   updateWhere(where: WhereIn<TSchema, TName>, patch: PatchIn<TSchema, TName>): Promise<number>
   /**
-   * Inserts the row, or updates the one with the same `on` columns (default: the key); answers the row then there.
-   * A unique index decides, also one of the rows that are not removed. @throws UsageError when there is none.
+   * Inserts the row, or updates the one with the same `on` columns (default: the key); returns the row that is then
+   * there. A unique index decides, also one that is unique only among rows that are not removed. @throws UsageError
+   * without one.
    * `update`: columns to take from the row, or a patch; default: all given columns; `[]` leaves the row as it is.
    */
   upsert(row: NewRowIn<TSchema, TName>, options?: UpsertOptions<TSchema, TName>): Promise<Answer<TSchema, TName>>
-  /** Removes the row with this key (hides it, under soft delete) and answers it. @throws as `update` */
+  /** Removes the row with this key (with soft delete: hides it) and returns it. @throws as `update` */
   remove(
     key: KeyIn<TSchema, TName>,
     options?: IfVersion<Version<Named<TSchema, TName>>>,
   ): Promise<Answer<TSchema, TName>>
-  /** Removes every row that the filter is true of and answers how many. @throws UsageError for one of all rows */
+  /** Removes every row that the filter matches and returns their number. @throws UsageError when it matches all rows */
   removeWhere(where: WhereIn<TSchema, TName>): Promise<number>
   /**
-   * Locks the row until the transaction ends, and answers it; with `skipLocked` undefined when it is locked or missing.
+   * Locks the row until the transaction ends, and returns it; with `skipLocked` undefined when it is locked or missing.
    * @throws UsageError outside a transaction, NotFound, LockTimeout with `nowait`
    */
   lock<TSkip extends boolean = false>(
@@ -217,9 +221,9 @@ export interface UpsertOptions<TSchema, TName extends keyof TSchema> {
 
 /** Every operation on a table with soft delete. */
 export interface SoftDeleteRepository<TSchema, TName extends keyof TSchema> extends Repository<TSchema, TName> {
-  /** Shows a removed row again and answers it. @throws NotFound when no removed row has this key */
+  /** Shows a removed row again and returns it. @throws NotFound when no removed row has this key */
   restore(key: KeyIn<TSchema, TName>): Promise<Answer<TSchema, TName>>
-  /** Deletes the row for good, removed or not, and answers it. @throws NotFound */
+  /** Deletes the row for good, removed or not, and returns it. @throws NotFound */
   purge(key: KeyIn<TSchema, TName>): Promise<Answer<TSchema, TName>>
 }
 

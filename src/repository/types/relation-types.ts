@@ -1,6 +1,6 @@
 /**
  * The types of related rows: what `with` takes, and what a read gives that has one. Each conditional type has a worked
- * example; `row.ts` says how types of tables are named and kept short.
+ * example; `table-types.ts` says how types of tables are named and kept short.
  */
 import type { Many, One, Relations } from 'drizzle-orm'
 import type {

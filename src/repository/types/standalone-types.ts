@@ -1,7 +1,7 @@
 /**
  * Sketches: the types of a table or view that no schema names. As an argument, Drizzle's type of a table takes forty
  * lines of an editor's hover; a sketch says its columns, key and conventions in a few, and repositories read it as they
- * do a table. `row.ts` says what they read.
+ * do a table. `table-types.ts` says what they read.
  */
 import type { PgTable } from 'drizzle-orm/pg-core'
 import type { declared, Source } from './conventions.ts'

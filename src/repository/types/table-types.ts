@@ -1,12 +1,13 @@
 /**
- * The conditional types of the repositories, each with a worked example. They read the table value alone; nobody
- * writes type arguments. Kept shallow, one decision a type, so that a schema of many tables stays cheap to check.
+ * The conditional types of the repositories, each with a worked example. They read the table value alone; callers write
+ * no type arguments. Kept shallow, one decision a type, so that a schema of many tables stays cheap to check.
  *
  * An editor shows a type by its name and arguments, and a table as an argument takes forty lines. So what repositories
- * take and answer is named by the schema and the table's name there: `RowIn<typeof schema, "products">`; what is made
+ * take and return is named by the schema and the table's name there: `RowIn<typeof schema, "products">`; what is made
  * of a table alone is named by its columns, as pairs: `Fields<["id", number] | …>`. The first are object types, not
  * conditional ones, as only those keep their name; the second stand in conditional types, to lose that of the table.
- * `sketch.ts` does the same for repositories whose schema is not known; `with.ts` has the types of related rows.
+ * `standalone-types.ts` does the same for repositories whose schema is not known; `relation-types.ts` has the types of
+ * related rows.
  */
 import type { SQL } from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'
@@ -49,7 +50,10 @@ export interface Spread {
   readonly [spread]: object
 }
 
-/** The row an operation answers: `Row` itself where no schema names the table. `Answer<Schema, 'words'>` is `RowIn<…>`. */
+/**
+ * The row that an operation returns: `Row` itself if no schema names the table. `Answer<Schema, 'words'>` is
+ * `RowIn<…>`.
+ */
 export type Answer<TSchema, TName extends keyof TSchema> = TSchema extends Alone<Readable> | Spread
   ? Fields<Pairs<Plain<Named<TSchema, TName>>>>
   : RowIn<TSchema, TName>
@@ -219,7 +223,7 @@ export type TypeOf<TColumn> = TColumn extends { _: { columnType: infer TType } }
 /** Null where a value may be it. `Null<string | null>` is `null`, `Null<string>` is `never`. */
 type Null<TValue> = null extends TValue ? null : never
 
-/** Values that contain nothing and match no pattern, whatever type of the user's own they have. */
+/** Types whose values contain nothing and match no pattern, for custom types of any name. */
 type Scalar = number | bigint | boolean | Date
 
 /** A value that cannot be taken for an operator. `Bare<string | { x: 1 }>` is `string`. */
@@ -258,7 +262,7 @@ type Ordered<TColumns, TName extends keyof TColumns> = TName extends unknown
 /** Which way a column is ordered; nulls come last in `asc` and first in `desc` unless it says otherwise. */
 export type Direction = 'asc' | 'desc' | `${'asc' | 'desc'} nulls ${'first' | 'last'}`
 
-/** What stands for the schema of a table that is in none, or in an unknown one; see `sketch.ts`. */
+/** What stands for the schema of a table that is in none, or in an unknown one; see `standalone-types.ts`. */
 export interface Alone<TSketch extends Readable> {
   readonly table: TSketch
 }
