@@ -1,4 +1,4 @@
-/** Reading option values that have a shape. */
+/** Reads option values that have a shape, and the options that several commands share. */
 import { UsageError } from '../errors.ts'
 import type { OptionValues } from './command.ts'
 

@@ -1,6 +1,6 @@
 /**
- * What drizzle-kit writes for the schema in code: for an empty database, and for the next migration. It is run on a copy
- * of the migrations folder, which is gone afterwards.
+ * What drizzle-kit writes for the schema in code: for an empty database, and for the next migration. It runs on a copy
+ * of the migrations folder, which is removed afterwards.
  */
 import { cp, mkdir, writeFile } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
@@ -13,7 +13,9 @@ import { type Answers, runGenerate, UnansweredQuestion } from './drizzle-kit.ts'
 import type { Project } from './project.ts'
 import { withTemporaryFolder } from './temporary-folder.ts'
 
-/** What drizzle-kit answers: its SQL, or what it would ask (is it a rename?) before it writes the next migration. */
+/**
+ * What drizzle-kit writes: its SQL, or the question (is it a rename?) that it asks before it writes the next migration.
+ */
 export interface CodeAnswer {
   readonly whole: string
   /** '' when code and snapshots agree. */
@@ -23,10 +25,10 @@ export interface CodeAnswer {
   readonly snapshots: boolean
 }
 
-/** Asks drizzle-kit. @throws MigrationFailed when it fails. */
+/** Runs drizzle-kit for both. @throws MigrationFailed when it fails. */
 export async function readCode(project: Project, signal: AbortSignal): Promise<CodeAnswer> {
   const layout = await layoutKind(project.source.folder)
-  // What is wrong with it is said of the folder itself, not of a copy.
+  // Errors are about the folder itself, not about a copy.
   if (layout !== undefined) await readLayout(project.source.folder)
   const snapshots = layout !== 'folders'
   return withTemporaryFolder(tmpdir(), 'rivulet-verify-', async (folder) => {
@@ -52,18 +54,18 @@ export async function readCode(project: Project, signal: AbortSignal): Promise<C
   })
 }
 
-/** The SQL to compare with what the migrations make; undefined while a question of drizzle-kit's is open. */
+/** The SQL to compare with what the migrations make; undefined while a question of drizzle-kit is open. */
 export function comparable({ whole, ungenerated, question }: CodeAnswer): CodeSql | undefined {
   return question === undefined ? { whole, ungenerated } : undefined
 }
 
-/** What drizzle-kit adds to the migrations in `folder`; '' when there is nothing to add. */
+/** Returns what drizzle-kit adds to the migrations in `folder`; '' when there is nothing to add. */
 async function generated(project: Project, folder: string, signal: AbortSignal): Promise<string> {
   const written = await generateInto(project, folder, { created: false }, signal)
   return written.map(({ text }) => text).join('\n--> statement-breakpoint\n')
 }
 
-/** Lets drizzle-kit write into `folder` in place of the project's; no configuration of the project's is read for it. */
+/** Runs drizzle-kit to write into `folder` instead of the project's folder; no configuration of the project is read. */
 export async function generateInto(
   { directory, schema, casing, prefix }: Pick<Project, 'directory' | 'schema' | 'casing' | 'prefix'>,
   folder: string,

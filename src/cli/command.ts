@@ -1,12 +1,12 @@
 /**
- * What a command of `rivulet` is: its help, its options, and a function from parsed arguments to an outcome. Commands
+ * What a command of `rivulet` is: its help, its options, and a function from parsed arguments to a result. Commands
  * neither print to standard output nor end the process; `main.ts` does both.
  */
 import type { ParseArgsConfig } from 'node:util'
 import type { Console } from './console.ts'
 import type { Project } from './project.ts'
 
-/** What the process exits with. */
+/** The exit codes of the process. */
 export const exitCodes = {
   done: 0,
   failed: 1,
@@ -20,14 +20,14 @@ export const exitCodes = {
 
 export type OptionValues = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>
 
-/** What a command has to work with. */
+/** The input of a command. */
 export interface Run {
   readonly values: OptionValues
   readonly positionals: readonly string[]
   readonly console: Console
   /** Aborted by SIGINT and SIGTERM. */
   readonly signal: AbortSignal
-  /** The project in the current directory, loaded when first asked for. */
+  /** The project in the current directory, loaded at the first call. */
   readonly project: () => Promise<Project>
 }
 

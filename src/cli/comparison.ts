@@ -1,11 +1,11 @@
-/** What `verify` found, said in words: what differs, object by object, and the SQL that would mend it. */
+/** The result of `verify` as text: what differs, object by object, and the SQL that would correct it. */
 import type { CodeComparison } from '../migrate/schema/code-comparison.ts'
 import type { Difference } from '../migrate/schema/describe.ts'
 import type { CodeAnswer } from './code.ts'
 import type { Console } from './console.ts'
 import { remedy } from './remedy.ts'
 
-/** The schema in code beside drizzle-kit's snapshots, and beside what the migrations make. */
+/** The comparison of the schema in code with drizzle-kit's snapshots, and with what the migrations make. */
 export function codeText(
   { ungenerated, question, snapshots }: CodeAnswer,
   compared: CodeComparison | { readonly notCompared: string },
@@ -41,12 +41,12 @@ export function codeText(
 const withoutSnapshots =
   'The snapshots of drizzle-kit 1.0 were not compared: drizzle-kit 1.0 compares the code with them itself.'
 
-/** What begins a migration of one's own. */
+/** The command that starts a migration of one's own. */
 function customCommand(snapshots: boolean): string {
   return snapshots ? 'rivulet generate --custom' : 'drizzle-kit generate --custom'
 }
 
-/** The migrations beside the live database. */
+/** The comparison of the migrations with the live database. */
 export function databaseText(
   differences: readonly Difference[],
   { snapshots }: Pick<CodeAnswer, 'snapshots'>,

@@ -1,6 +1,6 @@
 /**
- * What the commands tell people: messages and progress on standard error, questions on the terminal. Colours only where
- * a person sees them and has not declined (https://no-color.org).
+ * What commands tell people: messages and progress on standard error, questions on the terminal. Colours only for a
+ * person who sees them and has not declined (https://no-color.org).
  */
 import { createInterface } from 'node:readline/promises'
 import { styleText } from 'node:util'
@@ -10,7 +10,7 @@ import { Cancelled, UsageError } from '../errors.ts'
 type Style = Parameters<typeof styleText>[0]
 
 export class Console {
-  /** True when somebody can answer questions. */
+  /** True when there is a terminal to ask questions on. */
   readonly interactive = process.stdin.isTTY && process.stderr.isTTY
 
   /** One line, or several, on standard error. */
@@ -29,14 +29,14 @@ export class Console {
   }
 
   /**
-   * Returns when a person types yes. @throws UsageError naming the flag to use when nobody can be asked, Cancelled when
-   * the answer is another.
+   * Returns when a person types yes. @throws UsageError, which names the flag to use, without a terminal; Cancelled for
+   * any other answer.
    */
   async confirm(question: string, flag: string, signal: AbortSignal): Promise<void> {
     if (!this.interactive) throw new UsageError(`${question}\nThere is no terminal to ask on: confirm with ${flag}`)
     const terminal = createInterface({ input: process.stdin, output: process.stderr })
     try {
-      // Ctrl-C at the question is an answer too.
+      // Ctrl-C at the question counts as another answer.
       const answer = await terminal.question(`${question}\nType yes to continue: `, { signal }).catch(() => '')
       if (answer.trim().toLowerCase() !== 'yes') throw new Cancelled('not confirmed: nothing was changed')
     } finally {

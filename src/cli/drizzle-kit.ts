@@ -1,8 +1,9 @@
 /**
- * Runs the project's own `drizzle-kit generate` and tells what really happened: drizzle-kit exits 0 when it failed, and
- * asks whether a column is new or renamed in a way that needs a terminal. Success is what it wrote, not what it says.
+ * Runs the project's own `drizzle-kit generate` and reports what really happened: drizzle-kit exits 0 when it failed,
+ * and asks whether a column is new or renamed in a way that needs a terminal. Success is what it wrote, not what it
+ * prints.
  *
- * Without a terminal its questions are answered from `answers`: a preloaded line makes it believe in one, and keys are
+ * Without a terminal its questions are answered from `answers`: a preloaded line makes it see a terminal, and keys are
  * written to its standard input. A question without an answer ends it.
  */
 import { spawn } from 'node:child_process'
@@ -22,7 +23,7 @@ import type { Project } from './project.ts'
 export interface Answers {
   /** Old name -> new name, of tables (`old`) and columns (`old` with or without its table). */
   readonly renames: ReadonlyMap<string, string>
-  /** Whatever is asked and is no rename is new. False: an unanswered question is an error. */
+  /** Everything it asks about that is not a rename is new. False: an unanswered question is an error. */
   readonly created: boolean
 }
 
@@ -37,7 +38,7 @@ export interface GenerateRun {
   readonly signal: AbortSignal
 }
 
-/** A question that nobody answered. */
+/** A question of drizzle-kit that has no answer. */
 export class UnansweredQuestion extends UsageError {
   readonly question: string
 
@@ -55,7 +56,9 @@ export class UnansweredQuestion extends UsageError {
 
 const silenceMs = 120_000
 
-/** Runs it and answers the migrations it wrote; none when the schema has not changed. @throws MigrationFailed. */
+/**
+ * Runs drizzle-kit and returns the migrations it wrote; none when the schema has not changed. @throws MigrationFailed.
+ */
 export async function runGenerate(run: GenerateRun): Promise<readonly Migration[]> {
   const before = await existing(run.folder)
   if ((await layoutKind(run.folder)) === 'folders') {
@@ -84,7 +87,10 @@ async function existing(folder: string): Promise<readonly Migration[]> {
   return (await layoutKind(folder)) ? readMigrations(folder) : []
 }
 
-/** Two snapshots with one parent: two branches generated from the same state, and drizzle-kit would see only one. */
+/**
+ * Refuses two snapshots with one parent: two branches generated from the same state, and drizzle-kit would see only
+ * one.
+ */
 async function refuseCollisions(folder: string): Promise<void> {
   const meta = join(folder, 'meta')
   const names = existsSync(meta) ? (await readdir(meta)).filter((name) => name.endsWith('_snapshot.json')).sort() : []
@@ -114,7 +120,10 @@ async function refuseCollisions(folder: string): Promise<void> {
   }
 }
 
-/** Runs before drizzle-kit in its process. Raw mode off: it asks no more, and its input must not keep it alive. */
+/**
+ * Code that runs before drizzle-kit in its process. When raw mode ends it asks no more, so its input must not keep it
+ * alive.
+ */
 const believe = (streams: string) =>
   `--import=data:text/javascript,${encodeURIComponent(
     `for (const stream of [${streams}]) Object.defineProperty(stream, 'isTTY', { value: true });` +
@@ -165,7 +174,7 @@ function execute({
       if (terminal) process.stderr.write(chunk)
       clearTimeout(silence)
       if (!terminal) silence = setTimeout(overdue, silenceMs)
-      // A question is drawn in one go, but may arrive in pieces.
+      // A question is printed at once, but may arrive in pieces.
       clearTimeout(settle)
       settle = setTimeout(answer, 50)
     }
@@ -185,9 +194,9 @@ function execute({
 
 interface Question {
   readonly text: string
-  /** The table, when it is about a column. */
+  /** The table, if the question is about a column. */
   readonly table: string | undefined
-  /** What can be chosen, top down: undefined is "create", otherwise the rename. */
+  /** The options from top to bottom: undefined is "create", all others are renames. */
   readonly options: readonly ({ readonly from: string; readonly to: string } | undefined)[]
 }
 
@@ -205,7 +214,7 @@ function lastQuestion(output: string): Question | undefined {
   return { text: text.trim(), table: /column in (\S+) table/.exec(text)?.[1], options }
 }
 
-/** The index of the option that the answers choose; undefined when they say nothing. */
+/** The index of the option that the answers choose; undefined when they choose none. */
 function choose({ table, options }: Question, answers: Answers): number | undefined {
   const renamed = options.findIndex((option) => {
     if (option === undefined) return false
@@ -229,7 +238,7 @@ function findKit(directory: string): string {
   return join(dirname(main), 'bin.cjs')
 }
 
-/** What drizzle-kit said from its first error on, without its stack; its last words when it called nothing an error. */
+/** drizzle-kit's output from its first error on, without the stack; its last lines when it has no error. */
 function quote(output: string): string {
   const lines = output.split('\n').map((line) => line.trimEnd())
   const kept = lines.filter((line) => line !== '' && !/^\s+at |^Reading config file|^No config path/.test(line))

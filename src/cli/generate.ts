@@ -1,4 +1,4 @@
-/** `rivulet generate`: drizzle-kit writes a migration, then it is linted, and tried in a scratch database. */
+/** `rivulet generate`: drizzle-kit writes a migration, which is then linted and tried in a scratch database. */
 import { relative } from 'node:path'
 import { UsageError } from '../errors.ts'
 import { readMigrations } from '../migrate/files/folder.ts'

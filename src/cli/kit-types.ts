@@ -1,7 +1,7 @@
 /**
- * Types of columns as drizzle-kit writes them. It puts a type that it does not know into quotes, whatever that says
- * already: `app.email` becomes `"app.email"`, `"Pub"` becomes `""Pub""`, and before a new type of a column it puts the
- * schema `"undefined"`. PostgreSQL has no such types. What is one plain name is right in quotes.
+ * Corrects the types of columns in drizzle-kit's SQL. It quotes a type that it does not know as one name, however the
+ * type is written: `app.email` becomes `"app.email"`, `"Pub"` becomes `""Pub""`, and before the new type of a column it
+ * puts the schema `"undefined"`. PostgreSQL has no such types. Only one plain name is right in quotes.
  */
 
 const quotedName = String.raw`"[^"\n]+"`

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
- * The `rivulet` command: finds the command, parses its arguments, prints its outcome, and is the only place that ends
+ * The `rivulet` command: finds the command, parses its arguments, prints its result, and is the only place that ends
  * the process. Results go to standard output, everything else to standard error; with --json standard output gets
- * exactly one object, also when something fails.
+ * exactly one object, also when a command fails.
  */
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
@@ -17,7 +17,7 @@ import { takeOutput } from './output.ts'
 import { loadProject, type Project } from './project.ts'
 import { SeedFailed } from './seed.ts'
 
-/** Standard output is the result's alone: what a config or a seed prints there goes to standard error. */
+/** Only the result goes to standard output: what a config or a seed prints there goes to standard error. */
 const output = takeOutput()
 
 const commonOptions = {
@@ -68,7 +68,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Drizzle ignores such files without a word, and so they would never be missed. */
+/** Names files that Drizzle ignores silently, so that they are not overlooked. */
 async function noteStrays({ source }: Project, console: Console): Promise<void> {
   const strays = await strayFiles(source.folder)
   if (strays.length === 0) return
@@ -114,7 +114,7 @@ function exitCodeFor(error: unknown): number {
 
 function messageOf(error: unknown): string {
   if (error instanceof RivuletError || error instanceof SeedFailed) return error.message
-  // Not an error of ours: whoever has to mend it needs to know where it came from.
+  // Not an error of Rivulet: its stack shows where it came from.
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }
 
@@ -125,7 +125,10 @@ function errorJson(error: unknown): Record<string, unknown> {
   return { ...rest, code, message, cause: undefined }
 }
 
-/** The first signal asks the command to stop; a second one does not wait for it. Answers the exit code of a signal. */
+/**
+ * The first signal asks the command to stop; a second one ends the process at once. Returns the exit code of the
+ * signal, if any.
+ */
 function listen(interrupt: AbortController): () => number | undefined {
   let code: number | undefined
   const on = (signal: NodeJS.Signals, exitCode: number) =>
@@ -145,7 +148,7 @@ function listen(interrupt: AbortController): () => number | undefined {
   return () => code
 }
 
-/** drizzle-kit reads .env, so the config may count on it; what is set already wins. */
+/** drizzle-kit reads .env, so the config may rely on it; variables that are already set take precedence. */
 function loadEnvironment(): void {
   if (existsSync('.env')) process.loadEnvFile('.env')
 }
@@ -162,7 +165,7 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
 }
 
 const exitCode = await main(process.argv.slice(2))
-// What was printed may still be on its way; whatever a config or a seed has left open must not keep the process alive.
+// Output may still be in flight, and handles that a config or a seed left open must not keep the process alive.
 const failure = await output.written()
 if (failure !== undefined) process.stderr.write(`rivulet: the result could not be written: ${failure.message}\n`)
 process.exit(failure === undefined ? exitCode : exitCode || exitCodes.failed)

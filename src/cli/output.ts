@@ -1,17 +1,17 @@
 /**
- * Standard output as the command's alone. Whatever else in the process prints there, a config or a seed, goes to
- * standard error, so that a program reads nothing but the result. A result that could not be written is a failure; a
- * reader that had enough (`| head`) is none.
+ * Keeps standard output for the command's result. Everything else that the process prints there, such as a config or a
+ * seed, goes to standard error, so that a program reads only the result. A result that could not be written is a
+ * failure; a reader that has read enough (`| head`) is not.
  */
 
-/** The way to standard output that is left once `takeOutput` was called. */
+/** The only way to standard output after `takeOutput` was called. */
 export interface Output {
   write(text: string): void
-  /** Waits until all is written; answers what went wrong. */
+  /** Waits until everything is written; returns the error if there was one. */
   written(): Promise<Error | undefined>
 }
 
-/** Takes standard output over, for the rest of the process. */
+/** Takes over standard output for the rest of the process. */
 export function takeOutput(): Output {
   const { stdout, stderr } = process
   const write = stdout.write.bind(stdout)
@@ -20,7 +20,7 @@ export function takeOutput(): Output {
     if (error && (error as NodeJS.ErrnoException).code !== 'EPIPE') failure ??= error
   }
   stdout.on('error', failed)
-  // Nobody is left to be told of it, and the result may be well.
+  // There is no other place to report it, and the result may be fine.
   stderr.on('error', () => undefined)
   stdout.write = stderr.write.bind(stderr)
   return {

@@ -1,8 +1,8 @@
-/** The migrator's progress as lines for people. */
+/** The migrator's progress as lines of text. */
 import type { MigrationProgress, OnProgress } from '../migrate/progress.ts'
 import { type Console, duration } from './console.ts'
 
-/** Prints what happens, a line an event; statements only when they are many or slow enough to be worth it. */
+/** Prints one line per event, but no line per statement. */
 export function reporter(console: Console, done = 'applied'): OnProgress {
   return (progress) => {
     const line = describe(progress, done)

@@ -10,29 +10,29 @@ import { ConfigInvalid, PackageMissing } from '../errors.ts'
 import type { MigrationSource } from '../migrate/options.ts'
 import { loadModules } from './user-modules.ts'
 
-/** What the commands need to know of a project. */
+/** What the commands know of a project. */
 export interface Project {
   readonly configPath: string
   readonly directory: string
-  /** Where migrations are and how the ledger is called. */
+  /** The migrations folder and the name of the ledger. */
   readonly source: MigrationSource
   /** `schema` of the config: files, folders or patterns, relative to the directory. */
   readonly schema: readonly string[]
   readonly casing: 'snake_case' | 'camelCase' | undefined
-  /** `migrations.prefix` of the config: what the names of drizzle-kit's files begin with. */
+  /** `migrations.prefix` of the config: the prefix of drizzle-kit's file names. */
   readonly prefix: string | undefined
   /** `schemaFilter` and `tablesFilter` of the config: names, or patterns with *, and ! for all but those. */
   readonly filters: { readonly schemas: readonly string[]; readonly tables: readonly string[] }
   /**
-   * The config's credentials, else DATABASE_URL; undefined: the embedded server. A function, because commands that need
-   * no database must not mind broken credentials. @throws ConfigInvalid
+   * The config's credentials, else DATABASE_URL; undefined: the embedded server. A function, so that commands without a
+   * database do not fail on broken credentials. @throws ConfigInvalid
    */
   readonly databaseUrl: () => string | undefined
 }
 
 const configNames = ['drizzle.config.ts', 'drizzle.config.js', 'drizzle.config.mjs', 'drizzle.config.json']
 
-/** Loads the config. @throws ConfigInvalid that says what is wrong with it. */
+/** Loads the config. @throws ConfigInvalid, which says what is wrong with it. */
 export async function loadProject(given: string | undefined): Promise<Project> {
   const configPath = findConfig(given)
   const config = await loadConfig(configPath)
@@ -105,7 +105,7 @@ async function loadConfig(path: string): Promise<Record<string, unknown>> {
   }
 }
 
-/** The default export; a CommonJS module compiled from one has it a level deeper. */
+/** The default export; a CommonJS module that was compiled from one has it one level deeper. */
 function defaultExport(module: Record<string, unknown>): unknown {
   const exported = module.default
   return typeof exported === 'object' && exported !== null && 'default' in exported ? exported.default : exported
@@ -140,7 +140,7 @@ function sslMode(ssl: unknown): string | undefined {
   if (ssl === false) return 'disable'
   if (ssl === 'verify-full' || ssl === 'prefer' || ssl === 'require') return ssl
   if (ssl === 'allow') return 'prefer'
-  // Node's TLS checks certificates unless told not to.
+  // Node's TLS checks certificates by default.
   return record(ssl).rejectUnauthorized === false ? 'require' : 'verify-full'
 }
 

@@ -1,4 +1,4 @@
-/** `rivulet pull`: begins a project with an existing database. */
+/** `rivulet pull`: starts a project from an existing database. */
 import { existsSync } from 'node:fs'
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { basename, join, relative, resolve } from 'node:path'
@@ -61,7 +61,7 @@ Examples:
     const replaced = await replacedFiles(project.source.folder, force)
     return withDatabase(project, async (url) => {
       const pulled = await pullDatabase(url, { ledger: project.source.ledger, ...filters(project) })
-      // Beside the project's own files until all is there: an attempt that fails leaves the project as it was.
+      // Made beside the project's own files until everything is complete: a failed run leaves the project as it was.
       return withTemporaryFolder(project.directory, '.rivulet-pull-', (made) =>
         compared(run, project, { url, schemaPath, pulled, replaced, made }),
       )
@@ -75,7 +75,7 @@ interface Files {
   readonly pulled: PulledDatabase
   /** What an earlier pull has left. */
   readonly replaced: readonly string[]
-  /** A folder for what is not finished. */
+  /** A folder for unfinished files. */
   readonly made: string
 }
 
@@ -138,7 +138,7 @@ function isReported(error: unknown): error is Error {
   return error instanceof ConfigInvalid || error instanceof InsufficientPrivilege || error instanceof MigrationRefused
 }
 
-/** Moves what was made to where it belongs. @throws UsageError when something is there that no pull has left. */
+/** Moves the new files to their places. @throws UsageError when a file is there that no pull made. */
 async function moveIntoPlace(files: Files, migration: string, { source }: Project): Promise<void> {
   const { schemaPath, replaced, made } = files
   const moves = [
@@ -151,7 +151,7 @@ async function moveIntoPlace(files: Files, migration: string, { source }: Projec
   await moveTogether([...moves, schema], replaced, join(made, 'replaced'))
 }
 
-/** The other files of the folder that `schema` in the config names, if it is one: drizzle-kit reads them too. */
+/** The other files of the folder that `schema` in the config names, if it names one: drizzle-kit reads them too. */
 async function besides(schemaPath: string, { directory, schema }: Project): Promise<readonly string[]> {
   const folder = resolve(directory, schema[0] ?? '')
   if (folder === schemaPath) return []
@@ -159,7 +159,10 @@ async function besides(schemaPath: string, { directory, schema }: Project): Prom
   return paths.filter((path) => path !== schemaPath && /\.[cm]?[jt]s$/.test(path))
 }
 
-/** Where the schema goes. @throws ConfigInvalid when the config names no file, UsageError when there is one already. */
+/**
+ * The path of the schema file. @throws ConfigInvalid when the config names no file, UsageError when the file already
+ * exists.
+ */
 async function schemaFile({ directory, schema, configPath }: Project, force: boolean): Promise<string> {
   const [entry, ...others] = schema
   const given = entry === undefined || entry.includes('*') ? undefined : resolve(directory, entry)
@@ -175,7 +178,7 @@ async function schemaFile({ directory, schema, configPath }: Project, force: boo
   throw new UsageError(`${relative('', path)} already exists: --force overwrites it`)
 }
 
-/** What an earlier pull has left. @throws UsageError for other migrations: a project that begins has none. */
+/** The files of an earlier pull. @throws UsageError for other migrations: pull is for projects without any. */
 async function replacedFiles(folder: string, force: boolean): Promise<readonly string[]> {
   const layout = await layoutKind(folder)
   if (layout === undefined) return []

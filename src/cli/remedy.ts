@@ -1,7 +1,7 @@
-/** The SQL that makes what is missing, where it can be told from PostgreSQL's own definition of it. */
+/** The SQL that corrects a difference, if PostgreSQL's own definition of the object tells it. */
 import type { Difference } from '../migrate/schema/describe.ts'
 
-/** Turns what is (`actual`) into what should be (`expected`); undefined where more has to be known. */
+/** Turns the actual state into the expected one; undefined if more has to be known. */
 export function remedy({ object, expected, actual }: Difference): string | undefined {
   const [, kind = '', name = ''] =
     /^(index|row security on|schema|(?:materialized )?view|constraint|column) (.*)$/s.exec(object) ?? []
@@ -32,7 +32,7 @@ function constraintRemedy(entry: string, expected: string, actual: string | unde
 
 function columnRemedy(entry: string, expected: string, actual: string | undefined): string | undefined {
   const [, table, column] = /^(.*)\.("(?:[^"]|"")*"|[^".]+)$/s.exec(entry) ?? []
-  // Identity, generation and serial columns take more than this.
+  // Identity, generated and serial columns need more than this.
   if (/ generated | stored | virtual |nextval of its own/.test(`${expected} ${actual ?? ''} `)) return undefined
   if (actual === undefined) return `ALTER TABLE ${table} ADD COLUMN ${column} ${expected};`
   const [wanted, is] = [parts(expected), parts(actual)]
@@ -51,7 +51,7 @@ function parts(definition: string) {
   return { type: before.replace(/ not null\b/, ''), notNull: / not null\b/.test(before), value }
 }
 
-/** The labels of an enum in the order of the alphabet; undefined for anything else. */
+/** The labels of an enum in alphabetical order; undefined for anything else. */
 function labels(definition: string): string | undefined {
   return definition.startsWith('enum ')
     ? definition

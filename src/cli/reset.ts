@@ -43,7 +43,7 @@ Examples:
   },
   run: async ({ values, console, signal, project }) => {
     const found = await project()
-    // What will be needed afterwards is read before anything is dropped.
+    // Everything that is needed afterwards is read before anything is dropped.
     await readScripts(await readMigrations(found.source.folder))
     const seedFile = values.seed === true ? await findSeed(found, textOption(values, 'file')) : undefined
     return withDatabase(found, async (url) => {

@@ -1,4 +1,4 @@
-/** The files that `schema` in the Drizzle config means: files, folders, and patterns with * and **. */
+/** The files that `schema` in the Drizzle config names: files, folders, and patterns (`glob.ts`). */
 import { readdir, stat } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
 import { ConfigInvalid } from '../errors.ts'

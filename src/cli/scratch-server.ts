@@ -1,6 +1,7 @@
 /**
- * A server for scratch databases, for commands that need no live database: that of the database URL when it lets us make
- * one, because it has the project's version and extensions; else a throw-away embedded one, which stands in for it.
+ * A server for scratch databases, for commands that do not need the live database: the server of the database URL if it
+ * allows one, because it has the project's version and extensions; otherwise a temporary embedded one, used in its
+ * place.
  */
 import { parseDatabaseUrl } from '../config.ts'
 import { RivuletError } from '../errors.ts'
@@ -8,19 +9,19 @@ import { refusePooler } from '../migrate/connect.ts'
 import { openConnection } from '../pool/open-connection.ts'
 import type { Project } from './project.ts'
 
-/** Where scratch databases can be made. */
+/** A server on which scratch databases can be made. */
 export interface ScratchServer {
   readonly url: string
-  /** True for one of our own, which is gone afterwards. */
+  /** True for a temporary one, which is removed afterwards. */
   readonly throwAway: boolean
-  /** True when it stands in for the server of the database URL. */
+  /** True when it is used instead of the server of the database URL. */
   readonly standIn: boolean
 }
 
-/** What came of looking for one: the work's answer, or why there is none. */
+/** The result of the work, or the reason why no server could be used. */
 export type Served<T> = { readonly answer: T } | { readonly unserved: string }
 
-/** Runs `work` on one; on a throw-away server as well, when `insufficient` says of the answer that the first lacked something. */
+/** Runs `work` on a server; also on a temporary one when `insufficient` says that the first server lacked something. */
 export async function withScratchServer<T>(
   project: Project,
   given: string | undefined,
@@ -61,7 +62,7 @@ async function onThrowAway<T>(
   }
 }
 
-/** Why no scratch database can be made there; undefined when one can. */
+/** The reason why no scratch database can be made there; undefined when one can. */
 async function unusable(url: string): Promise<string | undefined> {
   try {
     const connection = await openConnection({

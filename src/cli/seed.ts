@@ -64,7 +64,7 @@ export async function runSeed(project: Project, url: string, file: string): Prom
   }
 }
 
-/** The seed module threw; the message is the user's, with the frames of the user's code. */
+/** The seed module threw: its message, with the frames of the user's code. */
 export class SeedFailed extends Error {
   readonly code = 'seed_failed'
 
@@ -80,11 +80,11 @@ export class SeedFailed extends Error {
   }
 }
 
-/** Where this package's own code lies: its frames tell the user nothing. */
+/** The folder of this package's own code, whose frames tell the user nothing. */
 const ourFolder = new URL('..', import.meta.url).pathname
 
 async function seedDatabase(project: Project, url: string, file: string): Promise<void> {
-  // One import for both: the seed must meet the very tables that the engine knows.
+  // One import for both, because the seed must use the very tables that the engine knows.
   const [seedModule, ...schemaModules] = await loadModules(project.directory, [file, ...(await schemaFiles(project))])
   const run = seedModule?.seed ?? seedModule?.default
   if (typeof run !== 'function') {
@@ -92,7 +92,7 @@ async function seedDatabase(project: Project, url: string, file: string): Promis
   }
   const schema = Object.assign({}, ...schemaModules) as Record<string, unknown>
   const casing = project.casing === undefined ? {} : { casing: project.casing }
-  // Late, so that the other commands need not load the engine.
+  // Imported late, so that the other commands do not load the engine.
   const { openEngine } = await import('../engine.ts')
   const engine = await openEngine({ schema, url, ...casing })
   try {

@@ -1,6 +1,6 @@
 /**
- * A folder for files that are not finished: gone after the work, and one that a killed run left behind goes with a later
- * run. Finished files are moved to their places all together, or none is.
+ * A folder for unfinished files: removed after the work; a folder that a killed run left is removed by a later run.
+ * Finished files are moved to their places all together, or none is.
  */
 import { cp, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
@@ -23,15 +23,15 @@ export async function withTemporaryFolder<T>(
   }
 }
 
-/** From where to where. */
+/** A file or folder to move. */
 export interface Move {
   readonly from: string
   readonly to: string
 }
 
 /**
- * Makes all moves, and takes away what is at `removed` and at their ends; when one fails, all is as it was before. What
- * is taken away is kept in the folder `aside` meanwhile.
+ * Makes all moves, and removes what is at `removed` and at their targets. When one move fails, everything is as before:
+ * what is removed is kept in the folder `aside` meanwhile.
  */
 export async function moveTogether(moves: readonly Move[], removed: readonly string[], aside: string): Promise<void> {
   await mkdir(aside)

@@ -1,4 +1,4 @@
-/** Tries migrations in a scratch database, for `generate` and `lint --try`, and says how it went. */
+/** Tries migrations in a scratch database, for `generate` and `lint --try`, and describes the outcome. */
 import { MigrationRefused, RivuletError } from '../errors.ts'
 import type { Finding } from '../migrate/lint/lint.ts'
 import { manualPage } from '../migrate/lint/rule.ts'
@@ -6,7 +6,7 @@ import { type Trial, tryMigrations } from '../migrate/schema/trial.ts'
 import type { Project } from './project.ts'
 import { withScratchServer } from './scratch-server.ts'
 
-/** Tries those named, on top of the migrations before them. @throws Cancelled */
+/** Tries the named migrations, after those before them. @throws Cancelled */
 export async function tryOnScratchServer(
   project: Project,
   names: readonly string[] | undefined,
@@ -19,7 +19,7 @@ export async function tryOnScratchServer(
     signal,
     ({ url, throwAway, standIn }) =>
       tryMigrations(url, { ...project.source, names, throwAway, standIn, signal }).catch((error: unknown): Trial => {
-        // A full disk, a server that goes away: what was generated is there all the same.
+        // A full disk, or a server that goes away: the generated file exists all the same.
         const reportable = error instanceof RivuletError && !(error instanceof MigrationRefused)
         if (signal.aborted || !reportable) throw error
         return { outcome: 'untried', reason: error.message }
@@ -29,7 +29,7 @@ export async function tryOnScratchServer(
   return 'answer' in served ? served.answer : { outcome: 'untried', reason: served.unserved }
 }
 
-/** A file that does not run, as lint tells it. */
+/** A file that does not run, as a finding of lint. */
 export function trialFinding(trial: Trial, fileOf: (name: string) => string): Finding | undefined {
   if (trial.outcome !== 'fails') return undefined
   const [message = '', ...hints] = trial.reason.split('\n')

@@ -1,4 +1,4 @@
-/** `rivulet verify`: do the schema in code, the migrations and the live database say the same? */
+/** `rivulet verify`: compares the schema in code, the migrations and the live database. */
 import { MigrationRefused } from '../errors.ts'
 import type { CodeComparison } from '../migrate/schema/code-comparison.ts'
 import type { Trial } from '../migrate/schema/trial.ts'
@@ -143,7 +143,10 @@ export function filters({ filters: { schemas, tables } }: Project) {
   }
 }
 
-/** As drizzle-kit filters: one of the patterns, if there are any, and none of those after a !. */
+/**
+ * As drizzle-kit filters: a name matches if one of the patterns matches (if there are any), and none of those after a
+ * !.
+ */
 function matches(patterns: readonly string[], name: string): boolean {
   const wanted = patterns.filter((pattern) => !pattern.startsWith('!'))
   const unwanted = patterns.filter((pattern) => pattern.startsWith('!')).map((pattern) => pattern.slice(1))

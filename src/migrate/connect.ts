@@ -1,6 +1,6 @@
 /**
- * The one direct connection a migration command works on. Never through a pooler that lends out backends: an advisory
- * lock taken there, and every setting, belongs to whoever comes next.
+ * The one direct connection of a migration command. Never through a pooler that lends backends: an advisory lock taken
+ * there, and every setting, would belong to the next session.
  */
 import { parseDatabaseUrl, poolSettings } from '../config.ts'
 import { ConfigInvalid } from '../errors.ts'
@@ -8,17 +8,17 @@ import type { Connection } from '../pool/connection.ts'
 import { openConnection } from '../pool/open-connection.ts'
 import { SilenceWatch } from '../pool/silence-watch.ts'
 
-/** A database URL, or a connection that is the caller's and used by nobody else meanwhile. */
+/** A database URL, or a connection of the caller's that nothing else uses meanwhile. */
 export type Target = string | Connection
 
-/** Opens a second connection to the same database, to look on while the first one is busy. */
+/** Opens a second connection to the same database, to observe the first one while it is busy. */
 export type OpenObserver = () => Promise<Connection>
 
 const connectTimeoutMs = 10_000
 
 /**
- * Runs `work` on a connection to `target`; one that was opened here is closed here. Nobody can look on at a connection
- * of the caller's: where it leads is not known.
+ * Runs `work` on a connection to `target`; a connection that is opened here is closed here. A connection of the
+ * caller's cannot be observed, because its address is not known.
  */
 export async function withConnection<T>(
   target: Target,
@@ -30,7 +30,7 @@ export async function withConnection<T>(
   const silence = new SilenceWatch({ probeAfterMs, connectTimeoutMs, watched: () => [connection] })
   silence.start()
   try {
-    // The same server, wherever the URL may lead.
+    // The same server, even if the URL now leads to another one.
     return await work(connection, () => openConnection({ address: connection.address, connectTimeoutMs }))
   } finally {
     await silence.stop()
@@ -39,8 +39,8 @@ export async function withConnection<T>(
 }
 
 /**
- * Answers normally when the connection leads to PostgreSQL itself. A pooler gives itself away: the pid in its greeting
- * (BackendKeyData) is its own invention. @throws ConfigInvalid behind one, whichever mode it is in.
+ * Returns normally when the connection leads to PostgreSQL itself. A pooler is recognised by the process id in its
+ * greeting (BackendKeyData), which it invents. @throws ConfigInvalid behind a pooler in any mode.
  */
 export async function refusePooler(connection: Connection): Promise<void> {
   const [row] = (await connection.query('select pg_catalog.pg_backend_pid() as pid', [])) as unknown as {

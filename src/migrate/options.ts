@@ -4,7 +4,7 @@ import { Deadline } from '../task/deadline.ts'
 import type { LedgerName } from './ledger/ledger.ts'
 import type { OnProgress } from './progress.ts'
 
-/** Where migrations are and where they are written down. */
+/** Where migrations are, and where applied ones are recorded. */
 export interface MigrationSource {
   /** The folder drizzle-kit writes: `out` in drizzle.config.ts. */
   readonly folder: string
@@ -14,11 +14,14 @@ export interface MigrationSource {
 
 /** Time limits of commands that change the database. */
 export interface WaitOptions {
-  /** Milliseconds a statement may queue for a table's lock before the file gives way. 1 to 3,600,000; default 1,000. */
+  /**
+   * Milliseconds a statement may wait for a table's lock before the file is rolled back and tried again. 1 to
+   * 3,600,000; default 1,000.
+   */
   readonly lockTimeoutMs?: number | undefined
-  /** Milliseconds to wait for another migrator, and for the busy tables of each file. Default 600,000. */
+  /** Milliseconds to wait for another migrator, and for the table locks of each file. Default 600,000. */
   readonly maxWaitMs?: number | undefined
-  /** Stops the running statement; what was begun is rolled back. */
+  /** When aborted, the running statement is stopped and its transaction rolled back. */
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: OnProgress | undefined
 }

@@ -1,7 +1,7 @@
-/** What a migrator tells while it runs, for a person who watches or a program that logs. */
+/** What a migrator reports while it runs, for a person who watches or a program that logs. */
 
 export type MigrationProgress =
-  /** Another migrator holds the lock; told again every few seconds. */
+  /** Another migrator holds the lock; reported again every few seconds. */
   | {
       readonly type: 'waiting for lock'
       readonly holderPid: number | undefined
@@ -12,18 +12,18 @@ export type MigrationProgress =
   | { readonly type: 'started'; readonly file: string; readonly statements: number; readonly transactional: boolean }
   /** About to send statement `statement`, counted from 1. */
   | { readonly type: 'statement'; readonly file: string; readonly statement: number; readonly line: number }
-  /** All statements are done; the ledger is about to be written and the transaction committed. */
+  /** All statements are done; next the ledger is written and the transaction committed. */
   | { readonly type: 'recording'; readonly file: string }
-  /** A table was busy for longer than the lock timeout: the file gave way and is run again. */
+  /** A table was locked for longer than the lock timeout: the file was rolled back and is run again. */
   | {
       readonly type: 'gave way'
       readonly file: string
       readonly statement: number
       readonly delayMs: number
-      /** The oldest open transaction of somebody else, the likely holder. */
+      /** The oldest open transaction of another session, which probably holds the lock. */
       readonly oldest: { readonly pid: number; readonly application: string; readonly ageMs: number } | undefined
     }
-  /** A statement that works without blocking anybody waits for the transactions of others; told every few seconds. */
+  /** A statement that blocks no other session waits for the transactions of others; reported every few seconds. */
   | {
       readonly type: 'waiting for transactions'
       readonly file: string
@@ -32,9 +32,9 @@ export type MigrationProgress =
       readonly blockers: readonly { readonly pid: number; readonly application: string }[]
       readonly waitedMs: number
     }
-  /** A run that was broken off left this index behind; it is built anew. */
+  /** An interrupted run left this index; it is built again. */
   | { readonly type: 'invalid index dropped'; readonly file: string; readonly index: string }
-  /** A file without a transaction was broken off earlier and goes on with this statement. */
+  /** A file without a transaction was interrupted earlier and resumes at this statement. */
   | { readonly type: 'resumed'; readonly file: string; readonly statement: number }
   | { readonly type: 'applied'; readonly file: string; readonly name: string; readonly durationMs: number }
 

@@ -1,6 +1,6 @@
 /**
- * Applies what is pending, in the journal's order, one file after the other, under one lock held for the whole run.
- * Anybody may start it at any moment, as often as they like: whoever comes second finds nothing left to do.
+ * Applies pending migrations in the journal's order, one file after the other, under one lock that is held for the
+ * whole run. Any process may start it at any time, as often as it likes: the second one finds nothing left to do.
  */
 import type { Connection } from '../../pool/connection.ts'
 import { refusePooler, type Target, withConnection } from '../connect.ts'
@@ -20,11 +20,11 @@ import {
 } from '../ledger/migration-state.ts'
 import { readScript, readScripts } from '../files/check-script.ts'
 
-/** What `applyMigrations` takes. */
+/** The options of `applyMigrations`. */
 export interface ApplyOptions extends MigrationSource, WaitOptions {
   /** The last migration to apply. Default: all. */
   readonly to?: string | undefined
-  /** Applies files that are older than the newest applied one as well. Default false. */
+  /** Also applies files that are older than the newest applied one. Default false. */
   readonly outOfOrder?: boolean | undefined
 }
 
@@ -34,10 +34,12 @@ export interface AppliedMigration {
   readonly durationMs: number
 }
 
-/** What `applyMigrations` answers. */
+/** The result of `applyMigrations`. */
 export interface ApplyResult {
   readonly applied: readonly AppliedMigration[]
-  /** In the ledger but not in the folder: the database is newer than the code, and nothing was left to apply. */
+  /**
+   * Migrations in the ledger but not in the folder: the database is newer than the code, and nothing was left to apply.
+   */
   readonly ahead: readonly string[]
 }
 
@@ -51,7 +53,7 @@ export async function applyMigrations(target: Target, options: ApplyOptions): Pr
   const wait = waiting(options)
   return withConnection(target, async (connection, openObserver) => {
     await refusePooler(connection)
-    // Most starts find nothing to do: they need neither the lock nor the right to create tables.
+    // Most runs find nothing to do: they need neither the lock nor the right to create tables.
     const before = await pendingNow(connection, ledger, migrations, options)
     if (before.pending.length === 0) return { applied: [], ahead: before.ahead }
     return withLock(connection, { ...wait, key: ledger.lockKey }, async () => {
@@ -76,13 +78,13 @@ export async function applyMigrations(target: Target, options: ApplyOptions): Pr
 /** A file that would be applied, and how. */
 export interface PlannedMigration {
   readonly name: string
-  /** What the file is called within the migrations folder. */
+  /** The name of the file within the migrations folder. */
   readonly file: string
   readonly transactional: boolean
   readonly statements: readonly { readonly line: number; readonly text: string }[]
 }
 
-/** What `applyMigrations` would do now; changes nothing. @throws as it would. */
+/** Returns what `applyMigrations` would do now; changes nothing. @throws as it would. */
 export async function planMigrations(target: Target, options: ApplyOptions): Promise<readonly PlannedMigration[]> {
   const migrations = await readMigrations(options.folder)
   const ledger = new Ledger(options.ledger)
@@ -98,8 +100,8 @@ export async function planMigrations(target: Target, options: ApplyOptions): Pro
 }
 
 /**
- * Answers normally when the database has every migration of the folder, unchanged; it may have more (the next release
- * has already migrated it). @throws MigrationRefused ('pending' or 'inconsistent') naming them.
+ * Returns normally when the database has every migration of the folder, unchanged. It may have more, if the next
+ * release has already migrated it. @throws MigrationRefused ('pending' or 'inconsistent'), which names the others.
  */
 export async function checkMigrations(target: Target, source: MigrationSource): Promise<void> {
   const migrations = await readMigrations(source.folder)
@@ -125,7 +127,7 @@ async function pendingNow(
 ): Promise<{ readonly pending: readonly Migration[]; readonly ahead: readonly string[] }> {
   const compared: LedgerComparison = compareWithLedger(migrations, await ledger.read(connection))
   const pending = inState(compared, 'pending', 'out of order')
-  // The next release has migrated already: nothing of ours is left to do, and nothing is wrong.
+  // The next release has already migrated: nothing is left to do, and nothing is wrong.
   const reason = contradiction(pending.length === 0 ? { ...compared, missing: [] } : compared, { outOfOrder })
   if (reason) throw reason
   const ahead = compared.missing.map(nameOfRow)

@@ -11,25 +11,25 @@ import { withLock } from '../ledger/advisory-lock.ts'
 import { compareWithLedger, contradiction } from '../ledger/migration-state.ts'
 import { refusePulled } from '../files/check-script.ts'
 
-/** What `baselineMigrations` takes. */
+/** The options of `baselineMigrations`. */
 export interface BaselineOptions extends MigrationSource, WaitOptions {
-  /** The last migration whose effect the database already has. */
+  /** The last migration whose changes the database already has. */
   readonly to: string
-  /** Takes over the present text of files that were changed since they were applied. Default false. */
+  /** Accepts the present text of files that were changed after they were applied. Default false. */
   readonly acceptChanged?: boolean | undefined
 }
 
-/** What `baselineMigrations` answers. */
+/** The result of `baselineMigrations`. */
 export interface BaselineResult {
   /** Written into the ledger now. */
   readonly adopted: readonly string[]
-  /** Whose new text was taken over. */
+  /** Migrations whose new text was accepted. */
   readonly accepted: readonly string[]
 }
 
 /**
- * Enters every migration up to `to` as applied. @throws MigrationRefused when the ledger contradicts the files, or a file
- * is one comment.
+ * Enters every migration up to `to` in the ledger as applied. @throws MigrationRefused when the ledger contradicts the
+ * files, or a file is one comment.
  */
 export async function baselineMigrations(target: Target, options: BaselineOptions): Promise<BaselineResult> {
   const migrations = await readMigrations(options.folder)

@@ -1,6 +1,6 @@
 /**
- * Empties a development database: every schema that is not PostgreSQL's own goes, with all that is in it, the ledger
- * included; an empty `public` comes back. In one transaction, under the migration lock.
+ * Empties a development database: drops every schema that is not PostgreSQL's own with everything in it, the ledger
+ * included, and creates an empty `public`. In one transaction, under the migration lock.
  */
 import { type MigrationSource, waiting, type WaitOptions } from '../options.ts'
 import type { ServerAddress } from '../../address/server-address.ts'
@@ -11,9 +11,9 @@ import { Ledger } from '../ledger/ledger.ts'
 import { withLock } from '../ledger/advisory-lock.ts'
 import { quotedName } from '../../values/quoting.ts'
 
-/** What `emptyDatabase` takes. */
+/** The options of `emptyDatabase`. */
 export interface EmptyOptions extends WaitOptions, Pick<MigrationSource, 'ledger'> {
-  /** The database's name, said on purpose: needed for a server that is not this machine. */
+  /** The database's name, given on purpose: needed for a server on another machine. */
   readonly database?: string | undefined
 }
 

@@ -25,14 +25,16 @@ export interface RevertOptions extends MigrationSource {
 /** One migration that would be reverted. */
 export interface PlannedRevert {
   readonly name: string
-  /** What the file is called within the migrations folder. */
+  /** The name of the file within the migrations folder. */
   readonly file: string
   /** The steps that lose data, each with its line. */
   readonly destructive: readonly { readonly line: number; readonly step: string }[]
   readonly statements: readonly string[]
 }
 
-/** What `revertMigrations` would do now, in order; changes nothing. @throws MigrationRefused for a missing file. */
+/**
+ * Returns what `revertMigrations` would do now, in order; changes nothing. @throws MigrationRefused for a missing file.
+ */
 export async function planRevert(target: Target, options: RevertOptions): Promise<readonly PlannedRevert[]> {
   const migrations = await readMigrations(options.folder)
   const ledger = new Ledger(options.ledger)
@@ -57,7 +59,7 @@ export async function revertMigrations(
   if (names.length === 0) return { reverted: [] }
   return withConnection(target, (connection, openObserver) =>
     withLock(connection, { ...wait, key: ledger.lockKey }, async () => {
-      // A ledger that Drizzle made has no table for details yet.
+      // A ledger that Drizzle made does not have the table for details yet.
       await ledger.create(connection)
       const steps = await stepsNow(connection, ledger, migrations, options)
       if (steps.map(({ migration }) => migration.name).join() !== names.join()) {

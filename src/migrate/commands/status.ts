@@ -1,4 +1,4 @@
-/** How files and ledger stand to each other, for people and for machines. Reads only. */
+/** The state of files and ledger, for people and for programs. Only reads. */
 import { MigrationRefused } from '../../errors.ts'
 import type { MigrationSource } from '../options.ts'
 import { type Target, withConnection } from '../connect.ts'
@@ -13,23 +13,25 @@ import { compareWithLedger, contradiction, type MigrationState, nameOfRow } from
 export interface MigrationStatus {
   readonly name: string
   readonly state: MigrationState | 'missing'
-  /** Undefined when not applied, or applied by Drizzle, which does not write it down. */
+  /** Undefined when not applied, or applied by Drizzle, which does not record it. */
   readonly appliedAt: Date | undefined
   readonly durationMs: number | undefined
-  /** Statements done of a file without a transaction that was broken off; the next run goes on after them. */
+  /**
+   * The number of completed statements of an interrupted file without a transaction; the next run resumes after them.
+   */
   readonly statementsDone: number | undefined
 }
 
-/** What `migrationStatus` answers. */
+/** The result of `migrationStatus`. */
 export interface StatusResult {
   readonly state: 'up to date' | 'pending' | 'inconsistent'
   /** In the journal's order; rows without a file last. */
   readonly migrations: readonly MigrationStatus[]
-  /** What contradicts, and what to do about it. */
+  /** What is inconsistent, and what to do about it. */
   readonly problem: string | undefined
-  /** SQL files in the folder that are no migrations, as far as Drizzle and its journal know: nobody runs them. */
+  /** SQL files in the folder that are not migrations to Drizzle and its journal, and so are never run. */
   readonly ignoredFiles: readonly string[]
-  /** Indexes that a broken-off CREATE INDEX CONCURRENTLY left behind. */
+  /** Indexes that an interrupted CREATE INDEX CONCURRENTLY left. */
   readonly invalidIndexes: readonly string[]
 }
 
@@ -65,7 +67,7 @@ export async function migrationStatus(target: Target, source: MigrationSource): 
   }
 }
 
-/** Says which grants are missing when the ledger cannot be read. */
+/** Names the missing grants when the ledger cannot be read. */
 async function readable<T>({ schema }: Ledger, read: () => Promise<T>): Promise<T> {
   return read().catch((cause: unknown) => {
     if (sqlStateOf(cause) !== '42501') throw cause

@@ -1,7 +1,7 @@
 /**
- * Do the schema in code, the migrations and the live database say the same? The applied migrations are replayed into a
- * scratch database, which is compared with the live one, object by object; then the pending ones, and all of them are
- * compared with what the code declares (`code.ts`).
+ * Compares the schema in code, the migrations and the live database. The applied migrations are replayed into a scratch
+ * database, which is compared with the live one, object by object. Then the pending ones are replayed too, and all of
+ * them are compared with what the code declares (`code-comparison.ts`).
  */
 import type { Connection } from '../../pool/connection.ts'
 import type { MigrationSource } from '../options.ts'
@@ -20,30 +20,30 @@ import { parseScript } from '../files/script.ts'
 import { createExtensions, readDatabaseSettings } from '../schema/database-settings.ts'
 import { type Trial, runTrial } from '../schema/trial.ts'
 
-/** What `verifyDatabase` takes. */
+/** The options of `verifyDatabase`. */
 export interface VerifyOptions extends MigrationSource {
-  /** A server where a scratch database may be made. Default: the live one's. */
+  /** The server on which to make the scratch database. Default: the live one. */
   readonly scratchUrl?: string | undefined
   /** The schemas to compare. Default: public, and those that the migrations make or fill. */
   readonly schemas?: readonly string[] | undefined
-  /** Says of a table's or view's bare name whether it is compared. Default: all are. */
+  /** Tells by the bare name of a table or view whether it is compared. Default: all are. */
   readonly keepsTable?: ((table: string) => boolean) | undefined
-  /** Takes pending migrations for applied: would it be right to say so, with `baselineMigrations`? Default false. */
+  /** Treats pending migrations as applied, to check what `baselineMigrations` would say. Default false. */
   readonly asApplied?: boolean | undefined
   /** What drizzle-kit writes for the schema in code. Default: the code is not compared. */
   readonly code?: CodeSql | undefined
   readonly signal?: AbortSignal | undefined
 }
 
-/** What `verifyDatabase` answers. */
+/** The result of `verifyDatabase`. */
 export interface VerifyResult {
   /** Where the live database differs from what its applied migrations make. */
   readonly differences: readonly Difference[]
-  /** Not applied yet, and so left out of the comparison with the live database. */
+  /** Migrations that are not applied yet, and so left out of the comparison with the live database. */
   readonly pending: readonly string[]
   /** Whether those can be applied. */
   readonly pendingTrial: Trial
-  /** The schema in code beside all migrations, pending ones included; undefined when it was not compared. */
+  /** The schema in code compared with all migrations, pending ones included; undefined when it was not compared. */
   readonly code: CodeComparison | undefined
 }
 
@@ -92,7 +92,7 @@ export async function verifyDatabase(url: string, options: VerifyOptions): Promi
   }
 }
 
-/** What `verifyCode` takes. */
+/** The options of `verifyCode`. */
 export interface VerifyCodeOptions extends MigrationSource {
   readonly code: CodeSql
   /** The server is a throw-away one: roles may be made there. Default false. */
@@ -136,7 +136,7 @@ async function replayHistory(
   }
 }
 
-/** What an administrator made by hand is in the live database only. */
+/** An object that an administrator made by hand is only in the live database. */
 function missingHint(cause: unknown): string {
   return ['42704', '42883', '3F000'].includes(sqlStateOf(cause) ?? '')
     ? '\nIf an extension makes it, or it was made by hand, add it to a migration: CREATE EXTENSION IF NOT EXISTS …'

@@ -1,4 +1,4 @@
-/** Files that cannot be run as they are written are refused before anything is begun. */
+/** Refuses files that cannot be run as they are written, before anything is begun. */
 import type { Migration } from './folder.ts'
 import { MigrationRefused } from '../../errors.ts'
 import {
@@ -14,7 +14,9 @@ import {
 } from './script.ts'
 import { child, children, dotted, nodeKind, text, type Tree, walk } from './parse-tree.ts'
 
-/** The script in `source`, parsed. @throws MigrationRefused ('unsafe') for an empty file or a wrong statement. */
+/**
+ * Parses and checks the script in `source`. @throws MigrationRefused ('unsafe') for an empty file or a wrong statement.
+ */
 export async function readScript(file: string, source: string): Promise<Script> {
   await refusePulled(file, source)
   const script = await parseScript(source)
@@ -40,8 +42,8 @@ export async function readScript(file: string, source: string): Promise<Script> 
 }
 
 /**
- * @throws MigrationRefused ('unsafe') for a file whose statements are one comment, as `drizzle-kit pull` writes its first
- * one: it says what there is, and makes nothing.
+ * @throws MigrationRefused ('unsafe') for a file that is one comment, as the first file of `drizzle-kit pull` is: it
+ * makes nothing.
  */
 export async function refusePulled(file: string, source: string): Promise<void> {
   if (!(await isPulledComment(source))) return
@@ -77,7 +79,7 @@ export async function readScripts(migrations: readonly Migration[]): Promise<(re
 
 const copyFromStdin = 'COPY FROM STDIN has no input in a migration: use INSERT, or load the data with psql'
 
-/** What makes the parser give up, and the server too, because it is meant for psql. */
+/** Explains text for psql, which neither the parser nor the server can read. */
 function forPsql(source: string): string | undefined {
   if (/\bcopy\b[^;]*\bfrom\s+stdin\b/i.test(source)) return copyFromStdin
   const command = /^\s*(\\[a-z!?]\w*)/im.exec(source)?.[1]
@@ -100,14 +102,17 @@ function refusal(tree: Tree, transactional: boolean, inBlock: boolean): string |
   if (copy?.is_from === true && text(copy.filename) === '') {
     return copyFromStdin
   }
-  // A build that was broken off is found again by the index's name.
+  // An interrupted build is found again by the index's name.
   if (nodeKind(tree) === 'IndexStmt' && refusesTransaction(tree) && text(child(tree, 'IndexStmt')?.idxname) === '') {
     return 'the index has no name: give it one, so that the run after an interrupted one can find it'
   }
   return undefined
 }
 
-/** What a file without a transaction must not leave in its session: a run that goes on after a failure has another. */
+/**
+ * Refuses what a file without a transaction must not rely on in its session: a run that resumes after a failure has a
+ * new one.
+ */
 function lostWithSession(tree: Tree): string | undefined {
   const set = child(tree, 'VariableSetStmt')
   if (set?.is_local === true || text(set?.kind) === 'VAR_SET_MULTI') {

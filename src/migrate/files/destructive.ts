@@ -1,4 +1,7 @@
-/** The steps of a script that lose data, in words, for somebody to confirm. Rather one too many than one too few. */
+/**
+ * The steps of a script that lose data, described for a person to confirm. It names one too many rather than one too
+ * few.
+ */
 import type { Script } from './script.ts'
 import { child, children, dropped, nodeKind, relationName, text, type Tree, walk } from './parse-tree.ts'
 
@@ -24,7 +27,7 @@ export function destructiveSteps({ statements }: Script): readonly DestructiveSt
   return statements.flatMap(({ tree, text: source, line }) => {
     const steps = new Set<string>()
     if (tree === undefined) steps.add('is SQL that the parser does not know, so it may lose data')
-    // Not the statement alone: a WITH clause may hold a DELETE too.
+    // Not only the statement: a WITH clause may have a DELETE too.
     walk(tree, (kind, node) => {
       for (const step of stepsOf(kind, node)) steps.add(step)
     })

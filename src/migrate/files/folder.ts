@@ -1,6 +1,6 @@
 /**
- * The migrations of a folder with their texts, in either of drizzle-kit's layouts (`layout.ts`). Read whole and checked
- * whole before anything is run, so that a broken folder never leaves a database half way.
+ * The migrations of a folder with their texts, in either of drizzle-kit's layouts (`layout.ts`). The folder is read and
+ * checked completely before anything is run, so that a broken folder never leaves a database half migrated.
  */
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -15,13 +15,13 @@ export interface Migration {
   readonly name: string
   /** Milliseconds since 1970 at which it was generated; Drizzle's ledger knows a migration by it. */
   readonly when: number
-  /** What the file is called within the migrations folder. */
+  /** The name of the file within the migrations folder. */
   readonly file: string
   readonly path: string
   readonly text: string
   /** SHA-256 of the text in hex, exactly what Drizzle stores. */
   readonly hash: string
-  /** Hashes that count as the same text: its line ends may have been converted by a checkout. */
+  /** Hashes that count as the same text, because a checkout may have converted its line ends. */
   readonly sameHashes: readonly string[]
   /** The name of the file that reverts it within the migrations folder, whether the file exists or not. */
   readonly downFile: string
@@ -29,7 +29,7 @@ export interface Migration {
   readonly downPath: string | undefined
 }
 
-/** Reads and checks the folder. @throws MigrationRefused ('inconsistent') that names the file and what to do. */
+/** Reads and checks the folder. @throws MigrationRefused ('inconsistent'), which names the file and what to do. */
 export async function readMigrations(folder: string): Promise<readonly Migration[]> {
   const { places } = await readLayout(folder)
   return Promise.all(places.map((place) => readMigration(folder, place)))

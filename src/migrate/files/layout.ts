@@ -29,21 +29,21 @@ export type LayoutKind = 'journal' | 'folders'
 /** A migrations folder as it is laid out. */
 export interface Layout {
   readonly places: readonly MigrationPlace[]
-  /** SQL files that look like migrations and are none: nobody runs them. */
+  /** SQL files that look like migrations but are not, and so are never run. */
   readonly strays: readonly string[]
 }
 
 const journalFile = join('meta', '_journal.json')
 const folderName = /^\d{14}_/
 
-/** How the folder is laid out; undefined when there is no migration, nor the place of one. */
+/** The layout of the folder; undefined when it has no migrations and no place for them. */
 export async function layoutKind(folder: string): Promise<LayoutKind | undefined> {
   if (existsSync(join(folder, journalFile))) return 'journal'
   const folders = await foldersOf(folder, await readdir(folder).catch(() => []))
   return folders.length > 0 ? 'folders' : undefined
 }
 
-/** Reads it. @throws MigrationRefused ('inconsistent') that names the file and what to do. */
+/** Reads the layout. @throws MigrationRefused ('inconsistent'), which names the file and what to do. */
 export async function readLayout(folder: string): Promise<Layout> {
   const names = await readdir(folder).catch((cause: unknown) => {
     throw refused(`there is no migrations folder at ${resolve(folder)}: run \`rivulet generate\` first`, cause)
@@ -66,7 +66,7 @@ export async function readLayout(folder: string): Promise<Layout> {
   return { places, strays: strays.sort() }
 }
 
-/** The SQL files in the folder that nobody runs; none when the folder cannot be read. */
+/** The SQL files in the folder that are never run; none when the folder cannot be read. */
 export async function strayFiles(folder: string): Promise<readonly string[]> {
   return (await readLayout(folder).catch(() => undefined))?.strays ?? []
 }
@@ -116,7 +116,7 @@ async function journalled(folder: string): Promise<readonly MigrationPlace[]> {
   return places
 }
 
-/** Two branches that each made migration 7 leave two of them after a merge: people must say which comes first. */
+/** Two branches that each made migration 7 leave two of them after a merge: a person must say which comes first. */
 function refuseTwins(tags: readonly string[]): void {
   const seen = new Map<string, string>()
   for (const tag of tags) {

@@ -1,9 +1,9 @@
 /**
- * Walking the parse trees of libpg-query without `any`: every node is `{ Kind: { field: value } }`, every list an array
+ * Walks the parse trees of libpg-query without `any`: every node is `{ Kind: { field: value } }`, every list an array
  * of such nodes. https://github.com/pganalyze/libpg_query
  */
 
-/** A node, or what is inside one. */
+/** A node, or its contents. */
 export type Tree = { readonly [field: string]: unknown }
 
 /** The kind of a node: `CreateStmt` of `{ CreateStmt: {…} }`. */
@@ -11,7 +11,7 @@ export function nodeKind(tree: Tree | undefined): string {
   return Object.keys(tree ?? {})[0] ?? ''
 }
 
-/** What lies at the end of `path`; undefined where a step is missing. */
+/** The object at the end of `path`; undefined when a step is missing. */
 export function child(tree: Tree | undefined, ...path: readonly string[]): Tree | undefined {
   let at: unknown = tree
   for (const step of path) at = typeof at === 'object' && at !== null ? (at as Tree)[step] : undefined
@@ -34,12 +34,12 @@ export function dotted(names: readonly Tree[]): string {
   return names.map((name) => text(child(name, 'String')?.sval)).join('.')
 }
 
-/** Such a list without `public.`, so that both ways of writing a name meet. */
+/** Such a list without `public.`, so that both spellings of a name are equal. */
 export function plainName(names: readonly Tree[]): string {
   return dotted(names).replace(/^public\./, '')
 }
 
-/** The table a RangeVar names, `schema.table` or `table`; without `public.`, so that both ways of writing it meet. */
+/** The table that a RangeVar names, `schema.table` or `table`; without `public.`, so that both spellings are equal. */
 export function relationName(rangeVar: Tree | undefined): string {
   const schema = text(rangeVar?.schemaname)
   return schema === '' || schema === 'public' ? text(rangeVar?.relname) : `${schema}.${text(rangeVar?.relname)}`

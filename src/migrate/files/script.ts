@@ -1,7 +1,8 @@
 /**
- * An SQL file taken apart into statements by PostgreSQL's own parser (libpg-query), with the line each begins on.
- * Drizzle's `--> statement-breakpoint` splits first, as Drizzle does it; what stands between two of them may hold
- * several statements. Text the parser does not know (a newer server, an extension) stays one piece and goes as it is.
+ * An SQL file, split into statements by PostgreSQL's own parser (libpg-query), with the line on which each begins.
+ * Drizzle's `--> statement-breakpoint` splits first, as in Drizzle; a piece between two of them may have several
+ * statements. Text that the parser does not know (of a newer server, or an extension) stays one piece and is sent as it
+ * is.
  */
 import type { Tree } from './parse-tree.ts'
 import { child, children, nodeKind, text as textOf } from './parse-tree.ts'
@@ -14,7 +15,7 @@ export interface Statement {
   readonly line: number
   /** The parse tree, `{ CreateStmt: {…} }`; undefined when PostgreSQL's parser refused the text. */
   readonly tree: Tree | undefined
-  /** What the parser complained of, and on which line, when it did. */
+  /** The parser's error and its line, if it refused the text. */
   readonly syntaxError: { readonly message: string; readonly line: number } | undefined
   /** Comments between the statement before and this one, and inside it. */
   readonly comments: readonly string[]
@@ -32,7 +33,7 @@ const breakpoint = '--> statement-breakpoint'
 /** Put on a line of its own at the head of a file that must not run in one transaction. */
 export const noTransactionComment = '-- rivulet:no-transaction'
 
-/** Takes `source` apart. Loads the parser (some 30 ms) when first called. */
+/** Parses `source`. Loads the parser (some 30 ms) at the first call. */
 export async function parseScript(source: string): Promise<Script> {
   const { parse, scan, SqlError } = await import('libpg-query')
   const statements: Statement[] = []
@@ -43,7 +44,7 @@ export async function parseScript(source: string): Promise<Script> {
       const bytes = Buffer.from(text)
       const { stmts = [] } = (text.trim() === '' ? {} : await parse(text)) as { stmts?: ParsedStatement[] }
       const comments = text.includes('--') || text.includes('/*') ? await commentsOf(text, scan) : []
-      // One pass over the bytes, whatever the number of statements: data migrations hold many thousands.
+      // One pass over the bytes for any number of statements: data migrations have many thousands.
       let at = 0
       let lineAt = line
       let nextComment = 0
@@ -52,7 +53,7 @@ export async function parseScript(source: string): Promise<Script> {
         const raw = bytes.subarray(start, end).toString()
         lineAt += lineBreaks(bytes.subarray(at, start).toString())
         at = start
-        // A comment behind the statement on its last line is meant for it.
+        // A comment after the statement on its last line belongs to it.
         const until = end + (/^[ \t]*;?[ \t]*/.exec(bytes.subarray(end, end + 100).toString())?.[0].length ?? 0)
         const own: string[] = []
         for (let comment = comments[nextComment]; comment && comment.at <= until; comment = comments[nextComment]) {
@@ -80,7 +81,9 @@ export async function parseScript(source: string): Promise<Script> {
   return { statements, transactional }
 }
 
-/** True when the whole file is comments, one that spans breakpoints included: to the parser those are no comments. */
+/**
+ * True when the whole file is comments, even one that spans breakpoints, which the parser would not take as a comment.
+ */
 export async function isOnlyComments(source: string): Promise<boolean> {
   const { scan, SqlError } = await import('libpg-query')
   try {
@@ -140,7 +143,7 @@ export function refusesTransaction(tree: Tree): boolean {
   }
 }
 
-/** BEGIN, COMMIT and ROLLBACK: in a file they would end the transaction that holds it together. */
+/** True for BEGIN, COMMIT and ROLLBACK: in a file they would end the transaction that holds it together. */
 export function controlsTransaction(tree: Tree): boolean {
   const kind = textOf(child(tree, 'TransactionStmt')?.kind)
   return kind !== '' && !/SAVEPOINT|RELEASE|ROLLBACK_TO/.test(kind)
@@ -154,8 +157,9 @@ export interface CommitGroup {
 }
 
 /**
- * How a script without a transaction runs: each statement by itself, unless the file says COMMIT to leave the
- * transaction in which Drizzle runs it. Then what stands before COMMIT is one step, as is what a later BEGIN holds.
+ * Groups the statements of a script without a transaction: each runs by itself, unless the file has COMMIT to leave the
+ * transaction in which Drizzle runs it. Then the statements before COMMIT are one group, and so are those after a
+ * BEGIN.
  */
 export function commitGroups(statements: readonly Statement[]): readonly CommitGroup[] {
   const words = statements.map(({ tree }) => (tree && controlsTransaction(tree) ? controlWord(tree) : ''))
@@ -176,8 +180,8 @@ export function commitGroups(statements: readonly Statement[]): readonly CommitG
 }
 
 /**
- * True when the file leaves Drizzle's transaction with COMMIT for a statement that cannot run in one, and says no more
- * of transactions than BEGIN and COMMIT in turn.
+ * True when the file leaves Drizzle's transaction with COMMIT for a statement that cannot run in one, and has no other
+ * transaction control than BEGIN and COMMIT in turn.
  */
 export function leavesTransaction(statements: readonly Statement[]): boolean {
   let inside = true
@@ -195,7 +199,7 @@ export function leavesTransaction(statements: readonly Statement[]): boolean {
   return left
 }
 
-/** BEGIN or COMMIT when it says no more than that; '' for any other. */
+/** Returns BEGIN or COMMIT if it is plain; '' for any other. */
 function controlWord(tree: Tree): string {
   const body = child(tree, 'TransactionStmt') ?? {}
   if (body.chain === true || body.options !== undefined) return ''
@@ -211,7 +215,7 @@ function options(body: Tree, key: string): string[] {
   return children(body, key).map((option) => textOf(child(option, 'DefElem')?.defname))
 }
 
-/** The word behind `rivulet:` in a comment, whatever its case and spaces; undefined in prose. */
+/** The word after `rivulet:` in a comment, with any case and spaces; undefined in prose. */
 function directive(comment: string): string | undefined {
   const [, space, word = ''] = /^(?:--|\/\*)\s*rivulet\s*:(\s*)([\w-]+)/i.exec(comment) ?? []
   const known = directives.includes(word.toLowerCase())
@@ -220,7 +224,7 @@ function directive(comment: string): string | undefined {
 
 const directives = ['ignore', 'ignore-file', 'no-transaction']
 
-/** What is wrong with a comment that was meant for Rivulet; undefined when nothing is. */
+/** What is wrong with a comment for Rivulet; undefined when nothing is. */
 export function unknownDirective(comment: string, transactional: boolean): string | undefined {
   const word = directive(comment)
   if (word === undefined) return undefined

@@ -1,9 +1,9 @@
-/** Reading the text files of a migrations folder: each must be a regular file and hold UTF-8. */
+/** Reads the text files of a migrations folder. Each must be a regular file in UTF-8. */
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { MigrationRefused } from '../../errors.ts'
 
-/** The text of an SQL file. @throws MigrationRefused when it is not UTF-8: PostgreSQL would store garbage. */
+/** Reads an SQL file. @throws MigrationRefused when it is not UTF-8: PostgreSQL would store garbage. */
 export async function readSql(path: string): Promise<string> {
   const bytes = await readRegularFile(path)
   const utf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)
@@ -18,8 +18,8 @@ export async function readSql(path: string): Promise<string> {
 }
 
 /**
- * The bytes of a file. @throws MigrationRefused for what is no regular file: reading a FIFO or a device waits for
- * somebody to write into it, without end. O_NONBLOCK, because opening a FIFO waits as well.
+ * Reads the bytes of a file. @throws MigrationRefused for anything but a regular file: reading a FIFO or a device would
+ * wait for a writer for ever. O_NONBLOCK, because opening a FIFO waits as well.
  */
 export async function readRegularFile(path: string): Promise<Buffer> {
   const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch((cause: unknown) => {

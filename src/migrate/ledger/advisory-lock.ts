@@ -3,9 +3,10 @@
  *
  *   absent ──pg_try_advisory_lock──▶ held ──release, or the connection's end──▶ absent
  *
- * Waiting polls: a blocked `pg_advisory_lock()` would keep its snapshot for as long as it waits, and CREATE INDEX
- * CONCURRENTLY, run by the holder, waits for every older snapshot: a deadlock PostgreSQL breaks by killing the build.
- * https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+ * Waiting polls, because a blocked `pg_advisory_lock()` would keep its snapshot for as long as it waits, and CREATE
+ * INDEX CONCURRENTLY, run by the holder, waits for every older snapshot: a deadlock PostgreSQL breaks by killing the
+ * build. https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+ *
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { Cancelled, MigrationRefused } from '../../errors.ts'
@@ -20,7 +21,7 @@ const reportEveryMs = 5000
 /** With jitter, so that eight migrators do not ask in step. */
 const pauses: BackoffOptions = { firstMs: 40, longestMs: 500, jitter: 0.5 }
 
-/** What waiting for the lock needs to know. */
+/** The options of waiting for the lock. */
 export interface LockOptions {
   readonly key: string
   readonly deadline: Deadline
@@ -43,7 +44,7 @@ export async function withLock<T>(connection: Connection, options: LockOptions, 
   try {
     return await work()
   } finally {
-    // A lost connection has lost the lock as well.
+    // A lost connection has also lost the lock.
     if (!connection.lost) await release(connection, options.key)
   }
 }
@@ -114,7 +115,7 @@ async function release(connection: Connection, key: string): Promise<void> {
   try {
     await connection.query(`select pg_advisory_unlock(${keySql})`, [key])
   } catch {
-    // The work's own error says more; and closing the connection frees the lock too.
+    // The error of the work says more, and closing the connection releases the lock too.
     connection.destroy()
   }
 }

@@ -1,17 +1,18 @@
 /**
- * The ledger of applied migrations is Drizzle's own table, column for column, so that either tool finds what the other
- * did: `drizzle.__drizzle_migrations (id serial, hash text, created_at bigint)`, created_at being the journal's `when`.
+ * The ledger of applied migrations is Drizzle's own table, column for column, so that each tool finds what the other
+ * applied: `drizzle.__drizzle_migrations (id serial, hash text, created_at bigint)`, created_at being the journal's
+ * `when`.
  *
- * What Drizzle has no place for (name, time, duration, progress of a file without a transaction) is kept in a table
- * beside it, `__rivulet_migrations` (beside a ledger of another name: `__rivulet_` and that name). Not in more columns:
- * progress exists before a ledger row does, Drizzle 1.0 takes a column `name` for the sign of its own next format, and
- * altering somebody's table needs more rights than reading it.
+ * What Drizzle has no column for (name, time, duration, progress of a file without a transaction) is in a table beside
+ * it, `__rivulet_migrations` (beside a ledger of another name: `__rivulet_` and that name). Not in more columns:
+ * progress exists before a ledger row does, Drizzle 1.0 takes a column `name` as the sign of its own next format, and
+ * altering the table of another tool needs more rights than reading it.
  */
 import type { Connection } from '../../pool/connection.ts'
 import { type Migration, sha256 } from '../files/folder.ts'
 import { quotedName, shownName } from '../../values/quoting.ts'
 
-/** Where the ledger is; Drizzle's names unless the project's config says otherwise. */
+/** The place of the ledger: Drizzle's names, unless the project's config has others. */
 export interface LedgerName {
   /** Default `drizzle`. */
   readonly schema?: string | undefined
@@ -19,11 +20,11 @@ export interface LedgerName {
   readonly table?: string | undefined
 }
 
-/** One row of the ledger, joined with what we know beyond it. */
+/** One row of the ledger, joined with its details. */
 export interface LedgerRow {
   readonly id: number
   readonly hash: string
-  /** The journal's `when` of the file; undefined in rows that somebody wrote by hand. */
+  /** The journal's `when` of the file; undefined in rows that were written by hand. */
   readonly when: number | undefined
   readonly name: string | undefined
   readonly appliedAt: Date | undefined
@@ -34,9 +35,9 @@ export interface LedgerRow {
 export interface Progress {
   /** Statements completed. */
   readonly done: number
-  /** SHA-256 over the completed statements: they must still be the same when the rest is run. */
+  /** SHA-256 of the completed statements, which must still be the same when the run resumes. */
   readonly doneHash: string
-  /** True when the next statement was begun and nobody saw it end. */
+  /** True when the next statement was begun but its end was not recorded. */
   readonly running: boolean
 }
 
@@ -85,7 +86,10 @@ export class Ledger {
     }))
   }
 
-  /** Makes what is missing of schema and tables. Asks first: IF NOT EXISTS demands rights nobody needs any more. */
+  /**
+   * Creates the schema and the tables that are missing. Checks first, because IF NOT EXISTS needs rights even when
+   * nothing is missing.
+   */
   async create(connection: Connection): Promise<void> {
     const { schema, ledger, details } = await this.#exist(connection)
     if (!schema) await connection.script(`create schema if not exists ${quotedName(this.schema)}`)
@@ -138,7 +142,7 @@ export class Ledger {
     await connection.query(`update ${this.#details} set hash = $1 where name = $2`, [migration.hash, migration.name])
   }
 
-  /** The scripts that were broken off, and how many of their statements are done. Changes nothing. */
+  /** The interrupted scripts, with the number of their completed statements. Changes nothing. */
   async unfinished(connection: Connection): Promise<ReadonlyMap<string, number>> {
     if (!(await this.#exist(connection)).details) return new Map()
     const rows = (await connection.query(
@@ -148,7 +152,7 @@ export class Ledger {
     return new Map(rows.map(({ name, done }) => [name, done]))
   }
 
-  /** How far the script known as `key` has come; nothing done when it was never begun. */
+  /** The progress of the script with this key; none when it was never begun. */
   async progress(connection: Connection, key: string): Promise<Progress> {
     const [row] = (await connection.query(`select done, done_hash, running from ${this.#details} where name = $1`, [
       key,
@@ -165,7 +169,7 @@ export class Ledger {
     )
   }
 
-  /** True for the ledger's own objects in a description of the database (`introspect.ts`); its schema may hold others. */
+  /** True for the ledger's own objects in a description of the database (`describe.ts`); its schema may have others. */
   owns(object: string): boolean {
     const schema = shownName(this.schema)
     if (object === `schema ${schema}`) return true
@@ -180,7 +184,9 @@ export class Ledger {
     })
   }
 
-  /** True when Drizzle 1.0 keeps the ledger: it knows a migration by its name, and runs again what it cannot name. */
+  /**
+   * True when Drizzle 1.0 keeps the ledger: it identifies a migration by its name, and runs again what it cannot name.
+   */
   async #namesMigrations(connection: Connection): Promise<boolean> {
     const rows = await connection.query(
       `select from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
@@ -192,7 +198,7 @@ export class Ledger {
   }
 
   async #exist(connection: Connection): Promise<{ schema: boolean; ledger: boolean; details: boolean }> {
-    // The catalogs, not to_regclass(): that one raises an error without the right to use the schema.
+    // The catalogs, not to_regclass(), which fails without the right to use the schema.
     const [row] = (await connection.query(
       `select exists (select from pg_catalog.pg_namespace where nspname = $1) as schema,
          exists (select from pg_catalog.pg_tables where schemaname = $1 and tablename = $2) as ledger,
@@ -207,6 +213,6 @@ export class Ledger {
 function detailsTable(ledger: string): string {
   if (ledger === drizzleTable) return '__rivulet_migrations'
   const name = `__rivulet_${ledger}`
-  // PostgreSQL cuts longer names off, and two of them might then be one.
+  // PostgreSQL cuts longer names off, so that two could become one.
   return Buffer.byteLength(name) <= 63 ? name : `__rivulet_${sha256(ledger).slice(0, 32)}`
 }

@@ -1,8 +1,8 @@
 /**
- * Files against ledger: which migration is applied, pending, changed since it was applied, or out of order, and which
- * rows of the ledger have no file. A pure comparison; everything that decides whether to run asks here.
+ * Compares files with the ledger: which migrations are applied, pending, changed since they were applied, or out of
+ * order, and which rows of the ledger have no file. It is a pure comparison, and every decision whether to run uses it.
  *
- * Drizzle applies what is newer than the newest row and compares nothing: an older file that a merge brought in is
+ * Drizzle applies what is newer than the newest row and compares nothing, so an older file that a merge brought in is
  * skipped for ever. Here the order is the journal's, and hashes are compared.
  */
 import type { Migration } from '../files/folder.ts'
@@ -12,16 +12,16 @@ import { MigrationRefused } from '../../errors.ts'
 /** `out of order`: pending, although a file that comes later in the journal is applied. */
 export type MigrationState = 'applied' | 'pending' | 'changed' | 'out of order'
 
-/** One file and how it stands. */
+/** One file and its state. */
 interface ComparedMigration {
   readonly migration: Migration
   readonly state: MigrationState
   readonly row: LedgerRow | undefined
-  /** All its rows: racing migrators of old may have entered a file twice. */
+  /** All its rows: older migrators that ran at the same time may have entered a file twice. */
   readonly rows: readonly LedgerRow[]
 }
 
-/** The whole picture. */
+/** All files and rows, compared. */
 export interface LedgerComparison {
   readonly migrations: readonly ComparedMigration[]
   /** Rows of the ledger without a file: the file was lost, or the database is newer than the code. */
@@ -31,8 +31,8 @@ export interface LedgerComparison {
 }
 
 /**
- * Compares. Rows are matched by time and hash, then by hash alone, then by time alone (then the text was changed). Each
- * row belongs to one file: several files may hold the same text, or carry the same time.
+ * Compares files with rows. Rows are matched by time and hash, then by hash alone, then by time alone (then the text
+ * was changed). Each row belongs to one file, because several files may have the same text or the same time.
  */
 export function compareWithLedger(migrations: readonly Migration[], rows: readonly LedgerRow[]): LedgerComparison {
   const left = new Set(rows)
@@ -68,7 +68,10 @@ export function compareWithLedger(migrations: readonly Migration[], rows: readon
   }
 }
 
-/** A folder of drizzle-kit 1.0 tells whole seconds only; what was applied from the journal before has milliseconds. */
+/**
+ * A folder of drizzle-kit 1.0 has whole seconds only; migrations that were applied from the journal before have
+ * milliseconds.
+ */
 function sameTime({ when }: Migration, row: LedgerRow): boolean {
   return row.when === when || (row.when !== undefined && when % 1000 === 0 && row.when - (row.when % 1000) === when)
 }
@@ -78,7 +81,10 @@ export function inState(compared: LedgerComparison, ...states: readonly Migratio
   return compared.migrations.filter(({ state }) => states.includes(state)).map(({ migration }) => migration)
 }
 
-/** Why nothing may be applied in this state; undefined when it may. `outOfOrder` allows late files. */
+/**
+ * The reason why nothing may be applied in this state; undefined when migrations may be applied. `outOfOrder` allows
+ * late files.
+ */
 export function contradiction(
   compared: LedgerComparison,
   allow: { outOfOrder?: boolean } = {},
@@ -113,7 +119,7 @@ export function contradiction(
   return undefined
 }
 
-/** How a row without a file is called. */
+/** The name of a row without a file. */
 export function nameOfRow({ id, name }: LedgerRow): string {
   return name ?? `row ${id} of the ledger`
 }

@@ -1,4 +1,4 @@
-/** A statement's parse tree in the shape that lint asks about. */
+/** A statement's parse tree in the form that lint rules read. */
 import type { Statement } from '../files/script.ts'
 import { child, children, nodeKind, relationName, text, type Tree } from '../files/parse-tree.ts'
 
@@ -25,7 +25,7 @@ export function bodyOf({ tree }: Statement): Body | undefined {
   return node && { kind, node }
 }
 
-/** The commands of an ALTER TABLE, whatever the table. */
+/** The commands of an ALTER TABLE of any table. */
 export function allCommands(body: Body): readonly TableCommand[] {
   if (body.kind !== 'AlterTableStmt') return []
   const table = relationName(child(body.node, 'relation'))

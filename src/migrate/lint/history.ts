@@ -1,11 +1,11 @@
 /**
- * What the statements so far tell about the schema: which tables this file itself has made (they are empty, so nothing
- * done to them can hurt), what type a column has, and which NOT NULL checks are validated.
+ * What the statements so far tell about the schema: which tables this file has made (they are empty, so changes to them
+ * are safe), the types of columns, and which NOT NULL checks are validated.
  */
 import { child, children, dotted, plainName, relationName, text, type Tree, walk } from '../files/parse-tree.ts'
 import { allCommands, type Body } from './body.ts'
 
-/** ALTER TABLE commands that make do with a lock that lets others read and write. */
+/** ALTER TABLE commands whose lock lets others read and write. */
 const gentle = new Set([
   'AT_ValidateConstraint',
   'AT_SetStatistics',
@@ -14,7 +14,7 @@ const gentle = new Set([
   'AT_DropCluster',
 ])
 
-/** A column's type as far as widening it is concerned. */
+/** A column's type, as far as it matters for widening. */
 export interface ColumnType {
   /** Without `pg_catalog.`, such as varchar or int4. */
   readonly name: string
@@ -27,7 +27,7 @@ export interface ColumnType {
 class Table {
   readonly types = new Map<string, ColumnType>()
   readonly primaryKeys = new Set<string>()
-  /** Constraint -> column, for checks that say IS NOT NULL and no more. */
+  /** Constraint -> column, for checks that are only IS NOT NULL. */
   readonly checks = new Map<string, string>()
   /** Of those, the validated ones. */
   readonly proven = new Map<string, string>()
@@ -37,16 +37,16 @@ class Table {
 
 export class History {
   readonly #new = new Set<string>()
-  /** Every table that some file has told of, under its present name. */
+  /** Every table that a file has mentioned, under its present name. */
   readonly #tables = new Map<string, Table>()
-  /** Tables that some file has made: IF NOT EXISTS does not make them again. */
+  /** Tables that a file has made: IF NOT EXISTS does not make them again. */
   readonly #known = new Set<string>()
-  /** Tables that the present file has locked against everybody. */
+  /** Tables that the present file has locked against all use. */
   readonly #locked = new Set<string>()
   /** New name -> old name of the tables that the present file has renamed. */
   readonly #renamed = new Map<string, string>()
 
-  /** Begins the next file: what was made before it may hold rows by now. */
+  /** Begins the next file: tables that were made before it may have rows by now. */
   nextFile(): void {
     this.#new.clear()
     for (const { unvalidated } of this.#tables.values()) unvalidated.clear()
@@ -64,12 +64,12 @@ export class History {
     return this.#renamed.get(table) ?? table
   }
 
-  /** The tables, of those that may hold rows, that the present file has locked against everybody so far. */
+  /** Tables that may have rows and that the present file has locked against all use so far. */
   get lockedTables(): readonly string[] {
     return [...this.#locked]
   }
 
-  /** The tables, of those that may hold rows, that a statement locks against everybody. */
+  /** Tables that may have rows and that a statement locks against all use. */
   locks(body: Body): readonly string[] {
     const renamed = body.kind === 'RenameStmt' ? relationName(child(body.node, 'relation')) : ''
     const altered = (body.node.objtype === 'OBJECT_TABLE' ? allCommands(body) : [])
@@ -91,7 +91,7 @@ export class History {
     return [...(this.#tables.get(table)?.proven.values() ?? [])].includes(column)
   }
 
-  /** True when the constraint is the table's primary key, as far as files or PostgreSQL's way of naming it tell. */
+  /** True when the constraint is the table's primary key, by the files or by PostgreSQL's way of naming it. */
   isPrimaryKey(table: string, constraint: string): boolean {
     const named = this.#tables.get(table)?.primaryKeys.has(constraint) ?? false
     return named || constraint === `${table.split('.').at(-1)}_pkey`
@@ -167,7 +167,7 @@ export class History {
     this.#follow(name, schema === 'public' ? bare : `${schema}.${bare}`)
   }
 
-  /** From now on what is known as `from` is called `to`. */
+  /** Renames `from` to `to` in everything that is known. */
   #follow(from: string, to: string): void {
     if (this.#new.has(from)) this.#new.add(to)
     else this.#renamed.set(to, this.original(from))
@@ -234,7 +234,7 @@ function renameKey<T>(map: Map<string, T>, from: string, to: string): void {
   map.set(to, value)
 }
 
-/** What else than a table a statement makes; '' for none, and for what it may only replace. */
+/** The object that a statement makes, other than a table; '' for none, and for one that it may only replace. */
 function made({ kind, node }: Body): string {
   if (node.replace === true || node.if_not_exists === true) return ''
   switch (kind) {

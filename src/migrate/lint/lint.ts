@@ -1,9 +1,9 @@
 /**
- * Reads migrations the way the server will and says what would hurt a table that is in use. Files are read in order,
- * because rules ask what earlier ones did; only those asked for are reported.
+ * Reads migrations as the server would and reports what would hurt a table in use. Files are read in order, because
+ * rules ask what earlier files did; only the requested ones are reported.
  *
- * A comment before a statement silences a rule for it and says why: `-- rivulet:ignore drop-column: unused since 2.3`.
- * `-- rivulet:ignore-file …` above the first statement does so for the file. A reason must be given.
+ * A comment before a statement silences a rule for it and gives the reason: `-- rivulet:ignore drop-column: unused
+ * since 2.3`. `-- rivulet:ignore-file …` above the first statement does so for the file. A reason is required.
  */
 import { parseScript, type Statement, unknownDirective } from '../files/script.ts'
 import { isPulledComment } from '../files/check-script.ts'
@@ -27,7 +27,7 @@ export const lintRules: readonly Rule[] = [
   ...transactionRules,
 ]
 
-/** Something that would lock or break. */
+/** A danger in a file, found by a rule. */
 export interface Finding {
   readonly rule: string
   readonly file: string
@@ -40,7 +40,7 @@ export interface Finding {
   readonly manual: string
 }
 
-/** A file to read; `report` is false for files that only tell what was before. */
+/** A file to read; `report` is false for files that only show what came before. */
 export interface LintSource {
   readonly file: string
   readonly text: string

@@ -1,6 +1,7 @@
 /**
  * What a lint rule is, and what it may ask about the file and everything before it. A rule is one plain object; it
- * looks at one statement and names what it objects to. Ideas: squawk, strong_migrations, and the manual's lock table,
+ * reads one statement and names the objects that it endangers. Ideas: squawk, strong_migrations, and the manual's lock
+ * table,
  * https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
  */
 import type { Statement } from '../files/script.ts'
@@ -8,7 +9,7 @@ import { child, children, relationName, text, type Tree } from '../files/parse-t
 import { allCommands, type Body, type TableCommand } from './body.ts'
 import type { History } from './history.ts'
 
-/** One danger, how it shows in a parse tree, and the way around it. */
+/** One danger, how to see it in a parse tree, and the way around it. */
 export interface Rule {
   readonly name: string
   /** What it locks or breaks, and for how long. */
@@ -21,19 +22,21 @@ export interface Rule {
   readonly check: (body: Body, context: Context) => readonly string[]
 }
 
-/** What surrounds the statement. */
+/** The context of the statement. */
 export interface Context {
   readonly statements: readonly Statement[]
-  /** Of this statement among them, from 0. */
+  /** The index of this statement among them, from 0. */
   readonly index: number
   readonly transactional: boolean
-  /** The schema as far as the files before, and the statements before in this file, tell. */
+  /** The schema, as far as earlier files and earlier statements of this file tell it. */
   readonly history: History
 }
 
 export const manualPage = 'https://www.postgresql.org/docs/current/'
 
-/** The commands of an ALTER TABLE, but for tables made in the same file: those are empty and nobody waits for them. */
+/**
+ * The commands of an ALTER TABLE, except on tables made in the same file: those are empty, and nothing waits for them.
+ */
 export function commandsOn(body: Body, { history }: Pick<Context, 'history'>): readonly TableCommand[] {
   if (body.kind !== 'AlterTableStmt' || body.node.objtype !== 'OBJECT_TABLE') return []
   const table = relationName(child(body.node, 'relation'))

@@ -1,16 +1,19 @@
-/** A column in Drizzle's words. Defaults that are more than a plain value are given in SQL, as PostgreSQL prints them. */
+/**
+ * A column as Drizzle declares it. Defaults that are more than a plain value are given in SQL, as PostgreSQL prints
+ * them.
+ */
 import { sqlTemplate } from './expression.ts'
 import { quotedText } from './names.ts'
 import { quoteIn } from './quotes.ts'
 import type { ColumnShape, QualifiedName, SequenceShape } from './shape.ts'
 
-/** What printing a column needs to know of the rest of the file. */
+/** What printing a column needs from the rest of the file. */
 export interface ColumnContext {
-  /** Notes that a name of drizzle-orm/pg-core is used, and answers it. */
+  /** Records that a name of drizzle-orm/pg-core is used, and returns it. */
   readonly use: (name: string) => string
   /** The enum's constant; undefined when it is not in the file. */
   readonly enumName: (name: QualifiedName) => string | undefined
-  /** The constant of a type that Drizzle has no word for. */
+  /** The constant of a type that Drizzle cannot declare. */
   readonly customType: (type: string, base: string) => string
 }
 
@@ -59,7 +62,7 @@ export function isSerial(column: ColumnShape): boolean {
   return serialOf(column) !== undefined
 }
 
-/** `serial` and its kin stand for a whole number with a sequence of its own, whatever that is called. */
+/** `serial` and the like stand for a whole number with a sequence of its own, of any name. */
 function serialOf({ type, dimensions, notNull, identity, sequence }: ColumnShape): string | undefined {
   const serial = { smallint: 'smallserial', integer: 'serial', bigint: 'bigserial' }[type]
   if (!serial || dimensions > 0 || !notNull || identity !== null || sequence === null) return undefined
@@ -101,7 +104,7 @@ const otherTypes: readonly [RegExp, string, (match: RegExpExecArray) => string][
   [
     /^timestamp(?:\(([0-6])\))? with(out)? time zone$/,
     'timestamp',
-    // As text: a Date has no microseconds.
+    // As text, because a Date has no microseconds.
     ([, precision, out]) => timeOptions(precision, out, `mode: 'string'`),
   ],
   [/^time(?:\(([0-6])\))? with(out)? time zone$/, 'time', ([, precision, out]) => timeOptions(precision, out, '')],
@@ -146,7 +149,7 @@ function defaultOf({ type, dimensions, enum: enumeration }: ColumnShape, express
   return plain ?? `.default(${sqlTemplate(expression)})`
 }
 
-/** The default as a value of TypeScript, where that says exactly the same. */
+/** The default as a value of TypeScript, if that is exactly the same. */
 function plainDefault(
   type: string,
   expression: string,

@@ -1,4 +1,4 @@
-/** Queries that answer the statements which make everything but relations, as those in `dump-relations.ts` do. */
+/** Queries that return the statements which make everything but relations, as those in `dump-relations.ts` do. */
 import { notOfExtension } from '../schema/catalog.ts'
 
 export const schemas = (ours: string) => `
@@ -6,7 +6,7 @@ export const schemas = (ours: string) => `
     'create schema if not exists ' || quote_ident(n.nspname)
   from pg_namespace n where n.nspname <> 'public' and ${ours} and ${notOfExtension('pg_namespace', 'n.oid')}`
 
-/** With their own schemas: they may be kept apart from what is pulled. */
+/** With their own schemas, which may not be among those that are pulled. */
 export const extensions = `
   select '', 'extension ' || quote_ident(e.extname),
     case when n.nspname in ('public', 'pg_catalog') or exists (select from pg_depend d

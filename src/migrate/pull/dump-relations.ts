@@ -1,6 +1,6 @@
 /**
- * Queries that answer the statements which make tables, sequences and views, one row each: the object's key, its name,
- * the statement. Everything is written out with its schema: the session's search_path must be empty.
+ * Queries that return the statements which make tables, sequences and views, one row each: the object's key, its name,
+ * the statement. Everything is written with its schema, so the session's search_path must be empty.
  * https://www.postgresql.org/docs/current/catalogs.html
  */
 import { notOfExtension } from '../schema/catalog.ts'
@@ -29,7 +29,7 @@ const ownConstraints = `(select string_agg(format('  constraint %I %s', k.connam
     order by array_position('{p,u,x,c}'::text[], k.contype::text), k.conname)
   from pg_constraint k where k.conrelid = c.oid and k.contype in ('p', 'u', 'x', 'c') and k.convalidated)`
 
-/** Tables, partitions as tables of their own: they are attached later. */
+/** Tables; partitions are tables of their own, which are attached later. */
 export const tables = (ours: string) => `
   select 'relation:' || c.oid, 'table ' || c.oid::regclass,
     format(E'create %stable %s (\\n%s\\n)%s%s', case c.relpersistence when 'u' then 'unlogged ' else '' end,
@@ -59,7 +59,7 @@ export const views = (ours: string) => `
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
   where c.relkind in ('v', 'm') and ${ours} and ${notOfExtension('pg_class', 'c.oid')}`
 
-/** What is left to be said of relations once all of them are there, in the order of the list. */
+/** What remains to be said about relations once all of them exist, in the order of the list. */
 export const afterwards = (ours: string): readonly string[] => [
   `select '', 'sequence ' || s.oid::regclass,
      format('alter sequence %s owned by %s.%I', s.oid::regclass, c.oid::regclass, a.attname)

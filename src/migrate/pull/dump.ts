@@ -1,7 +1,7 @@
 /**
- * The statements that make a database's schema anew, in an order in which they run: the first migration of a project
- * that begins with a database. They are PostgreSQL's own words (`pg_get_…def`) as far as it has any. Left out are owners,
- * grants, comments, data, and what `verify` does not compare.
+ * The statements that make a database's schema again, in an order in which they run: the first migration of a project
+ * that starts from a database. They are PostgreSQL's own text (`pg_get_…def`) as far as it has any. Owners, grants,
+ * comments, data, and what `verify` does not compare are left out.
  */
 import type { Connection } from '../../pool/connection.ts'
 import { asFirstWritten, withNamelessConstants } from './expression.ts'
@@ -45,13 +45,16 @@ export async function dumpSchema(connection: Connection, ours: string): Promise<
   ].map(({ object, text }) => ({ object, text: asWritten(object, text) }))
 }
 
-/** What PostgreSQL prints is not always what, read again, it prints once more. A function's text is its own. */
+/** What PostgreSQL prints is not always what it prints again after reading it. The text of a function is its own. */
 function asWritten(object: string, text: string): string {
   if (object.startsWith('function ')) return text
   return asFirstWritten(/^(?:materialized )?view /.test(object) ? withNamelessConstants(text) : text)
 }
 
-/** Sorted so that what is needed comes first, and otherwise as they came. A circle is cut at its last link. */
+/**
+ * Sorts the nodes so that each comes after those it needs, otherwise in the given order. A cycle is cut at its last
+ * link.
+ */
 function inOrder(nodes: readonly Node[], pairs: readonly (readonly [string, string])[]): readonly Node[] {
   const byKey = new Map(nodes.map((node) => [node.key, node]))
   const needed = new Map<string, string[]>()
@@ -79,7 +82,7 @@ export function dumpedFile(statements: readonly DumpedStatement[]): string {
   const head =
     `${pulledHead}what the database had before its first migration. A database that has it already gets\n` +
     '-- it by `rivulet baseline`, a new one by `rivulet migrate`.\n'
-  // Functions may mention what comes later.
+  // Functions may refer to objects that come later.
   const all = ['set local check_function_bodies = off', ...statements.map(({ text }) => text)]
   return `${head}${all.map((text) => `${text.trimEnd()};`).join('\n--> statement-breakpoint\n')}\n`
 }

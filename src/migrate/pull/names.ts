@@ -1,4 +1,4 @@
-/** Names in TypeScript for names in the database: camelCase, none of them twice, none that means something else. */
+/** Names in TypeScript for names in the database: camelCase, unique, and none that means something else. */
 
 const reserved = new Set(
   (
@@ -23,7 +23,7 @@ export function camelCase(name: string): string {
   return /^\p{ID_Start}/u.test(joined) ? joined : `_${joined}`
 }
 
-/** Gives names away; who comes second to one gets it with `kind` or a number behind it. */
+/** Gives out names; a name that is taken gets `kind` or a number at its end. */
 export class Names {
   readonly #taken = new Set<string>()
 

@@ -1,9 +1,9 @@
 /**
- * A project that begins with a database: its schema for Drizzle, and the migration that makes all of it, both read from
+ * A project that starts from a database: its schema for Drizzle, and the migration that makes all of it, both read from
  * PostgreSQL's catalogs in one snapshot. Changes nothing.
  *
- * Not by way of `drizzle-kit pull`: its schema often does not parse (defaults, names), has keys in another order and
- * operator classes of other columns, leaves out partitioned tables, and its first migration is a comment.
+ * It does not use `drizzle-kit pull`, whose schema often does not parse (defaults, names), has keys in another order
+ * and operator classes of other columns, leaves out partitioned tables, and whose first migration is a comment.
  */
 import { UsageError } from '../../errors.ts'
 import { withConnection } from '../connect.ts'
@@ -14,16 +14,16 @@ import { printSchema, type SchemaFile } from './schema-file.ts'
 import { readShape } from './shape.ts'
 import { quotedLiteral, shownName } from '../../values/quoting.ts'
 
-/** What `pullDatabase` takes. */
+/** The options of `pullDatabase`. */
 export interface PullOptions {
   readonly ledger?: LedgerName | undefined
-  /** The schemas to read. Default: public, and those that hold something. */
+  /** The schemas to read. Default: public, and those that have objects. */
   readonly schemas?: readonly string[] | undefined
-  /** Says of a table's or view's bare name whether the schema file has it; the migration has them all. */
+  /** Tells by the bare name of a table or view whether the schema file has it; the migration has all of them. */
   readonly keepsTable?: ((table: string) => boolean) | undefined
 }
 
-/** What `pullDatabase` answers. */
+/** The result of `pullDatabase`. */
 export interface PulledDatabase {
   readonly schema: SchemaFile
   /** The text of the first migration. */

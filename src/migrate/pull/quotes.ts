@@ -1,6 +1,5 @@
 /**
- * Names in quotes, as PostgreSQL shows them, and names with a quote in them: drizzle-kit writes those as they are, which
- * is no SQL, so they stay out of a schema.
+ * Names with a quote in them. drizzle-kit writes them without escaping, which is not SQL, so they stay out of a schema.
  */
 import type { QualifiedName, Shape } from './shape.ts'
 import { shownName } from '../../values/quoting.ts'
@@ -13,7 +12,7 @@ export interface Unspeakable {
 
 const unescaped = 'which drizzle-kit does not escape'
 
-/** Why something of these names cannot be said; undefined when it can. */
+/** The reason why an object with these names cannot be declared; undefined when it can. */
 export function quoteIn(...names: readonly string[]): string | undefined {
   return names.some((name) => name.includes('"')) ? `a name with a quote, ${unescaped}` : undefined
 }
@@ -22,7 +21,7 @@ function own({ schema, name }: QualifiedName): string | undefined {
   return quoteIn(schema, name)
 }
 
-/** The shape without what is called so, or is in a schema that is, and without tables that have such a column. */
+/** The shape without objects of such names or in schemas of such names, and without tables with such columns. */
 export function withoutQuotedNames(shape: Shape): { readonly shape: Shape; readonly left: readonly Unspeakable[] } {
   const left: Unspeakable[] = []
   const sayable = <T extends QualifiedName>(kind: string, list: readonly T[], why: (one: T) => string | undefined) =>

@@ -1,4 +1,4 @@
-/** Drizzle's relations for the foreign keys of a database: each has both its sides, and a name where two could be meant. */
+/** Drizzle's relations for the foreign keys of a database: each has both sides, and a name if two could be meant. */
 import { camelCase, Names, quotedText } from './names.ts'
 import type { ConstraintShape, QualifiedName, TableShape } from './shape.ts'
 import { member } from './table.ts'
@@ -14,11 +14,11 @@ interface Link {
   readonly from: PrintedTable
   readonly to: PrintedTable
   readonly key: ConstraintShape
-  /** Undefined where the two tables have one foreign key between them. */
+  /** Undefined when the two tables have one foreign key between them. */
   readonly name: string | undefined
 }
 
-/** The lines that declare them. `find` answers the table of a name; `give` names a constant. */
+/** The lines that declare the relations. `find` returns the table of a name; `give` names a constant. */
 export function printRelations(
   tables: readonly PrintedTable[],
   find: (name: QualifiedName) => PrintedTable | undefined,

@@ -1,6 +1,6 @@
 /**
- * The schema file of a project that begins with a database: enums, sequences, tables, views, relations. Views are
- * declared as existing: their SQL is in the migrations, where their order and what they call are known.
+ * The schema file of a project that starts from a database: enums, sequences, tables, views, relations. Views are
+ * declared as existing: their SQL is in the migrations, where their order and the functions they call are known.
  */
 import { type ColumnContext, isSerial, printColumn, sequenceOptions } from './column.ts'
 import { camelCase, Names, quotedText } from './names.ts'
@@ -10,7 +10,7 @@ import type { ColumnShape, ListedSequence, QualifiedName, Shape, TableShape, Vie
 import { isColumnKey, printExtras } from './table.ts'
 import { shownName } from '../../values/quoting.ts'
 
-/** Something that the schema cannot say, or not exactly. */
+/** Something that the schema cannot declare, or not exactly. */
 interface SchemaNote {
   readonly object: string
   readonly reason: string
@@ -46,7 +46,7 @@ class SchemaPrinter {
   readonly #enums = new Map<string, string>()
   readonly #customTypes = new Map<string, { readonly constant: string; readonly data: string }>()
   readonly #tables = new Map<string, PrintedTable>()
-  /** Which columns own without being serial: they go with their tables, and no schema can bring them back. */
+  /** Sequences that columns own without being serial: they go with their tables, and no schema can make them. */
   readonly #withColumns: readonly ListedSequence[]
   readonly #lines: string[] = []
   readonly #notes: SchemaNote[] = []
@@ -62,7 +62,7 @@ class SchemaPrinter {
 
   print(): SchemaFile {
     const { tables, views, enums, sequences } = this.#shape
-    // Tables first: what many lines mention gets the plain name.
+    // Tables first, because the names that many lines use should be plain.
     for (const table of tables) {
       const constant = this.#give(table, 'Table')
       this.#tables.set(keyOf(table), { shape: table, constant, property: properties(table.columns) })
@@ -160,7 +160,7 @@ class SchemaPrinter {
     this.#lines.push(shape.rowSecurity && !hasPolicy ? ').enableRLS()' : ')', '')
   }
 
-  /** A default that takes its numbers from a sequence that only the migration makes, with the table. */
+  /** A default that uses a sequence which only the migration makes, with the table. */
   #lostDefault(column: ColumnShape): string | undefined {
     const value = column.generated === null && !isSerial(column) ? column.default : null
     return value !== null && this.#withColumns.some(({ reference }) => value.includes(reference)) ? value : undefined
@@ -216,7 +216,7 @@ class SchemaPrinter {
     return `${constant}.${inSchema}`
   }
 
-  /** A constant's name; what is not in public says where it is when the plain name is taken. */
+  /** The name of a constant; outside public it has the schema at its end when the plain name is taken. */
   #give({ schema, name }: QualifiedName, kind: string): string {
     const place = schema === 'public' ? kind : `In${camelCase(schema).replace(/^./, (letter) => letter.toUpperCase())}`
     return this.#names.give(camelCase(name), place)
@@ -245,7 +245,7 @@ function properties(columns: readonly ColumnShape[]): (column: string) => string
   return (column) => names.get(column) ?? column
 }
 
-/** How a value of a type without a word of Drizzle's arrives; one of a domain as its base type's. */
+/** The TypeScript type of a value whose type Drizzle cannot declare; a domain has that of its base type. */
 function dataOf(type: string): string {
   if (type === 'bytea') return 'Uint8Array'
   if (/^jsonb?$/.test(type)) return 'unknown'

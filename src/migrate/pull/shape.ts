@@ -1,7 +1,7 @@
 /**
- * A database's tables, views, enums and sequences as a Drizzle schema has to declare them, read from the catalogs. What
- * no Drizzle schema can declare is `unsayable`, in words; `lost` are PostgreSQL's words for what it cannot say of
- * something that it declares.
+ * A database's tables, views, enums and sequences as a Drizzle schema has to declare them, read from the catalogs.
+ * `unsayable` says why a Drizzle schema cannot declare an object; `lost` has PostgreSQL's words for the part that it
+ * cannot declare.
  */
 import type { Connection } from '../../pool/connection.ts'
 import { notOfExtension } from '../schema/catalog.ts'
@@ -110,7 +110,7 @@ export interface Shape {
   readonly tables: readonly TableShape[]
   readonly views: readonly ViewShape[]
   readonly enums: readonly (QualifiedName & { readonly labels: readonly string[] })[]
-  /** Those of identities and serial columns, too. */
+  /** Includes those of identities and serial columns. */
   readonly sequences: readonly ListedSequence[]
 }
 

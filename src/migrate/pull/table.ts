@@ -1,11 +1,11 @@
-/** The keys, constraints, indexes and policies of a table in Drizzle's words, one line each. */
+/** The keys, constraints, indexes and policies of a table as Drizzle declares them, one line each. */
 import { sqlTemplate } from './expression.ts'
 import { quotedText } from './names.ts'
 import { quoteIn } from './quotes.ts'
 import type { ConstraintShape, IndexShape, PolicyShape, QualifiedName, TableShape } from './shape.ts'
 import { shownName } from '../../values/quoting.ts'
 
-/** What printing them needs to know of the rest of the file. */
+/** What printing them needs from the rest of the file. */
 export interface TableContext {
   readonly use: (name: string) => string
   /** The property of a column of this table. */
@@ -16,7 +16,7 @@ export interface TableContext {
   ) => { readonly constant: string; readonly property: (column: string) => string } | undefined
 }
 
-/** A line of the file; with a note where Drizzle cannot say it all, or cannot say it. */
+/** A line of the file; with a note if Drizzle cannot declare all of it, or none. */
 export interface ExtraLine {
   readonly text: string
   readonly note?: { readonly object: string; readonly reason: string; readonly leftOut: boolean }
@@ -79,12 +79,12 @@ function whyLeftOut({ unsayable, name, kind }: ConstraintShape): string {
   )
 }
 
-/** drizzle-kit keeps policies and checks as text with separators of its own. */
+/** drizzle-kit keeps policies and checks as text with its own separators, which these texts would break. */
 function mangled(...texts: readonly string[]): boolean {
   return texts.some((text) => text.includes('--') || text.includes(';'))
 }
 
-/** Undefined when it cannot be said. */
+/** Undefined when it cannot be declared. */
 function constraintCall(
   { schema, name: tableName }: TableShape,
   constraint: ConstraintShape,

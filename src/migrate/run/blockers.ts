@@ -1,19 +1,19 @@
 /**
- * Looks on, from a second connection, while a statement runs that waits for the transactions of others: CREATE INDEX
- * CONCURRENTLY and its kin. They block nobody meanwhile, so no lock timeout hurries them; but the time they wait, not
- * the time they work, is bounded, and it is told for whom they wait.
+ * Observes, from a second connection, a statement that waits for the transactions of others: CREATE INDEX CONCURRENTLY
+ * and the like. Such a statement blocks no other session, so it has no lock timeout; but the time that it waits (not
+ * the time that it works) is limited, and the blockers are reported.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Connection } from '../../pool/connection.ts'
 import type { OpenObserver } from '../connect.ts'
 
-/** Somebody whose transaction has to end first. */
+/** A backend whose transaction has to end first. */
 export interface Blocker {
   readonly pid: number
   readonly application: string
 }
 
-/** What looking on needs to know. */
+/** The options of observing. */
 interface WatchOptions {
   readonly openObserver: OpenObserver | undefined
   /** Milliseconds that the statement may wait in all. */
@@ -26,8 +26,8 @@ const lookEveryMs = 250
 const reportEveryMs = 5000
 
 /**
- * Runs `statement`, which is on its way on `connection`, and stops it when it has waited for too long. Answers for whom
- * when that happened (the connection must not be used any more then), else undefined. @throws what `statement` throws.
+ * Runs `statement`, which is sent on `connection`, and stops it when it has waited too long. Then it returns the
+ * blockers, and the connection must not be used any more; otherwise undefined. @throws what `statement` throws.
  */
 export async function watchBlockers(
   connection: Connection,
@@ -38,7 +38,7 @@ export async function watchBlockers(
   const over = new AbortController()
   let stoppedFor: readonly Blocker[] | undefined
   const look = async () => {
-    // Most statements are done before anybody needs to look.
+    // Most statements are done before the first look.
     await delay(Math.min(lookEveryMs, maxWaitMs), undefined, { signal: over.signal })
     const observer = await openObserver()
     try {
@@ -64,7 +64,7 @@ export async function watchBlockers(
       await observer.close()
     }
   }
-  // Without a connection to spare the statement runs as well, only unobserved.
+  // Without a spare connection the statement runs unobserved.
   const looking = look().catch(() => undefined)
   try {
     await statement()

@@ -1,10 +1,10 @@
-/** Makes the ledger's tables where they are missing. */
+/** Creates the tables of the ledger that are missing. */
 import { MigrationRefused } from '../../errors.ts'
 import type { Connection } from '../../pool/connection.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { sqlStateOf } from '../../sqlstate.ts'
 
-/** Makes the ledger. @throws MigrationRefused that names the right the role lacks. */
+/** Creates the ledger. @throws MigrationRefused, which names the missing privilege. */
 export async function createLedger(connection: Connection, ledger: Ledger): Promise<void> {
   try {
     await ledger.create(connection)

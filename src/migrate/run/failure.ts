@@ -1,13 +1,13 @@
 /**
- * What to tell when a file fails: where (file, statement, line), what the server said, its SQLSTATE, what became of the
- * file, and what to do next where we know.
+ * The error of a file that failed: where (file, statement, line), what the server said, its SQLSTATE, what happened to
+ * the file, and what to do next if that is known.
  */
 import { ConnectionLost, MigrationFailed, MigrationRefused } from '../../errors.ts'
 import { sqlStateOf } from '../../sqlstate.ts'
 import type { Statement } from '../files/script.ts'
 import { child, children, nodeKind, text } from '../files/parse-tree.ts'
 
-/** The file that failed, as far as messages are concerned. */
+/** The part of a failed file that messages need. */
 interface FailedFile {
   readonly file: string
   readonly script: { readonly transactional: boolean; readonly statements: readonly Statement[] }
@@ -31,12 +31,12 @@ const adoptionHint =
   'Was this made by hand, or by `drizzle-kit push`? Then adopt the database with ' +
   '`rivulet baseline --to NAME`, NAME being the last migration it already has.'
 
-// Nobody else makes anything there.
+// In a scratch database only the migrations make objects.
 const twiceHint = 'It is made twice: an earlier migration, or an earlier statement, makes it as well.'
 
 /**
- * What the server said in a scratch database of statement `number` of these, counted from 1, with its SQLSTATE, and what
- * to do about it.
+ * Explains the failure of statement `number` of these, counted from 1, in a scratch database: what the server said,
+ * with its SQLSTATE, and what to do about it.
  */
 export function scratchExplanation(cause: unknown, statements: readonly Statement[], number: number): string {
   const message = cause instanceof Error ? cause.message : ''
@@ -67,8 +67,8 @@ export function connectionLost(
 }
 
 /**
- * Errors of the ledger write or of COMMIT itself: deferred constraints speak up here. `statements` of the file, counted
- * from its first, decide under which role it happens; none: under that of the database URL.
+ * Explains errors of writing the ledger or of COMMIT, where deferred constraints are checked. The first `statements` of
+ * the file decide the role; with none it is the role of the database URL.
  */
 export async function whileCommitting(work: FailedFile, statements: number, body: () => Promise<void>): Promise<void> {
   try {
@@ -94,7 +94,7 @@ const readOnly =
   'The file makes its transaction read only, so it cannot be recorded: remove SET TRANSACTION READ ONLY, or SET ' +
   'default_transaction_read_only, from it.'
 
-/** What became of the file, and what a rerun does. */
+/** What happened to the file, and what the next run does. */
 export function outcomeOf(work: FailedFile): string {
   return work.script.transactional
     ? `${work.file} was rolled back; the next run starts with it`
@@ -154,7 +154,7 @@ function hintFor(sqlState: string | undefined, message: string, role: string | u
   }
 }
 
-/** What is missing now, but made further down. */
+/** The hint for an object that is missing now but made by a later statement. */
 function hintForOrder(sqlState: string | undefined, message: string, later: readonly Statement[]): string {
   if (!['42P01', '42704', '42883'].includes(sqlState ?? '')) return ''
   const name = /^\w+ "?([^"( ]+)"?.* does not exist$/.exec(message)?.[1]?.split('.').at(-1)
@@ -165,7 +165,7 @@ function hintForOrder(sqlState: string | undefined, message: string, later: read
   return maker ? `The statement on line ${maker.line} makes it: move that statement before this one.` : ''
 }
 
-/** What to grant, as far as the server's words tell. */
+/** The privilege to grant, as far as the server's message tells. */
 function remedyFor(message: string): string {
   const [, kind = '', name = ''] = /permission denied for (\w+(?: view)?) (\S+)/.exec(message) ?? []
   switch (kind) {

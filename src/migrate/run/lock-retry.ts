@@ -1,6 +1,6 @@
 /**
- * One statement on its way to the server, and the politeness of a migrator: what finds its table busy gives way and is
- * tried again, because everybody else's reads queue behind a DDL statement that waits for its lock.
+ * Sends one statement, and retries on lock timeouts: a file that finds a table locked is rolled back and tried again
+ * later, because all other reads queue behind a DDL statement that waits for its lock.
  * https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
  */
 import { setTimeout as delay } from 'node:timers/promises'
@@ -18,22 +18,22 @@ import type { Script, Statement } from '../files/script.ts'
 export interface Work {
   /** The file's name, for people. */
   readonly file: string
-  /** Under which its progress is kept. */
+  /** The key of its progress in the ledger. */
   readonly key: string
   readonly hash: string
   readonly script: Script
-  /** Enters the outcome in the ledger; runs in the file's transaction, or in one of its own at the end. */
+  /** Enters the outcome in the ledger, in the file's transaction or in one of its own at the end. */
   readonly record: (durationMs: number) => Promise<void>
 }
 
 /** How to run. */
 export interface FileRunOptions {
   readonly ledger: Ledger
-  /** Milliseconds a statement may queue for a table's lock. */
+  /** Milliseconds a statement may wait for a table's lock. */
   readonly lockTimeoutMs: number
-  /** When waiting for another migrator ends; its duration bounds the waiting of each file for busy tables. */
+  /** When waiting for another migrator ends; its duration also limits how long each file may wait for table locks. */
   readonly deadline: Deadline
-  /** Undefined: nobody can look on while a statement waits. */
+  /** Undefined: a waiting statement cannot be observed. */
   readonly openObserver?: OpenObserver | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: OnProgress | undefined
@@ -41,7 +41,7 @@ export interface FileRunOptions {
 
 const pauses: BackoffOptions = { firstMs: 150, longestMs: 5000, jitter: 0.5 }
 
-/** Sends one statement. @throws MigrationFailed that says where it stands and what the server said. */
+/** Sends one statement. @throws MigrationFailed, which says where the statement is and what the server said. */
 export async function send(
   connection: Connection,
   work: Work,
@@ -59,8 +59,8 @@ export async function send(
 }
 
 /**
- * Repeats `attempt` while it fails for want of a lock: pauses grow to five seconds, with jitter. Only waiting counts
- * against the limit: the hours that earlier statements worked do not make this one impatient.
+ * Repeats `attempt` while it fails with a lock timeout, with growing pauses. Only waiting counts against the limit: the
+ * hours that earlier statements worked do not shorten it.
  */
 export async function retryOnLockTimeout(
   connection: Connection,
@@ -87,7 +87,7 @@ export async function retryOnLockTimeout(
   }
 }
 
-/** Ends whatever transaction is open. */
+/** Rolls back the open transaction, if there is one. */
 export async function rollBack(connection: Connection): Promise<void> {
   await connection.script('rollback').catch(() => connection.destroy())
 }

@@ -1,21 +1,22 @@
 /**
- * Whose session it is. A file may change what it likes of its own: role, search_path, time limits, temporary objects.
- * The next one starts from a clean session, and the ledger is written as the role of the database URL, under settings of
- * ours. https://www.postgresql.org/docs/current/sql-set-role.html
+ * The migrator's session. A file may change its role, search_path and time limits, and make temporary objects. The next
+ * file starts from a clean session, and the ledger is written as the role of the database URL, under settings of the
+ * migrator.
+ * https://www.postgresql.org/docs/current/sql-set-role.html
  */
 import type { Connection } from '../../pool/connection.ts'
 import { whileCommitting } from './failure.ts'
 import type { Work } from './lock-retry.ts'
 import { quotedName } from '../../values/quoting.ts'
 
-/** LOCAL: what a file without a transaction has set is in force again for its next statement. */
+/** LOCAL, so that the settings of a file without a transaction apply again to its next statement. */
 const asMigrator =
   'set local session authorization default; set local role to default; ' +
   "set local search_path = ''; set local statement_timeout = 0"
 
-/** Gives the session its first state back: every file starts from it, whatever the one before has left. */
+/** Resets the session, so that every file starts from the same state. */
 export async function cleanSession(connection: Connection): Promise<void> {
-  // Not DISCARD ALL: it would let go of the migration lock, and of the statements that the driver has prepared.
+  // Not DISCARD ALL, which would release the migration lock and the statements that the driver has prepared.
   await connection.script(
     'reset session authorization; reset all; reset role; close all; unlisten *; discard temp; discard sequences; ' +
       'set statement_timeout = 0; set idle_in_transaction_session_timeout = 0',
@@ -25,13 +26,13 @@ export async function cleanSession(connection: Connection): Promise<void> {
     [],
   )) as unknown as { name: string }[]
   for (const { name } of prepared) await connection.script(`deallocate ${quotedName(name)}`)
-  // A server that notices a killed client at once frees its locks at once; not every platform can.
+  // A server that notices a killed client at once releases its locks at once; not every platform can.
   await connection.script("set client_connection_check_interval = '1s'").catch(() => undefined)
 }
 
 /**
  * Commits the open transaction together with what `record` writes into the ledger. Deferred constraints and triggers
- * run before, as the role and with the settings that the file has set. @throws MigrationFailed
+ * run before that, with the role and the settings of the file. @throws MigrationFailed
  */
 export async function commitRecorded(
   connection: Connection,

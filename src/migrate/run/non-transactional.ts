@@ -1,9 +1,10 @@
 /**
- * Statements that run without a transaction of ours: PostgreSQL refuses one around them, or they commit by themselves,
- * or nobody can tell. Each is announced in the ledger before it is sent, so that the next run knows it was begun.
+ * Statements that run without a transaction of the migrator: PostgreSQL refuses one around them, or they commit by
+ * themselves, or the parser does not know them. Each is recorded in the ledger before it is sent, so that the next run
+ * knows it was begun.
  *
- * They are no less polite: a lock timeout holds for them too, but for CREATE INDEX CONCURRENTLY and its kin, which wait
- * for others without keeping anybody waiting; the time those wait is bounded (`watch.ts`).
+ * A lock timeout applies to them too, except to CREATE INDEX CONCURRENTLY and the like, which wait without blocking
+ * other sessions; the time those wait is limited (`blockers.ts`).
  */
 import { LockTimeout, MigrationFailed, MigrationRefused } from '../../errors.ts'
 import type { Connection } from '../../pool/connection.ts'
@@ -13,13 +14,13 @@ import { refusesTransaction, type Statement } from '../files/script.ts'
 import { child, children, nodeKind, text, type Tree } from '../files/parse-tree.ts'
 import { watchBlockers } from './blockers.ts'
 
-/** True when a statement cannot, or must not, have our BEGIN before it. */
+/** True when a statement cannot, or must not, run in a transaction of the migrator. */
 export function isNonTransactional(statement: Statement): boolean {
   const { tree } = statement
   return tree === undefined || refusesTransaction(tree) || mayCommit(statement)
 }
 
-/** Sends such a statement. @throws MigrationFailed, MigrationRefused ('locked') when it waited for too long. */
+/** Sends such a statement. @throws MigrationFailed, MigrationRefused ('locked') when it waited too long. */
 export async function sendNonTransactional(
   connection: Connection,
   work: Work,
@@ -41,7 +42,7 @@ export async function sendNonTransactional(
   await connection.query("select pg_catalog.set_config('lock_timeout', $1, false)", [row?.before ?? '0'])
 }
 
-/** What has committed a part of its work is not begun again by a program. */
+/** A statement that may have committed a part of its work is not repeated automatically. */
 function refuseRepetition(work: Work, error: unknown): never {
   if (!(error instanceof MigrationFailed && error.cause instanceof LockTimeout)) throw error
   throw new MigrationRefused(
@@ -72,7 +73,7 @@ async function sendWatched(
     () => send(connection, work, index, statement, options),
   )
   if (!blockers) return
-  // The request to stop may still be under way: it must not hit whatever this connection would do next.
+  // The cancel request may still be in flight, and must not hit a later statement of this connection.
   connection.destroy()
   const who = blockers.map(({ pid, application }) => `backend ${pid}${application && ` (${application})`}`).join(', ')
   throw new MigrationRefused(
@@ -83,7 +84,7 @@ async function sendWatched(
   )
 }
 
-/** CONCURRENTLY: waits for the transactions of others, and lets everybody read and write meanwhile. */
+/** True for CONCURRENTLY, which waits for the transactions of others and lets them read and write meanwhile. */
 function isConcurrent(tree: Tree): boolean {
   const body = child(tree, nodeKind(tree))
   if (nodeKind(tree) === 'ReindexStmt') {
@@ -92,9 +93,12 @@ function isConcurrent(tree: Tree): boolean {
   return ['IndexStmt', 'DropStmt', 'AlterTableStmt'].includes(nodeKind(tree)) && refusesTransaction(tree)
 }
 
-/** True unless it is certain that the statement ends no transaction: then ours can hold it and its entry together. */
+/**
+ * True unless it is certain that the statement ends no transaction. Then one transaction can have the statement and its
+ * entry.
+ */
 function mayCommit({ tree, text: source }: Statement): boolean {
   if (nodeKind(tree) === 'CallStmt') return true
-  // Also the words in comments and strings: to err costs a little safety after kill -9, and nothing else.
+  // Words in comments and strings count too: a mistake costs a little safety after kill -9, and nothing else.
   return (tree === undefined || nodeKind(tree) === 'DoStmt') && /commit|rollback|\bcall\b/i.test(source)
 }

@@ -1,7 +1,8 @@
 /**
- * What a statement that cannot run in a transaction left behind when it was broken off, and whether it still has to
- * run. CREATE INDEX CONCURRENTLY leaves an invalid index that slows every write and serves no read; IF NOT EXISTS would
- * skip over it for ever. https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+ * What an interrupted statement that cannot run in a transaction left behind, and whether it still has to run. CREATE
+ * INDEX CONCURRENTLY leaves an invalid index that slows every write and serves no read, and IF NOT EXISTS would skip it
+ * for ever.
+ * https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
  */
 import { MigrationRefused } from '../../errors.ts'
 import type { Connection } from '../../pool/connection.ts'
@@ -9,8 +10,9 @@ import { child, children, nodeKind, text, type Tree } from '../files/parse-tree.
 import { quotedName } from '../../values/quoting.ts'
 
 /**
- * Clears the way for `tree` and answers true when it need not run any more. `wasRunning` says that an earlier run began
- * it and nobody saw its end. @throws MigrationRefused when somebody else builds the same index at this moment.
+ * Cleans up what an interrupted run of `tree` left, and returns true when the statement need not run any more.
+ * `wasRunning` says that an earlier run began it without recording its end. @throws MigrationRefused while another
+ * session builds the same index.
  */
 export async function resumeStatement(
   connection: Connection,
@@ -42,13 +44,13 @@ export async function resumeStatement(
   }
 }
 
-/** An index that is not usable, by its qualified name. */
+/** An invalid index, with its qualified name. */
 export interface InvalidIndex {
   readonly name: string
   readonly table: string
 }
 
-/** The invalid indexes of the database that nobody is building at this moment. */
+/** The invalid indexes of the database that are not being built at this moment. */
 export async function findInvalidIndexes(connection: Connection): Promise<readonly InvalidIndex[]> {
   const rows = await connection.query(
     `select format('%I.%I', n.nspname, c.relname) as name, i.indrelid::regclass::text as "table"
@@ -90,7 +92,7 @@ async function resumeIndex(
   return false
 }
 
-/** REINDEX CONCURRENTLY builds each index anew as `…_ccnew`, which stays behind, invalid, when it is broken off. */
+/** REINDEX CONCURRENTLY builds each index again as `…_ccnew`, which stays behind, invalid, when it is interrupted. */
 async function dropRebuilt(connection: Connection, body: Tree, onDropped: (index: string) => void): Promise<void> {
   const rows = (await connection.query(
     `select format('%I.%I', n.nspname, c.relname) as name
@@ -117,7 +119,7 @@ async function exists(connection: Connection, body: Tree): Promise<boolean> {
   return row?.there ?? false
 }
 
-/** DETACH PARTITION CONCURRENTLY: either not begun, or pending and to be finalised, or done. */
+/** DETACH PARTITION CONCURRENTLY is not begun, or pending and to be finalised, or done. */
 async function resumeDetach(connection: Connection, body: Tree): Promise<boolean> {
   const parent = nameOf(child(body, 'relation'))
   const partition = nameOf(child(children(body, 'cmds')[0], 'AlterTableCmd', 'def', 'PartitionCmd', 'name'))

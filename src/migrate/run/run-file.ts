@@ -1,13 +1,12 @@
 /**
- * Runs one file, so that being broken off at any point leaves either nothing of it or a state the next run goes on
- * from.
+ * Runs one file. An interruption at any point leaves either nothing of it, or a state from which the next run resumes.
  *
- * In a transaction (the rule): statements and ledger row commit together. A table that stays locked for longer than
- * `lock_timeout` makes the whole file give way (roll back, pause, run again): while a DDL statement waits in the lock
- * queue, everybody else's reads wait behind it.
- * Without a transaction: each statement commits by itself, together with the count of statements done; what cannot run
- * in a transaction at all is announced before and checked after an interruption (`alone.ts`, `interrupted.ts`). A run
- * that goes on has another session, so the settings that the completed statements made are made again.
+ * In a transaction (the rule): statements and ledger row commit together. If a table stays locked for longer than
+ * `lock_timeout`, the whole file is rolled back and run again after a pause: while a DDL statement waits in the lock
+ * queue, all other reads wait behind it. Without a transaction: each statement commits by itself, together with the
+ * number of completed statements. A statement that cannot run in a transaction at all is recorded before it runs, and
+ * checked after an interruption (`non-transactional.ts`, `resume.ts`). A run that resumes has another session, so the
+ * settings that the completed statements made are made again.
  */
 import { Cancelled, ConnectionLost, MigrationFailed, MigrationRefused } from '../../errors.ts'
 import type { Connection } from '../../pool/connection.ts'
@@ -20,7 +19,7 @@ import { retryOnLockTimeout, rollBack, type FileRunOptions, send, type Work } fr
 import { controlsTransaction, type Statement, commitGroups } from '../files/script.ts'
 import { nodeKind } from '../files/parse-tree.ts'
 
-/** Runs the file and answers how many milliseconds it took. @throws MigrationFailed, MigrationRefused, Cancelled. */
+/** Runs the file and returns how many milliseconds it took. @throws MigrationFailed, MigrationRefused, Cancelled. */
 export async function runWork(connection: Connection, work: Work, options: FileRunOptions): Promise<number> {
   const { signal, onProgress } = options
   const { transactional, statements } = work.script
@@ -28,7 +27,7 @@ export async function runWork(connection: Connection, work: Work, options: FileR
   const cancel = () => void connection.cancel(AbortSignal.timeout(5000)).catch(() => connection.destroy())
   const stop = () => {
     cancel()
-    // A request that overtakes its statement finds nothing to cancel.
+    // A cancel request that arrives before its statement has no effect.
     again = setInterval(cancel, 250)
   }
   signal?.addEventListener('abort', stop, { once: true })
@@ -43,7 +42,7 @@ export async function runWork(connection: Connection, work: Work, options: FileR
   } catch (error) {
     if (connection.transactionStatus !== 'I' && !connection.lost) await rollBack(connection)
     if (!signal?.aborted) throw error instanceof ConnectionLost ? connectionLost(work, error) : error
-    // A request may still be under way: it must not hit whatever this connection would do next.
+    // A cancel request may still be in flight, and must not hit a later statement of this connection.
     connection.destroy()
     throw new Cancelled(`interrupted: ${outcomeOf(work)}`, { cause: error })
   } finally {
@@ -83,7 +82,7 @@ async function oneByOne(connection: Connection, work: Work, options: FileRunOpti
   const { ledger, onProgress } = options
   const { statements } = work.script
   const before = await ledger.progress(connection, work.key)
-  // A chain, so that each step costs one hash: entry n stands for the first n statements.
+  // A chain, so that each statement costs one hash: entry n stands for the first n statements.
   const hashes = ['']
   for (const { text } of statements) hashes.push(sha256(`${hashes.at(-1)};${text}`))
   if (before.done > statements.length || before.doneHash !== hashes[before.done]) {
@@ -100,7 +99,7 @@ async function oneByOne(connection: Connection, work: Work, options: FileRunOpti
   for (const { from: index, to, together } of commitGroups(statements)) {
     const statement = statements[index]!
     if (index < before.done) {
-      // What is done stays done, but for the settings: those went with the session.
+      // Completed statements stay completed, except settings, which ended with the session.
       for (const { tree, text } of statements.slice(index, to)) {
         if (nodeKind(tree) === 'VariableSetStmt') await connection.script(text)
       }
@@ -116,7 +115,7 @@ async function oneByOne(connection: Connection, work: Work, options: FileRunOpti
       await retryOnLockTimeout(connection, work, options, async () => {
         await connection.script(`begin; set local lock_timeout = ${options.lockTimeoutMs}`)
         for (let at = index; at < to; at += 1) {
-          // COMMIT and BEGIN are ours to send, with the entry that what they hold is done.
+          // The migrator itself sends COMMIT and BEGIN, with the entry for the statements between them.
           if (!controls(statements[at]!)) await send(connection, work, at, statements[at]!, options)
         }
         await commitRecorded(connection, work, to, () => save(to, false))

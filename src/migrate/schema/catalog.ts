@@ -1,10 +1,10 @@
 /**
- * What PostgreSQL's catalogs say of a schema, one row an object: `kind name`, its definition, and properties beyond the
- * definition, which Drizzle's own words cannot declare (storage, statistics, partitions, collation, DEFERRABLE, INCLUDE).
- * Definitions are PostgreSQL's own (`pg_get_…def`). Lists are sorted, where their order means nothing.
+ * What PostgreSQL's catalogs say about a schema, one row per object: `kind name`, its definition, and properties beyond
+ * the definition, which Drizzle cannot declare (storage, statistics, partitions, collation, DEFERRABLE, INCLUDE).
+ * Definitions are PostgreSQL's own (`pg_get_…def`). Lists whose order means nothing are sorted.
  */
 
-/** Stands between two properties beyond the definition. */
+/** Separates two properties beyond the definition. */
 export const separator = '\u001F'
 
 /** `n` is pg_namespace. */
@@ -21,11 +21,14 @@ const sorted = (list: string, as = "' '") => `(select string_agg(o, ${as} order 
 
 const classAndName = `format('%I.%I', n.nspname, c.relname)`
 
-/** An index's own definition; one of a partitioned table is not said to be of that ONLY. */
+/** The definition of an index; for a partitioned table without ONLY. */
 const indexDefinition = `case c.relkind when 'I' then replace(pg_get_indexdef(c.oid), ' ON ONLY ', ' ON ')
   else pg_get_indexdef(c.oid) end`
 
-/** The default of column `a` with `d` in pg_attrdef; that of a serial column names its sequence, which may be called anything. */
+/**
+ * The default of column `a` with `d` in pg_attrdef; the default of a serial column names its sequence, which may have
+ * any name.
+ */
 const columnDefault = `'default ' || case when exists (
     select from pg_depend s join pg_depend o on o.classid = 'pg_class'::regclass and o.objid = s.refobjid
       and o.deptype = 'a' and o.refclassid = 'pg_class'::regclass and o.refobjid = a.attrelid and o.refobjsubid = a.attnum
@@ -51,7 +54,7 @@ const sequenceOptions = `concat_ws(' ', format_type(s.seqtypid, null), 'start', 
 const clusteredOn =
   "(select 'cluster on ' || i.indexrelid::regclass from pg_index i where i.indrelid = c.oid and i.indisclustered)"
 
-/** What Drizzle has no word for in a definition of PostgreSQL's: taken out of it, and as properties beyond it. */
+/** What Drizzle cannot declare in a definition of PostgreSQL's: removed from it, and listed as properties beyond it. */
 function unspeakable(definition: string, pattern: string): { readonly without: string; readonly words: string } {
   return {
     without: `regexp_replace(${definition}, '${pattern}', '', 'g')`,
@@ -65,7 +68,7 @@ const ofConstraint = unspeakable(
   ' INCLUDE \\([^)]*\\)| MATCH FULL| DEFERRABLE(?: INITIALLY DEFERRED)?',
 )
 
-/** The queries; `ours` says which schemas, n, are to be described. */
+/** The queries; `ours` says which schemas, n, are described. */
 export const catalogQueries = (ours: string): readonly string[] => [
   `select 'schema ' || quote_ident(n.nspname) as object, '' as definition, '' as beyond from pg_namespace n
    where ${ours} and ${notOfExtension('pg_namespace', 'n.oid')}`,
@@ -138,8 +141,8 @@ export const catalogQueries = (ours: string): readonly string[] => [
      case when coalesce(x.stxstattarget, -1) >= 0 then 'statistics ' || x.stxstattarget end
    from pg_statistic_ext x join pg_namespace n on n.oid = x.stxnamespace where ${ours}`,
 
-  // 'n' are NOT NULL constraints, which columns tell already, and which only PostgreSQL 18 lists. Foreign keys are
-  // triggers underneath, which ALTER TABLE … DISABLE TRIGGER ALL turns off as well.
+  // 'n' are NOT NULL constraints, which are part of columns already, and which only PostgreSQL 18 lists. Foreign keys
+  // are triggers underneath, which ALTER TABLE … DISABLE TRIGGER ALL turns off as well.
   `select 'constraint ' || format('%I.%I on %I', n.nspname, k.conname, c.relname),
      concat_ws(' ', case when k.contype = 'c' then pg_get_constraintdef(k.oid) else ${ofConstraint.without} end,
        (select 'DISABLED' from pg_trigger g where g.tgconstraint = k.oid and g.tgenabled <> 'O' limit 1)),
@@ -177,7 +180,7 @@ export const catalogQueries = (ours: string): readonly string[] => [
    where (t.typtype in ('e', 'd', 'r') or (t.typtype = 'c' and c.relkind = 'c')) and ${ours}
      and ${notOfExtension('pg_type', 't.oid')}`,
 
-  // The type and the options of a serial column's sequence are for nobody to declare.
+  // A schema cannot declare the type and the options of a serial column's sequence.
   `select 'sequence ' || ${classAndName}, concat_ws(' ', 'owned by ' || o.owner,
        case when o.kind is distinct from 'a' then ${sequenceOptions} end),
      ${beyond(`case o.kind when 'a' then ${sequenceOptions} end`, "case c.relpersistence when 'u' then 'unlogged' end")}

@@ -1,10 +1,12 @@
 /**
- * Do the migrations make what the schema in code declares? drizzle-kit compares the code with its snapshots only, never
- * with the SQL: what a file was edited to leave out, or what drizzle-kit's own SQL loses, nobody misses.
+ * Checks that the migrations make what the schema in code declares. drizzle-kit compares the code only with its
+ * snapshots, never with the SQL, so it does not notice what a file was edited to leave out, or what drizzle-kit's own
+ * SQL loses.
  *
- * In a scratch database with all migrations, whatever the code declares is dropped and made anew by drizzle-kit's own
- * statements; functions, views, types and extensions made by hand stay, because the code may need them. What is there then
- * was declared; what was there before was made. SQL written by hand may make more than the code declares: that is no drift.
+ * In a scratch database with all migrations, everything that the code declares is dropped and made again by
+ * drizzle-kit's own statements; functions, views, types and extensions made by hand stay, because the code may need
+ * them. What exists then is declared; what existed before was made by the migrations. SQL written by hand may make more
+ * than the code declares, which is not drift.
  */
 import type { Connection } from '../../pool/connection.ts'
 import { scratchExplanation } from '../run/failure.ts'
@@ -37,23 +39,23 @@ export interface RefusedStatement {
   /** True for the next migration, false for the schema in code as a whole. */
   readonly ungenerated: boolean
   readonly statement: string
-  /** What the server said, with its SQLSTATE, and what to do where that is known. */
+  /** What the server said, with its SQLSTATE, and what to do if that is known. */
   readonly reason: string
 }
 
 type Refusal = Omit<RefusedStatement, 'ungenerated'>
 
-/** The schema in code beside what the migrations, with what is yet to be generated, make. */
+/** The schema in code, compared with what the migrations and the next one to generate make. */
 export interface CodeComparison {
-  /** Declared, and not made: `expected` as the code declares it, `actual` as the migrations make it. */
+  /** Declared but not made: `expected` as the code declares it, `actual` as the migrations make it. */
   readonly differences: readonly Difference[]
-  /** What these would make was not compared. */
+  /** Statements whose results were not compared. */
   readonly refused: readonly RefusedStatement[]
-  /** Made by the migrations alone, or under another name, such as SQL written by hand: no drift. */
+  /** Made only by the migrations, or under another name, as SQL written by hand does: not drift. */
   readonly migrationsOnly: readonly Difference[]
 }
 
-/** Compares; the database at `connection` has all migrations, and is spoilt afterwards. */
+/** Compares. The database at `connection` has all migrations, and cannot be used afterwards. */
 export async function compareCode(
   connection: Connection,
   ledger: Ledger,
@@ -64,7 +66,7 @@ export async function compareCode(
   return { ...compareDeclared(declared, made), refused }
 }
 
-/** What the migrations have made, and what of that the code declares, or would. */
+/** What the migrations made, and what the code declares. */
 interface CodeDescription {
   readonly made: SchemaDescription
   readonly declared: SchemaDescription
@@ -85,19 +87,19 @@ export async function describeCode(
   const views = await readHandMadeViews(connection, relations)
   for (const { tree, text } of statements) {
     await dropDeclared(connection, tree)
-    // What does not parse takes a table along, too: its indexes would be there already.
+    // A table in a statement that does not parse is dropped, too: otherwise its indexes would already exist.
     const [, table] = tree === undefined ? (/^CREATE TABLE ((?:"[^"\n]+"\.)?"[^"\n]+") \(/.exec(text) ?? []) : []
     if (table !== undefined) await connection.script(`drop table if exists ${table} cascade`)
   }
   const before = await describeDatabase(connection, ledger)
-  // What was dropped with a table that it mentions may be needed, by a policy, a default or a view.
+  // Policies, defaults or views may need what was dropped along with a table.
   const needed = (object: string) => object.startsWith('function ') || views.has(object)
   const lost = new Map([...made].filter(([object]) => needed(object) && !before.has(object)))
   const again = [...lost].map(([object, { text }]) => ({ text: views.get(object) ?? text, tree: undefined }))
   const failed = await runAll(connection, [...statements, ...again], throwAway)
   const refused = failed.filter(({ statement }) => !again.some(({ text }) => text === statement))
   const after = await describeDatabase(connection, ledger)
-  // Schemas were not dropped: much that was made by hand may be in them.
+  // Schemas were not dropped, because they may have much that was made by hand.
   const schemas = new Set(
     statements.map(({ tree }) => `schema ${shownName(text(child(tree, 'CreateSchemaStmt')?.schemaname))}`),
   )
@@ -115,7 +117,10 @@ function marked(list: readonly Refusal[], ungenerated: boolean): readonly Refuse
   return list.map((one) => ({ ungenerated, ...one }))
 }
 
-/** Runs them in the order in which they can run: drizzle-kit's is by name for views. Answers those that never can. */
+/**
+ * Runs the statements in an order in which they can run (drizzle-kit sorts views by name). Returns those that never
+ * can.
+ */
 async function runAll(
   connection: Connection,
   statements: readonly Pick<Statement, 'text' | 'tree'>[],
@@ -142,7 +147,7 @@ async function runAll(
   }
 }
 
-/** Drops what `tree` is going to make, whatever is there under its name now, with all that depends on it. */
+/** Drops the object that `tree` will make, of any kind, with everything that depends on it. */
 async function dropDeclared(connection: Connection, tree: Tree | undefined): Promise<void> {
   const body = child(tree, nodeKind(tree))
   if (nodeKind(tree) === 'CreateEnumStmt') {
@@ -244,7 +249,7 @@ export function compareDeclared(
   }
 }
 
-/** The same thing, but for its name: a constraint or an index made by hand, or one of a table that was renamed. */
+/** The same object under another name: a constraint or an index made by hand, or one of a renamed table. */
 function sameButName([object, { text }]: [string, Definition], [name, other]: [string, Definition]): boolean {
   const kind = /^\w+/.exec(object)?.[0] ?? ''
   const nameless = kind === 'constraint' || kind === 'index' || (kind === 'sequence' && text.includes('owned by '))
@@ -260,28 +265,28 @@ function unnamedIndex(definition: string): string {
   return definition.replace(/^(CREATE (?:UNIQUE )?INDEX) .*? (ON .* USING )/s, '$1 $2')
 }
 
-/** True where PostgreSQL made the name up: primary keys, and the sequences of columns. */
+/** True when PostgreSQL made the name: of primary keys, and of the sequences of columns. */
 function unnamed(object: string, definition: Definition | undefined): boolean {
   return object.startsWith('sequence ') || (definition?.text.startsWith('PRIMARY KEY') ?? false)
 }
 
-/** True when `made` is not, or not all of, what `declared` says. */
+/** True when `made` lacks something that `declared` has. */
 function lacks(object: string, declared: Definition, made: Definition): boolean {
-  // The options of a serial column's sequence are there on both sides, whoever chose them.
+  // Both sides have the options of a serial column's sequence, which the code cannot choose.
   const beyond = object.startsWith('sequence ') ? [] : declared.beyond
   const same = plain(made.text) === plain(declared.text) || additions(declared.text, made.text).length > 0
   return !same || !beyond.every((one) => made.beyond.includes(one))
 }
 
-/** A default that hand-written SQL adds does no harm to the code, which needs none. */
+/** A default that hand-written SQL adds is harmless, because the code does not need it. */
 function additions(declared: string, made: string): readonly string[] {
   const [before, value] = made.split(/ (?=default )/)
   return declared === before && value !== undefined ? [value] : []
 }
 
 /**
- * Without the cast of a default that is one literal: a column that changed its type keeps the old one. Drizzle has no word
- * for a virtual column: it declares a generated one, and which of both it is was written by hand.
+ * Removes the cast of a default that is one literal: a column that changed its type keeps the old cast. Drizzle cannot
+ * declare a virtual column: it declares a generated one, and SQL written by hand decides which of the two it is.
  */
 function plain(definition: string): string {
   return definition

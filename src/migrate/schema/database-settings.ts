@@ -1,6 +1,6 @@
 /**
- * What an administrator gave the live database, and no migration can know: settings (ALTER DATABASE … SET search_path)
- * and extensions. The scratch database of verify gets the same, so that a replay meets what the migrations met.
+ * What an administrator gave the live database and no migration knows: settings (ALTER DATABASE … SET search_path) and
+ * extensions. The scratch database of verify gets the same, so that a replay finds what the migrations found.
  */
 import type { Connection } from '../../pool/connection.ts'
 import type { Migration } from '../files/folder.ts'
@@ -30,14 +30,14 @@ export async function readDatabaseSettings(connection: Connection): Promise<Data
   return { settings: settings.map(({ setting }) => setting), extensions }
 }
 
-/** Gives the database `name` the settings; one that this role may not make is left out. */
+/** Gives the database `name` the settings; those that this role may not make are left out. */
 export async function applySettings(server: Connection, name: string, { settings }: DatabaseSettings): Promise<void> {
   for (const setting of settings) {
     const at = setting.indexOf('=')
     const parameter = setting.slice(0, at)
-    // A live database that is closed for writing may be verified as well; the scratch one has to be filled.
+    // A read-only live database may be verified too, but the scratch database has to be filled.
     if (parameter === 'default_transaction_read_only') continue
-    // FROM CURRENT takes lists such as search_path as they are; written out they would have to be quotedName anew.
+    // FROM CURRENT takes lists such as search_path as they are; written out, they would have to be quoted again.
     const change = `alter database ${quotedName(name)} set ${parameter.split('.').map(quotedName).join('.')} from current`
     try {
       await server.script('begin')
@@ -49,7 +49,7 @@ export async function applySettings(server: Connection, name: string, { settings
   }
 }
 
-/** Makes the extensions that no migration makes, as far as this role may; what is then missing, the replay tells. */
+/** Makes the extensions that no migration makes, as far as this role may; the replay reports what is then missing. */
 export async function createExtensions(
   connection: Connection,
   { extensions }: DatabaseSettings,

@@ -1,6 +1,6 @@
 /**
- * A database's schema as sorted entries, one an object, so that two databases can be compared entry by entry.
- * Left out: owners and grants, comments, statistics, the order of columns, and whatever belongs to an extension.
+ * A database's schema as sorted entries, one per object, so that two databases can be compared entry by entry. Left out
+ * are owners and grants, comments, statistics, the order of columns, and everything that belongs to an extension.
  */
 import type { Connection } from '../../pool/connection.ts'
 import { catalogQueries, notOfServer, separator } from './catalog.ts'
@@ -8,10 +8,10 @@ import type { Ledger } from '../ledger/ledger.ts'
 import { withoutNesting } from './without-nesting.ts'
 import { quotedLiteral } from '../../values/quoting.ts'
 
-/** What one object is. */
+/** The definition of one object. */
 export interface Definition {
   readonly text: string
-  /** Properties that Drizzle has no words for. */
+  /** Properties that Drizzle cannot declare. */
   readonly beyond: readonly string[]
 }
 
@@ -19,8 +19,8 @@ export interface Definition {
 export type SchemaDescription = ReadonlyMap<string, Definition>
 
 /**
- * Describes the database, or those of its schemas that are named, but for the ledger. Changes nothing, but for the
- * session's search_path while it looks.
+ * Describes the database, or the named schemas of it, without the ledger. Changes only the session's search_path
+ * meanwhile.
  */
 export async function describeDatabase(
   connection: Connection,
@@ -46,7 +46,7 @@ export async function describeDatabase(
   return new Map(entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
 }
 
-/** The schemas that hold more than the ledger, and public. */
+/** Public, and the schemas that have more than the ledger. */
 export async function usedSchemas(connection: Connection, ledger: Ledger): Promise<readonly string[]> {
   const rows = (await connection.query(
     `select n.nspname as name from pg_catalog.pg_namespace n where ${notOfServer} order by 1`,
@@ -59,7 +59,9 @@ export async function usedSchemas(connection: Connection, ledger: Ledger): Promi
   return [...used]
 }
 
-/** The description without what belongs to tables and views that `keeps` does not keep, by their bare names. */
+/**
+ * The description without tables and views that `keeps` rejects by their bare names, and without what belongs to them.
+ */
 export function withoutTables(description: SchemaDescription, keeps: (table: string) => boolean): SchemaDescription {
   const left = [...description.keys()]
     .flatMap((object) => relationOf(object) ?? [])
@@ -80,7 +82,7 @@ function relationOf(object: string): Relation | undefined {
   return qualified && bare ? { qualified, bare } : undefined
 }
 
-/** True for the entry of a table or view, and for those of what goes with it. */
+/** True for the entry of a table or view, and for the entries of what belongs to it. */
 function belongs(object: string, text: string, { qualified, bare }: Relation): boolean {
   const schema = qualified.slice(0, -bare.length)
   return (
@@ -100,13 +102,13 @@ function escaped(text: string): string {
 /** One object that is not the same in both. */
 export interface Difference {
   readonly object: string
-  /** As it should be; undefined when it should not be there. */
+  /** The expected definition; undefined when the object should not exist. */
   readonly expected: string | undefined
-  /** As it is; undefined when it is not there. */
+  /** The actual definition; undefined when the object does not exist. */
   readonly actual: string | undefined
 }
 
-/** What differs, sorted by object. A table that is only on one side is named without what goes with it. */
+/** The differences, sorted by object. A table that is only on one side is listed without what belongs to it. */
 export function differences(expected: SchemaDescription, actual: SchemaDescription): readonly Difference[] {
   const objects = [...new Set([...expected.keys(), ...actual.keys()])].sort()
   const found = objects
@@ -115,7 +117,7 @@ export function differences(expected: SchemaDescription, actual: SchemaDescripti
   return withoutParts(found)
 }
 
-/** A table or view that is only on one side is named without what goes with it. */
+/** Removes the entries of what belongs to tables and views that are only on one side. */
 export function withoutParts(found: readonly Difference[]): readonly Difference[] {
   const relations = found
     .filter(({ expected, actual }) => expected === undefined || actual === undefined)
@@ -127,7 +129,7 @@ export function withoutParts(found: readonly Difference[]): readonly Difference[
   )
 }
 
-/** The definition with what is beyond it. */
+/** The definition with the properties beyond it. */
 export function fullText(definition: Definition | undefined): string | undefined {
   return definition && [definition.text, ...definition.beyond].filter(Boolean).join(' ')
 }

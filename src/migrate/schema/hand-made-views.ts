@@ -1,14 +1,14 @@
 /**
- * Views that the code does not declare, with what goes with them, as the SQL that makes them again: they are lost when the
- * tables under them are dropped, and a view that the code declares may stand on them.
+ * Views that the code does not declare, with their triggers, rules and indexes, as the SQL that makes them again: they
+ * are lost when the tables under them are dropped, and a view that the code declares may depend on them.
  */
 import type { Connection } from '../../pool/connection.ts'
 import { notOfServer } from './catalog.ts'
 
-/** Object, as the description of the database names it -> the SQL that makes it. */
+/** Object, named as in the description of the database -> the SQL that makes it. */
 export type MadeAgain = ReadonlyMap<string, string>
 
-/** What is there now; `declared` are the quoted names of the relations that the code declares. */
+/** Reads the views; `declared` are the quoted names of the relations that the code declares. */
 export async function readHandMadeViews(connection: Connection, declared: readonly string[]): Promise<MadeAgain> {
   const found = (await connection.query(
     'select to_regclass(name)::oid::int8::text as oid from unnest($1::text[]) name where to_regclass(name) is not null',

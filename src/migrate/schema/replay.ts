@@ -1,7 +1,7 @@
 /**
- * Runs migrations once more, in a scratch database. What reaches beyond that database (roles, other databases, settings
- * of the server) is left out, and so are SET ROLE and OWNER TO: who owns what is not looked at, and rights that were
- * granted by hand are not there. On a throw-away server of our own, roles are made, also those that nobody makes.
+ * Runs migrations again in a scratch database. Statements that reach beyond that database (roles, other databases,
+ * settings of the server) are left out, and so are SET ROLE and OWNER TO: owners are not compared, and privileges that
+ * were granted by hand are missing. On a temporary server, roles are made, also those that no migration makes.
  */
 import type { Connection } from '../../pool/connection.ts'
 import { MigrationFailed } from '../../errors.ts'
@@ -19,9 +19,12 @@ import { quotedName } from '../../values/quoting.ts'
 export interface ReplayOptions {
   readonly ledger: Ledger
   readonly signal: AbortSignal | undefined
-  /** True on a throw-away server: roles may be made there. */
+  /** True on a temporary server: roles may be made there. */
   readonly throwAway: boolean
-  /** True: what `rivulet migrate` would refuse is refused. Default: it runs, as it did before there was Rivulet. */
+  /**
+   * True: files that `rivulet migrate` would refuse are refused. Default: they run, as they did before there was
+   * Rivulet.
+   */
   readonly strict?: boolean | undefined
 }
 
@@ -39,13 +42,13 @@ export async function replay(
     const statements = script.statements.map((statement) =>
       runs(statement, throwAway) ? statement : nothing(statement),
     )
-    // A scratch database needs no entry in its ledger.
+    // A scratch database needs no entries in its ledger.
     const work = { file, key: name, hash, script: { ...script, statements }, record: () => Promise.resolve() }
     await withRoles(connection, throwAway, () => runWork(connection, work, options))
   }
 }
 
-/** Files from before Rivulet may hold what it would refuse today: they ran once, so they run here. */
+/** Files from before Rivulet may have statements that it would refuse today: they ran once, so they run here. */
 async function asOnce(source: string): Promise<Script> {
   const { statements, transactional } = await parseScript(source)
   return {
@@ -58,7 +61,7 @@ function selfMade(tree: Tree | undefined): boolean {
   return tree !== undefined && controlsTransaction(tree)
 }
 
-/** In its place, so that the others keep their numbers. */
+/** A replacement that does nothing, so that the other statements keep their numbers. */
 function nothing(statement: Statement): Statement {
   return { ...statement, text: 'select', tree: { SelectStmt: {} } }
 }
@@ -74,7 +77,7 @@ const beyondDatabase = new Set(
 /** True for statements that a scratch database should see. */
 export function runs({ tree, text: source }: Pick<Statement, 'tree' | 'text'>, throwAway: boolean): boolean {
   const kind = nodeKind(tree)
-  // Whether a role is there already is usually asked in a DO block, which then makes it.
+  // A DO block usually checks whether a role exists, and then makes it.
   const inBlock = kind === 'DoStmt' && /\b(?:create|alter|drop)\s+(?:role|user)\b(?!\s+mapping)/i.test(source)
   if (aboutRoles.has(kind) || inBlock) return throwAway
   const sets = text(child(tree, 'VariableSetStmt')?.name)
@@ -94,7 +97,7 @@ export function missingRole(error: unknown): string | undefined {
   return /^role "(.+)" does not exist$/.exec(message)?.[1]
 }
 
-/** Repeats `work` with the roles that somebody made by hand on the real server, where they may be made. */
+/** Repeats `work` with the roles that were made by hand on the real server, if they may be made here. */
 async function withRoles(connection: Connection, throwAway: boolean, work: () => Promise<unknown>): Promise<void> {
   const made = new Set<string>()
   for (;;) {

@@ -1,6 +1,6 @@
 /**
- * A database for one comparison or one trial, on a server that somebody else uses too. It is gone afterwards, whatever
- * happened: dropped in the end, also after an interrupt, and one that a killed run left behind by the next run.
+ * A database for one comparison or one trial, on a server that is also used for other things. It is always removed:
+ * dropped at the end, also after an interrupt; one that a killed run left is dropped by the next run.
  */
 import { randomBytes } from 'node:crypto'
 import { Cancelled, InsufficientPrivilege } from '../../errors.ts'
@@ -15,12 +15,12 @@ import { quotedName } from '../../values/quoting.ts'
 interface Scratch {
   readonly url: string
   readonly signal: AbortSignal | undefined
-  /** Whose settings it gets. Default none. */
+  /** The settings that it gets. Default none. */
   readonly databaseSettings?: DatabaseSettings | undefined
 }
 
 const scratchPrefix = 'rivulet_scratch_'
-// A scratch database is in use from its first moments on.
+// A scratch database is in use from the start.
 const abandonedAfterMs = 60_000
 
 /**
@@ -35,10 +35,10 @@ export async function withScratchDatabase<T>(
     await refusePooler(server)
     const name = `${scratchPrefix}${Date.now()}_${randomBytes(4).toString('hex')}`
     try {
-      // It may be closed for writing; nothing is written there, but CREATE DATABASE would be refused.
+      // The database may be read-only; nothing is written there, but CREATE DATABASE would be refused.
       await server.script('set default_transaction_read_only = off')
       await dropAbandonedDatabases(server)
-      // template0: nobody can be connected to it, and it holds nothing that this server's template1 may have got.
+      // template0, because no session can be connected to it, and it has nothing that was added to template1.
       await server.script(`create database ${quotedName(name)} template template0`)
     } catch (cause) {
       if (sqlStateOf(cause) !== '42501') throw cause
@@ -50,10 +50,10 @@ export async function withScratchDatabase<T>(
     }
     try {
       if (databaseSettings !== undefined) await applySettings(server, name, databaseSettings)
-      // On the server that has the scratch database, wherever the URL may lead.
+      // On the server that has the scratch database, even if the URL now leads to another one.
       const address = { ...server.address, database: name }
       const connection = await openConnection({ address, connectTimeoutMs: 10_000 })
-      // Nothing of it is needed any more: what still runs there ends when the database is dropped.
+      // It is not needed any more: what still runs there ends when the database is dropped.
       const stop = () => connection.destroy()
       signal?.addEventListener('abort', stop, { once: true })
       try {
@@ -72,7 +72,7 @@ export async function withScratchDatabase<T>(
   })
 }
 
-/** Only kill -9 leaves one: nobody is connected to it any more, and its name says how old it is. */
+/** Drops databases that a kill -9 left: no session is connected to them, and their names tell their age. */
 async function dropAbandonedDatabases(server: Connection): Promise<void> {
   const rows = (await server.query(
     `select datname as name from pg_catalog.pg_database d where datname ~ $1 and pg_has_role(datdba, 'usage')

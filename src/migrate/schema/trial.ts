@@ -1,6 +1,6 @@
 /**
- * Can these files run? They are tried in a scratch database, on top of the migrations before them. It holds no rows: what
- * fails on the data of a real database is not found out.
+ * Tries whether files can run, in a scratch database, after the migrations before them. It has no rows, so a file that
+ * fails only on real data is not found.
  */
 import type { Connection } from '../../pool/connection.ts'
 import { MigrationFailed, MigrationRefused } from '../../errors.ts'
@@ -15,31 +15,31 @@ import { withScratchDatabase } from './scratch-database.ts'
 import { parseScript } from '../files/script.ts'
 import { createExtensions, readDatabaseSettings } from './database-settings.ts'
 
-/** How files fared. */
+/** The outcome of a trial. */
 export type Trial =
   | { readonly outcome: 'runs' }
-  /** Nothing after the file was tried. */
+  /** The files after this one were not tried. */
   | {
       readonly outcome: 'fails'
       /** The migration's name. */
       readonly name: string
-      /** What its file is called within the migrations folder. */
+      /** The name of its file within the migrations folder. */
       readonly file: string
       readonly line: number | undefined
       /** What the server said, with its SQLSTATE, and what to do where that is known. */
       readonly reason: string
-      /** True when it was refused as it is written, so that nothing of it was tried. */
+      /** True when it was refused as it is written, so that none of it was tried. */
       readonly refused?: true
     }
   | { readonly outcome: 'untried'; readonly reason: string }
 
-/** What `tryMigrations` takes. */
+/** The options of `tryMigrations`. */
 export interface TryOptions extends MigrationSource {
   /** The migrations to try, by name; those before them are only replayed. Default: all. */
   readonly names?: readonly string[] | undefined
-  /** The server is a throw-away one: roles may be made there. Default false. */
+  /** The server is a temporary one: roles may be made there. Default false. */
   readonly throwAway?: boolean | undefined
-  /** It stands in for another: what it lacks, that one may have. Default false. */
+  /** The server is used instead of another one, which may have what it lacks. Default false. */
   readonly standIn?: boolean | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -60,7 +60,7 @@ export async function tryMigrations(url: string, options: TryOptions): Promise<T
   })
 }
 
-/** Replays `migrations`; a failure of one that is not `chosen` leaves those untried. */
+/** Replays `migrations`; when one that is not `chosen` fails, the chosen ones stay untried. */
 export async function runTrial(
   connection: Connection,
   migrations: readonly Migration[],
@@ -92,7 +92,7 @@ async function reasonOf(error: MigrationFailed | MigrationRefused, { file, text 
   return scratchExplanation(error.cause, (await parseScript(text)).statements, error.statement ?? 0)
 }
 
-/** Why the failure tells nothing: the server lacks what the real one has, or will have. */
+/** The reason why the failure means nothing: the server lacks what the real one has, or will have. */
 function lack(error: Error, { throwAway, standIn }: { throwAway: boolean; standIn?: boolean }) {
   if (!throwAway && missingRole(error) !== undefined) return 'roles are not made on a server that is in use'
   const undefinedThere = ['42704', '42883', '3F000', '58P01'].includes(sqlStateOf(error) ?? '')

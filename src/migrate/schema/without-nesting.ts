@@ -1,7 +1,7 @@
 /**
- * Definitions as PostgreSQL prints them, without parentheses that mean nothing: of `((a AND b) AND c)` it makes
- * `(a AND b AND c)` when it reads it again, so a database and its copy would never say the same. It nests them for
- * BETWEEN, and for what it has simplified.
+ * Removes parentheses without a meaning from definitions that PostgreSQL prints: it turns `((a AND b) AND c)` into `(a
+ * AND b AND c)` when it reads it again, so a database and its copy would never be equal. PostgreSQL nests such lists
+ * for BETWEEN, and in expressions that it has simplified.
  */
 
 type Piece = string | Group
@@ -12,7 +12,7 @@ interface Group {
   connective?: string
 }
 
-/** Texts, names and bodies of functions as a whole; parentheses; connectives; whatever is between them. */
+/** Whole texts, names and function bodies; parentheses; connectives; and everything between them. */
 const token =
   /\bE'(?:[^'\\]|\\[^]|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|(\$(?:[\p{L}_][\p{L}\p{N}_]*)?\$)[^]*?\1|[()]|\b(?:AND|OR)\b|[\w$]+|[^]/gu
 
@@ -29,7 +29,7 @@ export function withoutNesting(definition: string): string {
       group.pieces.push(part)
     }
   }
-  // What is not closed is no expression.
+  // Text with an unclosed parenthesis is not an expression.
   return open.length > 1 ? definition : open[0]!.pieces.map(printed).join('')
 }
 
