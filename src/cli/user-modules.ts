@@ -1,8 +1,8 @@
 /**
- * The user's own modules: the Drizzle config, the schema, the seed. Where tsx is installed it loads them, whatever they
- * are written in and however their imports are spelt: drizzle-kit reads the same files, and brings it along. Without it
- * Node loads what it can load by itself: JavaScript, and from 22.18 on TypeScript that only needs its types taken away
- * and whose imports have their endings (https://nodejs.org/api/typescript.html#type-stripping).
+ * The user's own modules: the Drizzle config, the schema, the seed. If tsx is installed, it loads them in any dialect
+ * and with any spelling of imports: drizzle-kit reads the same files, and installs tsx. Without tsx Node loads what it
+ * can load by itself: JavaScript, and from 22.18 on TypeScript whose types can be stripped and whose imports have their
+ * endings (https://nodejs.org/api/typescript.html#type-stripping).
  */
 import { createRequire } from 'node:module'
 import { join, relative } from 'node:path'
@@ -13,8 +13,8 @@ type Module = Record<string, unknown>
 type Tsx = typeof import('tsx/esm/api')
 
 /**
- * Imports modules together, so that what they share is shared. @throws PackageMissing where only tsx could load one of
- * them; whatever a module throws.
+ * Imports modules with one loader, so that they share what they import. @throws PackageMissing if only tsx could load
+ * one of them; also throws what a module throws.
  */
 export async function loadModules(directory: string, paths: readonly string[]): Promise<Module[]> {
   const tsx = await findTsx(directory)

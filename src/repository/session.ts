@@ -48,7 +48,7 @@ export interface Session<TSchema extends Schema = Schema> {
   readonly inTransaction: boolean
 }
 
-/** The session of any task, whatever the schema of its engine: what repositories and queries of a program's own take. */
+/** The session of any task of any engine: the argument of repositories and queries that a program defines. */
 export type AnySession = Omit<Session, 'db' | 'repository' | 'transaction'>
 
 /** Set by the class, whose private field it reads. */
