@@ -15,7 +15,7 @@ export const seedCommand: Command = {
   help: `Usage: rivulet seed [options]
 
 The seed is a module of yours. Its default export, or its export named seed, is an async function that takes an engine:
-  export default async ({ session }: Engine) => { await session(({ db }) => db.insert(customers).values(…)) }
+  export default async (engine: Engine) => { await engine.session(({ db }) => db.insert(customers).values(…)) }
 Its path is given with --file, or in package.json: "rivulet": { "seed": "path/to/seed.ts" }.
 
 Options:
