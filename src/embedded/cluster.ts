@@ -58,7 +58,10 @@ async function initialise(maker: Maker, password: string, durable: boolean, sign
     await giveTo(paths.user, passwordFile)
     const data = join(draft, 'data')
     const access = [`--username=${databaseName}`, `--pwfile=${passwordFile}`, '--auth=scram-sha-256']
-    const text = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
+    // Unicode's case rules, the same on every machine; before PostgreSQL 17 (an override of ours) by the C library.
+    const isOld = Number(binaries.majorVersion) < 17
+    const rules = isOld ? ['--lc-ctype=C.UTF-8'] : ['--locale-provider=builtin', '--builtin-locale=C.UTF-8']
+    const text = ['--encoding=UTF8', '--locale=C', ...rules]
     const effort = durable ? [] : ['--no-sync']
     const args = [`--pgdata=${data}`, ...access, ...text, ...effort, '--no-instructions']
     await runOrThrow(maker, binaries.initdb, args, { signal })

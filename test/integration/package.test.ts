@@ -11,9 +11,11 @@ import { type Analysis, checkPackage, createPackageFromTarballData, type Problem
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { consumerProgram } from '../support/consumer-program.ts'
 import { openTestDatabase } from '../support/database.ts'
 import { cleanUp, makeDirectory } from '../support/embedded-projects.ts'
 import { pages } from '../support/markdown.ts'
+import { pack } from '../support/packed.ts'
 import { seededTemplate } from '../support/shop.ts'
 
 const run = promisify(execFile)
@@ -46,31 +48,6 @@ afterAll(async () => {
   await cleanUp()
   await rm(folder, { recursive: true, force: true })
 })
-
-/** Packs a copy of the checkout, so that what an earlier build left in `dist/` gets into nothing. */
-async function pack(checkout: string): Promise<string> {
-  const parts = [
-    '.ci',
-    'src',
-    'schema',
-    'migrations',
-    'package.json',
-    'tsconfig.json',
-    'README.md',
-    'LICENSE',
-    'CHANGELOG.md',
-  ]
-  for (const part of parts) {
-    await cp(join(repository, part), join(checkout, part), { recursive: true }).catch(
-      (error: NodeJS.ErrnoException) => {
-        if (error.code !== 'ENOENT') throw error
-      },
-    )
-  }
-  await symlink(join(repository, 'node_modules'), join(checkout, 'node_modules'))
-  const { stdout } = await run('npm', ['pack', '--silent', '--pack-destination', checkout], { cwd: checkout })
-  return join(checkout, stdout.trim().split('\n').at(-1) ?? '')
-}
 
 /** Runs a module in a project and returns what it printed. */
 async function runModule(text: string, env: Record<string, string> = {}, cwd: string = project): Promise<string> {
@@ -260,7 +237,7 @@ test('its types are found by whoever can import an ES module', async () => {
 })
 
 test.each(['nodenext', 'bundler'])('a strict program type-checks with moduleResolution %s', async (resolution) => {
-  await writeFile(join(project, 'consumer.ts'), consumer)
+  await writeFile(join(project, 'consumer.ts'), consumerProgram)
   const compilerOptions = {
     strict: true,
     exactOptionalPropertyTypes: true,
@@ -279,41 +256,3 @@ test.each(['nodenext', 'bundler'])('a strict program type-checks with moduleReso
   const { stdout } = await run(tsc, [], { cwd: project }).catch((error: unknown) => error as { stdout: string })
   expect(stdout).toBe('')
 })
-
-/** What a user writes; the types of the results are stated, so that an `any` that crept in is an error. */
-const consumer = `
-import { defineRepository, NotFound, openEngine, optional } from 'rivulet'
-import { createApp, openHttpServer } from 'rivulet/http'
-import { applyMigrations } from 'rivulet/migrate'
-import * as schema from 'rivulet/schema'
-import { createShopApp, placeOrder, productPage } from 'rivulet/shop'
-
-type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
-const same = <A, B>(_: Same<A, B>) => undefined
-
-await applyMigrations('postgres://localhost/shop', { folder: 'migrations' })
-await using engine = await openEngine({ schema, pool: { max: 3 } })
-const customersOf = defineRepository(schema.customers, (base) => ({ byName: (name: string) => base.find({ name }) }))
-const results = await engine.gather({
-  lynn: (session) => customersOf(session).byName('Lynn'),
-  reviews: ({ db }) => db.query.reviews.findMany({ with: { customer: true } }),
-  rows: ({ sql }) => sql<{ id: number }>\`select 1 as id\`,
-  late: optional(() => Promise.resolve(1n), 'late' as const),
-})
-same<typeof results.lynn, schema.Customer | undefined>(true)
-same<(typeof results.reviews)[number]['customer']['name'], string>(true)
-same<typeof results.late, bigint | 'late'>(true)
-// @ts-expect-error there is no such task
-void results.nobody
-// @ts-expect-error a key of customers is a number
-await engine.session(({ repository }) => repository(schema.customers).get('1'))
-
-const page = await productPage(engine, { productId: 1, customerId: 1 })
-same<typeof page.product, schema.Product>(true)
-same<(typeof page.orders)[number]['id'], bigint>(true)
-const { order } = await placeOrder(engine, { customerId: 1, items: [{ productId: 1, quantity: 1 }] })
-same<typeof order, schema.Order>(true)
-
-await using server = await openHttpServer(createShopApp(engine), { port: 0 })
-createApp({ onFault: (error) => console.error(error instanceof NotFound ? error.table : server.url) })
-`

@@ -1,0 +1,37 @@
+/** A user's program; the types of the results are stated, so that an `any` that crept in is an error. */
+export const consumerProgram = `
+import { defineRepository, NotFound, openEngine, optional } from 'rivulet'
+import { createApp, openHttpServer } from 'rivulet/http'
+import { applyMigrations } from 'rivulet/migrate'
+import * as schema from 'rivulet/schema'
+import { createShopApp, placeOrder, productPage } from 'rivulet/shop'
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+const same = <A, B>(_: Same<A, B>) => undefined
+
+await applyMigrations('postgres://localhost/shop', { folder: 'migrations' })
+await using engine = await openEngine({ schema, pool: { max: 3 } })
+const customersOf = defineRepository(schema.customers, (base) => ({ byName: (name: string) => base.find({ name }) }))
+const results = await engine.gather({
+  lynn: (session) => customersOf(session).byName('Lynn'),
+  reviews: ({ db }) => db.query.reviews.findMany({ with: { customer: true } }),
+  rows: ({ sql }) => sql<{ id: number }>\`select 1 as id\`,
+  late: optional(() => Promise.resolve(1n), 'late' as const),
+})
+same<typeof results.lynn, schema.Customer | undefined>(true)
+same<(typeof results.reviews)[number]['customer']['name'], string>(true)
+same<typeof results.late, bigint | 'late'>(true)
+// @ts-expect-error there is no such task
+void results.nobody
+// @ts-expect-error a key of customers is a number
+await engine.session(({ repository }) => repository(schema.customers).get('1'))
+
+const page = await productPage(engine, { productId: 1, customerId: 1 })
+same<typeof page.product, schema.Product>(true)
+same<(typeof page.orders)[number]['id'], bigint>(true)
+const { order } = await placeOrder(engine, { customerId: 1, items: [{ productId: 1, quantity: 1 }] })
+same<typeof order, schema.Order>(true)
+
+await using server = await openHttpServer(createShopApp(engine), { port: 0 })
+createApp({ onFault: (error) => console.error(error instanceof NotFound ? error.table : server.url) })
+`
