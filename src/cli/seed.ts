@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
-import { UsageError } from '../errors.ts'
+import { PackageMissing, UsageError } from '../errors.ts'
 import { textOption } from './arguments.ts'
 import { type Command, commonHelp, exitCodes } from './command.ts'
 import { type Project, withDatabase } from './project.ts'
@@ -60,7 +60,8 @@ export async function runSeed(project: Project, url: string, file: string): Prom
   try {
     await seedDatabase(project, url, file)
   } catch (error) {
-    throw error instanceof UsageError ? error : new SeedFailed(file, error)
+    const isOurs = error instanceof UsageError || error instanceof PackageMissing
+    throw isOurs ? error : new SeedFailed(file, error)
   }
 }
 
