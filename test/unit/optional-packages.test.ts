@@ -11,7 +11,8 @@ const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.me
   readonly peerDependenciesMeta: Readonly<Record<string, { optional?: boolean }>>
   readonly optionalDependencies: Readonly<Record<string, string>>
 }
-const optional = Object.keys(manifest.peerDependenciesMeta) as OptionalPackage[]
+// Of Vitest only types are imported, by those who have it: nothing asks for it.
+const optional = Object.keys(manifest.peerDependenciesMeta).filter((name) => name !== 'vitest') as OptionalPackage[]
 
 const notFound = (name: string) =>
   Object.assign(new Error(`Cannot find package '${name}' imported from /app/x.js`), { code: 'ERR_MODULE_NOT_FOUND' })
