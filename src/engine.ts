@@ -39,7 +39,7 @@ export type Gathered<TResults> = { -readonly [K in keyof TResults]: Awaited<TRes
 export type GatheredSettled<TResults> = { -readonly [K in keyof TResults]: PromiseSettledResult<Awaited<TResults[K]>> }
 
 /** Anything a gather's tasks may be: a record of them or a tuple. */
-type Results = Readonly<Record<string, unknown>> | readonly unknown[] | readonly []
+export type Results = Readonly<Record<string, unknown>> | readonly unknown[] | readonly []
 
 /** Options of `close`. */
 export interface CloseOptions {

@@ -48,52 +48,38 @@ export {
   UsageError,
   VersionConflict,
 } from './errors.ts'
-export type { Observation, Observer, TaskTiming } from './observe/observation.ts'
+export type { Observation, Observer, RetireReason, TaskTiming } from './observe/observation.ts'
 export type { PoolStats } from './pool/pool-stats.ts'
-export { conventions, type Conventions } from './repository/types/conventions.ts'
-export { defineRepository } from './repository/define-repository.ts'
-export type { LockMode, LockWait, NoWait, SkipLocked } from './repository/types/lock-mode.ts'
+export { conventions, type Conventions, type Source } from './repository/types/conventions.ts'
+export { defineRepository, type DefineOptions } from './repository/define-repository.ts'
+export type { LockMode, LockWait } from './repository/types/lock-mode.ts'
 export type {
   CountedPage,
-  IfVersion,
   KeyedRepository,
   ListOptions,
   Page,
   ReadOnlyRepository,
   ReadOptions,
-  RemovedRows,
   Repository,
   RepositoryOf,
-  Several,
   SoftDeleteRepository,
   StreamOptions,
   UpsertOptions,
 } from './repository/types/operations.ts'
-export type {
-  Alone,
-  Direction,
-  Key,
-  KeyIn,
-  NewRow,
-  NewRowIn,
-  Order,
-  OrderIn,
-  Patch,
-  PatchIn,
-  Row,
-  RowIn,
-  Where,
-  WhereIn,
-} from './repository/types/table-types.ts'
-export type { Sketch, TableSketch } from './repository/types/standalone-types.ts'
+export type { Direction, Key, NewRow, Order, Patch, Row, Where } from './repository/types/table-types.ts'
 export { defineQuery, type DefinedQuery } from './repository/define-query.ts'
 export type { AnySession, Session } from './repository/session.ts'
-export type { Database, Schema } from './drizzle/driver.ts'
+export type { Database, Schema, Streamable } from './drizzle/driver.ts'
 export type { GatherOptions } from './gather/gather.ts'
-export type { MapOptions } from './gather/map.ts'
+export type { ItemTask, MapOptions } from './gather/map.ts'
 export type { Task } from './session/run-task.ts'
+export type { CursorOptions } from './session/server-cursor.ts'
 export type { TransactionOptions } from './session/session.ts'
+export type { TransactionSettings } from './session/transaction.ts'
 export type { Rows, SqlTag } from './drizzle/sql-tag.ts'
-export { type GatherTask, optional, withIdentity } from './gather/task-spec.ts'
+export { type GatherTask, optional, type TaskSpec, withIdentity } from './gather/task-spec.ts'
 export type { Identity } from './session/identity.ts'
+export type { Deadline } from './task/deadline.ts'
+export type { RetryOptions } from './task/retry.ts'
 export type { TaskOptions } from './task/scope.ts'
+export type * as types from './declaration-types.ts'

@@ -19,7 +19,8 @@ export interface AppOptions {
   readonly onFault?: ((error: unknown, request: { readonly method: string; readonly path: string }) => void) | undefined
 }
 
-interface Environment {
+/** What the context of a request holds. */
+export interface Environment {
   Variables: { requestTimeoutMs: number }
 }
 

@@ -1,5 +1,5 @@
 /** `rivulet/http`: the front between HTTP requests and an engine. */
-export { type App, type AppOptions, createApp, taskOptions } from './app.ts'
+export { type App, type AppOptions, createApp, type Environment, taskOptions } from './app.ts'
 export { addHealth, type HealthOptions } from './health.ts'
 export { integerKey, readJson } from './input.ts'
 export { encodeJson, type Json, jsonResponse } from './json.ts'

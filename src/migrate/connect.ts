@@ -8,9 +8,6 @@ import type { Connection } from '../pool/connection.ts'
 import { openConnection } from '../pool/open-connection.ts'
 import { SilenceWatch } from '../pool/silence-watch.ts'
 
-/** A database URL, or a connection of the caller's that nothing else uses meanwhile. */
-export type Target = string | Connection
-
 /** Opens a second connection to the same database, to observe the first one while it is busy. */
 export type OpenObserver = () => Promise<Connection>
 
@@ -21,7 +18,7 @@ const connectTimeoutMs = 10_000
  * caller's cannot be observed, because its address is not known.
  */
 export async function withConnection<T>(
-  target: Target,
+  target: string | Connection,
   work: (connection: Connection, openObserver?: OpenObserver) => Promise<T>,
 ): Promise<T> {
   if (typeof target !== 'string') return work(target)

@@ -4,7 +4,7 @@
  */
 
 /** Where an observation came from: the label of the task, where it has one. */
-interface Labelled {
+export interface Labelled {
   readonly label: string | undefined
 }
 

@@ -87,7 +87,7 @@ describe('kill -9 of the server', { timeout: 120_000 }, () => {
         const postmaster = await readFile(join(directory, 'data', 'postmaster.pid'), 'utf8')
         await withConnection(first.url, async (connection) => {
           let passed = 0
-          const run = applyMigrations(connection, {
+          const run = applyMigrations(connection as never, {
             ...project,
             onProgress: ({ type }) => {
               if (type !== 'statement' && type !== 'recording' && type !== 'applied') return

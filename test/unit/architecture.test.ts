@@ -26,7 +26,7 @@ const layers: readonly (readonly string[])[] = [
   ['migrate/commands', 'migrate/pull'],
   ['migrate'],
   ['engine.ts'],
-  ['http', 'testing'],
+  ['http', 'testing', 'declaration-types.ts'],
   ['cli'],
   ['shop', 'index.ts'],
 ]
@@ -58,7 +58,9 @@ const importers: readonly { readonly packages: RegExp; readonly allowed: RegExp;
 ]
 
 const entryPoints = new Set(
-  ['index.ts', 'http/index.ts', 'migrate/index.ts', 'shop/index.ts', 'testing/index.ts'].map((path) => `src/${path}`),
+  ['index.ts', 'declaration-types.ts', 'http/index.ts', 'migrate/index.ts', 'shop/index.ts', 'testing/index.ts'].map(
+    (path) => `src/${path}`,
+  ),
 )
 
 interface SourceFile {

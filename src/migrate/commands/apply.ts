@@ -3,7 +3,7 @@
  * whole run. Any process may start it at any time, as often as it likes: the second one finds nothing left to do.
  */
 import type { Connection } from '../../pool/connection.ts'
-import { refusePooler, type Target, withConnection } from '../connect.ts'
+import { refusePooler, withConnection } from '../connect.ts'
 import { findMigration, type Migration, readMigrations } from '../files/folder.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { assertLockHeld, withLock } from '../ledger/advisory-lock.ts'
@@ -47,7 +47,7 @@ export interface ApplyResult {
  * Brings the database up to date.
  * @throws MigrationFailed naming file, statement and line; MigrationRefused when it must not even begin; Cancelled.
  */
-export async function applyMigrations(target: Target, options: ApplyOptions): Promise<ApplyResult> {
+export async function applyMigrations(target: string, options: ApplyOptions): Promise<ApplyResult> {
   const migrations = await readMigrations(options.folder)
   const ledger = new Ledger(options.ledger)
   const wait = waiting(options)
@@ -85,7 +85,7 @@ export interface PlannedMigration {
 }
 
 /** Returns what `applyMigrations` would do now; changes nothing. @throws as it would. */
-export async function planMigrations(target: Target, options: ApplyOptions): Promise<readonly PlannedMigration[]> {
+export async function planMigrations(target: string, options: ApplyOptions): Promise<readonly PlannedMigration[]> {
   const migrations = await readMigrations(options.folder)
   const ledger = new Ledger(options.ledger)
   return withConnection(target, async (connection) => {
@@ -103,7 +103,7 @@ export async function planMigrations(target: Target, options: ApplyOptions): Pro
  * Returns normally when the database has every migration of the folder, unchanged. It may have more, if the next
  * release has already migrated it. @throws MigrationRefused ('pending' or 'inconsistent'), which names the others.
  */
-export async function checkMigrations(target: Target, source: MigrationSource): Promise<void> {
+export async function checkMigrations(target: string, source: MigrationSource): Promise<void> {
   const migrations = await readMigrations(source.folder)
   const rows = await withConnection(target, (connection) => new Ledger(source.ledger).read(connection))
   const compared = compareWithLedger(migrations, rows)

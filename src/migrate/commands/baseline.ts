@@ -4,7 +4,7 @@
  */
 import { type MigrationSource, waiting, type WaitOptions } from '../options.ts'
 import { createLedger } from '../run/create-ledger.ts'
-import { type Target, withConnection } from '../connect.ts'
+import { withConnection } from '../connect.ts'
 import { findMigration, readMigrations } from '../files/folder.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { withLock } from '../ledger/advisory-lock.ts'
@@ -31,7 +31,7 @@ export interface BaselineResult {
  * Enters every migration up to `to` in the ledger as applied. @throws MigrationRefused when the ledger contradicts the
  * files, or a file is one comment.
  */
-export async function baselineMigrations(target: Target, options: BaselineOptions): Promise<BaselineResult> {
+export async function baselineMigrations(target: string, options: BaselineOptions): Promise<BaselineResult> {
   const migrations = await readMigrations(options.folder)
   const last = migrations.indexOf(findMigration(migrations, options.to))
   const ledger = new Ledger(options.ledger)

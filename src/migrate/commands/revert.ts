@@ -5,7 +5,7 @@
 import type { Connection } from '../../pool/connection.ts'
 import { assertLockHeld, withLock } from '../ledger/advisory-lock.ts'
 import { type MigrationSource, waiting, type WaitOptions } from '../options.ts'
-import { type Target, withConnection } from '../connect.ts'
+import { withConnection } from '../connect.ts'
 import { findMigration, type Migration, readMigrations } from '../files/folder.ts'
 import { Ledger, type LedgerRow } from '../ledger/ledger.ts'
 import { MigrationRefused } from '../../errors.ts'
@@ -35,7 +35,7 @@ export interface PlannedRevert {
 /**
  * Returns what `revertMigrations` would do now, in order; changes nothing. @throws MigrationRefused for a missing file.
  */
-export async function planRevert(target: Target, options: RevertOptions): Promise<readonly PlannedRevert[]> {
+export async function planRevert(target: string, options: RevertOptions): Promise<readonly PlannedRevert[]> {
   const migrations = await readMigrations(options.folder)
   const ledger = new Ledger(options.ledger)
   const steps = await withConnection(target, (connection) => stepsNow(connection, ledger, migrations, options))
@@ -49,7 +49,7 @@ export async function planRevert(target: Target, options: RevertOptions): Promis
 
 /** Reverts exactly `names`, which `planRevert` returned. @throws MigrationRefused when the plan has changed since. */
 export async function revertMigrations(
-  target: Target,
+  target: string,
   names: readonly string[],
   options: RevertOptions & WaitOptions,
 ): Promise<{ readonly reverted: readonly string[] }> {

@@ -1,7 +1,7 @@
 /** The state of files and ledger, for people and for programs. Only reads. */
 import { MigrationRefused } from '../../errors.ts'
 import type { MigrationSource } from '../options.ts'
-import { type Target, withConnection } from '../connect.ts'
+import { withConnection } from '../connect.ts'
 import { readMigrations } from '../files/folder.ts'
 import { strayFiles } from '../files/layout.ts'
 import { findInvalidIndexes } from '../run/resume.ts'
@@ -36,7 +36,7 @@ export interface StatusResult {
 }
 
 /** The state of every migration. @throws MigrationRefused when the folder itself is broken. */
-export async function migrationStatus(target: Target, source: MigrationSource): Promise<StatusResult> {
+export async function migrationStatus(target: string, source: MigrationSource): Promise<StatusResult> {
   const migrations = await readMigrations(source.folder)
   const ledger = new Ledger(source.ledger)
   const { rows, invalid, unfinished } = await withConnection(target, async (connection) => ({

@@ -13,12 +13,11 @@ import { constraintRules } from './constraints.ts'
 import { History } from './history.ts'
 import { indexRules } from './indexes.ts'
 import { objectRules } from './objects.ts'
-import { manualPage, type Rule } from './rule.ts'
+import { type LintRule, manualPage, type Rule } from './rule.ts'
 import { tableRules } from './tables.ts'
 import { transactionRules } from './transactions.ts'
 
-/** Every rule. */
-export const lintRules: readonly Rule[] = [
+const checkedRules: readonly Rule[] = [
   ...columnRules,
   ...constraintRules,
   ...indexRules,
@@ -26,6 +25,9 @@ export const lintRules: readonly Rule[] = [
   ...objectRules,
   ...transactionRules,
 ]
+
+/** Every rule. */
+export const lintRules: readonly LintRule[] = checkedRules
 
 /** A danger in a file, found by a rule. */
 export interface Finding {
@@ -65,7 +67,7 @@ export async function lint(sources: readonly LintSource[]): Promise<readonly Fin
       if (report) {
         const found = new Map<string, Omit<Finding, 'file' | 'line'>>()
         if (!body) found.set('', syntaxFinding(statement))
-        for (const rule of body ? lintRules : []) {
+        for (const rule of body ? checkedRules : []) {
           for (const message of rule.check(body!, { statements, index, transactional, history })) {
             found.set(`${rule.name} ${message}`, { ...described(rule), message })
           }

@@ -10,7 +10,7 @@ import { allCommands, type Body, type TableCommand } from './body.ts'
 import type { History } from './history.ts'
 
 /** One danger, how to see it in a parse tree, and the way around it. */
-export interface Rule {
+export interface LintRule {
   readonly name: string
   /** What it locks or breaks, and for how long. */
   readonly why: string
@@ -18,6 +18,10 @@ export interface Rule {
   readonly instead: string
   /** The page of PostgreSQL's manual. */
   readonly manual: string
+}
+
+/** How the danger shows in a parse tree. */
+export interface Rule extends LintRule {
   /** The objects that the statement endangers, in words; none when it is safe. */
   readonly check: (body: Body, context: Context) => readonly string[]
 }

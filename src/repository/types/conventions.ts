@@ -34,7 +34,7 @@ export interface Declared<TConventions extends Conventions = Conventions> {
 }
 
 /** The conventions that the types of the columns allow. Types do not tell whether a key is unique. */
-interface Promised<TSource extends Source> {
+export interface Promised<TSource extends Source> {
   readonly key?: readonly (keyof TSource['$inferSelect'] & string)[]
   readonly version?: Fit<TSource, Integer & { notNull: true }, 'the table has no integer column that is not null'>
   readonly updatedAt?: Fit<TSource, Timestamp, 'the table has no timestamp column'>
@@ -45,11 +45,11 @@ interface Promised<TSource extends Source> {
   >
 }
 
-interface Integer {
+export interface Integer {
   columnType: 'PgInteger' | 'PgSmallInt' | 'PgBigInt53' | 'PgBigInt64'
 }
 
-interface Timestamp {
+export interface Timestamp {
   columnType: 'PgTimestamp' | 'PgTimestampString'
 }
 
@@ -57,20 +57,20 @@ interface Timestamp {
  * What is promised, checked as any object is, so that a misspelt convention is an error; `TGiven` is inferred on the way,
  * from a branch that is never taken. `Given<typeof notes, { version: 'version' }>` is `Promised<typeof notes>`.
  */
-type Given<TSource extends Source, TGiven> = TGiven extends never ? TGiven : Promised<TSource>
+export type Given<TSource extends Source, TGiven> = TGiven extends never ? TGiven : Promised<TSource>
 
 /**
  * The columns that fit, or the reason why none does. `Fit<typeof notes, Timestamp, '…'>` is `'updatedAt' |
  * 'removedAt'`.
  */
-type Fit<TSource extends Source, TColumn, TNone> = TSource extends PgTable
+export type Fit<TSource extends Source, TColumn, TNone> = TSource extends PgTable
   ? [Fitting<TSource['_']['columns'], TColumn>] extends [never]
     ? TNone
     : Fitting<TSource['_']['columns'], TColumn>
   : 'a view is read-only: the only convention it can have is its key'
 
 /** The names of such columns. `Fitting<{ id: …integer; at: …timestamp }, Timestamp>` is `'at'`. */
-type Fitting<TColumns, TColumn> = {
+export type Fitting<TColumns, TColumn> = {
   [K in keyof TColumns & string]: TColumns[K] extends { _: TColumn } ? K : never
 }[keyof TColumns & string]
 

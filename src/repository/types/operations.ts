@@ -91,10 +91,10 @@ export interface CountedPage<TRow> extends Page<TRow> {
  * What makes a count sure: that it is asked for in any case. TypeScript takes a property that may be missing for one that
  * is there; a flag is given as its value. `Asked<true>` is `{ count: true }`, `Asked<boolean>` is `unknown`.
  */
-type Asked<TCount> = [TCount] extends [true] ? { readonly count: TCount } : unknown
+export type Asked<TCount> = [TCount] extends [true] ? { readonly count: TCount } : unknown
 
 /** A page with its count, if it was asked for. `PageOf<Word, true>` is `CountedPage<Word>`, of `boolean` it is `Page<Word>`. */
-type PageOf<TRow, TCount> = [TCount] extends [true] ? CountedPage<TRow> : Page<TRow>
+export type PageOf<TRow, TCount> = [TCount] extends [true] ? CountedPage<TRow> : Page<TRow>
 
 /** The rows of several keys, in their order. */
 export interface Several<TRow, TKey> {
@@ -228,7 +228,7 @@ export interface SoftDeleteRepository<TSchema, TName extends keyof TSchema> exte
 }
 
 /** The repository of one table or view of a schema, by its name there. */
-type RepositoryNamed<TSchema, TName extends keyof TSchema> = {
+export type RepositoryNamed<TSchema, TName extends keyof TSchema> = {
   'keyless table': ReadOnlyRepository<'no writes without a key: conventions(table, { key })', TSchema, TName>
   'keyless view': ReadOnlyRepository<'a view is read-only; with conventions(view, { key }) it has get', TSchema, TName>
   'keyed view': KeyedRepository<'a view is read-only', TSchema, TName>

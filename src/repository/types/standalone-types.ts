@@ -42,10 +42,10 @@ export interface TableSketch<TColumn extends SketchColumn, TKey extends Property
 }
 
 /** A property, its type, Drizzle's name for the type of its column, and whether an insert names it. */
-type SketchColumn = readonly [PropertyKey, unknown, unknown, 'needed' | 'optional' | 'kept']
+export type SketchColumn = readonly [PropertyKey, unknown, unknown, 'needed' | 'optional' | 'kept']
 
 /** `SoftDelete<'removedAt'>` is `{ removedAt: 'removedAt' }`, `SoftDelete<never>` is `unknown`. */
-type SoftDelete<TName> = [TName] extends [never] ? unknown : { readonly removedAt: TName }
+export type SoftDelete<TName> = [TName] extends [never] ? unknown : { readonly removedAt: TName }
 
 /** `SketchOf<typeof words>` is `TableSketch<['word', string, 'PgText', 'needed'] | …, 'word', never, never>`. */
 export type SketchOf<TSource extends Source> = TSource extends PgTable
@@ -53,7 +53,7 @@ export type SketchOf<TSource extends Source> = TSource extends PgTable
   : Sketch<SketchColumns<TSource>, KeyNames<TSource>, never, never>
 
 /** `SketchColumns<typeof words>` is `['word', string, 'PgText', 'needed'] | …`. */
-type SketchColumns<TSource extends Source> = TSource extends unknown
+export type SketchColumns<TSource extends Source> = TSource extends unknown
   ? {
       [K in keyof Columns<TSource>]: [
         K,
@@ -65,7 +65,7 @@ type SketchColumns<TSource extends Source> = TSource extends unknown
   : never
 
 /** Whether an insert names a property. `Insertion<{ a: 1; b?: 2 }, never, 'b'>` is `'optional'`. */
-type Insertion<TInserted, TManaged, TName> = TName extends TManaged
+export type Insertion<TInserted, TManaged, TName> = TName extends TManaged
   ? 'kept'
   : TName extends keyof TInserted
     ? undefined extends TInserted[TName]
@@ -74,5 +74,5 @@ type Insertion<TInserted, TManaged, TName> = TName extends TManaged
     : 'kept'
 
 /** The property a convention names. `Declares<typeof customers, 'version'>` is `'version'`, of another table `never`. */
-type Declares<TSource, TConvention extends string> =
+export type Declares<TSource, TConvention extends string> =
   ConventionsOf<TSource> extends { readonly [C in TConvention]: infer TName } ? TName : never

@@ -81,16 +81,18 @@ export type Managed<TSource> = ConventionsOf<TSource>[keyof ConventionsOf<TSourc
 export type NewRow<TSource extends Source> = TSource extends PgTable ? NewFields<Insertable<TSource>> : never
 
 /** What Drizzle lets one insert, but what the conventions write. `Insertable<typeof notes>` has no version. */
-type Insertable<TSource> = Omit<Inserted<TSource>, Managed<TSource> & PropertyKey>
+export type Insertable<TSource> = Omit<Inserted<TSource>, Managed<TSource> & PropertyKey>
 
 /** What must and what may be given. `NewFields<{ a: 1; b?: 2 }>` is `{ a: 1 | SQL; b?: 2 | SQL }`, and hovers as pairs. */
-type NewFields<T> = Flat<NeededFields<Pairs<Omit<T, OptionalNames<T>>>> & Changes<Pairs<Pick<T, OptionalNames<T>>>>>
+export type NewFields<T> = Flat<
+  NeededFields<Pairs<Omit<T, OptionalNames<T>>>> & Changes<Pairs<Pick<T, OptionalNames<T>>>>
+>
 
 /** `NeededFields<['a', 1]>` is `{ a: 1 | SQL }`. */
-type NeededFields<TPairs extends readonly [PropertyKey, unknown]> = { [P in TPairs as P[0]]: P[1] | SQL }
+export type NeededFields<TPairs extends readonly [PropertyKey, unknown]> = { [P in TPairs as P[0]]: P[1] | SQL }
 
 /** Properties that may be left out. `OptionalNames<{ a: 1; b?: 2 }>` is `'b'`. */
-type OptionalNames<T> = { [K in keyof T]-?: Record<never, never> extends Pick<T, K> ? K : never }[keyof T]
+export type OptionalNames<T> = { [K in keyof T]-?: Record<never, never> extends Pick<T, K> ? K : never }[keyof T]
 
 /** One object of several. `Flat<{ a: 1 } & { b: 2 }>` is `{ a: 1; b: 2 }`. */
 export type Flat<T> = { [K in keyof T]: T[K] }
@@ -109,7 +111,7 @@ export type Inserted<TSource> = TSource extends { readonly $inferInsert: infer T
 export type Patch<TSource extends Source> = TSource extends PgTable ? Changes<Pairs<Insertable<TSource>>> : never
 
 /** `Changes<['a', 1]>` is `{ a?: 1 | SQL }`. */
-type Changes<TPairs extends readonly [PropertyKey, unknown]> = { [P in TPairs as P[0]]?: P[1] | SQL }
+export type Changes<TPairs extends readonly [PropertyKey, unknown]> = { [P in TPairs as P[0]]?: P[1] | SQL }
 
 /** `Patch` of a table in a schema. `PatchIn<Schema, 'products'>` is `Patch<typeof products>`. */
 export type PatchIn<TSchema, TName extends keyof TSchema> = {
@@ -127,7 +129,7 @@ export type KeyNames<TSource extends Readable> =
       : never
 
 /** Properties marked `.primaryKey()`. `PrimaryNames<{ id: …primary; sku: … }>` is `'id'`. */
-type PrimaryNames<TColumns> = {
+export type PrimaryNames<TColumns> = {
   [K in keyof TColumns]: TColumns[K] extends { _: { isPrimaryKey: true } } ? K : never
 }[keyof TColumns]
 
@@ -135,7 +137,7 @@ type PrimaryNames<TColumns> = {
 export type Key<TSource extends Source> = KeyOf<Plain<TSource>, KeyNames<TSource>>
 
 /** `KeyOf<{ a: 1; b: 2 }, 'a'>` is `1`; `KeyOf<{ a: 1; b: 2 }, 'a' | 'b'>` is `{ readonly a: 1; readonly b: 2 }`. */
-type KeyOf<TRow, TNames> = [TNames] extends [never]
+export type KeyOf<TRow, TNames> = [TNames] extends [never]
   ? never
   : IsUnion<TNames> extends true
     ? { readonly [K in TNames & keyof TRow]: TRow[K] }
@@ -148,7 +150,7 @@ export type KeyIn<TSchema, TName extends keyof TSchema> =
     : KeyOf<Plain<Named<TSchema, TName>>, KeyNames<Named<TSchema, TName>>>
 
 /** A key of several columns. `CompositeKey<Schema, 'orderItems'>` is `{ orderId: bigint; productId: number }`. */
-type CompositeKey<TSchema, TName extends keyof TSchema> = {
+export type CompositeKey<TSchema, TName extends keyof TSchema> = {
   readonly [K in KeyNames<Named<TSchema, TName>> & keyof Plain<Named<TSchema, TName>>]: Plain<Named<TSchema, TName>>[K]
 }
 
@@ -159,20 +161,20 @@ export type IsUnion<T, TEach = T> = T extends unknown ? ([TEach] extends [T] ? f
 export type Where<TSource extends Source> = TSource extends unknown ? Filters<FilterPairs<TSource>> : never
 
 /** Columns with what they may be compared with. `FilterPairs<…>` is `['id', number | OrderFilter<number>] | …`. */
-type FilterPairs<TSource extends Readable> = TSource extends unknown
+export type FilterPairs<TSource extends Readable> = TSource extends unknown
   ? {
       [K in keyof Columns<TSource>]: [K, Filter<Columns<TSource>[K], Plain<TSource>[K & keyof Plain<TSource>]>]
     }[keyof Columns<TSource>]
   : never
 
 /** The filter of such pairs, which hovers as them. `Filters<['id', number]>` is `{ id?: number; and?: …; … }`. */
-type Filters<TPairs extends readonly [PropertyKey, unknown]> = ColumnFilters<TPairs> & Combined<Filters<TPairs>>
+export type Filters<TPairs extends readonly [PropertyKey, unknown]> = ColumnFilters<TPairs> & Combined<Filters<TPairs>>
 
 /** `ColumnFilters<['id', number]>` is `{ readonly id?: number }`. */
-type ColumnFilters<TPairs extends readonly [PropertyKey, unknown]> = { readonly [P in TPairs as P[0]]?: P[1] }
+export type ColumnFilters<TPairs extends readonly [PropertyKey, unknown]> = { readonly [P in TPairs as P[0]]?: P[1] }
 
 /** `and`, `or` and `not` of filters. */
-interface Combined<TFilter> {
+export interface Combined<TFilter> {
   readonly and?: readonly TFilter[]
   readonly or?: readonly TFilter[]
   readonly not?: TFilter
@@ -187,10 +189,10 @@ export type WhereIn<TSchema, TName extends keyof TSchema> = {
 } & Combined<WhereIn<TSchema, TName>>
 
 /** What one column may be compared with. `Filter<…text, string>` is `string | TextFilter<string>`. */
-type Filter<TColumn, TValue> = FilterOf<TypeOf<TColumn>, TValue>
+export type Filter<TColumn, TValue> = FilterOf<TypeOf<TColumn>, TValue>
 
 /** The same by the name of its type, so that columns of equal types share it. `FilterOf<'PgInet', string>`. */
-type FilterOf<TType, TValue> = TType extends 'PgText' | 'PgVarchar' | 'PgChar'
+export type FilterOf<TType, TValue> = TType extends 'PgText' | 'PgVarchar' | 'PgChar'
   ? TValue | TextFilter<TValue>
   : TType extends 'PgArray'
     ? TValue | ArrayFilter<TValue>
@@ -221,16 +223,19 @@ export type TypeOf<TColumn> = TColumn extends { _: { columnType: infer TType } }
   : 'expression'
 
 /** Null where a value may be it. `Null<string | null>` is `null`, `Null<string>` is `never`. */
-type Null<TValue> = null extends TValue ? null : never
+export type Null<TValue> = null extends TValue ? null : never
 
 /** Types whose values contain nothing and match no pattern, for custom types of any name. */
-type Scalar = number | bigint | boolean | Date
+export type Scalar = number | bigint | boolean | Date
 
 /** A value that cannot be taken for an operator. `Bare<string | { x: 1 }>` is `string`. */
-type Bare<TValue> = Extract<TValue, string | number | bigint | boolean | null | Date | Uint8Array | readonly unknown[]>
+export type Bare<TValue> = Extract<
+  TValue,
+  string | number | bigint | boolean | null | Date | Uint8Array | readonly unknown[]
+>
 
 /** Types PostgreSQL has no equality for. */
-type Uncomparable =
+export type Uncomparable =
   | 'PgJson'
   | 'PgPointTuple'
   | 'PgPointObject'
@@ -245,7 +250,7 @@ export type Order<TSource extends Source> = TSource extends unknown
   : never
 
 /** An order by these columns, which hovers as them. `OrderBy<'id'>` is `{ readonly id?: Direction }`. */
-type OrderBy<TNames extends PropertyKey> = { readonly [K in TNames]?: Direction }
+export type OrderBy<TNames extends PropertyKey> = { readonly [K in TNames]?: Direction }
 
 /** `Order` of a table in a schema. `OrderIn<Schema, 'products'>` is `Order<typeof products>`. */
 export type OrderIn<TSchema, TName extends keyof TSchema> = {
@@ -253,7 +258,7 @@ export type OrderIn<TSchema, TName extends keyof TSchema> = {
 }
 
 /** The property of a column that has an order. `Ordered<{ id: …; data: …json }, 'id' | 'data'>` is `'id'`. */
-type Ordered<TColumns, TName extends keyof TColumns> = TName extends unknown
+export type Ordered<TColumns, TName extends keyof TColumns> = TName extends unknown
   ? TypeOf<TColumns[TName]> extends Uncomparable | 'PgJsonb'
     ? never
     : TName
@@ -291,7 +296,7 @@ export type NameIn<TSchema, TSource extends Source> = {
 }[keyof TSchema]
 
 /** `Same<typeof orders, typeof orders>` is `true`; `false` for a table and the same table with conventions. */
-type Same<TOne, TOther> = [TOne, TOther] extends [TOther, TOne] ? true : false
+export type Same<TOne, TOther> = [TOne, TOther] extends [TOther, TOne] ? true : false
 
 /** The PostgreSQL schema of a table. `SchemaOf<typeof products>` is `undefined`. */
 export type SchemaOf<TSource> = TSource extends { readonly _: { readonly schema: infer TName } } ? TName : undefined
