@@ -1,7 +1,8 @@
 /**
  * The types that other types of the package are made of. They are exported for declarations to name: those that TypeScript
  * writes for a program's own exports, and the report of the package's surface. Nobody needs them to write a program, and
- * they may change with any version: `import type { types } from 'rivulet'` is the one way to them.
+ * they may change with any version. They are `rivulet/types`, because TypeScript takes a name that it writes into a
+ * declaration from an entry of the package only; `rivulet` has them as `types`, so that TypeScript knows that entry.
  */
 export type { Results } from './engine.ts'
 export type { Labelled } from './observe/observation.ts'
@@ -39,11 +40,23 @@ export type {
   RelationsOf,
   Selected,
   SoftDeleted,
+  TableLike,
   Target,
   Unflagged,
   Unloaded,
   With,
 } from './repository/types/relation-types.ts'
+export type {
+  Entries,
+  Identical,
+  IsModule,
+  Mark,
+  RelationsSketch,
+  SchemaEntry,
+  Shown,
+  SpreadSchema,
+  Tables,
+} from './repository/types/spread-schema.ts'
 export type {
   Declares,
   Insertion,
@@ -100,6 +113,7 @@ export type {
   Scalar,
   SchemaOf,
   Skipped,
+  Spread,
   TypeOf,
   Uncomparable,
   Version,

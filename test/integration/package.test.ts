@@ -246,6 +246,8 @@ test.each(['nodenext', 'bundler'])('a strict program type-checks with moduleReso
     module: resolution === 'nodenext' ? 'nodenext' : 'esnext',
     moduleResolution: resolution,
     noEmit: true,
+    // What the program exports can be named in its declarations.
+    declaration: true,
     // Drizzle's own declarations name drivers that are not installed.
     skipLibCheck: true,
     types: ['node'],

@@ -1,6 +1,7 @@
 /** A user's program; the types of the results are stated, so that an `any` that crept in is an error. */
 export const consumerProgram = `
-import { defineRepository, NotFound, openEngine, optional } from 'rivulet'
+import { integer, pgTable } from 'drizzle-orm/pg-core'
+import { conventions, defineRepository, NotFound, openEngine, optional, type Session } from 'rivulet'
 import { createApp, openHttpServer } from 'rivulet/http'
 import { applyMigrations } from 'rivulet/migrate'
 import * as schema from 'rivulet/schema'
@@ -34,4 +35,11 @@ same<typeof order, schema.Order>(true)
 
 await using server = await openHttpServer(createShopApp(engine), { port: 0 })
 createApp({ onFault: (error) => console.error(error instanceof NotFound ? error.table : server.url) })
+
+// Exported, so that the declarations of the program must name their types.
+export const namedOf = defineRepository(schema.customers, (base) => ({ byName: (name: string) => base.find({ name }) }))
+export const ordersPage = (session: Session<typeof schema>) => session.repository(schema.orders).list({ with: { items: true } })
+export const own = conventions(pgTable('own', { id: integer().primaryKey(), version: integer().notNull() }), { version: 'version' })
+export const lockOwn = (session: Session<{ own: typeof own }>) => session.repository(own).lock(1, 'update', { skipLocked: true })
+export const many = (session: Session<typeof schema>) => session.repository(schema.customers).getMany([1])
 `

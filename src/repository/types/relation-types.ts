@@ -95,7 +95,7 @@ export type Target<TSchema, TRelation> = TRelation extends { referencedTableName
   : never
 
 /** A table, or the sketch of one: no view, which cannot be inserted into. */
-interface TableLike extends Readable {
+export interface TableLike extends Readable {
   readonly $inferInsert: unknown
 }
 

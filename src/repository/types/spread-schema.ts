@@ -16,35 +16,35 @@ export type Shown<TSchema> = IsModule<TSchema> extends true ? TSchema : SpreadSc
  * Whether a schema is a module: what a module exports cannot be assigned to, and what a spread has copied can.
  * `IsModule<{ words: typeof words }>` is `false`.
  */
-type IsModule<TSchema> =
+export type IsModule<TSchema> =
   Identical<{ [K in keyof TSchema]: TSchema[K] }, { readonly [K in keyof TSchema]: TSchema[K] }> extends true
     ? true
     : false
 
 /** The same to the last modifier. `Identical<{ a: 1 }, { readonly a: 1 }>` is `false`. */
-type Identical<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+export type Identical<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 
 /**
  * The schema that the entries make. `SpreadSchema<['words', 'words', undefined, …]>` is `{ words: … }`.
  * @public declarations of other modules name it
  */
-export type SpreadSchema<_TNames, TEntry extends Entry> = {
+export type SpreadSchema<_TNames, TEntry extends SchemaEntry> = {
   readonly [E in TEntry | Mark as E[0]]: E[3] & { readonly _: { readonly name: E[1]; readonly schema: E[2] } }
 }
 
 /** The names of the tables and views. `Tables<{ words: typeof words; wordsRelations: … }>` is `'words'`. */
-type Tables<TSchema> = TSchema extends unknown
+export type Tables<TSchema> = TSchema extends unknown
   ? { [K in keyof TSchema]: TSchema[K] extends Source ? K : never }[keyof TSchema]
   : never
 
 /** A property of the schema, the name of the table in the database, that of its PostgreSQL schema, and the sketch. */
-type Entry = readonly [PropertyKey, string, string | undefined, unknown]
+export type SchemaEntry = readonly [PropertyKey, string, string | undefined, unknown]
 
 /** The entry that marks a schema as one of sketches: see `Spread`. */
-type Mark = readonly [keyof Spread, never, never, object]
+export type Mark = readonly [keyof Spread, never, never, object]
 
 /** The tables, views and relations of a schema. `Entries<{ words: typeof words }>` is `['words', 'words', undefined, …]`. */
-type Entries<TSchema> = TSchema extends unknown
+export type Entries<TSchema> = TSchema extends unknown
   ? {
       [K in keyof TSchema]: TSchema[K] extends Source
         ? [K, TSchema[K]['_']['name'], SchemaOf<TSchema[K]>, SketchOf<TSchema[K]>]
