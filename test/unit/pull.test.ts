@@ -5,7 +5,7 @@ import { type ColumnContext, printColumn, sequenceOptions } from '../../src/migr
 import { asFirstWritten, sqlTemplate, withNamelessConstants } from '../../src/migrate/pull/expression.ts'
 import { camelCase, Names, quotedText } from '../../src/migrate/pull/names.ts'
 import { printSchema } from '../../src/migrate/pull/schema-file.ts'
-import type { ColumnShape, TableShape } from '../../src/migrate/pull/shape.ts'
+import type { PulledColumn, PulledTable } from '../../src/migrate/pull/pulled-schema.ts'
 
 const evaluate = (expression: string, name = '', value: unknown = undefined): unknown =>
   // oxlint-disable-next-line no-implied-eval, no-new-func -- what is printed has to mean this in JavaScript
@@ -76,7 +76,7 @@ describe('an expression', () => {
   })
 })
 
-const column = (more: Partial<ColumnShape>): ColumnShape => ({
+const column = (more: Partial<PulledColumn>): PulledColumn => ({
   name: 'c',
   type: 'text',
   base: null,
@@ -106,7 +106,7 @@ describe('a column', () => {
     enumName: ({ name }) => (name === 'mood' ? 'mood' : undefined),
     customType: (type) => `[${type}]`,
   }
-  test.each<[Partial<ColumnShape>, string]>([
+  test.each<[Partial<PulledColumn>, string]>([
     [{ default: "''::text", notNull: true }, `text('c').notNull().default('')`],
     [{ default: "'it''s'::text" }, `text('c').default(sql\`'it''s'::text\`)`],
     [{ default: 'f(1)' }, `text('c').default(sql\`f(1)\`)`],
@@ -145,8 +145,8 @@ describe('a column', () => {
       },
       `bigint('c', { mode: 'bigint' }).notNull().generatedAlwaysAsIdentity({ name: 'n', startWith: '5' })`,
     ],
-  ])('%j is printed as %s', (shape, printed) => {
-    expect(printColumn(column(shape), false, context)).toBe(printed)
+  ])('%j is printed as %s', (pulled, printed) => {
+    expect(printColumn(column(pulled), false, context)).toBe(printed)
   })
 
   test('a sequence says what is not as usual, also when it counts down', () => {
@@ -167,10 +167,10 @@ describe('relations', () => {
     onUpdate: 'no action',
     onDelete: 'no action',
     definition: '',
-    unsayable: null,
+    undeclarable: null,
     lost: null,
   })
-  const table = (name: string, columns: string[], constraints: TableShape['constraints'] = []): TableShape => ({
+  const table = (name: string, columns: string[], constraints: PulledTable['constraints'] = []): PulledTable => ({
     schema: 'public',
     name,
     columns: columns.map((name) => column({ name })),

@@ -5,7 +5,7 @@
 import { sqlTemplate } from './expression.ts'
 import { quotedText } from './names.ts'
 import { quoteIn } from './quotes.ts'
-import type { ColumnShape, QualifiedName, SequenceShape } from './shape.ts'
+import type { PulledColumn, QualifiedName, PulledSequence } from './pulled-schema.ts'
 
 /** What printing a column needs from the rest of the file. */
 export interface ColumnContext {
@@ -18,7 +18,7 @@ export interface ColumnContext {
 }
 
 /** `text('name').notNull()`. `isKey`: it is the primary key by itself. */
-export function printColumn(column: ColumnShape, isKey: boolean, context: ColumnContext): string {
+export function printColumn(column: PulledColumn, isKey: boolean, context: ColumnContext): string {
   const serial = serialOf(column)
   const arrays = '.array()'.repeat(column.dimensions)
   const parts = [serial === undefined ? typeOf(column, context) : serialCall(serial, column.name, context), arrays]
@@ -35,7 +35,7 @@ export function printColumn(column: ColumnShape, isKey: boolean, context: Column
 }
 
 /** The options of a sequence, or of an identity, whose sequence has a name; those that are as usual are left out. */
-export function sequenceOptions(sequence: SequenceShape, name?: string): string {
+export function sequenceOptions(sequence: PulledSequence, name?: string): string {
   const usual = usualSequence(sequence.type, sequence.increment.startsWith('-'))
   const options = [
     name === undefined ? '' : `name: ${quotedText(name)}`,
@@ -58,12 +58,12 @@ function usualSequence(type: string, descending: boolean) {
 }
 
 /** True when the column's type says that it has a sequence. */
-export function isSerial(column: ColumnShape): boolean {
+export function isSerial(column: PulledColumn): boolean {
   return serialOf(column) !== undefined
 }
 
 /** `serial` and the like stand for a whole number with a sequence of its own, of any name. */
-function serialOf({ type, dimensions, notNull, identity, sequence }: ColumnShape): string | undefined {
+function serialOf({ type, dimensions, notNull, identity, sequence }: PulledColumn): string | undefined {
   const serial = { smallint: 'smallserial', integer: 'serial', bigint: 'bigserial' }[type]
   if (!serial || dimensions > 0 || !notNull || identity !== null || sequence === null) return undefined
   return serial
@@ -122,7 +122,7 @@ function timeOptions(precision: string | undefined, out: string | undefined, mod
   return options.length === 0 ? '' : `{ ${options.join(', ')} }`
 }
 
-function typeOf({ name, type, base, enum: enumeration, collation }: ColumnShape, context: ColumnContext): string {
+function typeOf({ name, type, base, enum: enumeration, collation }: PulledColumn, context: ColumnContext): string {
   const { use } = context
   const named = enumeration && context.enumName(enumeration)
   if (named) return call(named, name, '')
@@ -143,7 +143,7 @@ function call(target: string, name: string, options: string): string {
   return `${target}(${[quotedText(name), options].filter(Boolean).join(', ')})`
 }
 
-function defaultOf({ type, dimensions, enum: enumeration }: ColumnShape, expression: string): string {
+function defaultOf({ type, dimensions, enum: enumeration }: PulledColumn, expression: string): string {
   const quoted = /^'([^'\\\n]*)'::[\w ."]+$/.exec(expression)?.[1]
   const plain = dimensions === 0 ? plainDefault(type, expression, quoted, enumeration !== null) : undefined
   return plain ?? `.default(${sqlTemplate(expression)})`

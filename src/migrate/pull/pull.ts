@@ -11,7 +11,7 @@ import { usedSchemas } from '../schema/describe.ts'
 import { Ledger, type LedgerName } from '../ledger/ledger.ts'
 import { dumpedFile, dumpSchema } from './dump.ts'
 import { printSchema, type SchemaFile } from './schema-file.ts'
-import { readShape } from './shape.ts'
+import { readPulledSchema } from './pulled-schema.ts'
 import { quotedLiteral, shownName } from '../../values/quoting.ts'
 
 /** The options of `pullDatabase`. */
@@ -42,21 +42,21 @@ export async function pullDatabase(url: string, options: PullOptions): Promise<P
     const ours = `n.nspname in (${schemas.map(quotedLiteral).join(', ')})`
     await connection.script("begin isolation level repeatable read read only; set local search_path = ''")
     const dumped = await dumpSchema(connection, ours)
-    const shape = await readShape(connection, ours)
+    const pulled = await readPulledSchema(connection, ours)
     await connection.script('rollback')
     const owned = (kind: string, { schema, name }: { schema: string; name: string }) =>
       ledger.owns(`${kind} ${shownName(schema)}.${shownName(name)}`)
-    const tables = shape.tables.filter((table) => !owned('table', table) && keepsTable(table.name))
-    const views = shape.views.filter(({ name }) => keepsTable(name))
-    const sequences = shape.sequences.filter((sequence) => !owned('sequence', sequence))
+    const tables = pulled.tables.filter((table) => !owned('table', table) && keepsTable(table.name))
+    const views = pulled.views.filter(({ name }) => keepsTable(name))
+    const sequences = pulled.sequences.filter((sequence) => !owned('sequence', sequence))
     const statements = dumped.filter(({ object }) => !ledger.owns(object))
-    if (tables.length + views.length + shape.enums.length + sequences.length === 0) {
+    if (tables.length + views.length + pulled.enums.length + sequences.length === 0) {
       throw new UsageError(
         `there is nothing to pull: no table in ${schemas.join(', ')}. Write a Drizzle schema, then run \`rivulet generate\``,
       )
     }
     return {
-      schema: printSchema({ ...shape, tables, views, sequences }),
+      schema: printSchema({ ...pulled, tables, views, sequences }),
       migration: dumpedFile(statements),
       statements: statements.length,
       tables: tables.length,

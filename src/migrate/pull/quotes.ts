@@ -1,11 +1,11 @@
 /**
  * Names with a quote in them. drizzle-kit writes them without escaping, which is not SQL, so they stay out of a schema.
  */
-import type { QualifiedName, Shape } from './shape.ts'
+import type { QualifiedName, PulledSchema } from './pulled-schema.ts'
 import { shownName } from '../../values/quoting.ts'
 
 /** What stays out, and why. */
-export interface Unspeakable {
+export interface Undeclarable {
   readonly object: string
   readonly reason: string
 }
@@ -21,26 +21,29 @@ function own({ schema, name }: QualifiedName): string | undefined {
   return quoteIn(schema, name)
 }
 
-/** The shape without objects of such names or in schemas of such names, and without tables with such columns. */
-export function withoutQuotedNames(shape: Shape): { readonly shape: Shape; readonly left: readonly Unspeakable[] } {
-  const left: Unspeakable[] = []
-  const sayable = <T extends QualifiedName>(kind: string, list: readonly T[], why: (one: T) => string | undefined) =>
+/** The pulled schema without objects of such names or in schemas of such names, and without tables with such columns. */
+export function withoutQuotedNames(pulled: PulledSchema): {
+  readonly pulled: PulledSchema
+  readonly left: readonly Undeclarable[]
+} {
+  const left: Undeclarable[] = []
+  const declarable = <T extends QualifiedName>(kind: string, list: readonly T[], why: (one: T) => string | undefined) =>
     list.filter((one) => {
       const reason = why(one)
       if (reason !== undefined) left.push({ object: `${kind} ${shownName(one.schema)}.${shownName(one.name)}`, reason })
       return reason === undefined
     })
   return {
-    shape: {
-      enums: sayable('enum', shape.enums, own),
-      sequences: sayable('sequence', shape.sequences, own),
-      tables: sayable('table', shape.tables, (table) => {
+    pulled: {
+      enums: declarable('enum', pulled.enums, own),
+      sequences: declarable('sequence', pulled.sequences, own),
+      tables: declarable('table', pulled.tables, (table) => {
         const column = table.columns.find(({ name }) => quoteIn(name))
         const of = column && `a quote in the name of its column ${shownName(column.name)}, ${unescaped}`
         return own(table) ?? of
       }),
       // A view is declared as existing, so drizzle-kit writes its schema and nothing else of it.
-      views: sayable('view', shape.views, ({ schema }) => quoteIn(schema)),
+      views: declarable('view', pulled.views, ({ schema }) => quoteIn(schema)),
     },
     left,
   }

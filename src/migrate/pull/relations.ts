@@ -1,11 +1,11 @@
 /** Drizzle's relations for the foreign keys of a database: each has both sides, and a name if two could be meant. */
 import { camelCase, Names, quotedText } from './names.ts'
-import type { ConstraintShape, QualifiedName, TableShape } from './shape.ts'
+import type { PulledConstraint, QualifiedName, PulledTable } from './pulled-schema.ts'
 import { member } from './table.ts'
 
 /** A table of the file. */
 export interface PrintedTable {
-  readonly shape: TableShape
+  readonly pulled: PulledTable
   readonly constant: string
   readonly property: (column: string) => string
 }
@@ -13,7 +13,7 @@ export interface PrintedTable {
 interface Link {
   readonly from: PrintedTable
   readonly to: PrintedTable
-  readonly key: ConstraintShape
+  readonly key: PulledConstraint
   /** Undefined when the two tables have one foreign key between them. */
   readonly name: string | undefined
 }
@@ -26,7 +26,7 @@ export function printRelations(
 ): readonly string[] {
   const links = linksOf(tables, find)
   return tables.flatMap((table) => {
-    const names = new Names(table.shape.columns.map(({ name }) => table.property(name)))
+    const names = new Names(table.pulled.columns.map(({ name }) => table.property(name)))
     const ones = links.filter(({ from }) => from === table).map((link) => oneLine(link, names))
     const manies = links.filter(({ to }) => to === table).map((link) => manyLine(link, links, names))
     if (ones.length + manies.length === 0) return []
@@ -46,7 +46,7 @@ function linksOf(
   find: (name: QualifiedName) => PrintedTable | undefined,
 ): readonly Link[] {
   const pairs = tables.flatMap((from) =>
-    from.shape.constraints.flatMap((key) => {
+    from.pulled.constraints.flatMap((key) => {
       const to = key.kind === 'f' && key.target ? find(key.target) : undefined
       return to ? [{ from, to, key }] : []
     }),

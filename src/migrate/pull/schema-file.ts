@@ -4,9 +4,16 @@
  */
 import { type ColumnContext, isSerial, printColumn, sequenceOptions } from './column.ts'
 import { camelCase, Names, quotedText } from './names.ts'
-import { type Unspeakable, withoutQuotedNames } from './quotes.ts'
+import { type Undeclarable, withoutQuotedNames } from './quotes.ts'
 import { printRelations, type PrintedTable } from './relations.ts'
-import type { ColumnShape, ListedSequence, QualifiedName, Shape, TableShape, ViewShape } from './shape.ts'
+import type {
+  PulledColumn,
+  ListedSequence,
+  QualifiedName,
+  PulledSchema,
+  PulledTable,
+  PulledView,
+} from './pulled-schema.ts'
 import { isColumnKey, printExtras } from './table.ts'
 import { shownName } from '../../values/quoting.ts'
 
@@ -33,13 +40,13 @@ const drizzleNames =
   'smallserial serial bigserial table'
 
 /** Prints it. */
-export function printSchema(shape: Shape): SchemaFile {
-  return new SchemaPrinter(shape).print()
+export function printSchema(pulled: PulledSchema): SchemaFile {
+  return new SchemaPrinter(pulled).print()
 }
 
 class SchemaPrinter {
-  readonly #shape: Shape
-  readonly #left: readonly Unspeakable[]
+  readonly #pulled: PulledSchema
+  readonly #left: readonly Undeclarable[]
   readonly #names = new Names(drizzleNames.split(' '))
   readonly #used = new Set<string>()
   readonly #schemas = new Map<string, string>()
@@ -51,21 +58,21 @@ class SchemaPrinter {
   readonly #lines: string[] = []
   readonly #notes: SchemaNote[] = []
 
-  constructor(whole: Shape) {
+  constructor(whole: PulledSchema) {
     const own = ownSequences(whole.tables)
     const sequences = whole.sequences.filter((one) => !own.has(keyOf(one)))
-    const { shape, left } = withoutQuotedNames({ ...whole, sequences })
-    this.#shape = shape
+    const { pulled, left } = withoutQuotedNames({ ...whole, sequences })
+    this.#pulled = pulled
     this.#left = left
     this.#withColumns = sequences.filter(({ owned }) => owned)
   }
 
   print(): SchemaFile {
-    const { tables, views, enums, sequences } = this.#shape
+    const { tables, views, enums, sequences } = this.#pulled
     // Tables first, because the names that many lines use should be plain.
     for (const table of tables) {
       const constant = this.#give(table, 'Table')
-      this.#tables.set(keyOf(table), { shape: table, constant, property: properties(table.columns) })
+      this.#tables.set(keyOf(table), { pulled: table, constant, property: properties(table.columns) })
     }
     for (const { schema } of [...tables, ...views, ...enums, ...sequences]) {
       if (schema === 'public' || this.#schemas.has(schema)) continue
@@ -107,14 +114,14 @@ class SchemaPrinter {
 
   #enumsAndSequences(): void {
     for (const { object, reason } of this.#left) this.#leaveOut(object, reason)
-    for (const { schema, name, labels } of this.#shape.enums) {
+    for (const { schema, name, labels } of this.#pulled.enums) {
       const call = this.#call(schema, 'pgEnum', 'enum')
       const constant = this.#enums.get(keyOf({ schema, name })) ?? ''
       this.#lines.push(
         `export const ${constant} = ${call}(${quotedText(name)}, [${labels.map(quotedText).join(', ')}])`,
       )
     }
-    for (const sequence of this.#shape.sequences) {
+    for (const sequence of this.#pulled.sequences) {
       const reason = this.#withColumns.includes(sequence)
         ? 'its column is not serial, or not in this file'
         : sequence.type === 'bigint'
@@ -131,22 +138,22 @@ class SchemaPrinter {
     if (this.#lines.length > 0) this.#lines.push('')
   }
 
-  #table({ shape, constant, property }: PrintedTable): void {
-    const key = shape.constraints.find(isColumnKey)?.columns[0]
+  #table({ pulled, constant, property }: PrintedTable): void {
+    const key = pulled.constraints.find(isColumnKey)?.columns[0]
     const use = this.#use
-    this.#lines.push(`export const ${constant} = ${this.#call(shape.schema, 'pgTable', 'table')}(`)
-    this.#lines.push(`  ${quotedText(shape.name)},`, '  {')
-    for (const column of shape.columns) {
+    this.#lines.push(`export const ${constant} = ${this.#call(pulled.schema, 'pgTable', 'table')}(`)
+    this.#lines.push(`  ${quotedText(pulled.name)},`, '  {')
+    for (const column of pulled.columns) {
       const lost = this.#lostDefault(column)
       const kept = lost === undefined ? column : { ...column, default: null }
       const printed = printColumn(kept, column.name === key, this.#columns())
       const comment = lost === undefined ? '' : ` // in the migration alone: default ${lost.replaceAll(/\s+/g, ' ')}`
       this.#lines.push(...`    ${property(column.name)}: ${printed},${comment}`.split('\n'))
-      this.#noteColumn(shape, column)
+      this.#noteColumn(pulled, column)
     }
     this.#lines.push('  },')
     const table = (name: QualifiedName) => this.#tables.get(keyOf(name))
-    const extras = printExtras(shape, { use, property, table })
+    const extras = printExtras(pulled, { use, property, table })
     if (extras.length > 0) {
       const parameter = extras.some(({ text }) => !text.startsWith('//') && /\btable[.[]/.test(text)) ? 'table' : ''
       this.#lines.push(`  (${parameter}) => [`)
@@ -157,16 +164,16 @@ class SchemaPrinter {
       this.#lines.push('  ],')
     }
     const hasPolicy = extras.some(({ text }) => text.startsWith('pgPolicy('))
-    this.#lines.push(shape.rowSecurity && !hasPolicy ? ').enableRLS()' : ')', '')
+    this.#lines.push(pulled.rowSecurity && !hasPolicy ? ').enableRLS()' : ')', '')
   }
 
   /** A default that uses a sequence which only the migration makes, with the table. */
-  #lostDefault(column: ColumnShape): string | undefined {
+  #lostDefault(column: PulledColumn): string | undefined {
     const value = column.generated === null && !isSerial(column) ? column.default : null
     return value !== null && this.#withColumns.some(({ reference }) => value.includes(reference)) ? value : undefined
   }
 
-  #noteColumn(table: TableShape, column: ColumnShape): void {
+  #noteColumn(table: PulledTable, column: PulledColumn): void {
     const { name, generated } = column
     const object = `column ${shown(table)}.${shownName(name)}`
     if (this.#lostDefault(column) !== undefined)
@@ -174,7 +181,7 @@ class SchemaPrinter {
     if (generated === 'virtual') this.#note(object, 'is virtual, but Drizzle makes it stored')
   }
 
-  #view(view: ViewShape): void {
+  #view(view: PulledView): void {
     const property = properties(view.columns)
     const constant = this.#give(view, 'View')
     const call = view.materialized
@@ -233,7 +240,7 @@ class SchemaPrinter {
 }
 
 /** The columns' properties, none twice. */
-function properties(columns: readonly ColumnShape[]): (column: string) => string {
+function properties(columns: readonly PulledColumn[]): (column: string) => string {
   const names = new Map<string, string>()
   const taken = new Set<string>()
   for (const { name } of columns) {
@@ -254,7 +261,7 @@ function dataOf(type: string): string {
 }
 
 /** The sequences that identities and serial columns stand for. */
-function ownSequences(tables: readonly TableShape[]): ReadonlySet<string> {
+function ownSequences(tables: readonly PulledTable[]): ReadonlySet<string> {
   const columns = tables.flatMap((table) => table.columns)
   return new Set(
     columns.flatMap((column) =>

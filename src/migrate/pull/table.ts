@@ -2,7 +2,7 @@
 import { sqlTemplate } from './expression.ts'
 import { quotedText } from './names.ts'
 import { quoteIn } from './quotes.ts'
-import type { ConstraintShape, IndexShape, PolicyShape, QualifiedName, TableShape } from './shape.ts'
+import type { PulledConstraint, PulledIndex, PulledPolicy, QualifiedName, PulledTable } from './pulled-schema.ts'
 import { shownName } from '../../values/quoting.ts'
 
 /** What printing them needs from the rest of the file. */
@@ -23,7 +23,7 @@ export interface ExtraLine {
 }
 
 /** Lines for `(table) => [ … ]`; the primary key of one column is its column's. */
-export function printExtras(table: TableShape, context: TableContext): readonly ExtraLine[] {
+export function printExtras(table: PulledTable, context: TableContext): readonly ExtraLine[] {
   const on = ` on ${shownName(table.schema)}.${shownName(table.name)}`
   return [
     ...table.constraints
@@ -37,7 +37,7 @@ export function printExtras(table: TableShape, context: TableContext): readonly 
       }),
     ...table.indexes.map((index) => {
       const object = `index ${shownName(index.name)}${on}`
-      const reason = index.unsayable ?? quoteIn(index.name)
+      const reason = index.undeclarable ?? quoteIn(index.name)
       return reason === undefined
         ? said(object, indexCall(index, context), index.lost)
         : leftOut(object, reason, index.definition)
@@ -67,13 +67,13 @@ function leftOut(object: string, reason: string, definition: string): ExtraLine 
 }
 
 /** True for a primary key that its column tells. */
-export function isColumnKey({ kind, columns, unsayable, lost }: ConstraintShape): boolean {
-  return kind === 'p' && columns.length === 1 && unsayable === null && lost === null
+export function isColumnKey({ kind, columns, undeclarable, lost }: PulledConstraint): boolean {
+  return kind === 'p' && columns.length === 1 && undeclarable === null && lost === null
 }
 
-function whyLeftOut({ unsayable, name, kind }: ConstraintShape): string {
+function whyLeftOut({ undeclarable, name, kind }: PulledConstraint): string {
   return (
-    unsayable ??
+    undeclarable ??
     quoteIn(name) ??
     (kind === 'f' ? 'a foreign key to a table that is not here' : 'a text that drizzle-kit takes apart')
   )
@@ -86,13 +86,13 @@ function mangled(...texts: readonly string[]): boolean {
 
 /** Undefined when it cannot be declared. */
 function constraintCall(
-  { schema, name: tableName }: TableShape,
-  constraint: ConstraintShape,
+  { schema, name: tableName }: PulledTable,
+  constraint: PulledConstraint,
   context: TableContext,
 ): string | undefined {
   const { use, property } = context
   const { name, kind, columns, expression, target } = constraint
-  if (constraint.unsayable !== null || quoteIn(name) !== undefined) return undefined
+  if (constraint.undeclarable !== null || quoteIn(name) !== undefined) return undefined
   const own = columns.map((column) => member('table', property(column))).join(', ')
   if (kind === 'p') return `${use('primaryKey')}({ name: ${quotedText(name)}, columns: [${own}] }),`
   if (kind === 'u') {
@@ -115,7 +115,7 @@ function constraintCall(
   return `${use('foreignKey')}({ ${options} })${actions},`
 }
 
-function indexCall(index: IndexShape, { use, property }: TableContext): string {
+function indexCall(index: PulledIndex, { use, property }: TableContext): string {
   const { unique, name, method, keys, where, options } = index
   const parts = keys.map((key) => {
     const order = orderOf(key.descending, key.nullsFirst)
@@ -142,7 +142,7 @@ function orderOf(descending: boolean, nullsFirst: boolean): { readonly call: str
   return { call, sql: `${descending ? ' desc' : ''}${nulls}` }
 }
 
-function policyCall({ name, as, for: command, to, using, withCheck }: PolicyShape, { use }: TableContext): string {
+function policyCall({ name, as, for: command, to, using, withCheck }: PulledPolicy, { use }: TableContext): string {
   const roles = to.map(quotedText)
   const options = [
     `as: '${as}'`,

@@ -55,15 +55,15 @@ const clusteredOn =
   "(select 'cluster on ' || i.indexrelid::regclass from pg_index i where i.indrelid = c.oid and i.indisclustered)"
 
 /** What Drizzle cannot declare in a definition of PostgreSQL's: removed from it, and listed as properties beyond it. */
-function unspeakable(definition: string, pattern: string): { readonly without: string; readonly words: string } {
+function undeclarable(definition: string, pattern: string): { readonly without: string; readonly words: string } {
   return {
     without: `regexp_replace(${definition}, '${pattern}', '', 'g')`,
     words: `(select string_agg(trim(m[1]), chr(31)) from regexp_matches(${definition}, '(${pattern})', 'g') m)`,
   }
 }
 
-const ofIndex = unspeakable(indexDefinition, ' INCLUDE \\([^)]*\\)| NULLS NOT DISTINCT')
-const ofConstraint = unspeakable(
+const ofIndex = undeclarable(indexDefinition, ' INCLUDE \\([^)]*\\)| NULLS NOT DISTINCT')
+const ofConstraint = undeclarable(
   'pg_get_constraintdef(k.oid)',
   ' INCLUDE \\([^)]*\\)| MATCH FULL| DEFERRABLE(?: INITIALLY DEFERRED)?',
 )

@@ -5,7 +5,7 @@
 import { sql } from 'drizzle-orm'
 import { isFilter, readFilter, readRequiredFilter } from '../query/filter.ts'
 import { checkOperationOptions } from '../query/operation-options.ts'
-import { readingOf, type PlainReadOptions } from '../query/read-plan.ts'
+import { readPlanOf, type PlainReadOptions } from '../query/read-plan.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
 import { type ReadRow, selectionOf } from '../query/selection.ts'
 import { list, CompiledStatement, Values } from '../query/compiled-statement.ts'
@@ -65,13 +65,13 @@ async function readByKey(
   options: PlainReadOptions,
 ): Promise<ReadRow | undefined> {
   checkOperationOptions('read', options)
-  const reading = readingOf(plan, options)
-  const { selection } = reading
+  const readPlan = readPlanOf(plan, options)
+  const { selection } = readPlan
   const statement = plan.statements.of(`point/${selection.shape}/${options.removed ?? ''}`, () => {
     return keyedStatement(plan, selection.sql, options.removed)
   })
   const answered = selection.marked(await statement.run(runner, keyParameters(plan, key)))
-  const [row] = await reading.rows(runner, answered)
+  const [row] = await readPlan.rows(runner, answered)
   return row
 }
 
@@ -83,15 +83,15 @@ async function readFirst(
 ): Promise<ReadRow | undefined> {
   const values = new Values()
   const condition = readRequiredFilter(plan, where, values)
-  const reading = readingOf(plan, options)
-  const { selection } = reading
+  const readPlan = readPlanOf(plan, options)
+  const { selection } = readPlan
   const statement = plan.statements.of(`first/${selection.shape}/${condition.shape}/${options.removed ?? ''}`, () => {
     const found = whereClause([condition.sql(), removedCondition(plan, options.removed)])
     const order = plan.key.length === 0 ? sql`` : sql` order by ${list(plan.key.map(({ reference }) => reference))}`
     return new CompiledStatement(plan.drizzle, sql`select ${selection.sql} from ${plan.source}${found}${order} limit 1`)
   })
   const answered = selection.marked(await statement.run(runner, values.all))
-  const [row] = await reading.rows(runner, answered)
+  const [row] = await readPlan.rows(runner, answered)
   return row
 }
 

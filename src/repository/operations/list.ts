@@ -9,7 +9,7 @@ import { decodeCursor, encodeCursor, exactColumn, type Position, positionOf } fr
 import { type Condition, readOptionalFilter } from '../query/filter.ts'
 import { checkOperationOptions } from '../query/operation-options.ts'
 import { type TotalOrder, totalOrder } from '../query/order.ts'
-import { type Reading, readingOf, type PlainReadOptions } from '../query/read-plan.ts'
+import { type ReadPlan, readPlanOf, type PlainReadOptions } from '../query/read-plan.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
 import { type ReadRow, type Selection } from '../query/selection.ts'
 import { list, CompiledStatement, Values } from '../query/compiled-statement.ts'
@@ -42,7 +42,7 @@ const defaultLimit = 100
 /** Everything that decides the statement of one page. */
 interface PageRequest {
   readonly plan: TablePlan
-  readonly reading: Reading
+  readonly readPlan: ReadPlan
   readonly condition: Condition
   readonly removed: SQL | undefined
   /** The order in the direction of fetching. */
@@ -72,10 +72,10 @@ export async function listRows(
   const cursor = backwards ? before : after
   const position = cursor === undefined ? undefined : decodeCursor(plan, order, cursor, backwards ? 'before' : 'after')
   const values = new Values()
-  const reading = readingOf(plan, options, order.total ? [...order.columns, ...order.columns.map(exactColumn)] : [])
+  const readPlan = readPlanOf(plan, options, order.total ? [...order.columns, ...order.columns.map(exactColumn)] : [])
   const request: PageRequest = {
     plan,
-    reading,
+    readPlan,
     condition: readOptionalFilter(plan, options, values),
     removed: removedCondition(plan, options.removed),
     order: backwards ? order.reversed() : order,
@@ -84,7 +84,7 @@ export async function listRows(
     values,
   }
   const statement = pageStatement(request, options, limit + (order.total ? 1 : 0))
-  const answered = reading.selection.marked(
+  const answered = readPlan.selection.marked(
     await statement.run(runner, values.all).catch((error: unknown) => {
       throw order.explained(error)
     }),
@@ -94,7 +94,7 @@ export async function listRows(
   const more = found.length > limit
   const page = found.slice(0, limit)
   if (backwards) page.reverse()
-  const rows = await reading.rows(runner, page)
+  const rows = await readPlan.rows(runner, page)
   const cursors = cursorsOf(request, order, page, { backwards, more })
   return { rows, ...cursors, ...(count === undefined ? {} : { count }) }
 }
@@ -106,8 +106,8 @@ function checkedLimit(limit: unknown = defaultLimit): number {
 }
 
 function pageStatement(request: PageRequest, options: PlainListOptions, fetched: number): CompiledStatement {
-  const { plan, reading, condition, order, position, counted, values } = request
-  const { selection } = reading
+  const { plan, readPlan, condition, order, position, counted, values } = request
+  const { selection } = readPlan
   // NULLs in the position change the condition; every other value is a parameter.
   const nulls = position?.values.map((value) => (value === null ? 'n' : 'v')).join('') ?? ''
   const shape = [
@@ -157,7 +157,7 @@ function countedPage(
 
 /** Returns the cursors of the pages before and after this one. */
 function cursorsOf(
-  { plan, reading, position }: PageRequest,
+  { plan, readPlan, position }: PageRequest,
   order: TotalOrder,
   page: readonly (readonly unknown[])[],
   { backwards, more }: { backwards: boolean; more: boolean },
@@ -166,7 +166,7 @@ function cursorsOf(
   const cursorOf = (row: readonly unknown[] | undefined) => {
     // Nothing was found beyond the position: the way back includes the row at it.
     const at = row
-      ? positionOf(order, (column) => reading.selection.raw(row, column))
+      ? positionOf(order, (column) => readPlan.selection.raw(row, column))
       : { values: position?.values ?? [], inclusive: position?.inclusive !== true }
     return encodeCursor(plan, order, at)
   }

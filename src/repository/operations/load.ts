@@ -4,7 +4,7 @@
  * https://github.com/graphql/dataloader#batching
  */
 import { InvalidInput } from '../../errors.ts'
-import { readingOf } from '../query/read-plan.ts'
+import { readPlanOf } from '../query/read-plan.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
 import type { ReadRow } from '../query/selection.ts'
 import { keyParameters, type TablePlan } from '../query/table-plan.ts'
@@ -47,12 +47,12 @@ function dispatch(runner: RepositoryRunner, plan: TablePlan, ofSession: Map<Tabl
 }
 
 async function answer(runner: RepositoryRunner, plan: TablePlan, batch: readonly Waiting[]): Promise<void> {
-  const reading = readingOf(plan, {})
+  const readPlan = readPlanOf(plan, {})
   const keyed = batch.map((waiting) => waiting.keyed)
-  const found = await rowsByKey(runner, plan, reading, keyed, undefined)
+  const found = await rowsByKey(runner, plan, readPlan, keyed, undefined)
   batch.forEach(({ resolve, reject }, index) => {
     const row = found[index]
-    if (row) resolve(reading.selection.read(row))
+    if (row) resolve(readPlan.selection.read(row))
     else reject(notFound(plan))
   })
 }

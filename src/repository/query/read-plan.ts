@@ -35,7 +35,7 @@ export interface PlainReadOptions {
   readonly removed?: Removed
 }
 
-export class Reading {
+export class ReadPlan {
   readonly selection: Selection
   readonly #relations: readonly RelationLoad[]
 
@@ -57,15 +57,15 @@ export class Reading {
 }
 
 /** Plans a read; `needed` are columns that the operation itself needs. */
-export function readingOf(
+export function readPlanOf(
   plan: TablePlan,
   options: PlainReadOptions,
   needed: readonly PlannedColumn[] = [],
   depth = 0,
-): Reading {
+): ReadPlan {
   const relations = options.with === undefined ? [] : planRelations(plan, options.with, depth + 1)
   const selection = selectionOf(plan, options.select)
-  return new Reading(selection.and([...needed, ...relations.flatMap(({ fields }) => fields)]), relations)
+  return new ReadPlan(selection.and([...needed, ...relations.flatMap(({ fields }) => fields)]), relations)
 }
 
 /** The options of a relation, before types are added. */
@@ -124,7 +124,7 @@ export class RelationLoad {
   readonly #required: boolean
   readonly #target: TablePlan
   readonly #references: readonly PlannedColumn[]
-  readonly #reading: Reading
+  readonly #readPlan: ReadPlan
   readonly #options: RelationOptions
   readonly #order: TotalOrder
 
@@ -148,7 +148,7 @@ export class RelationLoad {
     this.#order = totalOrder(this.#target, options.orderBy)
     // Read only for its errors, which must not depend on whether there are rows to load for.
     readOptionalFilter(this.#target, options, new Values())
-    this.#reading = readingOf(this.#target, { select: options.select, with: options.with }, [], options.depth)
+    this.#readPlan = readPlanOf(this.#target, { select: options.select, with: options.with }, [], options.depth)
   }
 
   /** Puts the related rows on the rows. */
@@ -188,9 +188,9 @@ export class RelationLoad {
     wanted: readonly (readonly string[])[],
   ): Promise<ReadonlyMap<number, ReadRow[]>> {
     const values = new Values()
-    const { selection } = this.#reading
+    const { selection } = this.#readPlan
     const answered = selection.marked(await this.#statement(wanted, values).run(runner, values.all))
-    const rows = await this.#reading.rows(runner, answered)
+    const rows = await this.#readPlan.rows(runner, answered)
     const groups = new Map<number, ReadRow[]>()
     rows.forEach((row, index) => {
       const place = Number(answered[index]?.at(-1))
@@ -203,7 +203,7 @@ export class RelationLoad {
 
   #statement(wanted: readonly (readonly string[])[], values: Values): CompiledStatement {
     const target = this.#target
-    const { selection } = this.#reading
+    const { selection } = this.#readPlan
     const condition = readOptionalFilter(target, this.#options, values)
     const order = this.#order
     const keys = values.take(keysParameter(wanted))

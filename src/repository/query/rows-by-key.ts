@@ -9,7 +9,7 @@ import { textOf } from '../columns/encode.ts'
 import { keyCondition, removedCondition, whereClause } from './clauses.ts'
 import { CompiledStatement, list, slot } from './compiled-statement.ts'
 import { isWanted, keysParameter, wanted, wantedKeys, wantedNumber } from './key-join.ts'
-import type { PlainReadOptions, Reading } from './read-plan.ts'
+import type { PlainReadOptions, ReadPlan } from './read-plan.ts'
 import type { RepositoryRunner } from './repository-runner.ts'
 import type { Selection } from './selection.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
@@ -21,16 +21,16 @@ const givenKeys = sql.identifier('keys given')
 export async function rowsByKey(
   runner: RepositoryRunner,
   plan: TablePlan,
-  reading: Reading,
+  readPlan: ReadPlan,
   keyed: readonly (readonly unknown[])[],
   removed: PlainReadOptions['removed'],
 ): Promise<(readonly unknown[] | undefined)[]> {
   if (keyed.length === 0) return []
   const [only] = plan.key
-  if (only && plan.key.length === 1 && hasOneText(only)) return byText(runner, plan, reading, keyed, removed)
+  if (only && plan.key.length === 1 && hasOneText(only)) return byText(runner, plan, readPlan, keyed, removed)
   // Arrays of arrays would be taken apart to their innermost elements.
   const inArrays = plan.key.some(mayEqualOthers) && !plan.key.some(({ column }) => column?.getSQLType().endsWith(']'))
-  return (inArrays ? byEqualText : byNumber)(runner, plan, reading, keyed, removed)
+  return (inArrays ? byEqualText : byNumber)(runner, plan, readPlan, keyed, removed)
 }
 
 /** True when equal values of the column are always written alike. */
@@ -41,11 +41,11 @@ function hasOneText({ column }: PlannedColumn): boolean {
 async function byText(
   runner: RepositoryRunner,
   plan: TablePlan,
-  reading: Reading,
+  readPlan: ReadPlan,
   keyed: readonly (readonly unknown[])[],
   removed: PlainReadOptions['removed'],
 ): Promise<(readonly unknown[] | undefined)[]> {
-  const { selection } = reading
+  const { selection } = readPlan
   const key = plan.key[0] as PlannedColumn
   const statement = plan.statements.of(`many/${selection.shape}/${removed ?? ''}`, () => {
     const where = whereClause([sql`${key.reference} = any(${slot(0, key.property)})`, removedCondition(plan, removed)])
@@ -59,7 +59,7 @@ async function byText(
   if (answered.length === 0 || !mayEqualOthers(key)) return found
   const missing = keyed.filter((_, index) => found[index] === undefined)
   if (missing.length === 0) return found
-  const others = (await byEqualText(runner, plan, reading, missing, removed)).values()
+  const others = (await byEqualText(runner, plan, readPlan, missing, removed)).values()
   return found.map((row) => row ?? others.next().value)
 }
 
@@ -72,7 +72,7 @@ function mayEqualOthers({ column }: PlannedColumn): boolean {
 async function byEqualText(
   runner: RepositoryRunner,
   plan: TablePlan,
-  { selection }: Reading,
+  { selection }: ReadPlan,
   keyed: readonly (readonly unknown[])[],
   removed: PlainReadOptions['removed'],
 ): Promise<(readonly unknown[] | undefined)[]> {
@@ -93,7 +93,7 @@ async function byEqualText(
 async function byNumber(
   runner: RepositoryRunner,
   plan: TablePlan,
-  { selection }: Reading,
+  { selection }: ReadPlan,
   keyed: readonly (readonly unknown[])[],
   removed: PlainReadOptions['removed'],
 ): Promise<(readonly unknown[] | undefined)[]> {

@@ -1,6 +1,6 @@
 /**
  * A database's tables, views, enums and sequences as a Drizzle schema has to declare them, read from the catalogs.
- * `unsayable` says why a Drizzle schema cannot declare an object; `lost` has PostgreSQL's words for the part that it
+ * `undeclarable` says why a Drizzle schema cannot declare an object; `lost` has PostgreSQL's words for the part that it
  * cannot declare.
  */
 import type { Connection } from '../../pool/connection.ts'
@@ -12,7 +12,7 @@ export interface QualifiedName {
   readonly name: string
 }
 
-export interface SequenceShape {
+export interface PulledSequence {
   /** As PostgreSQL spells it: smallint, integer, bigint. */
   readonly type: string
   readonly start: string
@@ -23,14 +23,14 @@ export interface SequenceShape {
   readonly cycle: boolean
 }
 
-export interface ListedSequence extends QualifiedName, SequenceShape {
+export interface ListedSequence extends QualifiedName, PulledSequence {
   /** It goes with a column. */
   readonly owned: boolean
   /** As a default calls it: `'public.numbers'::regclass`. */
   readonly reference: string
 }
 
-export interface ColumnShape {
+export interface PulledColumn {
   readonly name: string
   /** As PostgreSQL spells it, without []: `character varying(20)`. */
   readonly type: string
@@ -45,10 +45,10 @@ export interface ColumnShape {
   readonly generated: 'stored' | 'virtual' | null
   readonly identity: 'always' | 'default' | null
   /** Of an identity, or of a default that takes the next number of the column's own sequence. */
-  readonly sequence: (QualifiedName & SequenceShape) | null
+  readonly sequence: (QualifiedName & PulledSequence) | null
 }
 
-export interface ConstraintShape {
+export interface PulledConstraint {
   readonly name: string
   /** Primary key, unique, foreign key, check, exclusion. */
   readonly kind: 'p' | 'u' | 'f' | 'c' | 'x'
@@ -59,11 +59,11 @@ export interface ConstraintShape {
   readonly onUpdate: string
   readonly onDelete: string
   readonly definition: string
-  readonly unsayable: string | null
+  readonly undeclarable: string | null
   readonly lost: string | null
 }
 
-export interface IndexShape {
+export interface PulledIndex {
   readonly name: string
   readonly unique: boolean
   readonly method: string
@@ -80,11 +80,11 @@ export interface IndexShape {
   readonly where: string | null
   readonly options: readonly string[]
   readonly definition: string
-  readonly unsayable: string | null
+  readonly undeclarable: string | null
   readonly lost: string | null
 }
 
-export interface PolicyShape {
+export interface PulledPolicy {
   readonly name: string
   readonly as: string
   readonly for: string
@@ -93,22 +93,22 @@ export interface PolicyShape {
   readonly withCheck: string | null
 }
 
-export interface TableShape extends QualifiedName {
-  readonly columns: readonly ColumnShape[]
-  readonly constraints: readonly ConstraintShape[]
-  readonly indexes: readonly IndexShape[]
-  readonly policies: readonly PolicyShape[]
+export interface PulledTable extends QualifiedName {
+  readonly columns: readonly PulledColumn[]
+  readonly constraints: readonly PulledConstraint[]
+  readonly indexes: readonly PulledIndex[]
+  readonly policies: readonly PulledPolicy[]
   readonly rowSecurity: boolean
 }
 
-export interface ViewShape extends QualifiedName {
+export interface PulledView extends QualifiedName {
   readonly materialized: boolean
-  readonly columns: readonly ColumnShape[]
+  readonly columns: readonly PulledColumn[]
 }
 
-export interface Shape {
-  readonly tables: readonly TableShape[]
-  readonly views: readonly ViewShape[]
+export interface PulledSchema {
+  readonly tables: readonly PulledTable[]
+  readonly views: readonly PulledView[]
   readonly enums: readonly (QualifiedName & { readonly labels: readonly string[] })[]
   /** Includes those of identities and serial columns. */
   readonly sequences: readonly ListedSequence[]
@@ -161,7 +161,7 @@ const constraints = `(select coalesce(jsonb_agg(jsonb_build_object('name', k.con
       from pg_class f join pg_namespace m on m.oid = f.relnamespace where f.oid = k.confrelid),
     'onUpdate', ${action('k.confupdtype')}, 'onDelete', ${action('k.confdeltype')},
     'definition', pg_get_constraintdef(k.oid),
-    'unsayable', case when k.contype = 'x' then 'an exclusion constraint'
+    'undeclarable', case when k.contype = 'x' then 'an exclusion constraint'
       when not k.convalidated then 'a constraint that is not valid'
       when k.contype = 'c' and k.connoinherit then 'a check that is not inherited'
       when k.contype = 'f' and pg_get_constraintdef(k.oid) ~ 'ON DELETE SET (NULL|DEFAULT) \\('
@@ -187,7 +187,7 @@ const indexes = `(select coalesce(jsonb_agg(jsonb_build_object('name', q.relname
       left join pg_attribute x on x.attrelid = c.oid and x.attnum = i.indkey[u.i - 1] and x.attnum > 0),
     'where', pg_get_expr(i.indpred, i.indrelid), 'options', to_jsonb(coalesce(q.reloptions, '{}')),
     'definition', pg_get_indexdef(q.oid),
-    'unsayable', case when pg_get_indexdef(q.oid) ~ ';|--|,,' then 'an index whose text drizzle-kit takes apart' end,
+    'undeclarable', case when pg_get_indexdef(q.oid) ~ ';|--|,,' then 'an index whose text drizzle-kit takes apart' end,
     'lost', nullif(concat_ws(' ', case when i.indnatts > i.indnkeyatts
         then substring(pg_get_indexdef(q.oid) from 'INCLUDE \\([^)]*\\)') end,
       substring(pg_get_indexdef(q.oid) from 'NULLS NOT DISTINCT')), ''))
@@ -229,7 +229,7 @@ const sequences = (ours: string) => `
   where ${ours} and ${notOfExtension('pg_class', 'c.oid')} order by n.nspname <> 'public', n.nspname, c.relname`
 
 /** Reads it; `ours` is a condition on `n`, pg_namespace. The session's search_path must be empty. */
-export async function readShape(connection: Connection, ours: string): Promise<Shape> {
+export async function readPulledSchema(connection: Connection, ours: string): Promise<PulledSchema> {
   const read = async <T>(query: string) => {
     const rows = (await connection.query(query, [], { arrays: true })) as unknown as [string][]
     return rows.map(([json]) => JSON.parse(json) as T)
@@ -237,10 +237,10 @@ export async function readShape(connection: Connection, ours: string): Promise<S
   const more = `'constraints', ${constraints}, 'indexes', ${indexes}, 'policies', ${policies},
     'rowSecurity', c.relrowsecurity`
   const [tables, views, labelled, numbered] = await Promise.all([
-    read<TableShape>(relations(ours, more, `'r', 'p'`)),
-    read<ViewShape>(relations(ours, `'materialized', c.relkind = 'm'`, `'v', 'm'`)),
-    read<Shape['enums'][number]>(enums(ours)),
-    read<Shape['sequences'][number]>(sequences(ours)),
+    read<PulledTable>(relations(ours, more, `'r', 'p'`)),
+    read<PulledView>(relations(ours, `'materialized', c.relkind = 'm'`, `'v', 'm'`)),
+    read<PulledSchema['enums'][number]>(enums(ours)),
+    read<PulledSchema['sequences'][number]>(sequences(ours)),
   ])
   return { tables, views, enums: labelled, sequences: numbered }
 }
