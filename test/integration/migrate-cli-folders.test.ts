@@ -33,7 +33,10 @@ describe('a project that drizzle-kit 1.0 has laid out', { timeout: 180_000 }, ()
       })
     }
     await rm(join(project.directory, 'schema.ts'))
-    expect(await project.rivulet('pull')).toMatchObject({ exitCode: 64, stderr: expect.stringMatching(/has the layout of/) })
+    expect(await project.rivulet('pull')).toMatchObject({
+      exitCode: 64,
+      stderr: expect.stringMatching(/has the layout of/),
+    })
     expect(await readdir(join(project.directory, 'migrations'))).toEqual([first])
     expect(existsSync(join(project.directory, 'schema.ts'))).toBe(false)
   })
