@@ -10,7 +10,11 @@ import { pathToFileURL } from 'node:url'
 import { packageMissing } from '../optional-packages.ts'
 
 type Module = Record<string, unknown>
-type Tsx = typeof import('tsx/esm/api')
+interface Tsx {
+  readonly register: typeof import('tsx/esm/api').register
+  /** Has `require` load what tsx can load, until the function that it returns is called. */
+  readonly hookRequire: () => () => void
+}
 
 /**
  * Imports modules with one loader, so that they share what they import. @throws PackageMissing if only tsx could load
@@ -23,6 +27,8 @@ export async function loadModules(directory: string, paths: readonly string[]): 
     for (const path of paths) modules.push(await loadByNode(path))
     return modules
   }
+  // Without "type": "module", modules become CommonJS, and on newer Nodes what those require passes the loader by.
+  const unhook = tsx.hookRequire()
   const loader = tsx.register({ namespace: 'rivulet' })
   try {
     for (const path of paths) {
@@ -31,6 +37,7 @@ export async function loadModules(directory: string, paths: readonly string[]): 
     return modules
   } finally {
     await loader.unregister()
+    unhook()
   }
 }
 
@@ -41,7 +48,9 @@ async function findTsx(directory: string): Promise<Tsx | undefined> {
     try {
       // `resolve` knows no `import`, and the CommonJS build that it names does not find its own files.
       const path = from.resolve('tsx/esm/api').replace(/\.cjs$/, '.mjs')
-      return (await import(pathToFileURL(path).href)) as Tsx
+      const { register } = (await import(pathToFileURL(path).href)) as typeof import('tsx/esm/api')
+      const { register: hookRequire } = from('tsx/cjs/api') as typeof import('tsx/cjs/api')
+      return { register, hookRequire }
     } catch (error) {
       if (!isAbsent(error)) throw error
     }
