@@ -16,7 +16,12 @@ const root = join(import.meta.dirname, '..')
 export const reportFolder = join(root, 'test', 'api')
 
 /** The entries whose surface is promised, by the names of their reports; the reference shop's is not. */
-const entries = { rivulet: 'index', 'rivulet-http': 'http/index', 'rivulet-migrate': 'migrate/index' }
+const entries = {
+  rivulet: 'index',
+  'rivulet-http': 'http/index',
+  'rivulet-migrate': 'migrate/index',
+  'rivulet-testing': 'testing/index',
+}
 
 /**
  * The report of every entry, and the names of types that it mentions and no entry exports.
