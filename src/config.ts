@@ -6,6 +6,7 @@
 import { serverAddress } from './address/database-url.ts'
 import type { ServerAddress } from './address/server-address.ts'
 import { ConfigInvalid } from './errors.ts'
+import { unknownOption } from './option-names.ts'
 import type { Observer } from './observe/observation.ts'
 
 /** What `openEngine` takes. */
@@ -112,7 +113,7 @@ export const poolRanges: { readonly [K in keyof Required<PoolConfig>]: readonly 
 
 /** @throws ConfigInvalid when `given` has a key that is not one of `known`: a misspelt setting must not be ignored. */
 export function refuseUnknown(where: string, given: object, known: readonly string[]): void {
-  const unknown = Object.keys(given).find((key) => !known.includes(key))
+  const unknown = unknownOption(given, known)
   if (unknown === undefined) return
   throw new ConfigInvalid(`unknown setting ${where}.${unknown}; known are ${known.join(', ')}`)
 }

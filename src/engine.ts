@@ -9,6 +9,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { is, Table, View } from 'drizzle-orm'
 import { type Config, environment, parseDatabaseUrl, poolSettings, refuseUnknown } from './config.ts'
+import { optionNames } from './option-names.ts'
 import { ConfigInvalid, PoolClosed, UsageError } from './errors.ts'
 import { createPublish, type Publish } from './observe/observation.ts'
 import { connectionOpener } from './pool/open-connection.ts'
@@ -18,9 +19,9 @@ import { createSession, type Session } from './repository/session.ts'
 import type { Lease } from './lease/lease.ts'
 import { ActiveLeases } from './lease/active-leases.ts'
 import { createDrizzle, type Schema } from './drizzle/driver.ts'
-import { gather, type GatherOptions, type TaskCollection } from './gather/gather.ts'
-import { type ItemTask, map, type MapOptions } from './gather/map.ts'
-import { checkOptions, checkTask } from './session/options.ts'
+import { gather, gatherOptions, type GatherOptions, type TaskCollection } from './gather/gather.ts'
+import { type ItemTask, map, mapOptions, type MapOptions } from './gather/map.ts'
+import { checkOptions, checkTask, sessionOptions, transactionOptions } from './session/options.ts'
 import { currentOf, openScope, type Running, runTask, type Runtime, type Task } from './session/run-task.ts'
 import type { TransactionOptions } from './session/session.ts'
 import type { GatherTask } from './gather/task-spec.ts'
@@ -143,7 +144,7 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
 
   async transaction<T>(unitOfWork: Task<Session<TSchema>, T>, options: TransactionOptions = {}): Promise<Awaited<T>> {
     checkTask('transaction', unitOfWork)
-    checkOptions('transaction', options)
+    checkOptions('transaction', transactionOptions, options)
     // The call's own scope bounds the transaction as well: it must not be bounded twice.
     const { signal, timeoutMs, ...rest } = options
     const task = (session: Session<TSchema>) => session.transaction(unitOfWork, rest)
@@ -164,7 +165,7 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
     options: MapOptions = {},
   ): AsyncGenerator<Awaited<T>, void, undefined> {
     this.#admit()
-    checkOptions('map', options)
+    checkOptions('map', mapOptions, options)
     return this.#trackResults(map(this.#core.runtime, items, task, options, this.#identity))
   }
 
@@ -190,7 +191,7 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
 
   async #gather(tasks: unknown, options: GatherOptions, settle: boolean): Promise<unknown> {
     this.#admit()
-    checkOptions('gather', options)
+    checkOptions('gather', gatherOptions, options)
     const collection = tasks as TaskCollection<Session<TSchema>>
     const mode = { settle, identity: this.#identity }
     this.#core.running += 1
@@ -203,7 +204,7 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
     let scope: Scope | undefined
     try {
       checkTask('session', task)
-      checkOptions('session', options)
+      checkOptions('session', sessionOptions, options)
       this.#admit()
       scope = openScope(core.runtime, options)
     } catch (error) {
@@ -326,20 +327,20 @@ async function migrate(config: Config, url: string, publish: Publish): Promise<v
   for (const { name, durationMs } of applied) publish?.({ type: 'migration.applied', name, durationMs })
 }
 
-const configKeys = [
-  'schema',
-  'url',
-  'pool',
-  'pooler',
-  'casing',
-  'migrations',
-  'migrationsFolder',
-  'migrationsLedger',
-  'observe',
-  'applicationName',
-  'traceSessions',
-  'idleSessionMs',
-]
+const configKeys = optionNames<Config>({
+  schema: true,
+  url: true,
+  pool: true,
+  pooler: true,
+  casing: true,
+  migrations: true,
+  migrationsFolder: true,
+  migrationsLedger: true,
+  observe: true,
+  applicationName: true,
+  traceSessions: true,
+  idleSessionMs: true,
+})
 
 function checkConfig(config: Config): void {
   if (typeof config !== 'object' || config === null)

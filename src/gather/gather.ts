@@ -6,6 +6,8 @@
  */
 import { Cancelled, UsageError } from '../errors.ts'
 import type { TaskTiming } from '../observe/observation.ts'
+import { optionNames } from '../option-names.ts'
+import { taskOptionNames } from '../session/options.ts'
 import { Scope, type TaskOptions } from '../task/scope.ts'
 import { type Entry, GatherRun, Queue } from './gather-run.ts'
 import type { Lease } from '../lease/lease.ts'
@@ -23,6 +25,14 @@ export interface GatherOptions extends TaskOptions {
   /** Called once, just before the gather settles, with how each task fared. */
   readonly onTimings?: ((timings: readonly TaskTiming[]) => void) | undefined
 }
+
+/** The options of `gather` and `gatherSettled`. */
+export const gatherOptions = optionNames<GatherOptions>({
+  ...taskOptionNames,
+  concurrency: true,
+  snapshot: true,
+  onTimings: true,
+})
 
 /** Tasks by name, or in order. */
 export type TaskCollection<TSession> =

@@ -8,6 +8,8 @@
  */
 import { Cancelled, DeadlineExceeded, isPoolRefusal, UsageError } from '../errors.ts'
 import { type CancelReason, Scope, type TaskOptions } from '../task/scope.ts'
+import { optionNames } from '../option-names.ts'
+import { taskOptionNames } from '../session/options.ts'
 import { captureTrace, currentOf, runTask, type Running, type Runtime, type Trace } from '../session/run-task.ts'
 import type { Identity } from '../session/identity.ts'
 
@@ -18,6 +20,9 @@ export interface MapOptions extends TaskOptions {
   /** True: results in the order of the input. False: as they come. Default true. */
   readonly ordered?: boolean | undefined
 }
+
+/** The options of `map`. */
+export const mapOptions = optionNames<MapOptions>({ ...taskOptionNames, concurrency: true, ordered: true })
 
 /** What `map` runs for each item. */
 export type ItemTask<TSession, TItem, T> = (session: TSession, item: TItem, index: number) => T | PromiseLike<T>

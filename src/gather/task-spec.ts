@@ -4,6 +4,8 @@
  */
 import { UsageError } from '../errors.ts'
 import { checkOptions } from '../session/options.ts'
+import { optionNames } from '../option-names.ts'
+import type { TaskOptions } from '../task/scope.ts'
 import type { Task } from '../session/run-task.ts'
 import { checkIdentity, type Identity } from '../session/identity.ts'
 
@@ -21,6 +23,8 @@ export interface TaskSpec<TSession, T> {
 /** A task, bare or described. */
 export type GatherTask<TSession, T> = Task<TSession, T> | TaskSpec<TSession, T>
 
+const optionalOptions = optionNames<Pick<TaskOptions, 'timeoutMs'>>({ timeoutMs: true })
+
 /**
  * Marks a task of a gather that may fail or be late: its result is then `fallback`, and the others go on.
  * `timeoutMs` gives it less time than the gather has. @throws UsageError for an option it does not have.
@@ -30,7 +34,7 @@ export function optional<TSession, T, TFallback>(
   fallback: TFallback,
   options: { readonly timeoutMs?: number | undefined } = {},
 ): TaskSpec<TSession, Awaited<T> | TFallback> {
-  checkOptions('optional', options)
+  checkOptions('optional', optionalOptions, options)
   const described = describe(task as GatherTask<TSession, unknown>)
   return {
     ...described,

@@ -1,29 +1,35 @@
 /** What the calls of an engine and of a session may be given; a bug of the caller's is a UsageError at the door. */
 import { UsageError } from '../errors.ts'
+import { optionNames, unknownOption } from '../option-names.ts'
+import type { RetryOptions } from '../task/retry.ts'
+import type { TaskOptions } from '../task/scope.ts'
+import type { TransactionSettings } from './transaction.ts'
 
-const task = ['signal', 'timeoutMs', 'label']
+/** The names of options that every call takes. */
+export const taskOptionNames = { signal: true, timeoutMs: true, label: true } as const
 
-/** The options each call knows. */
-const known = {
-  session: task,
-  transaction: [...task, 'isolation', 'readOnly', 'deferrable', 'attempts'],
-  gather: [...task, 'concurrency', 'snapshot', 'onTimings'],
-  map: [...task, 'concurrency', 'ordered'],
-  optional: ['timeoutMs'],
-}
+/** The options of `engine.session`. */
+export const sessionOptions = optionNames<TaskOptions>(taskOptionNames)
 
-/** A misspelt option must not be ignored: `readonly` would write. @throws UsageError */
-export function checkOptions(call: keyof typeof known, options: object): void {
-  const names = known[call]
+/** The options of `transaction`, of an engine and of a session. */
+export const transactionOptions = optionNames<TaskOptions & TransactionSettings & RetryOptions>({
+  ...taskOptionNames,
+  isolation: true,
+  readOnly: true,
+  deferrable: true,
+  attempts: true,
+})
+
+/** Checks the options that a call was given against the names it knows. @throws UsageError */
+export function checkOptions(call: string, names: readonly string[], options: object): void {
   if (typeof options !== 'object' || options === null) {
     throw new UsageError(`the options of ${call} are an object of ${names.join(', ')}`)
   }
-  for (const name in options) {
-    if (name === 'retries' && call === 'transaction') {
-      throw new UsageError('transaction has no option retries: attempts is the number of runs, the first included')
-    }
-    if (!names.includes(name)) throw new UsageError(`${call} has no option ${name}; it takes ${names.join(', ')}`)
+  const unknown = unknownOption(options, names)
+  if (unknown === 'retries' && call === 'transaction') {
+    throw new UsageError('transaction has no option retries: attempts is the number of runs, the first included')
   }
+  if (unknown !== undefined) throw new UsageError(`${call} has no option ${unknown}; it takes ${names.join(', ')}`)
   const { signal, label } = options as { readonly signal?: unknown; readonly label?: unknown }
   if (label !== undefined && typeof label !== 'string') throw new UsageError('label must be a text')
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw new UsageError('signal must be an AbortSignal')

@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { refuseUnknown } from '../config.ts'
+import { optionNames } from '../option-names.ts'
 import type { Schema } from '../drizzle/driver.ts'
 import { type Engine, openEngine } from '../engine.ts'
 import { ConfigInvalid, UsageError } from '../errors.ts'
@@ -39,7 +40,13 @@ export interface TestDatabaseOptions<TSchema extends Schema = Schema> {
   readonly url?: string | undefined
 }
 
-const known = ['migrations', 'migrationsLedger', 'schema', 'seed', 'url']
+const known = optionNames<TestDatabaseOptions<Schema>>({
+  migrations: true,
+  migrationsLedger: true,
+  schema: true,
+  seed: true,
+  url: true,
+})
 
 /**
  * Opens a database of its own; disposing drops it, under whatever is still connected.

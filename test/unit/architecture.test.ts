@@ -13,7 +13,7 @@ const root = new URL('../..', import.meta.url).pathname
  * stay in their own folder. A folder that is not named belongs to the nearest one above it that is.
  */
 const layers: readonly (readonly string[])[] = [
-  ['errors.ts', 'optional-packages.ts', 'sqlstate.ts', 'config.ts', 'address', 'observe'],
+  ['errors.ts', 'option-names.ts', 'optional-packages.ts', 'sqlstate.ts', 'config.ts', 'address', 'observe'],
   ['task', 'values'],
   ['pool', 'embedded'],
   ['lease', 'drizzle'],

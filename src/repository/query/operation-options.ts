@@ -2,17 +2,30 @@
  * Checks the options of operations. A misspelt option is refused, because an option that is ignored may mean all rows.
  */
 import { UsageError } from '../../errors.ts'
+import { optionNames, unknownOption } from '../../option-names.ts'
+import type { NoWait, SkipLocked } from '../types/lock-mode.ts'
+import type { ListOptions, ReadOptions, StreamOptions, UpsertOptions } from '../types/operations.ts'
 import { isPlain } from '../../values/plain-object.ts'
 
-/** The names each operation knows. */
+const read = { select: true, with: true, removed: true } as const
+const order = { where: true, orderBy: true } as const
+
+/** The options each operation knows. */
 const known = {
-  read: ['select', 'with', 'removed'],
-  removed: ['removed'],
-  list: ['select', 'with', 'removed', 'where', 'orderBy', 'limit', 'after', 'before', 'count'],
-  stream: ['select', 'removed', 'where', 'orderBy', 'batchSize'],
-  version: ['ifVersion'],
-  upsert: ['on', 'update'],
-  lock: ['nowait', 'skipLocked'],
+  read: optionNames<ReadOptions<never, never, never, never>>(read),
+  removed: optionNames<Pick<ReadOptions<never, never, never, never>, 'removed'>>({ removed: true }),
+  list: optionNames<ListOptions<never, never, never, never> & { count: unknown }>({
+    ...read,
+    ...order,
+    limit: true,
+    after: true,
+    before: true,
+    count: true,
+  }),
+  stream: optionNames<StreamOptions<never, never, never>>({ ...order, select: true, removed: true, batchSize: true }),
+  version: optionNames<{ ifVersion: unknown }>({ ifVersion: true }),
+  upsert: optionNames<UpsertOptions<never, never>>({ on: true, update: true }),
+  lock: optionNames<NoWait & SkipLocked<boolean>>({ nowait: true, skipLocked: true }),
 } as const
 
 /** @throws UsageError for anything but an object, and for an option that the operation does not have. */
@@ -24,7 +37,7 @@ export function checkOperationOptions(kind: keyof typeof known, options: unknown
   if (removed !== undefined && !['exclude', 'include', 'only'].includes(removed as string)) {
     throw new UsageError("removed must be 'exclude', 'include' or 'only'")
   }
-  const unknown = Object.keys(options).find((name) => !names.includes(name))
+  const unknown = unknownOption(options, names)
   if (unknown === undefined) return
   throw new UsageError(`unknown option ${JSON.stringify(unknown)}: there are ${names.join(', ')}`)
 }

@@ -17,6 +17,8 @@ import {
 } from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'
 import { InvalidInput, NotFound, UsageError } from '../../errors.ts'
+import { optionNames, unknownOption } from '../../option-names.ts'
+import type { ManyOptions } from '../types/relation-types.ts'
 import { isPlain } from '../../values/plain-object.ts'
 import { textOf } from '../columns/encode.ts'
 import { readOptionalFilter } from './filter.ts'
@@ -80,7 +82,13 @@ interface RelationOptions {
 /** How deep relations may be loaded. */
 const deepest = 100
 
-const optionNames = new Set(['where', 'orderBy', 'limit', 'select', 'with'])
+const relationOptions = optionNames<ManyOptions<never, never>>({
+  where: true,
+  orderBy: true,
+  limit: true,
+  select: true,
+  with: true,
+})
 
 /** The loads of a `with`. @throws UsageError for a relation that the schema does not declare. */
 function planRelations(plan: TablePlan, relations: unknown, depth: number): RelationLoad[] {
@@ -101,7 +109,7 @@ function planRelations(plan: TablePlan, relations: unknown, depth: number): Rela
     if (given !== true && !isPlain(given))
       throw new UsageError(`the relation ${name} must be true, false or an object of options`)
     const options = given === true ? {} : given
-    const unknown = Object.keys(options).find((option) => !optionNames.has(option))
+    const unknown = unknownOption(options, relationOptions)
     if (unknown !== undefined) throw new UsageError(`the relation ${name} has no option ${JSON.stringify(unknown)}`)
     return new RelationLoad(plan, name, relation, { ...options, depth })
   })

@@ -7,6 +7,7 @@
 import { is, Table } from 'drizzle-orm'
 import type { PgMaterializedView, PgTable, PgView } from 'drizzle-orm/pg-core'
 import { UsageError } from '../../errors.ts'
+import { optionNames, unknownOption } from '../../option-names.ts'
 
 /** Anything that rows can be read from: a table, a view or a materialized view. */
 export type Source = PgTable | PgView | PgMaterializedView
@@ -23,7 +24,7 @@ export interface Conventions {
   readonly removedAt?: string
 }
 
-const names = ['key', 'version', 'updatedAt', 'removedAt']
+const names = optionNames<Conventions>({ key: true, version: true, updatedAt: true, removedAt: true })
 
 /** The symbol under which a table has its conventions; registered, since a package may be loaded twice. */
 export const declared: unique symbol = Symbol.for('rivulet.conventions') as never
@@ -88,7 +89,7 @@ export function conventions<TSource extends Source, const TConventions extends P
   if (!is(source, Table) && Object.keys(promises).some((name) => name !== 'key')) {
     throw new UsageError('a view is read-only: the only convention it can have is its key')
   }
-  const unknown = Object.keys(promises).find((name) => !names.includes(name))
+  const unknown = unknownOption(promises, names)
   if (unknown !== undefined) throw new UsageError(`unknown convention ${unknown}: there are ${names.join(', ')}`)
   // Not enumerable: drizzle-kit and Drizzle's relational queries look through the values of a table.
   Object.defineProperty(source, declared, { value: Object.freeze({ ...promises }), enumerable: false })
