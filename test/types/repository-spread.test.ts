@@ -24,7 +24,7 @@ test('every promise that holds for a module holds for an object', { timeout: 120
   expect(folder.check('promises.ts')).toBe('')
 })
 
-const opening = `import type { Session } from '${root}src/engine.ts'
+const opening = `import type { Session } from '${root}src/repository/session.ts'
 import * as toy from '${root}test/support/toy-schema.ts'
 const schema = { ...toy }
 declare const session: Session<typeof schema>

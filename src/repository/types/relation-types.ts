@@ -7,7 +7,6 @@ import type {
   Alone,
   Answer,
   ConventionsOf,
-  Fields,
   IsUnion,
   Named,
   OrderIn,
@@ -16,7 +15,6 @@ import type {
   SchemaOf,
   WhereIn,
 } from './table-types.ts'
-import type { RelationsSketch } from './spread-schema.ts'
 
 /**
  * What a read gives: the row, the selected part of it, or with related rows, which may not be there where a flag
@@ -70,11 +68,7 @@ export type RelatedBy<TSchema, TName extends keyof TSchema, TWith> = [TWith] ext
 export type RelationsOf<TSchema, TName extends keyof TSchema> = {
   [K in keyof TSchema]: TSchema[K] extends Relations<Named<TSchema, TName>['_']['name'], infer TConfig>
     ? TConfig
-    : TSchema[K] extends RelationsSketch<infer TPairs>
-      ? TSchema[K] extends { _: { name: Named<TSchema, TName>['_']['name'] } }
-        ? Fields<TPairs>
-        : never
-      : never
+    : never
 }[keyof TSchema]
 
 /** The names in any of them. `NamesOf<{ a: 1 } | { b: 2 }>` is `'a' | 'b'`. */

@@ -13,13 +13,13 @@ import type { Fields, Pairs, SchemaOf, Spread } from './table-types.ts'
 export type Shown<TSchema> = IsModule<TSchema> extends true ? TSchema : SpreadSchema<Tables<TSchema>, Entries<TSchema>>
 
 /**
- * Whether a schema is a module: what a module exports cannot be assigned to, and what a spread has copied can.
+ * Whether a schema is a module: the tables that a module exports cannot be assigned to, those that a spread has copied can.
  * `IsModule<{ words: typeof words }>` is `false`.
  */
-export type IsModule<TSchema> =
-  Identical<{ [K in keyof TSchema]: TSchema[K] }, { readonly [K in keyof TSchema]: TSchema[K] }> extends true
-    ? true
-    : false
+export type IsModule<TSchema> = Identical<
+  Pick<TSchema, Tables<TSchema>>,
+  { readonly [K in Tables<TSchema>]: TSchema[K] }
+>
 
 /** The same to the last modifier. `Identical<{ a: 1 }, { readonly a: 1 }>` is `false`. */
 export type Identical<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -49,12 +49,7 @@ export type Entries<TSchema> = TSchema extends unknown
       [K in keyof TSchema]: TSchema[K] extends Source
         ? [K, TSchema[K]['_']['name'], SchemaOf<TSchema[K]>, SketchOf<TSchema[K]>]
         : TSchema[K] extends Relations<infer TName, infer TConfig>
-          ? [K, TName, undefined, RelationsSketch<Pairs<TConfig>>]
+          ? [K, TName, undefined, Relations<TName, Fields<Pairs<TConfig>>>]
           : never
     }[keyof TSchema]
   : never
-
-/** The relations of one table, as pairs. `RelationsSketch<['shelf', One<'shelves'>]>`. */
-export interface RelationsSketch<TPairs extends readonly [PropertyKey, unknown]> {
-  readonly relations: Fields<TPairs>
-}

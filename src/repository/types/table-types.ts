@@ -299,7 +299,11 @@ export type NameIn<TSchema, TSource extends Source> = {
 export type Same<TOne, TOther> = [TOne, TOther] extends [TOther, TOne] ? true : false
 
 /** The PostgreSQL schema of a table. `SchemaOf<typeof products>` is `undefined`. */
-export type SchemaOf<TSource> = TSource extends { readonly _: { readonly schema: infer TName } } ? TName : undefined
+export type SchemaOf<TSource> = TSource extends PgTable
+  ? TSource['_']['schema']
+  : TSource extends { readonly _: { readonly schema: infer TName } }
+    ? TName
+    : undefined
 
 /** What `ifVersion` takes. `Version<typeof customers>` is `number`; without a version column, what to do about it. */
 export type Version<TSource extends Readable> =
