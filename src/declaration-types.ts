@@ -51,7 +51,6 @@ export type {
   Identical,
   IsModule,
   Mark,
-  RelationsSketch,
   SchemaEntry,
   Shown,
   SpreadSchema,

@@ -1,8 +1,9 @@
 /**
  * A schema that is an object of tables and relations, such as `{ ...tables, ...relations }`. An editor shows a module by
  * its name, `typeof schema`, but an object by all that is in it, which takes forty lines wherever a type names the schema.
- * So repositories of such a schema name it by sketches of its tables and relations, which an editor breaks off after a
- * few: `SpreadSchema<["words", "words", undefined, TableSketch<…>] | …>`.
+ * So repositories of such a schema name it by the names of its tables, and sketches that an editor breaks off after one:
+ * `SpreadSchema<"exhibits" | "words", ["exhibits", "exhibits", undefined, TableSketch<…>] | …>`. A module that lists what
+ * it exports (`export { words } from './words.ts'`) cannot be told from an object by its types, and is shown like one.
  */
 import type { Relations } from 'drizzle-orm'
 import type { Source } from './conventions.ts'
