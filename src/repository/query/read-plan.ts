@@ -115,7 +115,8 @@ function planRelations(plan: TablePlan, relations: unknown, depth: number): Rela
   })
 }
 
-function relationsOf({ drizzle, source }: TablePlan): Readonly<Record<string, Relation>> {
+/** The relations that the schema declares of a table, by their names. */
+export function relationsOf({ drizzle, source }: TablePlan): Readonly<Record<string, Relation>> {
   const key = drizzle.tableKeys[getTableUniqueName(source as PgTable)]
   return (key === undefined ? undefined : drizzle.tables[key]?.relations) ?? {}
 }
@@ -166,6 +167,8 @@ export class RelationLoad {
     answered: readonly (readonly unknown[])[],
     rows: readonly ReadRow[],
   ): Promise<void> {
+    // Before any answer, so that the properties of a row are in the order asked for, whichever relation answers first.
+    for (const row of rows) row[this.#name] = undefined
     const keys = answered.map((values) => keyOf(values, selection, this.fields))
     const places = new Map<string, number>()
     const wanted: (readonly string[])[] = []
