@@ -18,7 +18,7 @@ import type { PoolStats } from './pool/pool-stats.ts'
 import { createSession, type Session } from './repository/session.ts'
 import type { Lease } from './lease/lease.ts'
 import { ActiveLeases } from './lease/active-leases.ts'
-import { createDrizzle, type Schema } from './drizzle/driver.ts'
+import { createDrizzle, type Drizzle, type Schema } from './drizzle/driver.ts'
 import { gather, gatherOptions, type GatherOptions, type TaskCollection } from './gather/gather.ts'
 import { type ItemTask, map, mapOptions, type MapOptions } from './gather/map.ts'
 import { checkOptions, checkTask, sessionOptions, transactionOptions } from './session/options.ts'
@@ -117,6 +117,13 @@ export async function openEngineOn<TSchema extends Schema>(
   }
 }
 
+/** The schema of an engine as Drizzle reads it, for what is made from it. @throws UsageError for what is no engine. */
+export function drizzleOf(engine: object): Drizzle {
+  const drizzle = drizzleBehind(engine)
+  if (drizzle) return drizzle
+  throw new UsageError('this takes an engine: the one that openEngine returned')
+}
+
 /** What an engine and its identities share. */
 interface Core<TSchema extends Schema> {
   readonly runtime: Runtime<Session<TSchema>>
@@ -129,9 +136,16 @@ interface Core<TSchema extends Schema> {
   closing: Promise<void> | undefined
 }
 
+/** Set by the class, whose private field it reads. */
+let drizzleBehind: (engine: object) => Drizzle | undefined
+
 class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
   readonly #core: Core<TSchema>
   readonly #identity: Identity | undefined
+
+  static {
+    drizzleBehind = (engine) => (#core in engine ? engine.#core.runtime.drizzle : undefined)
+  }
 
   constructor(core: Core<TSchema>, identity: Identity | undefined) {
     this.#core = core

@@ -1,34 +1,60 @@
 /**
- * `/healthz` says whether this process can do its work now: a statement has to come back from the database in time.
- * A check that is refused a connection fails like a request would, so a load balancer looks elsewhere meanwhile.
+ * Two questions that an orchestrator asks. `/livez`: does the process answer? It asks nobody else, since starting it anew
+ * would bring no database back. `/readyz`: can it do its work now? A statement has to come back in time, the migrations
+ * have to be those of this program, and it must not be about to stop; a load balancer looks elsewhere meanwhile.
  */
+import type { Hono } from 'hono'
 import type { Engine } from '../engine.ts'
 import { RivuletError } from '../errors.ts'
-import { type App, taskOptions } from './app.ts'
+import { Deadline } from '../task/deadline.ts'
+import { type Environment, taskOptions } from './front.ts'
 import { jsonResponse } from './json.ts'
 import { Problem } from './problem.ts'
 
 /** Options of `addHealth`. */
 export interface HealthOptions {
-  /** Milliseconds the database has to answer. Default 1,000. */
+  /** Milliseconds all of it may take. Default 1,000. */
   readonly timeoutMs?: number | undefined
+  /** Rejects while the database is not up to date, as `checkMigrations` does; asked until it has resolved once. */
+  readonly migrations?: (() => Promise<unknown>) | undefined
+  /** Aborted when the process is about to stop, while it still serves. */
+  readonly draining?: AbortSignal | undefined
 }
 
-/** Adds `GET /healthz`: 200 with the pool's gauges, or a problem of status 503 whose `reason` is an error code. */
-export function addHealth(app: App, engine: Pick<Engine, 'session' | 'stats'>, options: HealthOptions = {}): void {
-  const { timeoutMs = 1000 } = options
-  app.get('/healthz', async (context) => {
+/** Adds `GET /livez` and `GET /readyz`: 200, or a problem of status 503 whose `reason` is an error code or `draining`. */
+export function addHealth(
+  app: Hono<Environment>,
+  engine: Pick<Engine, 'session' | 'stats'>,
+  { timeoutMs = 1000, migrations, draining }: HealthOptions = {},
+): void {
+  const headers = { 'cache-control': 'no-store' }
+  let current = migrations === undefined
+  app.get('/livez', () => jsonResponse({ status: 'ok' }, { headers }))
+  app.get('/readyz', async (context) => {
+    if (draining?.aborted) throw unready('draining', 'the service is about to stop')
     try {
+      const deadline = Deadline.after(timeoutMs)
       await engine.session(({ sql }) => sql`select 1`, { ...taskOptions(context), timeoutMs })
+      current ||= await within(deadline, migrations?.())
     } catch (error) {
       const reason = error instanceof RivuletError ? error.code : 'internal'
-      const detail = `the database did not answer within ${timeoutMs} ms`
-      throw new Problem({ status: 503, code: 'unhealthy', detail, members: { reason }, retryAfterSeconds: 1 })
+      throw unready(reason, `the service cannot do its work: ask again, it has ${timeoutMs} ms to answer`)
     }
     const { max, open, leased, waiting } = engine.stats()
-    return jsonResponse(
-      { status: 'ok', pool: { max, open, leased, waiting } },
-      { headers: { 'cache-control': 'no-store' } },
-    )
+    return jsonResponse({ status: 'ok', pool: { max, open, leased, waiting } }, { headers })
+  })
+}
+
+function unready(reason: string, detail: string): Problem {
+  return new Problem({ status: 503, code: 'not_ready', detail, members: { reason }, retryAfterSeconds: 1 })
+}
+
+/** True when the work has resolved before the time is up; what comes of it later is nobody's business here. */
+function within(deadline: Deadline, work: Promise<unknown> | undefined): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const disarm = deadline.arm(() => reject(new Error('the migrations could not be checked in time')))
+    Promise.resolve(work)
+      .then(() => resolve(true), reject)
+      .finally(disarm)
   })
 }

@@ -1,83 +1,129 @@
 /**
- * Reads what a request carries and refuses what cannot be meant: 400 for what cannot be understood (a path, a body that
- * is no JSON), 413 and 415 before it is read at all, 422 with every fault's path for JSON of the wrong shape.
- * The body is decoded here because `Request.json()` turns invalid UTF-8 into U+FFFD without a word.
+ * What a handler reads of a request: its body, and keys in its path. Reading a body refuses what cannot be meant: 415 for
+ * another type, charset or any encoding, 413 for one that is too long, 408 for one that does not arrive in the request's
+ * time, 400 for what is no JSON, 422 with every fault's place for JSON of the wrong shape.
  */
-import type { Context } from 'hono'
+import type { Context, MiddlewareHandler } from 'hono'
 import type { z } from 'zod'
 import { type InputIssue, InvalidInput } from '../errors.ts'
+import type { Environment } from './front.ts'
 import { Problem } from './problem.ts'
+import { WrongParameter } from '../resource/query.ts'
+import { mostFaults, WrongRows } from '../resource/row-input.ts'
+import { JsonFault, parseJson } from '../values/strict-json.ts'
 
 /** Bytes a body may have by default. */
 const maxBodyBytes = 65_536
 
-/** The largest key of an integer column. */
-const maxInteger = 2_147_483_647
-
-/** A key in the path: a whole number from 1 to 2147483647. @throws Problem 400 naming the parameter. */
-export function integerKey(context: Context, name: string): number {
-  const text = context.req.param(name) ?? ''
-  const key = Number(text)
-  if (/^[1-9][0-9]{0,9}$/.test(text) && key <= maxInteger) return key
-  const detail = `${name} in the path must be a whole number from 1 to ${maxInteger}`
-  throw new Problem({ status: 400, code: 'invalid_parameter', detail })
+/** What a route with such a body says to Hono, for `context.req.valid('json')` and for its client. */
+export interface JsonInput<TSchema extends z.ZodType> {
+  in: { json: z.input<TSchema> }
+  out: { json: z.output<TSchema> }
 }
 
-/** The body as `schema` describes it. @throws Problem 400, 413 or 415; InvalidInput with the faults' paths. */
-export async function readJson<TSchema extends z.ZodType>(
-  context: Context,
+/**
+ * The body as `schema` describes it: `app.post('/orders', jsonBody(order), (context) => … context.req.valid('json') …)`.
+ * @throws Problem 400, 408, 413, 415, 422; InvalidInput with the faults' paths.
+ */
+export function jsonBody<TSchema extends z.ZodType<object>>(
   schema: TSchema,
   maxBytes: number = maxBodyBytes,
-): Promise<z.output<TSchema>> {
-  const type = context.req.header('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
-  if (type !== 'application/json') {
-    const detail = 'the body must be JSON: send it with content-type: application/json'
-    throw new Problem({ status: 415, code: 'unsupported_media_type', detail })
+): MiddlewareHandler<Environment, string, JsonInput<TSchema>> {
+  return async (context, next) => {
+    const result = schema.safeParse(await readBody(context, maxBytes))
+    if (!result.success) {
+      const issues = result.error.issues.slice(0, mostFaults).flatMap(issuesOf).slice(0, mostFaults)
+      throw new InvalidInput('the body does not have the expected form', { issues })
+    }
+    context.req.addValidatedData('json', result.data)
+    await next()
   }
-  const result = schema.safeParse(parseJson(await readBytes(context.req.raw, maxBytes)))
-  if (result.success) return result.data
-  throw new InvalidInput('the body does not have the expected form', { issues: result.error.issues.flatMap(issuesOf) })
 }
 
 function issuesOf(issue: z.core.$ZodIssue): InputIssue[] {
   const at = (...keys: readonly PropertyKey[]) =>
     [...issue.path, ...keys].map((key) => (typeof key === 'symbol' ? String(key) : key))
   // Each unknown key by its own path; zod lists them in one message.
-  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => ({ path: at(key), message: 'Unknown key' }))
-  return [{ path: at(), message: issue.message }]
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.slice(0, mostFaults).map((key) => ({ path: at(key), message: 'Unknown key' }))
+  }
+  return [{ path: at(), message: issue.message.slice(0, 300) }]
+}
+
+/** The body, which must be JSON. @throws Problem 400, 408, 413, 415, 422 */
+export async function readBody(context: Context<Environment>, maxBytes: number): Promise<unknown> {
+  checkType(context)
+  const bytes = await inTime(context, readBytes(context.req.raw, maxBytes))
+  let text: string
+  try {
+    // A byte order mark stays, and is no JSON.
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw new Problem({ status: 400, code: 'malformed_json', detail: 'the body is not valid UTF-8' })
+  }
+  try {
+    return parseJson(text)
+  } catch (error) {
+    if (!(error instanceof JsonFault)) throw error
+    const { message, path } = error
+    if (path !== undefined) throw new WrongRows([{ path, detail: message }])
+    throw new Problem({ status: 400, code: 'malformed_json', detail: `the body ${message}` })
+  }
+}
+
+function checkType({ req }: Context): void {
+  if (req.header('content-encoding') !== undefined) {
+    throw unsupported('the body must not be encoded: leave content-encoding out', { 'accept-encoding': 'identity' })
+  }
+  const [type = '', ...parameters] = (req.header('content-type') ?? '').toLowerCase().split(';')
+  const isUtf8 = parameters.every((parameter) => /^\s*charset="?utf-8"?\s*$/.test(parameter))
+  if (jsonTypes.has(type.trim()) && isUtf8) return
+  throw unsupported('the body must be JSON in UTF-8: send it with content-type: application/json')
+}
+
+function unsupported(detail: string, headers: Record<string, string> = {}): Problem {
+  return new Problem({ status: 415, code: 'unsupported_media_type', detail, headers })
+}
+
+const jsonTypes = new Set(['application/json', 'application/merge-patch+json'])
+
+/** Settles as the work does, but rejects when the request's time is up first. */
+function inTime<T>(context: Context<Environment>, work: Promise<T>): Promise<T> {
+  const detail = 'the body did not arrive in time: send it whole, or in smaller parts'
+  return new Promise((resolve, reject) => {
+    const disarm = context.get('deadline').arm(() => {
+      reject(new Problem({ status: 408, code: 'request_timeout', detail, headers: { connection: 'close' } }))
+    })
+    work.then(resolve, reject).finally(disarm)
+  })
 }
 
 async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
+  const length = request.headers.get('content-length')
+  if (Number(length) > maxBytes) throw tooLarge(maxBytes)
+  // The server has made sure that it is not longer than it says.
+  if (length !== null) return new Uint8Array(await request.arrayBuffer())
   const chunks: Uint8Array[] = []
-  let length = 0
-  const tooLarge = () => {
-    const detail = `the body may have ${maxBytes} bytes`
-    return new Problem({ status: 413, code: 'body_too_large', detail })
-  }
-  if (Number(request.headers.get('content-length')) > maxBytes) throw tooLarge()
+  let read = 0
   for await (const chunk of request.body ?? []) {
-    length += chunk.byteLength
-    if (length > maxBytes) throw tooLarge()
+    read += chunk.byteLength
+    if (read > maxBytes) throw tooLarge(maxBytes)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)
 }
 
-function parseJson(bytes: Uint8Array): unknown {
-  let text: string
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    throw malformed('the body is not valid UTF-8')
-  }
-  try {
-    return JSON.parse(text)
-  } catch {
-    // The parser's message quotes the body.
-    throw malformed('the body is not valid JSON')
-  }
+function tooLarge(maxBytes: number): Problem {
+  return new Problem({ status: 413, code: 'body_too_large', detail: `the body may have ${maxBytes} bytes` })
 }
 
-function malformed(detail: string): Problem {
-  return new Problem({ status: 400, code: 'malformed_json', detail })
+/** The largest key of an integer column. */
+const maxInteger = 2_147_483_647
+
+/** A key in the path: a whole number from 1 to 2147483647. @throws WrongParameter */
+export function integerKey(context: Context, name: string): number {
+  const text = context.req.param(name) ?? ''
+  const key = Number(text)
+  if (/^[1-9][0-9]{0,9}$/.test(text) && key <= maxInteger) return key
+  throw new WrongParameter(name, `in the path must be a whole number from 1 to ${maxInteger}`)
 }

@@ -3,25 +3,22 @@
  * beyond 2^53 would come back as another row's. A Date is its ISO 8601 instant in UTC, with milliseconds.
  */
 
+import type { TypedResponse } from 'hono'
+import type { StatusCode } from 'hono/utils/http-status'
+import type { Json } from '../resource/row-json.ts'
+
 /** Encodes a value; members that are undefined are left out. */
 export function encodeJson(value: unknown): string {
   return JSON.stringify(value, (_, member: unknown) => (typeof member === 'bigint' ? member.toString() : member))
 }
 
-/** A JSON answer. Default status 200. */
-export function jsonResponse(
-  value: unknown,
-  init: { status?: number; headers?: Record<string, string> } = {},
-): Response {
-  const headers = { 'content-type': 'application/json', ...init.headers }
-  return new Response(encodeJson(value), { status: init.status ?? 200, headers })
+/** A JSON answer, whose type Hono's client knows, with its length, which the answer to HEAD has as well. */
+export function jsonResponse<T, TStatus extends StatusCode = 200>(
+  value: T,
+  init: { readonly status?: TStatus; readonly headers?: Readonly<Record<string, string>> } = {},
+): Response & TypedResponse<Json<T>, TStatus, 'json'> {
+  const body = encodeJson(value)
+  const length = String(Buffer.byteLength(body))
+  const headers = { 'content-type': 'application/json', 'content-length': length, ...init.headers }
+  return new Response(body, { status: init.status ?? 200, headers }) as never
 }
-
-/** What a value of type T is after its way through JSON, for clients: `Json<{ id: bigint }>` is `{ id: string }`. */
-export type Json<T> = T extends bigint | Date
-  ? string
-  : T extends readonly (infer TItem)[]
-    ? Json<TItem>[]
-    : T extends object
-      ? { [K in keyof T]: Json<T[K]> }
-      : T

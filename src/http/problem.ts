@@ -3,13 +3,21 @@
  * A body holds what the caller can act on and nothing of the inside: never a stack, a value, or what went wrong in
  * the server's own program. https://www.rfc-editor.org/rfc/rfc9457
  */
-import { type ErrorCode, InvalidInput, RivuletError } from '../errors.ts'
-import { encodeJson } from './json.ts'
+import { randomUUID } from 'node:crypto'
+import type { StatusCode } from 'hono/utils/http-status'
+import { DatabaseError, DeadlineExceeded, type ErrorCode, InvalidInput, RivuletError } from '../errors.ts'
+import { jsonResponse } from './json.ts'
+import { WrongParameter } from '../resource/query.ts'
+import { mostFaults, WrongRows } from '../resource/row-input.ts'
 
-/** One complaint about the input: `path` is dotted, such as `items.0.quantity`. */
+/** One fault of a request, and where it is. */
 export interface ProblemIssue {
-  readonly path: string
-  readonly message: string
+  /** In the body, as a JSON pointer in a URI fragment: `#/items/0/quantity`. */
+  readonly pointer?: string
+  /** In the query or the path. */
+  readonly parameter?: string
+  readonly header?: string
+  readonly detail: string
 }
 
 /** What a `Problem` says. */
@@ -20,11 +28,13 @@ export interface ProblemOptions {
   readonly code: string
   /** Tells a person what is wrong and what to do. It must not hold values of rows or requests. */
   readonly detail?: string | undefined
-  readonly issues?: readonly ProblemIssue[] | undefined
+  /** Every fault of the request that is worth telling. */
+  readonly errors?: readonly ProblemIssue[] | undefined
   /** Seconds after which the same request may succeed. */
   readonly retryAfterSeconds?: number | undefined
   /** Further members of the body. */
   readonly members?: Readonly<Record<string, unknown>> | undefined
+  readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
 /** An answer other than success; handlers throw it, and an application maps its own errors to it. */
@@ -79,7 +89,7 @@ const answers: Readonly<Record<ErrorCode, Answer>> = {
   config_invalid: { status: 500, detail: broken },
   database_error: { status: 500, detail: broken },
   embedded_server_failed: { status: 500, detail: broken },
-  insufficient_privilege: { status: 500, detail: broken },
+  insufficient_privilege: { status: 403, detail: 'this is not allowed' },
   internal: { status: 500, detail: broken },
   migration_failed: { status: 500, detail: broken },
   migration_refused: { status: 500, detail: broken },
@@ -90,42 +100,67 @@ const answers: Readonly<Record<ErrorCode, Answer>> = {
   usage: { status: 500, detail: broken },
 }
 
+/** Errors of the server without a class of their own that the request is to blame for; by SQLSTATE, or its class. */
+const refusals: Readonly<Record<string, readonly [status: number, code: string, detail?: string]>> = {
+  '02000': [409, 'skipped', 'a rule of the database skipped the row'],
+  '22': [422, 'invalid_input', 'a value cannot be taken as it is'],
+  // What a function raises is said by its author.
+  P0001: [422, 'refused'],
+}
+
 /** The problem that any error is for an HTTP client; one that is nobody's error class is a 500 that says nothing. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error
+  if (error instanceof WrongParameter) {
+    const { message, parameter, detail } = error
+    return new Problem({ status: 400, code: 'invalid_parameter', detail: message, errors: [{ parameter, detail }] })
+  }
+  if (error instanceof WrongRows) {
+    const errors = error.faults.map(({ path, detail }) => ({ pointer: pointerOf(path), detail }))
+    return new Problem({ status: 422, code: 'invalid_input', detail: error.message, errors })
+  }
   if (!(error instanceof RivuletError)) return new Problem({ status: 500, code: 'internal', detail: broken })
   const { code, message } = error
+  if (error instanceof DatabaseError && code === 'database_error') {
+    const [status, refused, detail = message] = refusals[error.sqlState] ?? refusals[error.sqlState.slice(0, 2)] ?? []
+    if (status !== undefined && refused !== undefined) return new Problem({ status, code: refused, detail })
+  }
   const { status, detail = message, retryAfterSeconds } = answers[code]
-  const issues =
-    error instanceof InvalidInput && error.issues.length > 0
-      ? error.issues.map((issue) => ({ path: issue.path.join('.'), message: issue.message }))
-      : undefined
-  return new Problem({ status, code, detail, issues, retryAfterSeconds })
+  const errors = error instanceof InvalidInput ? issuesOf(error) : undefined
+  const members = error instanceof DeadlineExceeded ? { phase: error.phase } : undefined
+  return new Problem({ status, code, detail, errors, retryAfterSeconds, members })
 }
 
-/** The answer itself. */
-export function problemResponse({ options }: Problem): Response {
-  const { status, code, detail, issues, members, retryAfterSeconds } = options
-  const headers = new Headers({ 'content-type': 'application/problem+json', 'cache-control': 'no-store' })
-  if (retryAfterSeconds !== undefined) headers.set('retry-after', String(retryAfterSeconds))
-  return new Response(encodeJson({ title: titles[status] ?? 'Error', status, code, detail, issues, ...members }), {
-    status,
-    headers,
-  })
+function issuesOf({ issues, path, message }: InvalidInput): ProblemIssue[] | undefined {
+  const known = issues.length > 0 ? issues : path.length > 0 ? [{ path, message }] : undefined
+  return known?.slice(0, mostFaults).map((issue) => ({ pointer: pointerOf(issue.path), detail: issue.message }))
 }
 
-/** Without a `type` of its own, a problem's title is the phrase of its status (RFC 9457, 4.2.1). */
-const titles: Readonly<Record<number, string>> = {
-  400: 'Bad Request',
-  404: 'Not Found',
-  405: 'Method Not Allowed',
-  408: 'Request Timeout',
-  409: 'Conflict',
-  413: 'Content Too Large',
-  415: 'Unsupported Media Type',
-  422: 'Unprocessable Content',
-  431: 'Request Header Fields Too Large',
-  500: 'Internal Server Error',
-  503: 'Service Unavailable',
-  504: 'Gateway Timeout',
+/** A place in the body (RFC 6901, 6); of names that are very long, their beginning. */
+export function pointerOf(path: readonly (string | number)[]): string {
+  const steps = path.map((name) => `/${String(name).slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')}`)
+  return `#${steps.join('')}`
+}
+
+/** What every problem's type begins with; a program can rely on it, and `docs/` explains what follows. */
+export const problemTypes = 'urn:problem-type:rivulet:'
+
+/** The answer itself; `requestId` leads to it in the log. */
+export function problemResponse({ options }: Problem, requestId: string = randomUUID()): Response {
+  const { status, code, detail, errors, members, retryAfterSeconds, headers } = options
+  const type = `${problemTypes}${code}`
+  const title = code.charAt(0).toUpperCase() + code.slice(1).replaceAll('_', ' ')
+  return jsonResponse(
+    { type, title, status, code, detail, errors, ...members, requestId },
+    {
+      status: status as StatusCode,
+      headers: {
+        'content-type': 'application/problem+json',
+        'cache-control': 'no-store',
+        'x-request-id': requestId,
+        ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
+        ...headers,
+      },
+    },
+  )
 }

@@ -5,7 +5,10 @@
 import type { TaskTiming } from '../observe/observation.ts'
 
 /** For each task `key` (run time) and `key-wait` (until its session had a connection), then `total`; milliseconds. */
-export function serverTiming(timings: readonly TaskTiming[], totalMs: number): string {
+export function serverTiming(
+  timings: readonly Pick<TaskTiming, 'key' | 'waitMs' | 'runMs'>[],
+  totalMs: number,
+): string {
   const metrics = timings.flatMap(({ key, waitMs, runMs }) => [
     metric(`${token(key)}-wait`, waitMs, 'wait for a connection'),
     metric(token(key), runMs, 'run'),

@@ -6,10 +6,11 @@
  * Draining takes no new connections, closes the idle ones, and ends each of the others with its answer. When the time
  * is up what is left is cut off, which aborts those requests' signals and so stops their work on the database.
  *
- * What never becomes a request of the application (no HTTP, no or a malformed Host, headers that are too long or too
- * slow) is answered here, as a problem document like everything else.
+ * What never becomes a request of the application is answered here, as a problem document like everything else: no HTTP,
+ * headers that are too long or too slow, a Host that is missing, doubled, malformed or not that of the target, a body
+ * without a length, an expectation that nobody meets, a tunnel. https://www.rfc-editor.org/rfc/rfc9112
  */
-import { createServer, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener, RequestError } from '@hono/node-server'
@@ -22,6 +23,8 @@ export interface HttpServerOptions {
   readonly port: number
   /** The address to listen on. Default 127.0.0.1: this machine only. */
   readonly hostname?: string | undefined
+  /** Milliseconds the headers of a request may take to arrive. Default 10,000. */
+  readonly headersTimeoutMs?: number | undefined
 }
 
 /** A listening server; close it. */
@@ -39,12 +42,25 @@ export interface HttpServer extends AsyncDisposable {
 /** Listens. @throws PortUnavailable when it is taken or may not be used; ConfigInvalid. */
 export async function openHttpServer(
   app: { fetch(request: Request): Response | Promise<Response> },
-  { port, hostname = '127.0.0.1' }: HttpServerOptions,
+  { port, hostname = '127.0.0.1', headersTimeoutMs = 10_000 }: HttpServerOptions,
 ): Promise<HttpServer> {
   // Node's own Request and Response stay as they are: the rest of the process is none of our business.
-  const listener = getRequestListener((request) => app.fetch(request), { overrideGlobalObjects: false, errorHandler })
-  // A missing Host is refused by the listener: Node's own answer has no body.
-  const server = createServer({ requireHostHeader: false }, (incoming, outgoing) => void listener(incoming, outgoing))
+  const options = { overrideGlobalObjects: false, errorHandler, hostname: 'localhost' }
+  const listener = getRequestListener((request) => app.fetch(request), options)
+  const server = createServer(
+    // Node's own answers have no body.
+    { requireHostHeader: false, headersTimeout: headersTimeoutMs, connectionsCheckingInterval: 500 },
+    (incoming, outgoing) => {
+      const fault = faultOf(incoming)
+      void (fault ? answer(outgoing, fault) : listener(incoming, outgoing))
+    },
+  )
+  server.on('checkExpectation', (_, outgoing) => {
+    void answer(outgoing, malformed(417, 'the only expectation that is met is 100-continue'))
+  })
+  server.on('connect', (_, socket) => {
+    void refuse(tunnel, socket, () => false)
+  })
   const drain = prepareDrain(server)
   await listening(server, port, hostname)
   const bound = (server.address() as AddressInfo).port
@@ -81,8 +97,10 @@ function listenError(cause: NodeJS.ErrnoException, port: number, hostname: strin
 function prepareDrain(server: Server): (timeoutMs: number) => Promise<void> {
   const underWay = new Set<ServerResponse>()
   let closed: Promise<void> | undefined
-  server.on('clientError', (error, socket) => {
-    void refuse(error, socket, () => [...underWay].some((answer) => answer.socket === socket && answer.headersSent))
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    void refuse(malformed(refusals[error.code ?? ''] ?? 400), socket, () =>
+      [...underWay].some((answer) => answer.socket === socket && answer.headersSent),
+    )
   })
   server.prependListener('request', (_, response) => {
     underWay.add(response)
@@ -118,17 +136,49 @@ const refusals: Readonly<Record<string, number>> = {
 }
 
 /** Answers what is no request, and ends its connection; one on which an answer has begun just ends. */
-async function refuse({ code = '' }: NodeJS.ErrnoException, socket: Duplex, answering: () => boolean): Promise<void> {
-  const response = problemResponse(malformed(refusals[code] ?? 400))
+async function refuse(problem: Problem, socket: Duplex, answering: () => boolean): Promise<void> {
+  const response = problemResponse(problem)
   const body = await response.text()
   if (answering() || !socket.writable) return void socket.destroy()
   const { status } = response
-  const headers = [...response.headers, ['content-length', Buffer.byteLength(body)], ['connection', 'close']]
+  const headers = [...response.headers, ['connection', 'close']]
   const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...headers.map(([name, value]) => `${name}: ${value}`)]
   socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy())
 }
 
-function malformed(status: number): Problem {
-  const detail = 'this is no request that can be understood: look at its first line and its headers'
-  return new Problem({ status, code: 'malformed_request', detail })
+/** Answers a request that the application must not see; what follows on its connection may be anything. */
+async function answer(outgoing: ServerResponse, problem: Problem): Promise<void> {
+  const response = problemResponse(problem)
+  outgoing.writeHead(problem.status, { ...Object.fromEntries(response.headers), connection: 'close' })
+  outgoing.end(await response.text())
 }
+
+const hostPattern = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i
+
+/** Why a request that the parser took is none all the same. */
+function faultOf({ httpVersion, headers, rawHeaders, method = '', url = '' }: IncomingMessage): Problem | undefined {
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return malformed(505, 'this is a server of HTTP/1.1')
+  const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length
+  const { host } = headers
+  if (hosts > 1) return malformed(400, 'there are several Host headers')
+  if (host === undefined && httpVersion !== '1.0') return malformed(400, 'there is no Host header')
+  if (host !== undefined && !hostPattern.test(host)) return malformed(400, 'the Host header is malformed')
+  const [, target] = /^https?:\/\/([^/?#]*)/i.exec(url) ?? []
+  if (target !== undefined && host !== undefined && target.toLowerCase() !== host.toLowerCase()) {
+    return malformed(400, 'the Host header is not that of the target')
+  }
+  const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+  if (hasBody || !['POST', 'PUT', 'PATCH'].includes(method)) return undefined
+  return malformed(411, `a ${method} needs a content-length, be it 0`)
+}
+
+function malformed(status: number, detail = 'look at the first line and the headers'): Problem {
+  return new Problem({ status, code: 'malformed_request', detail: `this request cannot be understood: ${detail}` })
+}
+
+const tunnel = new Problem({
+  status: 405,
+  code: 'method_not_allowed',
+  detail: 'this is no proxy',
+  headers: { allow: 'GET, HEAD, POST, PUT, PATCH, DELETE' },
+})

@@ -1,10 +1,12 @@
-/** The shop over HTTP: its routes, its input, and how its own errors are answered. */
+/** The shop over HTTP: its tables as resources, its own two routes beside them, and how its own errors are answered. */
 import { z } from 'zod'
-import { type App, type AppOptions, createApp, taskOptions } from '../http/app.ts'
-import { addHealth } from '../http/health.ts'
-import { integerKey, readJson } from '../http/input.ts'
+import { customers, orderItems, orders, products, reviews } from '../../schema/index.ts'
+import { type AppOptions, createApp } from '../http/app.ts'
+import { integerKey, jsonBody } from '../http/input.ts'
+import { taskOptions } from '../http/front.ts'
 import { jsonResponse } from '../http/json.ts'
 import { Problem } from '../http/problem.ts'
+import { resource } from '../resource/resource.ts'
 import { serverTiming } from '../http/server-timing.ts'
 import type { TaskTiming } from '../observe/observation.ts'
 import { InsufficientStock, placeOrder } from './place-order.ts'
@@ -21,25 +23,78 @@ const orderRequest = z.strictObject({
     .max(100),
 })
 
+/** What the shop publishes; orders are placed, and not written row by row. */
+const resources = [
+  resource(customers, { hidden: ['userId'], fixed: ['createdAt'] }),
+  resource(products, { fixed: ['createdAt', 'updatedAt'] }),
+  resource(reviews, { fixed: ['createdAt', 'updatedAt'] }),
+  resource(orders, { readOnly: true }),
+  resource(orderItems, { readOnly: true }),
+] as const
+
 /** Makes the shop's application; `options` are those of `createApp`. */
-export function createShopApp(engine: ShopEngine, options: Omit<AppOptions, 'problemFor'> = {}): App {
-  const app = createApp({ ...options, problemFor })
-  addHealth(app, engine)
-
-  app.get('/product/:productId/:customerId', async (context) => {
-    const keys = { productId: integerKey(context, 'productId'), customerId: integerKey(context, 'customerId') }
-    const startedAt = performance.now()
-    let timings: readonly TaskTiming[] = []
-    const page = await productPage(engine, keys, { ...taskOptions(context), onTimings: (all) => (timings = all) })
-    return jsonResponse(page, { headers: { 'server-timing': serverTiming(timings, performance.now() - startedAt) } })
-  })
-
-  app.post('/orders', async (context) => {
-    const request = await readJson(context, orderRequest)
-    return jsonResponse(await placeOrder(engine, request, taskOptions(context)), { status: 201 })
-  })
+export function createShopApp(
+  engine: ShopEngine,
+  options: Omit<AppOptions, 'problemFor' | 'resources' | 'openApi'> = {},
+) {
+  const app = createApp(engine, { ...options, resources, problemFor, openApi })
 
   return app
+    .get('/product/:productId/:customerId', async (context) => {
+      const keys = { productId: integerKey(context, 'productId'), customerId: integerKey(context, 'customerId') }
+      const startedAt = performance.now()
+      let timings: readonly TaskTiming[] = []
+      const page = await productPage(engine, keys, { ...taskOptions(context), onTimings: (all) => (timings = all) })
+      return jsonResponse(page, { headers: { 'server-timing': serverTiming(timings, performance.now() - startedAt) } })
+    })
+    .post('/orders', jsonBody(orderRequest), async (context) => {
+      const placed = await placeOrder(engine, context.req.valid('json'), taskOptions(context))
+      return jsonResponse(placed, { status: 201 })
+    })
+}
+
+const problem = { $ref: '#/components/responses/Problem' }
+const object = { 'application/json': { schema: { type: 'object' } } }
+
+/** What the document says of the routes beside the resources. */
+const openApi = {
+  title: 'Rivulet shop',
+  description: 'The reference shop: products, their reviews, customers and what they order.',
+  tags: [{ name: 'shop', description: 'What the shop is for.' }],
+  paths: {
+    '/product/{productId}/{customerId}': {
+      get: {
+        operationId: 'getProductPage',
+        tags: ['shop'],
+        summary: 'A product page',
+        description: 'A product, what is said of it, and what the customer has ordered, gathered.',
+        parameters: ['productId', 'customerId'].map((name) => {
+          return { name, in: 'path', required: true, description: 'A key.', schema: { type: 'integer', minimum: 1 } }
+        }),
+        responses: {
+          '200': { description: 'The page.', content: object },
+          '400': problem,
+          '404': problem,
+          default: problem,
+        },
+      },
+    },
+    '/orders': {
+      post: {
+        operationId: 'placeOrder',
+        tags: ['shop'],
+        summary: 'Places an order',
+        description: 'Takes the goods out of stock and writes the order, in one transaction.',
+        requestBody: { required: true, content: { 'application/json': { schema: z.toJSONSchema(orderRequest) } } },
+        responses: {
+          '201': { description: 'The order.', content: object },
+          '409': problem,
+          '422': problem,
+          default: problem,
+        },
+      },
+    },
+  },
 }
 
 function problemFor(error: unknown): Problem | undefined {

@@ -14,6 +14,7 @@ import { describeAddress } from '../address/server-address.ts'
 import { environment, listenPort, parseDatabaseUrl } from '../config.ts'
 import { openEngine } from '../engine.ts'
 import { MigrationRefused, RivuletError, UsageError } from '../errors.ts'
+import type { FaultyRequest } from '../http/front.ts'
 import { openHttpServer } from '../http/server.ts'
 import { applyMigrations, checkMigrations } from '../migrate/commands/apply.ts'
 import { createShopApp } from './app.ts'
@@ -32,7 +33,8 @@ async function main({ asked, forced }: Shutdown): Promise<void> {
   await using engine = await openEngine({ schema, url: database.url })
   const { seeded } = database.own || may.seed ? await seed(engine) : { seeded: false }
   asked.throwIfAborted()
-  await using server = await openHttpServer(createShopApp(engine, { onFault }), { port })
+  const health = { draining: asked, migrations: () => checkMigrations(database.url, { folder: migrationsFolder() }) }
+  await using server = await openHttpServer(createShopApp(engine, { onFault, health }), { port })
   forced.addEventListener('abort', () => void server.close({ timeoutMs: 0 }))
 
   const keys = await findSamplePage(engine)
@@ -43,7 +45,8 @@ async function main({ asked, forced }: Shutdown): Promise<void> {
   const routes = [
     [`GET  ${server.url}${pagePath}`, 'a product page'],
     [`POST ${server.url}/orders`, 'places an order: {"customerId":1,"items":[{"productId":1,"quantity":1}]}'],
-    [`GET  ${server.url}/healthz`, 'whether the service can do its work'],
+    [`GET  ${server.url}/customers?limit=5`, 'a table as a resource; GET / names them all'],
+    [`GET  ${server.url}/readyz`, 'whether the service can do its work'],
   ] as const
   const width = Math.max(...routes.map(([route]) => route.length))
   for (const [route, meaning] of routes) say(`  ${route.padEnd(width)}   ${meaning}`)
@@ -127,8 +130,11 @@ function migrationsFolder(): string {
   return join(folder, 'migrations')
 }
 
-function onFault(error: unknown, { method, path }: { readonly method: string; readonly path: string }): void {
-  console.error(`${method} ${path}:`, error)
+/** One line for what a service must expect, such as overload; where to look for what is a bug. */
+function onFault(error: unknown, { method, path, status, requestId }: FaultyRequest): void {
+  const line = `${requestId} ${method} ${path}: ${status}`
+  if (status > 500 && error instanceof RivuletError) console.error(`${line} ${error.code}: ${error.message}`)
+  else console.error(line, error)
 }
 
 function say(text: string): void {

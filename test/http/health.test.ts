@@ -1,30 +1,28 @@
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { createApp } from '../../src/http/app.ts'
-import { addHealth } from '../../src/http/health.ts'
 import { openTestShop, type TestShop } from '../support/shop.ts'
 
-test('GET /healthz answers 200 with the gauges of the pool', async () => {
+test('GET /readyz answers 200 with the gauges of the pool', async () => {
   await using shop = await openTestShop({ pool: { max: 3 } })
-  const response = await shop.request('/healthz')
+  const response = await shop.request('/readyz')
   expect(response.status).toBe(200)
   expect(response.headers.get('cache-control')).toBe('no-store')
   expect(await response.json()).toEqual({ status: 'ok', pool: { max: 3, open: 1, leased: 0, waiting: 0 } })
 })
 
-test('GET /healthz answers 503 when no connection comes free in time', async () => {
+test('GET /readyz answers 503 when no connection comes free in time', async () => {
   await using shop = await openTestShop({ pool: { max: 1 } })
-  const app = createApp()
-  addHealth(app, shop.engine, { timeoutMs: 50 })
+  const app = createApp(shop.engine, { health: { timeoutMs: 50 } })
   const held = holdConnection(shop)
-  const response = await app.request('/healthz')
+  const response = await app.request('/readyz')
   expect(response.status).toBe(503)
-  expect(await response.json()).toMatchObject({ code: 'unhealthy', reason: 'deadline_exceeded' })
+  expect(await response.json()).toMatchObject({ code: 'not_ready', reason: 'deadline_exceeded' })
   await held.release()
-  expect((await app.request('/healthz')).status).toBe(200)
+  expect((await app.request('/readyz')).status).toBe(200)
 })
 
-test('GET /healthz answers 503 while the database is away and 200 when it is back', async () => {
+test('GET /readyz answers 503 while the database is away and 200 when it is back', async () => {
   await using shop = await openTestShop()
   await using other = await openTestShop()
   const database = new URL(shop.url.replace('postgres://', 'http://').replace('@/', '@x/')).pathname.slice(1)
@@ -32,9 +30,9 @@ test('GET /healthz answers 503 while the database is away and 200 when it is bac
     await db.execute(`alter database ${database} allow_connections false`)
     await sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${database}`
   })
-  await expect.poll(async () => (await shop.request('/healthz')).status).toBe(503)
+  await expect.poll(async () => (await shop.request('/readyz')).status).toBe(503)
   await other.engine.session(({ db }) => db.execute(`alter database ${database} allow_connections true`))
-  await expect.poll(async () => (await shop.request('/healthz')).status, { timeout: 10_000 }).toBe(200)
+  await expect.poll(async () => (await shop.request('/readyz')).status, { timeout: 10_000 }).toBe(200)
 })
 
 /** Keeps one connection of the shop busy until it is released. */

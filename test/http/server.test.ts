@@ -3,7 +3,7 @@ import { Agent, get, type IncomingHttpHeaders, type IncomingMessage } from 'node
 import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { PortUnavailable } from '../../src/errors.ts'
-import { type App, createApp, taskOptions } from '../../src/http/app.ts'
+import { createFront, taskOptions } from '../../src/http/front.ts'
 import { jsonResponse } from '../../src/http/json.ts'
 import { openHttpServer } from '../../src/http/server.ts'
 import type { ShopSession } from '../../src/shop/repositories.ts'
@@ -17,8 +17,8 @@ beforeAll(async () => {
 afterAll(() => shop[Symbol.asyncDispose]())
 
 /** `/sleep` sleeps on the database; `/gather` does three times, concurrently; `/quick` answers at once. */
-function createSleepyApp(requestTimeoutMs?: number): App {
-  const app = createApp({ requestTimeoutMs })
+function createSleepyApp(requestTimeoutMs?: number) {
+  const app = createFront({ requestTimeoutMs })
   app.get('/quick', () => jsonResponse({ quick: true }))
   app.get('/sleep', async (context) => {
     await shop.engine.session(sleep, taskOptions(context))
@@ -106,14 +106,14 @@ test('a connection is kept for the next request', async () => {
 })
 
 test('a taken port is a PortUnavailable that says what to do', async () => {
-  await using server = await openHttpServer(createApp(), { port: 0 })
-  const second = openHttpServer(createApp(), { port: server.port })
+  await using server = await openHttpServer(createFront(), { port: 0 })
+  const second = openHttpServer(createFront(), { port: server.port })
   await expect(second).rejects.toThrow(PortUnavailable)
   await expect(second).rejects.toThrow(`port ${server.port} of 127.0.0.1 is taken`)
 })
 
 test('listens on this machine only', async () => {
-  await using server = await openHttpServer(createApp(), { port: 0 })
+  await using server = await openHttpServer(createFront(), { port: 0 })
   expect(server.url).toBe(`http://127.0.0.1:${server.port}`)
 })
 

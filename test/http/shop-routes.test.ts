@@ -15,7 +15,7 @@ interface ProblemBody {
   status: number
   code: string
   detail: string
-  issues?: { path: string; message: string }[]
+  errors?: { pointer: string; detail: string }[]
 }
 
 async function problem(response: Response): Promise<ProblemBody> {
@@ -123,9 +123,9 @@ describe('POST /orders', () => {
     [oneOf(2_147_483_647), ['items.0.productId']],
     [{ customerId: 1, items: [1, 2, 1].map((productId) => ({ productId, quantity: 1 })) }, ['items.2.productId']],
   ])('answers 422 with the faults of %j', async (body, paths) => {
-    const { status, code, issues } = await problem(await order(body))
+    const { status, code, errors } = await problem(await order(body))
     expect({ status, code }).toEqual({ status: 422, code: 'invalid_input' })
-    expect([...new Set(issues?.map(({ path }) => path))]).toEqual(paths)
+    expect([...new Set(errors?.map(({ pointer }) => pointer.slice(2).replaceAll('/', '.')))]).toEqual(paths)
     expect(shop.faults).toEqual([])
   })
 
@@ -140,6 +140,6 @@ describe('the database', () => {
     await using closed = await openTestShop()
     await closed.engine.close()
     expect(await problem(await closed.request('/product/1/1'))).toMatchObject({ status: 503, code: 'pool_closed' })
-    expect(await problem(await closed.request('/healthz'))).toMatchObject({ status: 503, reason: 'pool_closed' })
+    expect(await problem(await closed.request('/readyz'))).toMatchObject({ status: 503, reason: 'pool_closed' })
   })
 })

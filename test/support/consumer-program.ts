@@ -34,7 +34,7 @@ const { order } = await placeOrder(engine, { customerId: 1, items: [{ productId:
 same<typeof order, schema.Order>(true)
 
 await using server = await openHttpServer(createShopApp(engine), { port: 0 })
-createApp({ onFault: (error) => console.error(error instanceof NotFound ? error.table : server.url) })
+createApp(engine, { onFault: (error) => console.error(error instanceof NotFound ? error.table : server.url) })
 
 // Exported, so that the declarations of the program must name their types.
 export const namedOf = defineRepository(schema.customers, (base) => ({ byName: (name: string) => base.find({ name }) }))

@@ -23,7 +23,7 @@ const layers: readonly (readonly string[])[] = [
   ['repository/query', 'migrate/ledger'],
   ['repository/operations', 'migrate/run', 'migrate/options.ts'],
   ['repository', 'migrate/schema', 'migrate/lint'],
-  ['migrate/commands', 'migrate/pull'],
+  ['migrate/commands', 'migrate/pull', 'resource'],
   ['migrate'],
   ['engine.ts'],
   ['http', 'testing', 'declaration-types.ts'],
@@ -41,7 +41,7 @@ const importers: readonly { readonly packages: RegExp; readonly allowed: RegExp;
   {
     rule: 'drizzle-orm occur in drizzle/ and from repository/ and migrate/ upwards only',
     packages: /^drizzle-orm(\/|$)/,
-    allowed: /^src\/(drizzle|repository|migrate|http|testing|cli|shop)\/|^src\/engine\.ts$/,
+    allowed: /^src\/(drizzle|repository|migrate|resource|http|testing|cli|shop)\/|^src\/engine\.ts$/,
   },
   {
     rule: 'drizzle-kit and drizzle-seed occur in the command line and the shop only',
@@ -58,9 +58,15 @@ const importers: readonly { readonly packages: RegExp; readonly allowed: RegExp;
 ]
 
 const entryPoints = new Set(
-  ['index.ts', 'declaration-types.ts', 'http/index.ts', 'migrate/index.ts', 'shop/index.ts', 'testing/index.ts'].map(
-    (path) => `src/${path}`,
-  ),
+  [
+    'index.ts',
+    'declaration-types.ts',
+    'http/index.ts',
+    'http/declaration-types.ts',
+    'migrate/index.ts',
+    'shop/index.ts',
+    'testing/index.ts',
+  ].map((path) => `src/${path}`),
 )
 
 interface SourceFile {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import * as errors from '../../src/errors.ts'
-import { createApp } from '../../src/http/app.ts'
+import { createFront } from '../../src/http/front.ts'
 import { Problem, problemOf, problemResponse } from '../../src/http/problem.ts'
 
 const secret = 'row value 4711'
@@ -43,7 +43,7 @@ test('a 503 for load says when to come back; an unknown commit outcome does not 
 
 test('a fault of the service is answered without its message, its stack or its cause', async () => {
   const faults: unknown[] = []
-  const app = createApp({ onFault: (error) => faults.push(error) })
+  const app = createFront({ onFault: (error) => faults.push(error) })
   app.get('/own', () => {
     throw new errors.UsageError(secret, { cause: new Error(secret) })
   })
@@ -57,14 +57,14 @@ test('a fault of the service is answered without its message, its stack or its c
     expect(response.headers.get('content-type')).toBe('application/problem+json')
     expect(body).not.toContain(secret)
     expect(body).not.toContain('.ts')
-    expect(Object.keys(JSON.parse(body) as object)).toEqual(['title', 'status', 'code', 'detail'])
+    expect(Object.keys(JSON.parse(body) as object)).toEqual(['type', 'title', 'status', 'code', 'detail', 'requestId'])
   }
   expect(faults).toHaveLength(2)
 })
 
 test("an application's own errors are answered as it says", async () => {
   class TooSmall extends Error {}
-  const app = createApp({
+  const app = createFront({
     problemFor: (error) =>
       error instanceof TooSmall ? new Problem({ status: 409, code: 'too_small', members: { least: 3n } }) : undefined,
   })
@@ -73,11 +73,18 @@ test("an application's own errors are answered as it says", async () => {
   })
   const response = await app.request('/')
   expect(response.status).toBe(409)
-  expect(await response.json()).toEqual({ title: 'Conflict', status: 409, code: 'too_small', least: '3' })
+  expect(await response.json()).toEqual({
+    type: 'urn:problem-type:rivulet:too_small',
+    title: 'Too small',
+    status: 409,
+    code: 'too_small',
+    least: '3',
+    requestId: response.headers.get('x-request-id'),
+  })
 })
 
 test('a method that a path is not served by is a 405 problem that names those it is', async () => {
-  const app = createApp()
+  const app = createFront()
   app.get('/both/:id', () => new Response('got'))
   app.delete('/both/:id', () => new Response(null, { status: 204 }))
   app.post('/posted', () => new Response(null, { status: 201 }))
@@ -96,7 +103,7 @@ test('a method that a path is not served by is a 405 problem that names those it
 })
 
 test('a row that does not exist stays a 404, whatever other methods its path has', async () => {
-  const app = createApp()
+  const app = createFront()
   app.get('/items/:id', () => {
     throw new errors.NotFound('m')
   })
@@ -107,7 +114,7 @@ test('a row that does not exist stays a 404, whatever other methods its path has
 })
 
 test('a path that nobody serves is a 404 problem', async () => {
-  const response = await createApp().request('/nowhere')
+  const response = await createFront().request('/nowhere')
   expect(response.status).toBe(404)
   expect(response.headers.get('content-type')).toBe('application/problem+json')
 })

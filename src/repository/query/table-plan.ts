@@ -59,6 +59,18 @@ export interface TablePlan {
 
 const plans = new WeakMap<Drizzle, WeakMap<Source, TablePlan>>()
 
+/** What a plan makes of a column. */
+type Form = (column: PlannedColumn) => PlannedColumn
+
+const forms = new WeakMap<Drizzle, Form>()
+
+/** The same Drizzle, whose plans take and give values in another form than the schema's types say: as JSON, for example. */
+export function withForm(drizzle: Drizzle, form: Form): Drizzle {
+  const formed = { ...drizzle }
+  forms.set(formed, form)
+  return formed
+}
+
 /** The plan of a table or view on one engine. @throws UsageError for conventions that the table cannot keep. */
 export function planOf(drizzle: Drizzle, source: Source): TablePlan {
   let ofEngine = plans.get(drizzle)
@@ -71,11 +83,13 @@ export function planOf(drizzle: Drizzle, source: Source): TablePlan {
 }
 
 function createPlan(drizzle: Drizzle, source: Source): TablePlan {
-  const columns = is(source, Table)
+  const declared = is(source, Table)
     ? tableColumns(drizzle, source as PgTable)
     : is(source, View)
       ? viewColumns(drizzle, source as PgView)
       : refuseSource()
+  const form = forms.get(drizzle)
+  const columns = form ? declared.map(form) : declared
   const name = nameOf(source)
   const byProperty = new Map(columns.map((column) => [column.property, column]))
   const column = (property: string): PlannedColumn => {

@@ -1,0 +1,58 @@
+/**
+ * Validators of rows and answers, and the conditions that requests put on them (RFC 9110, 13). A row's validator is its
+ * version where the table keeps one, else a digest of what a client sees of it; so a client that says what it has seen
+ * overwrites nothing that it has not. Strong validators throughout: equal tags are equal answers, byte by byte.
+ */
+import { createHash } from 'node:crypto'
+import type { Context } from 'hono'
+import { encodeJson } from './json.ts'
+import { Problem } from './problem.ts'
+import type { PlannedResource } from '../resource/resource.ts'
+
+/** The validator of a row as it is answered without any parameter. */
+export function rowTag({ plan }: PlannedResource, row: Readonly<Record<string, unknown>>): string {
+  const version = plan.version && row[plan.version.property]
+  return version === undefined ? textTag(encodeJson(row)) : `"v${String(version)}"`
+}
+
+/** The validator of a text. */
+export function textTag(body: string): string {
+  return `"${createHash('sha1').update(body).digest('base64url')}"`
+}
+
+/** Whether the client has this answer already. `*` is true of any. @throws Problem 400 */
+export function isKnown(context: Context, tag: string): boolean {
+  const given = tagsOf(context, 'if-none-match')
+  // Compared weakly: for a cache what is as good as this is this.
+  return given !== undefined && (given === '*' || given.some((each) => each.replace(/^W\//, '') === tag))
+}
+
+/** Whether a request to change a row makes conditions. @throws Problem 428 where it must and does not */
+export function isConditional({ req }: Context, { requireMatch }: PlannedResource): boolean {
+  const unseen = req.header('if-none-match')
+  // `*` is for rows that are not there: nobody can have seen them.
+  if (req.header('if-match') !== undefined || unseen === '*') return true
+  if (!requireMatch) return unseen !== undefined
+  const detail = 'a row of this resource is changed under if-match only: read it, and send its etag along'
+  throw new Problem({ status: 428, code: 'precondition_required', detail, errors: [{ header: 'if-match', detail }] })
+}
+
+/** Holds a change to its conditions; `tag` is the row's, undefined where there is none. @throws Problem 400, 412 */
+export function checkConditions(context: Context, tag: string | undefined): void {
+  const wanted = tagsOf(context, 'if-match')
+  const fits = wanted === undefined || (tag !== undefined && (wanted === '*' || wanted.includes(tag)))
+  if (fits && (tag === undefined || !isKnown(context, tag))) return
+  const header = fits ? 'if-none-match' : 'if-match'
+  const detail = fits ? 'the row is there already' : 'the row is not what you have seen: read it again'
+  throw new Problem({ status: 412, code: 'precondition_failed', detail, errors: [{ header, detail }] })
+}
+
+const tagList = /^(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"(?:\s*,\s*(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*")*$/
+
+function tagsOf({ req }: Context, header: 'if-match' | 'if-none-match'): readonly string[] | '*' | undefined {
+  const given = req.header(header)?.trim()
+  if (given === undefined || given === '*') return given as '*' | undefined
+  if (tagList.test(given)) return given.match(/(?:W\/)?"[^"]*"/g) ?? []
+  const detail = `${header} must be * or a list of entity tags such as "v1"`
+  throw new Problem({ status: 400, code: 'invalid_header', detail, errors: [{ header, detail }] })
+}

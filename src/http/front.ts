@@ -1,0 +1,105 @@
+/**
+ * The front of every application: errors become problems in one place, each request has an id and one deadline for all of
+ * it, and its work ends with it, because handlers give `taskOptions(context)` to the engine. A client that goes away aborts
+ * the signal, which stops its statements on the server.
+ */
+import { randomUUID } from 'node:crypto'
+import { type Context, Hono } from 'hono'
+import { HTTPException } from 'hono/http-exception'
+import { methodNotAllowed } from 'hono/method-not-allowed'
+import { routePath } from 'hono/route'
+import { Deadline } from '../task/deadline.ts'
+import type { TaskOptions } from '../task/scope.ts'
+import { Problem, problemOf, problemResponse } from './problem.ts'
+
+/** A request that was answered with a status from 500. */
+export interface FaultyRequest {
+  readonly method: string
+  readonly path: string
+  readonly status: number
+  readonly requestId: string
+}
+
+export interface FrontOptions {
+  /** Milliseconds a request may take, its body and its wait for a connection included. Default 10,000. */
+  readonly requestTimeoutMs?: number | undefined
+  /** Maps the application's own errors; undefined: the table of `problem.ts` decides. */
+  readonly problemFor?: ((error: unknown) => Problem | undefined) | undefined
+  /** Told of every error that was answered with a status from 500: the answer says nothing of it. Default: nobody. */
+  readonly onFault?: ((error: unknown, request: FaultyRequest) => void) | undefined
+}
+
+/** What handlers find in their context. */
+export interface Environment {
+  Variables: {
+    /** The client's `X-Request-Id`, or a new one. */
+    requestId: string
+    /** The end of the request's time. */
+    deadline: Deadline
+  }
+}
+
+/** An application with error handling and time limits, and no routes. */
+export function createFront({ requestTimeoutMs = 10_000, problemFor, onFault }: FrontOptions = {}): Hono<Environment> {
+  const app = new Hono<Environment>()
+  app.use(async (context, next) => {
+    const requestId = requestIdOf(context)
+    context.set('requestId', requestId)
+    context.set('deadline', Deadline.after(Math.min(requestTimeoutMs, patienceMs(context))))
+    await next()
+    context.res.headers.set('x-request-id', requestId)
+    context.res.headers.set('x-content-type-options', 'nosniff')
+  })
+  app.use(methodNotAllowed({ app, onMethodNotAllowed: refuseMethod }))
+  app.notFound((context) => {
+    const problem = new Problem({ status: 404, code: 'no_route', detail: 'nothing is served at this path' })
+    return problemResponse(problem, context.get('requestId'))
+  })
+  app.onError((error, context) => {
+    const { method, path, raw } = context.req
+    const requestId = context.get('requestId')
+    // Nobody is there to read an answer, and the work was stopped because of that: no fault of anybody's.
+    if (raw.signal.aborted) return new Response(null, { status: clientClosedRequest })
+    const problem = problemFor?.(error) ?? (error instanceof HTTPException ? fromHono(error) : problemOf(error))
+    if (problem.status >= 500) onFault?.(error, { method, path, status: problem.status, requestId })
+    return problemResponse(problem, requestId)
+  })
+  return app
+}
+
+/** What a handler gives to every call of the engine: the client's patience, the request's deadline, the route's name. */
+export function taskOptions(context: Context<Environment>): TaskOptions {
+  const { method, raw } = context.req
+  return {
+    signal: raw.signal,
+    timeoutMs: context.get('deadline').remainingMs,
+    label: `${method} ${routePath(context, -1)}`,
+  }
+}
+
+/** One that could not be told from the text of a log is not taken over. */
+function requestIdOf({ req }: Context): string {
+  const given = req.header('x-request-id')
+  return given !== undefined && /^[\w.:-]{1,100}$/.test(given) ? given : randomUUID()
+}
+
+/** Milliseconds of `Prefer: wait=10` (RFC 7240, 4.3). */
+function patienceMs({ req }: Context): number {
+  const [, seconds] = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,6})"?\s*(?:$|[,;])/i.exec(req.header('prefer') ?? '') ?? []
+  return seconds === undefined ? Infinity : Number(seconds) * 1000
+}
+
+/** nginx's status for a client that did not wait; it is never seen by one. */
+const clientClosedRequest = 499
+
+/** RFC 9110, 15.5.6: a path that is served by other methods says by which. */
+function refuseMethod(context: Context, methods: readonly string[]): Response {
+  const allow = methods.join(', ')
+  const detail = `this path is served by other methods: ${allow}`
+  const problem = new Problem({ status: 405, code: 'method_not_allowed', detail, headers: { allow } })
+  return problemResponse(problem, (context as Context<Environment>).get('requestId'))
+}
+
+function fromHono({ status, message }: HTTPException): Problem {
+  return new Problem({ status, code: 'http', detail: message === '' ? undefined : message })
+}

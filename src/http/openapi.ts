@@ -1,0 +1,233 @@
+/**
+ * The document of an application in OpenAPI 3.1, made from its resources: what routes there are, what each takes and
+ * answers, and how it fails. https://spec.openapis.org/oas/v3.1.0
+ */
+import { type JsonSchema, nullable } from '../resource/column-json.ts'
+import { problemTypes } from './problem.ts'
+import type { PlannedResource, ResourceColumn } from '../resource/resource.ts'
+
+/** What a document says besides the resources. */
+export interface OpenApiOptions {
+  /** Default: Rivulet. */
+  readonly title?: string
+  /** Default: 1.0.0. */
+  readonly version?: string
+  readonly description?: string
+  /** Path items of routes that stand beside the resources. */
+  readonly paths?: Readonly<Record<string, object>>
+  /** Schemas that those refer to. */
+  readonly schemas?: Readonly<Record<string, JsonSchema>>
+  /** Tags that those have. */
+  readonly tags?: readonly { readonly name: string; readonly description: string }[]
+}
+
+/** The document, ready to be written as JSON. */
+export function openApiDocument(resources: readonly PlannedResource[], options: OpenApiOptions = {}): object {
+  const { title = 'Rivulet', version = '1.0.0', description = 'Tables of a database as an API.' } = options
+  const { paths, schemas, tags = [] } = options
+  const ownTags = resources.map(({ path, plan }) => ({ name: path, description: `Rows of ${plan.name}.` }))
+  return {
+    openapi: '3.1.0',
+    info: { title, version, description, contact: { name: title }, license },
+    servers: [{ url: '/', description: 'Where this document is served.' }],
+    security: [],
+    tags: [...ownTags, ...tags, { name: serviceTag, description: 'The service itself.' }],
+    paths: merged({ ...Object.fromEntries(resources.flatMap(pathsOf)), ...servicePaths }, paths),
+    components: {
+      schemas: { Problem: problemSchema, ...Object.fromEntries(resources.flatMap(schemasOf)), ...schemas },
+      responses: { Problem: problemAnswer },
+      ...(resources.length > 0 ? { parameters: listParameters } : {}),
+    },
+  }
+}
+
+/** Routes may stand at the path of a resource, by other methods. */
+function merged(own: Readonly<Record<string, object>>, others: OpenApiOptions['paths'] = {}): object {
+  const items = Object.entries(others).map(([path, item]) => [path, { ...own[path], ...item }])
+  return { ...own, ...Object.fromEntries(items) }
+}
+
+const license = { name: 'Proprietary', identifier: 'LicenseRef-Proprietary' }
+const serviceTag = 'service'
+
+/** `order-items` as `OrderItems`, a word of programs. */
+function wordOf(path: string): string {
+  return path.replaceAll(/(?:^|[^A-Za-z\d]+)([A-Za-z\d]?)/g, (_, letter: string) => letter.toUpperCase())
+}
+
+const reference = (kind: 'schemas' | 'responses' | 'parameters', name: string) => ({
+  $ref: `#/components/${kind}/${name}`,
+})
+const json = (schema: JsonSchema) => ({ 'application/json': { schema } })
+const array = (items: JsonSchema) => ({ type: 'array', items })
+
+function schemasOf(resource: PlannedResource): [string, JsonSchema][] {
+  const { path, columns, relations, writes } = resource
+  const word = wordOf(path)
+  const all = [...columns.values()]
+  const related = [...relations].map(([name, { many, target }]): [string, JsonSchema] => {
+    const schema = reference('schemas', wordOf(target.path))
+    return [name, many ? array(schema) : { anyOf: [schema, { type: 'null' }] }]
+  })
+  // Nothing is required of what `select` may leave out.
+  const row = { type: 'object', properties: { ...propertiesOf(all), ...Object.fromEntries(related) } }
+  const cursor = { type: ['string', 'null'] }
+  const page = {
+    type: 'object',
+    properties: { data: array(reference('schemas', word)), next: cursor, previous: cursor, count: { type: 'integer' } },
+    required: ['data', 'next', 'previous'],
+  }
+  const properties = propertiesOf(all.filter(({ writable }) => writable))
+  const required = all.filter((column) => column.required).map(({ property }) => property)
+  const patch = { type: 'object', properties, additionalProperties: false }
+  const schemas: [string, JsonSchema][] = [
+    [word, row],
+    [`${word}Page`, page],
+  ]
+  return writes ? [...schemas, [`New${word}`, { ...patch, required }], [`${word}Patch`, patch]] : schemas
+}
+
+function propertiesOf(columns: readonly ResourceColumn[]): Record<string, JsonSchema> {
+  return Object.fromEntries(
+    columns.map(({ property, json, nullable: mayBeNull }) => [
+      property,
+      mayBeNull ? nullable(json.schema) : json.schema,
+    ]),
+  )
+}
+
+function pathsOf(resource: PlannedResource): [string, object][] {
+  const { path, key, writes } = resource
+  const word = wordOf(path)
+  const row = reference('schemas', word)
+  const operation = operationOf(path, word)
+  const added = { oneOf: [reference('schemas', `New${word}`), array(reference('schemas', `New${word}`))] }
+  const answered = { oneOf: [row, { type: 'object', properties: { data: array(row) }, required: ['data'] }] }
+  const list = {
+    get: {
+      ...operation('list', `A page of ${path}.`, reference('schemas', `${word}Page`)),
+      parameters: [
+        ...filterParameters(resource),
+        ...Object.keys(listParameters).map((name) => reference('parameters', name)),
+      ],
+    },
+    ...(writes
+      ? { post: operation('create', `Adds one of ${path}, or several: all or none.`, answered, added, '201') }
+      : {}),
+  }
+  if (key.length === 0) return [[`/${path}`, list]]
+  const names = key.map(({ property }) => property).join(',')
+  const parameter = {
+    name: 'key',
+    in: 'path',
+    required: true,
+    description: `The ${names} of the row.`,
+    schema: { type: 'string' },
+  }
+  const change = reference('schemas', `${word}Patch`)
+  const written = {
+    patch: operation('update', `Changes one of ${path}.`, row, change),
+    put: operation('replace', `Puts one of ${path} in place of what is there, or adds it.`, row, change, '200', '201'),
+    delete: operation('remove', `Removes one of ${path}.`, undefined, undefined, '204'),
+  }
+  const get = {
+    ...operation('get', `One of ${path}.`, row),
+    parameters: ['select', 'with'].map((name) => reference('parameters', name)),
+  }
+  return [
+    [`/${path}`, list],
+    [`/${path}/{key}`, { parameters: [parameter], get, ...(writes ? written : {}) }],
+  ]
+}
+
+function operationOf(tag: string, word: string) {
+  return (verb: string, description: string, answered?: JsonSchema, body?: JsonSchema, ...statuses: string[]) => {
+    const success = (statuses.length > 0 ? statuses : ['200']).map((status) => {
+      return [status, { description, ...(answered ? { content: json(answered) } : {}) }]
+    })
+    const failures = ['400', '404', ...(verb === 'list' || verb === 'get' ? ['406'] : ['409', '412', '422']), 'default']
+    return {
+      operationId: `${verb}${word}`,
+      tags: [tag],
+      summary: description.slice(0, -1),
+      description,
+      ...(body ? { requestBody: { required: true, content: json(body) } } : {}),
+      responses: {
+        ...Object.fromEntries(success),
+        ...Object.fromEntries(failures.map((status) => [status, reference('responses', 'Problem')])),
+      },
+    }
+  }
+}
+
+/** `rating[gte]=4`; an operator that is not named is `eq`. */
+function filterParameters({ columns, maxLimit }: PlannedResource): unknown[] {
+  const filters = [...columns.values()].map(({ property, json: { operators } }) => ({
+    name: property,
+    in: 'query',
+    style: 'deepObject',
+    explode: true,
+    description: `Rows whose ${property} is so; \`${property}=…\` is short for \`${property}[eq]=…\`.`,
+    schema: {
+      type: 'object',
+      properties: Object.fromEntries(
+        operators.map((name) => [name, { type: name === 'isNull' ? 'boolean' : 'string' }]),
+      ),
+      additionalProperties: false,
+    },
+  }))
+  const schema = { type: 'integer', minimum: 1, maximum: maxLimit }
+  return [...filters, { name: 'limit', in: 'query', description: 'The most rows of the page; default 100.', schema }]
+}
+
+const listParameters = Object.fromEntries(
+  Object.entries({
+    select: 'The properties to answer, between commas.',
+    with: 'Relations to load: `orders(limit:5;sort:-placedAt;with:items),reviews`.',
+    sort: 'The order: `-createdAt,id`; `rank:nullsLast` says where null is.',
+    after: 'The `next` of another page in the same order.',
+    before: 'The `previous` of another page in the same order.',
+    count: '`true`: how many rows there are in all, too.',
+    or: 'One of these: `(stock=0,available=false)`.',
+    and: 'All of these: `(rating[gte]=4,or(body[like]=%good%,body[like]=%well%))`.',
+    not: 'Not all of these: `(job=Nurse)`.',
+  }).map(([name, description]) => {
+    const schema = name === 'count' ? { type: 'boolean' } : { type: 'string' }
+    return [name, { name, in: 'query', description, schema }]
+  }),
+)
+
+const problemSchema: JsonSchema = {
+  type: 'object',
+  description: 'What went wrong (RFC 9457).',
+  properties: {
+    type: { type: 'string', format: 'uri', description: `\`${problemTypes}\` and the code.` },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    code: { type: 'string' },
+    detail: { type: 'string' },
+    requestId: { type: 'string' },
+    errors: array({
+      type: 'object',
+      properties: Object.fromEntries(
+        ['pointer', 'parameter', 'header', 'detail'].map((name) => [name, { type: 'string' }]),
+      ),
+      required: ['detail'],
+    }),
+  },
+  required: ['type', 'title', 'status', 'code', 'requestId'],
+}
+
+const problemAnswer = {
+  description: 'A problem document.',
+  content: { 'application/problem+json': { schema: reference('schemas', 'Problem') } },
+}
+
+const serviceOperation = operationOf(serviceTag, '')
+const anything = { type: 'object' }
+const servicePaths = {
+  '/': { get: serviceOperation('getIndex', 'What is served here.', anything) },
+  '/livez': { get: serviceOperation('getLiveness', 'Whether the process answers.', anything) },
+  '/readyz': { get: serviceOperation('getReadiness', 'Whether the service can do its work.', anything) },
+  '/openapi.json': { get: serviceOperation('getDocument', 'This document.', anything) },
+}

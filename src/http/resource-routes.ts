@@ -1,0 +1,227 @@
+/**
+ * The routes of one resource: a list, rows by key, and their changes. Each request is one task in one session; a change
+ * that makes conditions locks the row first, in a transaction, so that they still hold when it is made.
+ */
+import { type Context, Hono } from 'hono'
+import type { Engine } from '../engine.ts'
+import { DatabaseError, ForeignKeyViolation, InvalidInput, NotFound, UniqueViolation, UsageError } from '../errors.ts'
+import { type Session, taskSessionOf } from '../repository/session.ts'
+import { TableRepository } from '../repository/table-repository.ts'
+import { readListQuery, readParameters, readRowQuery, WrongParameter } from '../resource/query.ts'
+import type { PlannedResource } from '../resource/resource.ts'
+import { readRow, readRows } from '../resource/row-input.ts'
+import { keySegment, readKey, withKey } from '../resource/row-key.ts'
+import { checkConditions, isConditional, isKnown, rowTag, textTag } from './etag.ts'
+import { type Environment, taskOptions } from './front.ts'
+import { readBody } from './input.ts'
+import { encodeJson } from './json.ts'
+import { pointerOf, Problem, problemOf } from './problem.ts'
+import { serverTiming } from './server-timing.ts'
+
+type Row = Record<string, unknown>
+
+export interface ResourceRoutesOptions {
+  /** The engine that answers a request: the same, or one under the identity of who asks. */
+  readonly engineFor: (context: Context<Environment>) => Promise<Engine>
+  /** Bytes a body may have. */
+  readonly maxBodyBytes: number
+}
+
+/** The routes of a resource, for `app.route('/customers', …)`. */
+export function resourceRoutes(resource: PlannedResource, options: ResourceRoutesOptions): Hono<Environment> {
+  const app = new Hono<Environment>()
+  const { read, write } = createRun(resource, options)
+  const body = (context: Context<Environment>) => readBody(context, options.maxBodyBytes)
+
+  app.get('/', async (context) => {
+    refuseOtherTypes(context)
+    const parameters = readParameters(context.req.url)
+    const query = readListQuery(resource, parameters)
+    const page = await read(context, (repository) => repository.list(query))
+    const { rows: data, next = null, previous = null, count } = page
+    const link = linksOf(context, parameters, { next, prev: previous })
+    return answer(context, encodeJson({ data, next, previous, count }), link)
+  })
+
+  if (resource.key.length === 0) return app
+
+  app.get('/:key', async (context) => {
+    refuseOtherTypes(context)
+    const key = keyOf(context)
+    const query = readRowQuery(resource, readParameters(context.req.url))
+    const row = await read(context, (repository) => repository.get(key, query))
+    const text = encodeJson(row)
+    return answer(context, text, { etag: query?.with ? textTag(text) : rowTag(resource, row) })
+  })
+
+  if (!resource.writes) return app
+
+  app.post('/', async (context) => {
+    refuseParameters(context)
+    const given = await body(context)
+    if (Array.isArray(given)) {
+      const rows = readRows(resource, given)
+      const data = await write(context, false, (repository) => repository.insertMany(rows))
+      return answer(context, encodeJson({ data: data.map(visible) }), {}, 201)
+    }
+    const row = readRow(resource, given, 'insert')
+    const inserted = await write(context, false, (repository) => repository.insert(row))
+    const location = `${context.req.path.replace(/\/$/, '')}/${keySegment(resource, inserted)}`
+    return rowAnswer(context, inserted, { location }, 201)
+  })
+
+  app.patch('/:key', async (context) => {
+    refuseParameters(context)
+    const key = keyOf(context)
+    const conditional = isConditional(context, resource)
+    const patch = readRow(resource, await body(context), 'patch')
+    const changed = await write(context, conditional, async (repository) => {
+      if (conditional) await meetConditions(context, repository, key)
+      return repository.update(key, patch)
+    })
+    return rowAnswer(context, changed)
+  })
+
+  app.put('/:key', async (context) => {
+    refuseParameters(context)
+    const key = keyOf(context)
+    isConditional(context, resource)
+    const row = readRow(resource, withKey(resource, await body(context), key), 'replace')
+    const { stored, status } = await write(context, true, async (repository) => {
+      const present = await meetConditions(context, repository, key)
+      if (present) return { stored: await repository.update(key, row), status: 200 }
+      // A key that the database makes up cannot be given one.
+      if (resource.key.some(({ writable }) => !writable)) return { stored: await repository.get(key), status: 200 }
+      return { stored: await repository.upsert(row), status: 201 }
+    })
+    return rowAnswer(context, stored, status === 201 ? { location: context.req.path } : {}, status)
+  })
+
+  app.delete('/:key', async (context) => {
+    refuseParameters(context)
+    const key = keyOf(context)
+    const conditional = isConditional(context, resource)
+    await write(context, conditional, async (repository) => {
+      if (conditional) await meetConditions(context, repository, key)
+      return repository.remove(key)
+    })
+    return context.body(null, 204)
+  })
+
+  /** Hono's own parameter has the commas in a part decoded already. */
+  function keyOf({ req }: Context): unknown {
+    return readKey(resource, /\/([^/?#]*)(?:[?#].*)?$/.exec(req.url)?.[1] ?? '')
+  }
+
+  /** Locks the row, if it is there, and answers it. @throws Problem 412 */
+  async function meetConditions(context: Context, repository: TableRepository, key: unknown): Promise<Row | undefined> {
+    const row = await repository.lock(key, 'update').catch((error: unknown) => {
+      if (!(error instanceof NotFound)) throw error
+    })
+    checkConditions(context, row ? rowTag(resource, visible(row)) : undefined)
+    return row ?? undefined
+  }
+
+  function visible(row: Row): Row {
+    return resource.select ? Object.fromEntries(resource.select.map((name) => [name, row[name]])) : row
+  }
+
+  function rowAnswer(context: Context, stored: Row, headers: Record<string, string> = {}, status = 200): Response {
+    const row = visible(stored)
+    return answer(context, encodeJson(row), { ...headers, etag: rowTag(resource, row) }, status)
+  }
+
+  return app
+}
+
+/** Runs a request's one task, says in its answer where the time went, and explains what the server finds wrong. */
+function createRun(resource: PlannedResource, { engineFor }: ResourceRoutesOptions) {
+  type Work<T> = (repository: TableRepository) => Promise<T>
+  const run = async <T>(context: Context<Environment>, inTransaction: boolean, work: Work<T>): Promise<T> => {
+    const askedAt = performance.now()
+    let begunAt = askedAt
+    const task = (session: Session): Promise<T> => {
+      begunAt = performance.now()
+      return work(new TableRepository(taskSessionOf(session), resource.plan))
+    }
+    const engine = await engineFor(context)
+    const options = taskOptions(context)
+    const result = await (inTransaction ? engine.transaction(task, options) : engine.session(task, options))
+    const endedAt = performance.now()
+    const timing = { key: resource.path, waitMs: begunAt - askedAt, runMs: endedAt - begunAt }
+    context.header('server-timing', serverTiming([timing], endedAt - askedAt))
+    return result
+  }
+  return {
+    read: <T>(context: Context<Environment>, work: Work<T>) => run(context, false, work).catch(explainRead),
+    write: <T>(context: Context<Environment>, inTransaction: boolean, work: Work<T>) =>
+      run(context, inTransaction, work).catch((error: unknown) => explainWrite(resource, error, context)),
+  }
+}
+
+/** An answer of JSON, or none where the client has it already. */
+function answer(context: Context, body: string, headers: Record<string, string>, status = 200): Response {
+  const etag = headers.etag ?? textTag(body)
+  const all = { ...headers, etag, 'cache-control': 'private, no-cache', vary: 'accept' }
+  const isRead = context.req.method === 'GET' || context.req.method === 'HEAD'
+  if (isRead && isKnown(context, etag)) return context.body(null, 304, all)
+  // With its length, which the answer to HEAD has as well.
+  const length = String(Buffer.byteLength(body))
+  return context.body(body, status as 200, { ...all, 'content-type': 'application/json', 'content-length': length })
+}
+
+/** @throws Problem 406 for a client that takes no JSON (RFC 9110, 12.5.1). */
+function refuseOtherTypes({ req }: Context): void {
+  const accept = req.header('accept')
+  if (accept === undefined || accept.split(',').some(takesJson)) return
+  throw new Problem({ status: 406, code: 'not_acceptable', detail: 'this resource is JSON: accept application/json' })
+}
+
+function takesJson(range: string): boolean {
+  const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase())
+  return /^(?:\*\/\*|application\/(?:\*|json))?$/.test(type) && !parameters.some((part) => /^q=0(?:\.0*)?$/.test(part))
+}
+
+function refuseParameters({ req }: Context): void {
+  for (const name of readParameters(req.url).keys()) throw new WrongParameter(name, 'is no parameter of this method')
+}
+
+/** `<…?after=…>; rel="next"` (RFC 8288); the other parameters stay. */
+function linksOf(
+  { req }: Context,
+  parameters: ReadonlyMap<string, string>,
+  places: Record<string, string | null>,
+): { link?: string } {
+  const links = Object.entries(places).flatMap(([rel, cursor]) => {
+    if (cursor === null) return []
+    const query = new URLSearchParams([...parameters].filter(([name]) => name !== 'after' && name !== 'before'))
+    query.append(rel === 'next' ? 'after' : 'before', cursor)
+    return `<${req.path}?${query.toString()}>; rel="${rel}"`
+  })
+  return links.length > 0 ? { link: links.join(', ') } : {}
+}
+
+/** No operator, not one type, or several that would do: of these the types of columns do not tell all. */
+const misfits = new Set(['42883', '42804', '42725'])
+
+/** What the server alone finds wrong with a query is wrong with the request. */
+function explainRead(error: unknown): never {
+  if (error instanceof InvalidInput) throw new WrongParameter(String(error.path[0] ?? 'query'), error.message)
+  const cause = error instanceof UsageError ? error.cause : error
+  if (!(cause instanceof DatabaseError) || !(misfits.has(cause.sqlState) || cause.sqlState.startsWith('22')))
+    throw error
+  throw new WrongParameter('query', 'compares or orders values in a way that their type does not have')
+}
+
+/** Says of a constraint that refused a row which properties it is about. */
+function explainWrite({ plan, columns }: PlannedResource, error: unknown, { req }: Context): never {
+  if (!(error instanceof DatabaseError) || req.method === 'DELETE') throw error
+  if (!plan.name.endsWith(error.table ?? plan.name)) throw error
+  const named = [...columns.values()].filter(({ name }) => error.columns.includes(name))
+  const { options } = problemOf(error)
+  if (options.status >= 500 || named.length === 0) throw error
+  const isTaken = error instanceof UniqueViolation
+  const isReference = error instanceof ForeignKeyViolation
+  const detail = isTaken ? 'is taken by another row' : isReference ? 'names no row that is there' : 'is refused'
+  throw new Problem({ ...options, errors: named.map(({ property }) => ({ pointer: pointerOf([property]), detail })) })
+}

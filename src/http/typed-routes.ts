@@ -1,0 +1,55 @@
+/**
+ * The routes of resources as types, for Hono's client: `hc<typeof app>(url).customers.$get({ query: { limit: '5' } })`.
+ * What travels is typed from the tables: an answer has the row as JSON, a body takes what the row may be written from.
+ */
+import type { KeyNames } from '../repository/types/table-types.ts'
+import type { Resource } from '../resource/resource.ts'
+import type { NewRowJson, PatchJson, RowJson } from '../resource/row-json.ts'
+
+/** The routes of resources, by path and method. `RoutesOf<Resource<typeof words, 'words', true>>` has `/words/:key`. */
+export type RoutesOf<TResource extends Resource> = ListRoutes<TResource> & RowRoutes<TResource>
+
+export type ListRoutes<TResource extends Resource> = {
+  [R in TResource as `/${R['path']}`]: Route<'$get', { query?: RouteQuery }, ResourcePage<RowOf<R>>> & Adds<R>
+}
+
+export type RowRoutes<TResource extends Resource> = {
+  [R in TResource as [KeyNames<R['source']>] extends [never] ? never : `/${R['path']}/:key`]: Route<
+    '$get',
+    { param: { key: string }; query?: RouteQuery },
+    RowOf<R>
+  > &
+    Changes<R>
+}
+
+export type Adds<R extends Resource> = R['writes'] extends true
+  ? Route<'$post', { json: NewRowOf<R> }, RowOf<R>, 201>
+  : unknown
+
+export type Changes<R extends Resource> = R['writes'] extends true
+  ? Route<'$patch', { param: { key: string }; json: PatchOf<R> }, RowOf<R>> &
+      Route<'$put', { param: { key: string }; json: NewRowOf<R> }, RowOf<R>, 200 | 201> & {
+        $delete: { input: { param: { key: string } }; output: null; outputFormat: 'body'; status: 204 }
+      }
+  : unknown
+
+export type Hidden<R extends Resource> = NonNullable<R['options']['hidden']>[number]
+export type Kept<R extends Resource> = Hidden<R> | NonNullable<R['options']['fixed']>[number]
+export type RowOf<R extends Resource> = RowJson<R['source'], Hidden<R>>
+export type NewRowOf<R extends Resource> = NewRowJson<R['source'], Kept<R>>
+export type PatchOf<R extends Resource> = PatchJson<R['source'], Kept<R>>
+
+/** What Hono's client reads of a route. */
+export type Route<TMethod extends string, TInput, TOutput, TStatus = 200> = {
+  [K in TMethod]: { input: TInput; output: TOutput; outputFormat: 'json'; status: TStatus }
+}
+
+export type RouteQuery = Readonly<Record<string, string>>
+
+/** A page of a list. */
+export interface ResourcePage<TRow> {
+  data: TRow[]
+  next: string | null
+  previous: string | null
+  count?: number
+}
