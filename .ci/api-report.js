@@ -24,7 +24,7 @@ const entries = {
 }
 
 /**
- * The report of every entry, and the names of types that it mentions and no entry exports.
+ * The report of every entry, and the names of types that it mentions and that no entry exports.
  * @returns {{ name: string, text: string, unexported: string[] }[]}
  */
 export function apiReports() {
@@ -37,11 +37,11 @@ export function apiReports() {
     const { status, stdout } = spawnSync(process.execPath, [compiler, ...options], { encoding: 'utf8' })
     if (status !== 0) throw new Error(`the declarations cannot be made:\n${stdout}`)
     const reports = Object.entries(entries).map(([name, entry]) => report(folder, name, entry))
-    const exported = new Set(reports.find(({ name }) => name === 'rivulet')?.exported)
+    const exported = new Set(reports.flatMap((each) => each.exported))
     return reports.map(({ name, text, unexported }) => ({
       name,
       text,
-      unexported: unexported.filter((type) => name === 'rivulet' || !exported.has(type)),
+      unexported: unexported.filter((type) => !exported.has(type)),
     }))
   } finally {
     rmSync(folder, { recursive: true, force: true })

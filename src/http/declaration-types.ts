@@ -21,7 +21,7 @@ export type {
   ListRoutes,
   RowRoutes,
   Adds,
-  Changes,
+  WriteRoutes,
   Hidden,
   Kept,
   RowOf,

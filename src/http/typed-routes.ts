@@ -19,14 +19,14 @@ export type RowRoutes<TResource extends Resource> = {
     { param: { key: string }; query?: RouteQuery },
     RowOf<R>
   > &
-    Changes<R>
+    WriteRoutes<R>
 }
 
 export type Adds<R extends Resource> = R['writes'] extends true
   ? Route<'$post', { json: NewRowOf<R> }, RowOf<R>, 201>
   : unknown
 
-export type Changes<R extends Resource> = R['writes'] extends true
+export type WriteRoutes<R extends Resource> = R['writes'] extends true
   ? Route<'$patch', { param: { key: string }; json: PatchOf<R> }, RowOf<R>> &
       Route<'$put', { param: { key: string }; json: NewRowOf<R> }, RowOf<R>, 200 | 201> & {
         $delete: { input: { param: { key: string } }; output: null; outputFormat: 'body'; status: 204 }
