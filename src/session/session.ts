@@ -2,7 +2,7 @@
  * A session is what one task sees of the database, on one connection: typed queries (`db`), plain SQL (`sql`), cursors
  * (`stream`) and nested units of work (`transaction`).
  *
- *   open ──▶ busy with a unit of work ──▶ open ──task ends──▶ ended
+ *   open ──transaction, stream──▶ busy ──its end──▶ open        open, busy ──task returns──▶ ended
  *
  * While a unit of work runs, only its own session may be used, so that no statement of another branch slips into it.
  * After the task has ended everything taken from the session refuses to work. Several statements at once are sent in
@@ -36,6 +36,24 @@ export interface SessionEnvironment {
   readonly within: <T>(lease: Lease, scope: Scope | undefined, work: () => T) => T
 }
 
+/** What has the session to itself: a transaction, with its pauses between attempts, or a stream. */
+interface Work<TSchema extends Schema> {
+  readonly kind: 'busy'
+  /** Undefined before it has begun, and between attempts. */
+  transaction: Transaction | undefined
+  /** The session of the unit of work; a stream has none. */
+  nested: TaskSession<TSchema> | undefined
+}
+
+type State<TSchema extends Schema> =
+  | { readonly kind: 'open' }
+  | Work<TSchema>
+  /** `work` is what the task left open; it comes to its end without the task. */
+  | { readonly kind: 'ended'; readonly work: Work<TSchema> | undefined }
+
+const open = { kind: 'open' } as const
+const ended = { kind: 'ended', work: undefined } as const
+
 export class TaskSession<TSchema extends Schema = Schema> implements StatementRunner {
   readonly #environment: SessionEnvironment
   readonly #lease: Lease
@@ -43,12 +61,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
   /** Put on by the outermost transaction, where the task is one. */
   readonly #identity: Identity | undefined
   readonly #pending = new PendingPromises()
-  #ended = false
-  /** True while a transaction, with its pauses between attempts, or a stream has the session. */
-  #busy = false
-  /** The transaction that is open in this session, and the session of its own, if it is no stream's. */
-  #transaction: Transaction | undefined
-  #nested: TaskSession<TSchema> | undefined
+  #state: State<TSchema> = open
   #database: Database<TSchema> | undefined
   #sql: SqlTag | undefined
 
@@ -118,13 +131,13 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
 
   /** Statements of this session, and of those nested in it, that have not been answered. */
   get running(): number {
-    return this.#pending.running + (this.#nested?.running ?? 0)
+    return this.#pending.running + (this.#work?.nested?.running ?? 0)
   }
 
   /** The task is gone, and why has been reported: what it did not wait for fails unseen. */
   disown(): void {
     this.#pending.silence()
-    this.#nested?.disown()
+    this.#work?.nested?.disown()
   }
 
   /** True while the session is in a transaction, so that locks and cursors last. */
@@ -139,10 +152,29 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
 
   /** Ends the session: everything taken from it refuses to work from now on. True when something was open in it. */
   end(): boolean {
-    this.#ended = true
-    this.#nested?.end()
-    this.#transaction?.detach()
-    return this.#busy
+    const work = this.#work
+    this.#state = work ? { kind: 'ended', work } : ended
+    work?.nested?.end()
+    work?.transaction?.detach()
+    return work !== undefined
+  }
+
+  /** What has the session to itself, also once the task has ended. */
+  get #work(): Work<TSchema> | undefined {
+    const state = this.#state
+    if (state.kind === 'busy') return state
+    return state.kind === 'ended' ? state.work : undefined
+  }
+
+  /** Gives the session to a transaction or a stream, until `#free`. */
+  #lend(): Work<TSchema> {
+    const work: Work<TSchema> = { kind: 'busy', transaction: undefined, nested: undefined }
+    this.#state = work
+    return work
+  }
+
+  #free(): void {
+    this.#state = this.#state.kind === 'ended' ? ended : open
   }
 
   async #runTransaction<T, TGiven>(
@@ -162,11 +194,11 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     // One deadline for all attempts.
     const scope = bounded ? new Scope(options, this.#scope) : this.#scope
     const unwatch = bounded && scope ? this.#lease.watch(scope) : undefined
-    this.#busy = true
+    const work = this.#lend()
     try {
       for (let outdated = false; ;) {
         try {
-          const result = await this.#attempt((nested) => unitOfWork(give(nested)), options, scope)
+          const result = await this.#attempt(work, (nested) => unitOfWork(give(nested)), options, scope)
           if (outdated) this.#lease.outdated()
           return result
         } catch (error) {
@@ -196,13 +228,14 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
         }
       }
     } finally {
-      this.#busy = false
+      this.#free()
       unwatch?.()
       if (bounded) scope?.close()
     }
   }
 
   async #attempt<T>(
+    work: Work<TSchema>,
     unitOfWork: UnitOfWork<TaskSession<TSchema>, T>,
     options: TransactionOptions,
     scope: Scope | undefined,
@@ -212,12 +245,12 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     try {
       const identity = this.#identity && identityStatement(this.#identity)
       const transaction = await Transaction.begin(lease, options, [identity])
-      this.#transaction = transaction
-      this.#nested = nested
+      work.transaction = transaction
+      work.nested = nested
       try {
         const result = await transaction.rerunnable(async () => {
-          const work = this.#environment.within(lease, scope, () => unitOfWork(nested))
-          const result = await (scope === this.#scope ? work : lease.scopes.run(work, scope))
+          const running = this.#environment.within(lease, scope, () => unitOfWork(nested))
+          const result = await (scope === this.#scope ? running : lease.scopes.run(running, scope))
           await this.#quiet(nested)
           return result
         })
@@ -233,7 +266,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
       }
     } finally {
       nested.end()
-      this.#transaction = this.#nested = undefined
+      work.transaction = work.nested = undefined
     }
   }
 
@@ -266,14 +299,14 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
       scope: this.#scope,
       pending: this.#pending,
       drizzle: this.drizzle,
-      ended: () => this.#ended,
+      ended: () => this.#state.kind === 'ended',
     }
     if (lease.transaction) return yield* readCursor(source, query, options)
     // A cursor lives in a transaction; the session is lent to it, so that nothing else slips in.
-    this.#busy = true
+    const work = this.#lend()
     try {
       const transaction = await Transaction.begin(lease)
-      this.#transaction = transaction
+      work.transaction = transaction
       try {
         yield* readCursor(source, query, options)
         await transaction.commit()
@@ -281,18 +314,17 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
         await transaction.rollback(this.running)
       }
     } finally {
-      this.#transaction = undefined
-      this.#busy = false
+      this.#free()
     }
   }
 
   #refusal(): Error | undefined {
-    if (this.#ended) {
+    if (this.#state.kind === 'ended') {
       return new SessionEnded(
         'this session has ended with its task: open another one, or keep the work inside the task',
       )
     }
-    if (this.#busy) {
+    if (this.#state.kind === 'busy') {
       return new UsageError(
         'a unit of work is open in this session: use the session it was given, or gather for concurrent work',
       )
