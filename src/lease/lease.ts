@@ -231,7 +231,7 @@ export class Lease {
    */
   cancel(error: RivuletError, reason: RetireReason, scope?: Scope): void {
     this.#stop(error, reason, scope?.deadline?.timeoutMs)
-    this.scopes.giveUp(error, scope, this.transaction?.state === 'committing')
+    this.scopes.rejectTasks(error, scope, this.transaction?.state === 'committing')
   }
 
   /** Stops what a task left running that has ended with an error of its own. */

@@ -1,7 +1,7 @@
 /**
  * The tasks that run on one lease, one inside the other, and the scopes that bound them. A task settles as its work does,
- * or rejects when its scope, or one further out, is cancelled before. While COMMIT is under way no task is given up,
- * because its answer is the truth, even if it comes late; a task that goes on after it is given up then.
+ * or rejects when its scope, or one further out, is cancelled before. While COMMIT is under way no task is rejected,
+ * because its answer is the truth, even if it comes late; a task that goes on after it is rejected then.
  */
 import type { RivuletError } from '../errors.ts'
 import type { CancelReason, Scope } from '../task/scope.ts'
@@ -32,7 +32,7 @@ export class TaskScopes {
     return this.#watched.find(({ deadline }) => deadline?.expired)
   }
 
-  /** Settles as `work` does, or rejects when it is given up. */
+  /** Settles as `work` does, or rejects when its scope is cancelled first. */
   run<T>(work: T | PromiseLike<T>, scope: Scope | undefined): Promise<Awaited<T>> {
     return new Promise((resolve, reject) => {
       const task = { scope, reject }
@@ -51,17 +51,17 @@ export class TaskScopes {
     })
   }
 
-  /** Gives up the tasks that `scope` bounds, or all; `later` when COMMIT has been answered. */
-  giveUp(error: RivuletError, scope: Scope | undefined, later: boolean): void {
-    const giveUp = () => {
+  /** Rejects the tasks that `scope` bounds, or all; `later`: once COMMIT has been answered. */
+  rejectTasks(error: RivuletError, scope: Scope | undefined, later: boolean): void {
+    const reject = () => {
       for (const task of this.#running) if (!scope || task.scope?.isWithin(scope)) task.reject(error)
     }
-    if (later) this.#postponed.push(giveUp)
-    else giveUp()
+    if (later) this.#postponed.push(reject)
+    else reject()
   }
 
-  /** COMMIT has been answered. A task that ends with it ends with its answer; the others are given up in the next turn. */
+  /** COMMIT has been answered. A task that ends with it ends with its answer; the others are rejected in the next turn. */
   committed(): void {
-    for (const giveUp of this.#postponed.splice(0)) setImmediate(giveUp)
+    for (const reject of this.#postponed.splice(0)) setImmediate(reject)
   }
 }

@@ -39,39 +39,39 @@ export class TableRepository {
     return (key: unknown, options?: PlainReadOptions) => {
       const answer = getRow(this.#runner, this.#plan, key, options)
       // A plain read is the statement's own promise, which the session already tracks.
-      return options === undefined ? answer : this.#runner.hand(answer)
+      return options === undefined ? answer : this.#runner.track(answer)
     }
   }
 
   get find() {
     return (keyOrWhere: unknown, options?: PlainReadOptions) =>
-      this.#runner.hand(findRow(this.#runner, this.#plan, keyOrWhere, options))
+      this.#runner.track(findRow(this.#runner, this.#plan, keyOrWhere, options))
   }
 
   get getMany() {
     return (keys: unknown, options?: PlainReadOptions) =>
-      this.#runner.hand(getRows(this.#runner, this.#plan, keys, options))
+      this.#runner.track(getRows(this.#runner, this.#plan, keys, options))
   }
 
   get load() {
-    return (key: unknown) => this.#runner.hand(loadRow(this.#runner, this.#plan, key))
+    return (key: unknown) => this.#runner.track(loadRow(this.#runner, this.#plan, key))
   }
 
   get exists() {
     return (keyOrWhere: unknown, options: PlainRemovedOptions = {}) =>
-      this.#runner.hand(rowExists(this.#runner, this.#plan, keyOrWhere, options))
+      this.#runner.track(rowExists(this.#runner, this.#plan, keyOrWhere, options))
   }
 
   /** Without an argument it counts all rows; a filter that is undefined by mistake is refused. */
   get count() {
     return (...given: [where?: unknown, options?: PlainRemovedOptions]) => {
       const [where, options = {}] = given
-      return this.#runner.hand(countRows(this.#runner, this.#plan, given.length === 0 ? {} : where, options))
+      return this.#runner.track(countRows(this.#runner, this.#plan, given.length === 0 ? {} : where, options))
     }
   }
 
   get list() {
-    return (options?: PlainListOptions) => this.#runner.hand(listRows(this.#runner, this.#plan, options))
+    return (options?: PlainListOptions) => this.#runner.track(listRows(this.#runner, this.#plan, options))
   }
 
   get stream() {
@@ -123,7 +123,7 @@ export class TableRepository {
   }
 
   #write<T>(write: (plan: TablePlan) => Promise<T>): Promise<T> {
-    return this.#runner.hand((async () => write(this.#written()))())
+    return this.#runner.track((async () => write(this.#written()))())
   }
 
   /**

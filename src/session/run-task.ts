@@ -170,14 +170,14 @@ export async function runOn<TSession, T>(
     const open = session.end()
     const unfinished = open ? openWork(lease) : unfinishedWork(lease, session.running)
     if (unfinished) {
-      session.disown()
+      session.silence()
       throw await unfinished
     }
     if (transaction) await transaction.commit()
     return result
   } catch (error) {
     session.end()
-    session.disown()
+    session.silence()
     if (transaction) await transaction.rollback(session.running)
     throw error
   } finally {

@@ -125,7 +125,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
   }
 
   /** A promise for the task, of work on this session: it fails unseen once the task is gone. */
-  hand<T>(work: Promise<T>): Promise<T> {
+  track<T>(work: Promise<T>): Promise<T> {
     return this.#pending.track(work)
   }
 
@@ -135,9 +135,9 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
   }
 
   /** The task is gone, and why has been reported: what it did not wait for fails unseen. */
-  disown(): void {
+  silence(): void {
     this.#pending.silence()
-    this.#work?.nested?.disown()
+    this.#work?.nested?.silence()
   }
 
   /** True while the session is in a transaction, so that locks and cursors last. */
@@ -258,7 +258,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
         return result as Awaited<T>
       } catch (error) {
         nested.end()
-        nested.disown()
+        nested.silence()
         const { firstError } = transaction
         await transaction.rollback(nested.running)
         // All that came after the first failure in a transaction tells is that there was one.
@@ -277,10 +277,10 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     const { running } = nested
     // Given up in an inner transaction, which the task has caught: that is the reason, not what is being stopped.
     if (lease.refusal) throw lease.refusal
-    if (open) nested.disown()
+    if (open) nested.silence()
     if (open) throw stillOpen()
     if (running === 0) return
-    nested.disown()
+    nested.silence()
     await lease.idle()
     lease.retire('statements_still_running')
     throw stillRunning(running)

@@ -6,6 +6,6 @@ export interface RepositoryRunner extends StatementRunner {
   readonly drizzle: Drizzle
   readonly inTransaction: boolean
   /** A promise for the task, of work on this session: it fails unseen once the task is gone. */
-  hand<T>(work: Promise<T>): Promise<T>
+  track<T>(work: Promise<T>): Promise<T>
   stream<TRow>(query: CursorQuery<TRow>, options?: CursorOptions): AsyncGenerator<TRow, void, undefined>
 }
