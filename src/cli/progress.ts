@@ -7,23 +7,23 @@ export function reporter(console: Console, done = 'applied'): OnProgress {
   return (progress) => {
     const line = describe(progress, done)
     if (line === undefined) return
-    console.note(progress.type === 'applied' ? console.style('green', line) : console.style('dim', line))
+    console.note(progress.type === 'file.applied' ? console.style('green', line) : console.style('dim', line))
   }
 }
 
 function describe(progress: MigrationProgress, done: string): string | undefined {
   switch (progress.type) {
-    case 'waiting for lock': {
+    case 'lock.awaited': {
       const { holderPid, holder, waitedMs } = progress
       const who = holderPid === undefined ? 'another session' : `backend ${holderPid}${holder ? ` (${holder})` : ''}`
       return `waiting: ${who} is migrating this database (${duration(waitedMs)} so far)`
     }
-    case 'started': {
+    case 'file.started': {
       const { file, statements, transactional } = progress
       const how = transactional ? '' : ', without a transaction'
       return `${file}: ${statements} statement${statements === 1 ? '' : 's'}${how}`
     }
-    case 'gave way': {
+    case 'file.gave_way': {
       const { file, statement, delayMs, oldest } = progress
       const who = oldest
         ? `; the oldest open transaction belongs to backend ${oldest.pid}` +
@@ -31,17 +31,17 @@ function describe(progress: MigrationProgress, done: string): string | undefined
         : ''
       return `${file}: statement ${statement} could not lock its table${who}; retrying in ${duration(delayMs)}`
     }
-    case 'waiting for transactions': {
+    case 'transactions.awaited': {
       const { file, statement, blockers, waitedMs } = progress
       const who = blockers.map(({ pid, application }) => `backend ${pid}${application && ` (${application})`}`)
       const whom = `the transactions of ${who.join(', ')} (${duration(waitedMs)} so far)`
       return `${file}: statement ${statement} is waiting for ${whom}`
     }
-    case 'invalid index dropped':
+    case 'index.dropped':
       return `${progress.file}: dropped the invalid index ${progress.index}, which an interrupted run left`
-    case 'resumed':
+    case 'file.resumed':
       return `${progress.file}: an earlier run was interrupted; resuming at statement ${progress.statement}`
-    case 'applied':
+    case 'file.applied':
       return `${progress.file}: ${done} in ${duration(progress.durationMs)}`
     default:
       return undefined

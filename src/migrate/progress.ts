@@ -3,20 +3,25 @@
 export type MigrationProgress =
   /** Another migrator holds the lock; reported again every few seconds. */
   | {
-      readonly type: 'waiting for lock'
+      readonly type: 'lock.awaited'
       readonly holderPid: number | undefined
       /** The holder's application_name. */
       readonly holder: string | undefined
       readonly waitedMs: number
     }
-  | { readonly type: 'started'; readonly file: string; readonly statements: number; readonly transactional: boolean }
+  | {
+      readonly type: 'file.started'
+      readonly file: string
+      readonly statements: number
+      readonly transactional: boolean
+    }
   /** About to send statement `statement`, counted from 1. */
-  | { readonly type: 'statement'; readonly file: string; readonly statement: number; readonly line: number }
-  /** All statements are done; next the ledger is written and the transaction committed. */
-  | { readonly type: 'recording'; readonly file: string }
+  | { readonly type: 'statement.started'; readonly file: string; readonly statement: number; readonly line: number }
+  /** All statements are done; the ledger is written and the transaction committed next. */
+  | { readonly type: 'file.executed'; readonly file: string }
   /** A table was locked for longer than the lock timeout: the file was rolled back and is run again. */
   | {
-      readonly type: 'gave way'
+      readonly type: 'file.gave_way'
       readonly file: string
       readonly statement: number
       readonly delayMs: number
@@ -25,7 +30,7 @@ export type MigrationProgress =
     }
   /** A statement that blocks no other session waits for the transactions of others; reported every few seconds. */
   | {
-      readonly type: 'waiting for transactions'
+      readonly type: 'transactions.awaited'
       readonly file: string
       readonly statement: number
       /** Backends it waits for, and their application_name. */
@@ -33,10 +38,10 @@ export type MigrationProgress =
       readonly waitedMs: number
     }
   /** An interrupted run left this index; it is built again. */
-  | { readonly type: 'invalid index dropped'; readonly file: string; readonly index: string }
+  | { readonly type: 'index.dropped'; readonly file: string; readonly index: string }
   /** A file without a transaction was interrupted earlier and resumes at this statement. */
-  | { readonly type: 'resumed'; readonly file: string; readonly statement: number }
-  | { readonly type: 'applied'; readonly file: string; readonly name: string; readonly durationMs: number }
+  | { readonly type: 'file.resumed'; readonly file: string; readonly statement: number }
+  | { readonly type: 'file.applied'; readonly file: string; readonly name: string; readonly durationMs: number }
 
 /** Receives progress, synchronously. */
 export type OnProgress = (progress: MigrationProgress) => void

@@ -90,7 +90,7 @@ describe('kill -9 of the server', { timeout: 120_000 }, () => {
           const run = applyMigrations(connection as never, {
             ...project,
             onProgress: ({ type }) => {
-              if (type !== 'statement' && type !== 'recording' && type !== 'applied') return
+              if (type !== 'statement.started' && type !== 'file.executed' && type !== 'file.applied') return
               if (passed++ !== stop) return
               // The backend first: without its postmaster it would still finish what it has been sent.
               for (const pid of [connection.backendPid, Number(postmaster.split('\n')[0])]) process.kill(pid, 'SIGKILL')

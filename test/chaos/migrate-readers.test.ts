@@ -25,7 +25,7 @@ test(`readers are never blocked longer than the lock timeout while ALTER TABLE g
       ...project,
       lockTimeoutMs,
       onProgress: ({ type }) => {
-        if (type === 'gave way') gaveWay += 1
+        if (type === 'file.gave_way') gaveWay += 1
         if (gaveWay === attempts) void holder.script('commit')
       },
     }).finally(() => (run.done = true))

@@ -152,7 +152,7 @@ describe('a run', () => {
     const interrupt = new AbortController()
     const onProgress = (progress: MigrationProgress) => {
       // The abort comes while the sleep runs, or just before it is sent: both must end the same way.
-      if (progress.type === 'statement' && progress.statement === 2) setImmediate(() => interrupt.abort())
+      if (progress.type === 'statement.started' && progress.statement === 2) setImmediate(() => interrupt.abort())
     }
     const run = applyMigrations(database.url, { ...project, signal: interrupt.signal, onProgress })
     await expect(run).rejects.toBeInstanceOf(Cancelled)

@@ -28,10 +28,10 @@ describe('the migration lock', () => {
     const seen: MigrationProgress[] = []
     const onProgress = (progress: MigrationProgress) => {
       seen.push(progress)
-      if (progress.type === 'waiting for lock') release.emit('now')
+      if (progress.type === 'lock.awaited') release.emit('now')
     }
     expect((await applyMigrations(database.url, { ...project, onProgress })).applied).toHaveLength(1)
-    expect(seen[0]).toMatchObject({ type: 'waiting for lock', holderPid: holder.backendPid, holder: 'the test' })
+    expect(seen[0]).toMatchObject({ type: 'lock.awaited', holderPid: holder.backendPid, holder: 'the test' })
     await held
     await holder.close()
   })
@@ -105,12 +105,12 @@ describe('a busy table', () => {
     let ended: Promise<unknown> | undefined
     const onProgress = (progress: MigrationProgress) => {
       seen.push(progress)
-      if (progress.type === 'gave way' && seen.filter(({ type }) => type === 'gave way').length === 2) {
+      if (progress.type === 'file.gave_way' && seen.filter(({ type }) => type === 'file.gave_way').length === 2) {
         ended = reader.script('commit')
       }
     }
     expect((await applyMigrations(database.url, { ...project, lockTimeoutMs: 30, onProgress })).applied).toHaveLength(1)
-    const gaveWay = seen.find(({ type }) => type === 'gave way')
+    const gaveWay = seen.find(({ type }) => type === 'file.gave_way')
     expect(gaveWay).toMatchObject({
       file: '0001_alter.sql',
       statement: 1,
@@ -150,7 +150,7 @@ describe('a busy table', () => {
     await applyMigrations(database.url, { ...project, to: '0' })
     await withConnection(database.url, async (reader) => {
       await reader.script('begin; select * from t')
-      const onProgress = ({ type }: MigrationProgress) => void (type === 'gave way' && reader.script('commit'))
+      const onProgress = ({ type }: MigrationProgress) => void (type === 'file.gave_way' && reader.script('commit'))
       const wait = { lockTimeoutMs: 10, maxWaitMs: 250, onProgress }
       expect((await applyMigrations(database.url, { ...project, ...wait })).applied).toHaveLength(2)
     })
@@ -187,7 +187,7 @@ describe('a busy table', () => {
     })
     expect(seen).toContainEqual(
       expect.objectContaining({
-        type: 'waiting for transactions',
+        type: 'transactions.awaited',
         blockers: [{ pid: writer.backendPid, application: 'the test' }],
       }),
     )

@@ -21,7 +21,7 @@ describe('a file without a transaction', () => {
     await project.write({ '0000_steps': `${head}create table b (id int);\ncreate table c (id int);` })
     const seen: MigrationProgress[] = []
     await applyMigrations(database.url, { ...project, onProgress: (progress) => seen.push(progress) })
-    expect(seen).toContainEqual({ type: 'resumed', file: '0000_steps.sql', statement: 2 })
+    expect(seen).toContainEqual({ type: 'file.resumed', file: '0000_steps.sql', statement: 2 })
     expect(await rowsOf(database.url, "select to_regclass('c')::text")).toEqual([['c']])
   })
 
@@ -112,7 +112,7 @@ describe('a file without a transaction', () => {
     await rowsOf(database.url, 'delete from t where id = 2')
     const seen: MigrationProgress[] = []
     await applyMigrations(database.url, { ...project, onProgress: (progress) => seen.push(progress) })
-    expect(seen).toContainEqual({ type: 'invalid index dropped', file: '0001_unique.sql', index: 'public.t_a' })
+    expect(seen).toContainEqual({ type: 'index.dropped', file: '0001_unique.sql', index: 'public.t_a' })
     expect(await rowsOf(database.url, 'select indisvalid from pg_index where indrelid = $$t$$::regclass')).toEqual([
       [true],
     ])

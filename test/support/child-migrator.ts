@@ -10,7 +10,7 @@ let passed = 0
 await applyMigrations(url, {
   folder,
   onProgress: ({ type }) => {
-    if (type !== 'statement' && type !== 'recording' && type !== 'applied') return
+    if (type !== 'statement.started' && type !== 'file.executed' && type !== 'file.applied') return
     if (passed++ !== Number(boundary)) return
     if (moment === 'before') die()
     else setImmediate(() => setImmediate(die))

@@ -68,7 +68,7 @@ export async function applyMigrations(target: string, options: ApplyOptions): Pr
         const work = { file, key: migration.name, hash: migration.hash, script, record }
         const durationMs = await runWork(connection, work, { ...wait, ledger, openObserver })
         applied.push({ name: migration.name, durationMs })
-        wait.onProgress?.({ type: 'applied', file, name: migration.name, durationMs })
+        wait.onProgress?.({ type: 'file.applied', file, name: migration.name, durationMs })
       }
       return { applied, ahead }
     })

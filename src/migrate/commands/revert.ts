@@ -74,7 +74,7 @@ export async function revertMigrations(
         const record = () => ledger.remove(connection, migration, rows)
         const work = { file, key: `${migration.name}.down`, hash: migration.hash, script, record }
         const durationMs = await runWork(connection, work, { ...wait, ledger, openObserver })
-        wait.onProgress?.({ type: 'applied', file, name: migration.name, durationMs })
+        wait.onProgress?.({ type: 'file.applied', file, name: migration.name, durationMs })
       }
       return { reverted: names }
     }),

@@ -76,7 +76,7 @@ async function acquire(connection: Connection, { key, deadline, signal, onProgre
     if (deadline.expired || performance.now() >= reportAt) {
       const holder = await findHolder(connection, key)
       if (deadline.expired) throw timedOut(holder, waitedMs)
-      onProgress?.({ type: 'waiting for lock', holderPid: holder?.pid, holder: holder?.application, waitedMs })
+      onProgress?.({ type: 'lock.awaited', holderPid: holder?.pid, holder: holder?.application, waitedMs })
       reportAt = performance.now() + reportEveryMs
     }
     await delay(Math.min(backoffMs(failures, pauses), deadline.remainingMs), undefined, { signal })

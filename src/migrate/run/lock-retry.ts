@@ -49,7 +49,7 @@ export async function send(
   statement: Statement,
   { onProgress, signal }: FileRunOptions,
 ): Promise<void> {
-  onProgress?.({ type: 'statement', file: work.file, statement: index + 1, line: statement.line })
+  onProgress?.({ type: 'statement.started', file: work.file, statement: index + 1, line: statement.line })
   signal?.throwIfAborted()
   try {
     await connection.script(statement.text)
@@ -81,7 +81,7 @@ export async function retryOnLockTimeout(
       if (waitedMs >= maxWaitMs) throw tooBusy(work, error, oldest)
       const delayMs = Math.min(backoffMs(failures, pauses), maxWaitMs - waitedMs)
       waitedMs += delayMs
-      onProgress?.({ type: 'gave way', file: work.file, statement: error.statement ?? 0, delayMs, oldest })
+      onProgress?.({ type: 'file.gave_way', file: work.file, statement: error.statement ?? 0, delayMs, oldest })
       await delay(delayMs, undefined, { signal })
     }
   }

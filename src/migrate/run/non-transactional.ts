@@ -68,7 +68,7 @@ async function sendWatched(
       openObserver,
       maxWaitMs: deadline.timeoutMs,
       onWaiting: (blockers, waitedMs) =>
-        onProgress?.({ type: 'waiting for transactions', file: work.file, statement: index + 1, blockers, waitedMs }),
+        onProgress?.({ type: 'transactions.awaited', file: work.file, statement: index + 1, blockers, waitedMs }),
     },
     () => send(connection, work, index, statement, options),
   )

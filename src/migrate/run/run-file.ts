@@ -34,7 +34,7 @@ export async function runWork(connection: Connection, work: Work, options: FileR
   const started = performance.now()
   try {
     signal?.throwIfAborted()
-    onProgress?.({ type: 'started', file: work.file, statements: statements.length, transactional })
+    onProgress?.({ type: 'file.started', file: work.file, statements: statements.length, transactional })
     await cleanSession(connection)
     if (transactional) {
       await retryOnLockTimeout(connection, work, options, () => inTransaction(connection, work, options, started))
@@ -68,7 +68,7 @@ async function inTransaction(
       { file: work.file },
     )
   }
-  options.onProgress?.({ type: 'recording', file: work.file })
+  options.onProgress?.({ type: 'file.executed', file: work.file })
   options.signal?.throwIfAborted()
   const { length } = work.script.statements
   await commitRecorded(connection, work, length, () => work.record(performance.now() - started))
@@ -93,7 +93,8 @@ async function oneByOne(connection: Connection, work: Work, options: FileRunOpti
       { file: work.file },
     )
   }
-  if (before.done > 0 || before.running) onProgress?.({ type: 'resumed', file: work.file, statement: before.done + 1 })
+  if (before.done > 0 || before.running)
+    onProgress?.({ type: 'file.resumed', file: work.file, statement: before.done + 1 })
   const save = (done: number, running: boolean) =>
     ledger.saveProgress(connection, work.key, work.hash, { done, doneHash: hashes[done] ?? '', running })
   for (const { from: index, to, together } of commitGroups(statements)) {
@@ -106,7 +107,7 @@ async function oneByOne(connection: Connection, work: Work, options: FileRunOpti
     } else if (!together && isNonTransactional(statement)) {
       const wasRunning = before.running && index === before.done
       const done = await resumeStatement(connection, statement.tree, wasRunning, (name) =>
-        onProgress?.({ type: 'invalid index dropped', file: work.file, index: name }),
+        onProgress?.({ type: 'index.dropped', file: work.file, index: name }),
       )
       await recordInOwnTransaction(connection, work, () => save(index, true))
       if (!done) await sendNonTransactional(connection, work, index, statement, options)
@@ -122,7 +123,7 @@ async function oneByOne(connection: Connection, work: Work, options: FileRunOpti
       })
     }
   }
-  onProgress?.({ type: 'recording', file: work.file })
+  onProgress?.({ type: 'file.executed', file: work.file })
   options.signal?.throwIfAborted()
   await recordInOwnTransaction(connection, work, () => work.record(performance.now() - started))
 }
