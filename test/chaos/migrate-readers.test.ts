@@ -10,6 +10,10 @@ const lockTimeoutMs = 100
 const toleratedMs = 300
 const attempts = process.env.RIVULET_LONG === '1' ? 12 : 4
 
+/** What waits for a whole table, in this database. */
+const waitingFor = `select from pg_locks where not granted and mode = 'AccessExclusiveLock'
+  and database = (select oid from pg_database where datname = current_database())`
+
 test(`readers are never blocked longer than the lock timeout while ALTER TABLE gives way ${attempts} times`, async () => {
   await using database = await openEmptyDatabase()
   await using project = await makeFolder({
@@ -58,7 +62,7 @@ test('and without giving way a reader would be blocked: the test can tell', asyn
         await holder.script('begin; select * from t')
         const altered = alterer.script('alter table t add column a int')
         await expect
-          .poll(() => holder.query("select from pg_locks where not granted and mode = 'AccessExclusiveLock'", []), {
+          .poll(() => holder.query(waitingFor, []), {
             interval: 5,
             timeout: 20_000,
           })

@@ -230,7 +230,9 @@ describe('a deadline that passes during COMMIT', () => {
       .catch((error: unknown) => error)
     await eventually(async () =>
       expect(
-        await bank.admin.sql`select 1 from pg_stat_activity where query = 'commit' and state = 'active'`,
+        await bank.admin.sql`
+          select 1 from pg_stat_activity
+          where datname = current_database() and query = 'commit' and state = 'active'`,
       ).toHaveLength(1),
     )
     controller.abort()
@@ -354,7 +356,10 @@ describe('a stream', () => {
     })
     const [seen] = await engine.session(({ sql }) => sql`select current_setting('app.user', true) as name`)
     expect(seen).toEqual({ name: null })
-    expect(await bank.admin.sql`select 1 from pg_locks where locktype = 'advisory' and objid = 42`).toHaveLength(0)
+    const held = await bank.admin.sql`
+      select 1 from pg_locks where locktype = 'advisory' and objid = 42
+        and database = (select oid from pg_database where datname = current_database())`
+    expect(held).toHaveLength(0)
   })
 })
 
