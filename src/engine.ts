@@ -48,6 +48,8 @@ export interface CloseOptions {
   readonly timeoutMs?: number | undefined
 }
 
+const closeOptions = optionNames<CloseOptions>({ timeoutMs: true })
+
 /** The composed service; open it with `openEngine`. */
 export interface Engine<TSchema extends Schema = Schema> extends AsyncDisposable {
   /** Runs one task in one session on one connection. */
@@ -193,6 +195,7 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
   }
 
   close(options: CloseOptions = {}): Promise<void> {
+    checkOptions('close', closeOptions, options)
     const { timeoutMs = 10_000 } = options
     if (!(timeoutMs >= 0)) throw new UsageError('timeoutMs must be a number of milliseconds of at least 0')
     this.#core.closing ??= closeCore(this.#core, Math.min(timeoutMs, 2 ** 31 - 1))

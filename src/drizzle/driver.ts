@@ -84,8 +84,8 @@ export interface Drizzle<TSchema extends Schema = Schema> {
   database(runner: StatementRunner): Database<TSchema>
   /** Renders what `build` makes, once. */
   compile<TResult>(build: (db: Database<TSchema>) => { prepare(name: string): unknown }): CompiledQuery<TResult>
-  /** Renders a query for a cursor. */
-  cursor<TRow>(query: Streamable<TRow> | CursorQuery<TRow>): CursorQuery<TRow>
+  /** Renders a query for a cursor. @throws UsageError for anything but a Drizzle select or a fragment. */
+  cursor<TRow>(query: Streamable<TRow>): CursorQuery<TRow>
   /** Renders a fragment; its placeholders stand among the parameters. */
   render(fragment: SQL): { readonly text: string; readonly parameters: readonly unknown[] }
   /** The name of a column in the database, with the casing applied. */
@@ -123,21 +123,27 @@ export function createDrizzle<TSchema extends Schema>(
   return {
     database,
     compile: <TResult>(build: (db: Database<TSchema>) => { prepare(name: string): unknown }) => {
-      const prepared = build(detached).prepare('compiled') as SessionQuery<PreparedQueryConfig>
-      return { on: (runner, values) => prepared.on(runner, values) as Promise<TResult> }
+      const query: unknown = build(detached)
+      const prepared = isPreparable(query) ? query.prepare('compiled') : undefined
+      if (prepared instanceof UncachedQuery) return { on: () => prepared.refuse() }
+      if (!SessionQuery.isOne(prepared)) {
+        throw new UsageError('defineQuery takes a function that returns a Drizzle query: (db) => db.select().from(…)')
+      }
+      return { on: (runner, values) => SessionQuery.run(prepared, runner, values) as Promise<TResult> }
     },
-    cursor: <TRow>(query: Streamable<TRow> | CursorQuery<TRow>) => {
+    cursor: <TRow>(query: Streamable<TRow>) => {
       if (is(query, SQL)) {
         const { sql: text, params: parameters } = dialect.sqlToQuery(query)
         const map = (rows: Result, ask: Ask) =>
           plainRows.objects(rows, { instants: true }, ask) as Promise<Result<TRow>>
         return { text, parameters, arrays: false, map }
       }
-      if (isTakenApart(query)) return query
-      if (typeof (query as { prepare?: unknown } | undefined)?.prepare !== 'function') {
+      const prepared = isPreparable(query) ? query.prepare('cursor') : undefined
+      if (prepared instanceof UncachedQuery) throw prepared.refusal()
+      if (!SessionQuery.isOne(prepared)) {
         throw new UsageError('stream takes a Drizzle select, or a fragment made with sql of drizzle-orm')
       }
-      return (query.prepare('cursor') as SessionQuery<PreparedQueryConfig>).cursor() as CursorQuery<TRow>
+      return SessionQuery.cursor(prepared) as CursorQuery<TRow>
     },
     render: (fragment) => {
       const { sql: text, params: parameters } = dialect.sqlToQuery(fragment)
@@ -155,8 +161,9 @@ interface CasingCache {
   getColumnCasing(column: Column): string
 }
 
-function isTakenApart<TRow>(query: Streamable<TRow> | CursorQuery<TRow>): query is CursorQuery<TRow> {
-  return typeof (query as Partial<CursorQuery<TRow>> | undefined)?.map === 'function'
+/** True for what Drizzle's builders make. Not for certain: only what its `prepare` returns is known to be ours. */
+function isPreparable(query: unknown): query is { prepare(name: string): unknown } {
+  return typeof (query as { prepare?: unknown } | null | undefined)?.prepare === 'function'
 }
 
 function refuseDetached(): Promise<never> {
@@ -337,21 +344,39 @@ class SessionQuery<T extends PreparedQueryConfig> extends PgPreparedQuery<T> {
   }
 
   override execute(values?: Record<string, unknown>): Promise<T['execute']> {
-    return this.on(this.#runner, values)
+    return this.#on(this.#runner, values)
   }
 
   all(values?: Record<string, unknown>): Promise<T['all']> {
-    return this.on(this.#runner, values)
+    return this.#on(this.#runner, values)
   }
 
-  on(runner: StatementRunner, values: Record<string, unknown> = {}): Promise<unknown> {
+  /** True for a query of this class, which no task can imitate. */
+  static isOne(query: unknown): query is SessionQuery<PreparedQueryConfig> {
+    return typeof query === 'object' && query !== null && #runner in query
+  }
+
+  static run(
+    query: SessionQuery<PreparedQueryConfig>,
+    runner: StatementRunner,
+    values?: Record<string, unknown>,
+  ): Promise<unknown> {
+    return query.#on(runner, values)
+  }
+
+  static cursor(query: SessionQuery<PreparedQueryConfig>): CursorQuery<unknown> {
+    return query.#cursor()
+  }
+
+  // Private, because a task can put methods of its own on a query: they would be handed the session's internals.
+  #on(runner: StatementRunner, values: Record<string, unknown> = {}): Promise<unknown> {
     const { sql: text, params } = this.query
     const parameters = this.#hasPlaceholders ? fillPlaceholders(params, values) : params
     const ask: Ask = (question, about, options, read) => runner.run(question, about, options, read)
     return runner.run(text, parameters, this.#options, (rows) => this.#read(rows, ask))
   }
 
-  cursor(): CursorQuery<unknown> {
+  #cursor(): CursorQuery<unknown> {
     const { sql: text, params } = this.query
     const map = (rows: Result, ask: Ask) => this.#read(rows, ask) as unknown[]
     return { text, parameters: fillPlaceholders(params, {}), arrays: this.#reading.arrays, map }

@@ -17,15 +17,15 @@ export class UncachedQuery<T extends PreparedQueryConfig> extends PgPreparedQuer
   }
 
   override execute(): Promise<T['execute']> {
-    return Promise.reject(refusal())
+    return this.refuse()
   }
 
-  on(): Promise<never> {
-    return Promise.reject(refusal())
+  refuse(): Promise<never> {
+    return Promise.reject(this.refusal())
   }
 
-  cursor(): never {
-    throw refusal()
+  refusal(): UsageError {
+    return refusal()
   }
 }
 

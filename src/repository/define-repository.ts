@@ -4,6 +4,8 @@
  *   const customersOf = defineRepository(customers, (base) => ({ byName: (name: string) => base.find({ name }) }))
  *   const lynn = await engine.session((session) => customersOf(session).byName('Lynn'))
  */
+import { UsageError } from '../errors.ts'
+import { optionNames, unknownOption } from '../option-names.ts'
 import type { Schema } from '../drizzle/driver.ts'
 import type { Source } from './types/conventions.ts'
 import type { RepositoryOf } from './types/operations.ts'
@@ -26,8 +28,10 @@ export interface DefineOptions<TSchema extends Schema> {
 export function defineRepository<TSource extends Source, TExtras extends object, TSchema extends Schema = Schema>(
   source: TSource,
   extras: (base: RepositoryOf<TSource, TSchema>, session: Session<TSchema>) => TExtras,
-  _options?: DefineOptions<TSchema>,
+  options: DefineOptions<TSchema> = {},
 ): (session: AnySession) => Extended<RepositoryOf<TSource, TSchema>, TExtras> {
+  const unknown = unknownOption(options, optionNames<DefineOptions<TSchema>>({ schema: true }))
+  if (unknown !== undefined) throw new UsageError(`defineRepository has no option ${unknown}; it takes schema`)
   let known: DomainClass | undefined
   return (session) => {
     const task = taskSessionOf(session)

@@ -84,7 +84,8 @@ class OpenSession<TSchema extends Schema> implements Session<TSchema> {
   }
 
   get stream() {
-    return <TRow>(query: Streamable<TRow>, options?: CursorOptions) => this.#task.stream(query, options)
+    return <TRow>(query: Streamable<TRow>, options?: CursorOptions) =>
+      this.#task.stream(() => this.#task.drizzle.cursor(query), options)
   }
 
   get signal() {

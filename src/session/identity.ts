@@ -5,6 +5,8 @@
  * https://www.postgresql.org/docs/current/ddl-rowsecurity.html
  */
 import { InvalidInput, UsageError } from '../errors.ts'
+import { optionNames, unknownOption } from '../option-names.ts'
+import { isPlain } from '../values/plain-object.ts'
 import type { DeferredStep } from '../lease/open-transaction.ts'
 
 /** A role, settings, or both. */
@@ -14,6 +16,8 @@ export interface Identity {
   /** Transaction-local settings such as `request.user_id`, read in policies with current_setting(name, true). */
   readonly settings?: Readonly<Record<string, string>> | undefined
 }
+
+const identityNames = optionNames<Identity>({ role: true, settings: true })
 
 /** Puts `own` over `base`: its role, if it names one, and its settings; the rest of `base` stays. */
 export function mergeIdentities(base: Identity | undefined, own: Identity | undefined): Identity | undefined {
@@ -27,7 +31,11 @@ export function mergeIdentities(base: Identity | undefined, own: Identity | unde
  */
 export function checkIdentity(identity: Identity): void {
   if (typeof identity !== 'object' || identity === null) throw new UsageError('an identity is { role, settings }')
+  // A misspelt role would leave the login role in force.
+  const unknown = unknownOption(identity, identityNames)
+  if (unknown !== undefined) throw new UsageError(`an identity has role and settings, not ${JSON.stringify(unknown)}`)
   const { role, settings = {} } = identity
+  if (!isPlain(settings)) throw new UsageError('the settings of an identity are an object of names and strings')
   if (!('role' in identity) && Object.keys(settings).length === 0) {
     throw new UsageError('an identity names a role, settings, or both: an empty one would protect nothing')
   }

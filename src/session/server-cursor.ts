@@ -7,9 +7,11 @@ import { InvalidInput, SessionEnded } from '../errors.ts'
 import type { Result, StatementOptions } from '../pool/connection.ts'
 import type { Scope } from '../task/scope.ts'
 import type { Lease } from '../lease/lease.ts'
-import type { CursorQuery, Drizzle, Streamable } from '../drizzle/driver.ts'
+import type { CursorQuery } from '../drizzle/driver.ts'
 import type { PendingPromises } from '../lease/pending-promises.ts'
 import type { Ask } from '../drizzle/plain-rows.ts'
+import { optionNames } from '../option-names.ts'
+import { checkOptions } from './options.ts'
 
 /** Options of a stream of rows. */
 export interface CursorOptions {
@@ -17,12 +19,13 @@ export interface CursorOptions {
   readonly batchSize?: number | undefined
 }
 
+const cursorOptions = optionNames<CursorOptions>({ batchSize: true })
+
 /** What a stream reads from: a lease in a transaction, for as long as its session lasts. */
 export interface StreamSource {
   readonly lease: Lease
   readonly scope: Scope | undefined
   readonly pending: PendingPromises
-  readonly drizzle: Drizzle
   readonly ended: () => boolean
 }
 
@@ -31,14 +34,16 @@ export interface StreamSource {
  * its session: the cursor is gone.
  */
 export async function* readCursor<TRow>(
-  { lease, scope, pending, drizzle, ended }: StreamSource,
-  query: Streamable<TRow> | CursorQuery<TRow>,
-  { batchSize = 1000 }: CursorOptions = {},
+  { lease, scope, pending, ended }: StreamSource,
+  query: CursorQuery<TRow>,
+  options: CursorOptions = {},
 ): AsyncGenerator<TRow, void, undefined> {
+  checkOptions('stream', cursorOptions, options)
+  const { batchSize = 1000 } = options
   if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > 100_000) {
     throw new InvalidInput('batchSize must be a whole number from 1 to 100000', { path: ['batchSize'] })
   }
-  const { text, parameters, names, arrays, map } = drizzle.cursor(query)
+  const { text, parameters, names, arrays, map } = query
   const name = lease.newName()
   const own = (statement: string, values: readonly unknown[], options: StatementOptions): Promise<Result> =>
     lease.own(statement, values, options, { scope, pending })

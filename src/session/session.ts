@@ -16,7 +16,7 @@ import { isAborted } from '../sqlstate.ts'
 import { attemptsFrom, createRetry, type RetryOptions } from '../task/retry.ts'
 import { Scope, type TaskOptions } from '../task/scope.ts'
 import type { Lease } from '../lease/lease.ts'
-import type { CursorQuery, Database, Drizzle, Schema, StatementRunner, Streamable } from '../drizzle/driver.ts'
+import type { CursorQuery, Database, Drizzle, Schema, StatementRunner } from '../drizzle/driver.ts'
 import { checkOptions, checkTask, transactionOptions } from './options.ts'
 import { isOutdated } from '../lease/outdated.ts'
 import { PendingPromises } from '../lease/pending-promises.ts'
@@ -287,10 +287,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
   }
 
   /** Yields rows through a cursor. Outside a transaction the session belongs to it until it ends. */
-  async *stream<TRow>(
-    query: Streamable<TRow> | CursorQuery<TRow>,
-    options?: CursorOptions,
-  ): AsyncGenerator<TRow, void, undefined> {
+  async *stream<TRow>(render: () => CursorQuery<TRow>, options?: CursorOptions): AsyncGenerator<TRow, void, undefined> {
     const refusal = this.#refusal()
     if (refusal) throw refusal
     const lease = this.#lease
@@ -298,17 +295,16 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
       lease,
       scope: this.#scope,
       pending: this.#pending,
-      drizzle: this.drizzle,
       ended: () => this.#state.kind === 'ended',
     }
-    if (lease.transaction) return yield* readCursor(source, query, options)
+    if (lease.transaction) return yield* readCursor(source, render(), options)
     // A cursor lives in a transaction; the session is lent to it, so that nothing else slips in.
     const work = this.#lend()
     try {
       const transaction = await Transaction.begin(lease)
       work.transaction = transaction
       try {
-        yield* readCursor(source, query, options)
+        yield* readCursor(source, render(), options)
         await transaction.commit()
       } finally {
         await transaction.rollback(this.running)

@@ -3,6 +3,7 @@
  * https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
  */
 import { parse } from 'postgres-array'
+import { UsageError } from '../errors.ts'
 
 /** Reads an array; `read` takes the text of one element that is not NULL. `delimiter` is the type's `typdelim`. */
 export function readArray(text: string, read: (element: string) => unknown, delimiter = ','): unknown[] {
@@ -27,11 +28,20 @@ function withCommas(text: string, delimiter: string): string {
   return rewritten
 }
 
-/** Writes an array: null is NULL, arrays nest, and `write` makes the text of everything else. */
-export function arrayText(values: readonly unknown[], write: (element: unknown) => string): string {
+/** MAXDIM of the server. */
+const maxDimensions = 6
+
+/**
+ * Writes an array: null is NULL, arrays nest, and `write` makes the text of everything else.
+ * @throws UsageError for more dimensions than PostgreSQL has, which an array that contains itself has too.
+ */
+export function arrayText(values: readonly unknown[], write: (element: unknown) => string, dimensions = 1): string {
+  if (dimensions > maxDimensions) {
+    throw new UsageError(`an array has at most ${maxDimensions} dimensions in PostgreSQL, and cannot contain itself`)
+  }
   const elements = Array.from(values, (element) => {
     if (element === null) return 'NULL'
-    return Array.isArray(element) ? arrayText(element, write) : quotedElement(write(element))
+    return Array.isArray(element) ? arrayText(element, write, dimensions + 1) : quotedElement(write(element))
   })
   return `{${elements.join(',')}}`
 }

@@ -94,6 +94,9 @@ describe('an identity', () => {
     ['nothing in it', {}],
     ['a role left undefined', { role: undefined, settings: { 'request.user_id': '7' } }],
     ['the role none', { role: 'none' }],
+    ['a misspelt role', { settings: { 'a.b': '1' }, rolle: 'anonymous' } as never],
+    ['settings that are no object', { role: 'anonymous', settings: new Map([['a.b', 'c']]) as never }],
+    ['settings of null', { role: 'anonymous', settings: null as never }],
   ])('with %s is refused', async (_name, identity, expected: typeof RivuletError = UsageError) => {
     await using engine = await bank.engine()
     expect(() => engine.as(identity)).toThrow(expected)

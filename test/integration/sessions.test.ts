@@ -2,6 +2,8 @@
 import { eq, sql as fragment } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ConnectionLost, SessionEnded, UsageError } from '../../src/errors.ts'
+import { defineQuery } from '../../src/repository/define-query.ts'
+import { defineRepository } from '../../src/repository/define-repository.ts'
 import { accounts, type Bank, type BankSession, gate, openBank, Recorder } from '../support/bank.ts'
 import { eventually, expectQuiet } from '../support/invariants.ts'
 
@@ -12,6 +14,60 @@ beforeAll(async () => {
 afterAll(() => bank[Symbol.asyncDispose]())
 
 describe('a session', () => {
+  test('hands its internals to no query that a task has made or changed', async () => {
+    await using engine = await bank.engine()
+    await engine.session(async (session) => {
+      const { db, sql, stream } = session
+      let leaked: unknown
+      const prepared = db.select().from(accounts).limit(1).prepare('own') as unknown as Record<string, unknown>
+      prepared['on'] = (runner: unknown) => (leaked = runner)
+      expect(await (prepared as { execute(): Promise<unknown[]> }).execute()).toHaveLength(1)
+
+      const build = (query: unknown) => () => query as never
+      const imitation = { prepare: () => ({ on: (runner: unknown) => (leaked = runner) }) }
+      for (const query of [imitation, 5, undefined, {}]) {
+        expect(() => defineQuery(build(query))(session)).toThrow(UsageError)
+      }
+      const cursor = {
+        text: 'select 1',
+        parameters: [],
+        arrays: false,
+        map: (_: unknown, ask: unknown) => (leaked = ask),
+      }
+      for (const query of [cursor, { prepare: () => ({ cursor: () => cursor }) }, { map: () => [] }, null]) {
+        await expect(stream(query as never).next()).rejects.toBeInstanceOf(UsageError)
+      }
+      expect(leaked).toBeUndefined()
+      const { length } = await sql`select 1`
+      expect(length).toBe(1)
+    })
+  })
+
+  test('refuses options that its calls do not have', async () => {
+    await using engine = await bank.engine()
+    await engine.session(async ({ stream }) => {
+      for (const options of [{ batchsize: 3 }, null]) {
+        await expect(stream(fragment`select 1`, options as never).next()).rejects.toBeInstanceOf(UsageError)
+      }
+    })
+    expect(() => defineRepository(accounts, () => ({}), { shema: {} } as never)).toThrow('shema')
+    for (const options of [{ timeoutms: 5 }, null]) {
+      expect(() => void engine.close(options as never)).toThrow(UsageError)
+    }
+  })
+
+  test('refuses an array that contains itself, or has more dimensions than PostgreSQL', async () => {
+    await using engine = await bank.engine()
+    const cyclic: unknown[] = []
+    cyclic.push(cyclic)
+    await engine.session(async ({ sql }) => {
+      await expect(sql`select ${cyclic}::text[]`).rejects.toBeInstanceOf(UsageError)
+      const six = [[[[[['a']]]]]]
+      expect(await sql`select ${six}::text[] as a`).toEqual([{ a: six }])
+      await expect(sql`select ${[six]}::text[]`).rejects.toBeInstanceOf(UsageError)
+    })
+  })
+
   test('has the ten members of its type, which may be taken off it, and nothing behind them is in reach', async () => {
     await using engine = await bank.engine()
     await engine.transaction(async (session) => {

@@ -27,7 +27,8 @@ export function streamRows(
   options?: PlainStreamOptions,
 ): AsyncGenerator<ReadRow, void, undefined> {
   try {
-    return runner.stream(queryOf(plan, options), { batchSize: options?.batchSize })
+    const query = queryOf(plan, options)
+    return runner.stream(() => query, { batchSize: options?.batchSize })
   } catch (error) {
     return failing(error)
   }

@@ -7,5 +7,5 @@ export interface RepositoryRunner extends StatementRunner {
   readonly inTransaction: boolean
   /** A promise for the task, of work on this session: it fails unseen once the task is gone. */
   track<T>(work: Promise<T>): Promise<T>
-  stream<TRow>(query: CursorQuery<TRow>, options?: CursorOptions): AsyncGenerator<TRow, void, undefined>
+  stream<TRow>(render: () => CursorQuery<TRow>, options?: CursorOptions): AsyncGenerator<TRow, void, undefined>
 }
