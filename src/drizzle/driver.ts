@@ -64,7 +64,13 @@ export interface CompiledQuery<TResult> {
 }
 
 /** A query whose rows can be fetched one by one: a select of Drizzle, or an SQL fragment. */
-export type Streamable<TRow> = SQL<TRow> | (PromiseLike<readonly TRow[]> & { prepare(name: string): unknown })
+export type Streamable<TRow> = SQL<TRow> | (PromiseLike<readonly TRow[]> & Preparable)
+
+/** What Drizzle's query builders have in common. */
+export interface Preparable {
+  /** Renders the query. */
+  prepare(name: string): unknown
+}
 
 /** A query taken apart for a cursor. */
 export interface CursorQuery<TRow> {
@@ -162,7 +168,7 @@ interface CasingCache {
 }
 
 /** True for what Drizzle's builders make. Not for certain: only what its `prepare` returns is known to be ours. */
-function isPreparable(query: unknown): query is { prepare(name: string): unknown } {
+function isPreparable(query: unknown): query is Preparable {
   return typeof (query as { prepare?: unknown } | null | undefined)?.prepare === 'function'
 }
 

@@ -20,6 +20,7 @@ export interface FaultyRequest {
   readonly requestId: string
 }
 
+/** How requests are bounded, and what is told of those that fail. */
 export interface FrontOptions {
   /** Milliseconds a request may take, its body and its wait for a connection included. Default 10,000. */
   readonly requestTimeoutMs?: number | undefined

@@ -9,10 +9,12 @@ import type { NewRowJson, PatchJson, RowJson } from '../resource/row-json.ts'
 /** The routes of resources, by path and method. `RoutesOf<Resource<typeof words, 'words', true>>` has `/words/:key`. */
 export type RoutesOf<TResource extends Resource> = ListRoutes<TResource> & RowRoutes<TResource>
 
+/** The route of each resource's list. */
 export type ListRoutes<TResource extends Resource> = {
   [R in TResource as `/${R['path']}`]: Route<'$get', { query?: RouteQuery }, ResourcePage<RowOf<R>>> & Adds<R>
 }
 
+/** The route of each resource's rows, where it has a key. */
 export type RowRoutes<TResource extends Resource> = {
   [R in TResource as [KeyNames<R['source']>] extends [never] ? never : `/${R['path']}/:key`]: Route<
     '$get',
@@ -22,10 +24,12 @@ export type RowRoutes<TResource extends Resource> = {
     WriteRoutes<R>
 }
 
+/** POST, where the resource is writable. */
 export type Adds<R extends Resource> = R['writes'] extends true
   ? Route<'$post', { json: NewRowOf<R> }, RowOf<R>, 201>
   : unknown
 
+/** PATCH, PUT and DELETE, where the resource is writable. */
 export type WriteRoutes<R extends Resource> = R['writes'] extends true
   ? Route<'$patch', { param: { key: string }; json: PatchOf<R> }, RowOf<R>> &
       Route<'$put', { param: { key: string }; json: NewRowOf<R> }, RowOf<R>, 200 | 201> & {
@@ -33,10 +37,15 @@ export type WriteRoutes<R extends Resource> = R['writes'] extends true
       }
   : unknown
 
+/** The columns that a resource hides. */
 export type Hidden<R extends Resource> = NonNullable<R['options']['hidden']>[number]
+/** The columns that a request may not write. */
 export type Kept<R extends Resource> = Hidden<R> | NonNullable<R['options']['fixed']>[number]
+/** A row, as JSON. */
 export type RowOf<R extends Resource> = RowJson<R['source'], Hidden<R>>
+/** A row that a request adds, as JSON. */
 export type NewRowOf<R extends Resource> = NewRowJson<R['source'], Kept<R>>
+/** The columns that a request changes, as JSON. */
 export type PatchOf<R extends Resource> = PatchJson<R['source'], Kept<R>>
 
 /** What Hono's client reads of a route. */
@@ -44,6 +53,7 @@ export type Route<TMethod extends string, TInput, TOutput, TStatus = 200> = {
   [K in TMethod]: { input: TInput; output: TOutput; outputFormat: 'json'; status: TStatus }
 }
 
+/** The query string of a route. */
 export type RouteQuery = Readonly<Record<string, string>>
 
 /** A page of a list. */

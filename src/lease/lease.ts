@@ -197,7 +197,7 @@ export class Lease {
 
   // ---- the end
 
-  /** The connection is closed when it comes back, and not reused. The first reason stays. */
+  /** The connection is closed when it comes back, and not reused. A cancelled lease has the reason of its cancellation; else the first stays. */
   retire(reason: RetireReason): void {
     this.#retirement ??= reason
   }

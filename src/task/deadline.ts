@@ -7,6 +7,7 @@ import { UsageError } from '../errors.ts'
 /** The longest delay setTimeout takes; anything above would fire at once. */
 const longestTimerMs = 2 ** 31 - 1
 
+/** An instant by which something must be over. */
 export class Deadline {
   /** Milliseconds of `performance.now()`. */
   readonly at: number
@@ -31,6 +32,7 @@ export class Deadline {
     return Math.max(0, this.at - performance.now())
   }
 
+  /** True when the instant has passed. */
   get expired(): boolean {
     return performance.now() >= this.at
   }

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { DeadlockDetected, SerializationFailure, UsageError } from '../errors.ts'
 import { backoffMs, type BackoffOptions } from './backoff.ts'
 
+/** How often a unit of work is run. */
 export interface RetryOptions {
   /** How often the work is run at most when serialization failures and deadlocks end it. 1 to 100; default 5. */
   readonly attempts?: number | undefined

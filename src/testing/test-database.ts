@@ -18,6 +18,7 @@ import { openTestServer } from './test-server.ts'
 
 /** Rows that every test database begins with. */
 export interface TestSeed<TSchema extends Schema = Schema> {
+  /** Writes the rows. It is awaited. */
   readonly run: (engine: Engine<TSchema>) => unknown
   /** The files that decide what `run` does. When what they hold changes, it is run anew. */
   readonly files: readonly (string | URL)[]

@@ -46,10 +46,12 @@ export interface Promised<TSource extends Source> {
   >
 }
 
+/** The types of columns that may count versions. */
 export interface Integer {
   columnType: 'PgInteger' | 'PgSmallInt' | 'PgBigInt53' | 'PgBigInt64'
 }
 
+/** The types of columns that may hold an instant. */
 export interface Timestamp {
   columnType: 'PgTimestamp' | 'PgTimestampString'
 }
