@@ -69,7 +69,7 @@ export type {
 export type { Direction, Key, NewRow, Order, Patch, Row, Where } from './repository/types/table-types.ts'
 export { defineQuery, type DefinedQuery } from './repository/define-query.ts'
 export type { AnySession, Session } from './repository/session.ts'
-export type { Database, Schema, Streamable } from './drizzle/driver.ts'
+export type { Database, Schema, Preparable, Streamable } from './drizzle/driver.ts'
 export type { GatherOptions } from './gather/gather.ts'
 export type { ItemTask, MapOptions } from './gather/map.ts'
 export type { Task } from './session/run-task.ts'
