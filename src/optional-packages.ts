@@ -1,6 +1,6 @@
 /**
- * The packages that only some users need. They are optional peers: whoever does without installs none of them, and
- * whoever needs one is told the command that installs it. The build puts `withPackages` before the entries that cannot be
+ * The packages that only some users need. They are optional peers: a user who does without installs none of them, and
+ * one who needs a package is told the command that installs it. The build puts `withPackages` before the entries that cannot be
  * loaded without theirs (.ci/build.js).
  */
 import { PackageMissing } from './errors.ts'

@@ -30,7 +30,7 @@ export function isKnown(context: Context, tag: string): boolean {
 /** Whether a request to change a row makes conditions. @throws Problem 428 where it must and does not */
 export function isConditional({ req }: Context, { requireMatch }: PlannedResource): boolean {
   const unseen = req.header('if-none-match')
-  // `*` is for rows that are not there: nobody can have seen them.
+  // `*` is for rows that are not there: no client can have seen them.
   if (req.header('if-match') !== undefined || unseen === '*') return true
   if (!requireMatch) return unseen !== undefined
   const detail = 'a row of this resource is changed under if-match only: read it, and send its etag along'

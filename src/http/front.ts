@@ -26,7 +26,7 @@ export interface FrontOptions {
   readonly requestTimeoutMs?: number | undefined
   /** Maps the application's own errors; undefined: the table of `problem.ts` decides. */
   readonly problemFor?: ((error: unknown) => Problem | undefined) | undefined
-  /** Told of every error that was answered with a status from 500: the answer says nothing of it. Default: nobody. */
+  /** Told of every error that was answered with a status from 500: the answer says nothing of it. Default: none. */
   readonly onFault?: ((error: unknown, request: FaultyRequest) => void) | undefined
 }
 
@@ -59,7 +59,7 @@ export function createFront({ requestTimeoutMs = 10_000, problemFor, onFault }: 
   app.onError((error, context) => {
     const { method, path, raw } = context.req
     const requestId = context.get('requestId')
-    // Nobody is there to read an answer, and the work was stopped because of that: no fault of anybody's.
+    // The client is gone, and the work was stopped because of that: nothing is at fault.
     if (raw.signal.aborted) return new Response(null, { status: clientClosedRequest })
     const problem = problemFor?.(error) ?? (error instanceof HTTPException ? fromHono(error) : problemOf(error))
     if (problem.status >= 500) onFault?.(error, { method, path, status: problem.status, requestId })

@@ -1,5 +1,5 @@
 /**
- * Two questions that an orchestrator asks. `/livez`: does the process answer? It asks nobody else, since starting it anew
+ * Two questions that an orchestrator asks. `/livez`: does the process answer? It asks no other service, since starting it anew
  * would bring no database back. `/readyz`: can it do its work now? A statement has to come back in time, the migrations
  * have to be those of this program, and it must not be about to stop; a load balancer looks elsewhere meanwhile.
  */
@@ -49,7 +49,7 @@ function unready(reason: string, detail: string): Problem {
   return new Problem({ status: 503, code: 'not_ready', detail, members: { reason }, retryAfterSeconds: 1 })
 }
 
-/** True when the work has resolved before the time is up; what comes of it later is nobody's business here. */
+/** True when the work has resolved before the time is up; what comes of it later does not matter here. */
 function within(deadline: Deadline, work: Promise<unknown> | undefined): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const disarm = deadline.arm(() => reject(new Error('the migrations could not be checked in time')))

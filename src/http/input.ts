@@ -114,7 +114,11 @@ async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array
 }
 
 function tooLarge(maxBytes: number): Problem {
-  return new Problem({ status: 413, code: 'body_too_large', detail: `the body may have ${maxBytes} bytes` })
+  return new Problem({
+    status: 413,
+    code: 'body_too_large',
+    detail: `the body is larger than the limit of ${maxBytes} bytes`,
+  })
 }
 
 /** The largest key of an integer column. */

@@ -52,7 +52,7 @@ export class Problem extends Error {
   }
 }
 
-/** How an error code is answered; `detail` stands in for the error's message where that is nobody else's business. */
+/** How an error code is answered; `detail` stands in for the error's message where clients must not see that. */
 interface Answer {
   readonly status: number
   readonly detail?: string
@@ -62,7 +62,7 @@ interface Answer {
 const tooBusy = 'the service has more work than it can do: try again later'
 const tooSlow = 'the request took longer than it may'
 const away = 'the database cannot be reached at the moment: try again later'
-const contended = 'somebody else is changing the same rows: try again'
+const contended = 'another request is changing the same rows: try again'
 const closing = 'the service is shutting down: try again later'
 const broken = 'the service failed; the fault is not in the request'
 
@@ -84,7 +84,7 @@ const answers: Readonly<Record<ErrorCode, Answer>> = {
   cancelled: { status: 503, detail: closing, retryAfterSeconds: 1 },
   deadline_exceeded: { status: 504, detail: tooSlow },
   statement_timeout: { status: 504, detail: tooSlow },
-  // Neither a success nor safe to send again: whoever asked must look first.
+  // Neither a success nor safe to send again: the client must look first.
   commit_outcome_unknown: { status: 500, detail: 'it is not known whether this was saved: look before trying again' },
   config_invalid: { status: 500, detail: broken },
   database_error: { status: 500, detail: broken },
@@ -108,7 +108,7 @@ const refusals: Readonly<Record<string, readonly [status: number, code: string, 
   P0001: [422, 'refused'],
 }
 
-/** The problem that any error is for an HTTP client; one that is nobody's error class is a 500 that says nothing. */
+/** The problem that any error is for an HTTP client; one of an unknown class is a 500 that says nothing. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error
   if (error instanceof WrongParameter) {

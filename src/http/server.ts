@@ -8,7 +8,7 @@
  *
  * What never becomes a request of the application is answered here, as a problem document like everything else: no HTTP,
  * headers that are too long or too slow, a Host that is missing, doubled, malformed or not that of the target, a body
- * without a length, an expectation that nobody meets, a tunnel. https://www.rfc-editor.org/rfc/rfc9112
+ * without a length, an expectation that is not met, a tunnel. https://www.rfc-editor.org/rfc/rfc9112
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -179,6 +179,6 @@ function malformed(status: number, detail = 'look at the first line and the head
 const tunnel = new Problem({
   status: 405,
   code: 'method_not_allowed',
-  detail: 'this is no proxy',
+  detail: 'this server is not a proxy: CONNECT is not supported',
   headers: { allow: 'GET, HEAD, POST, PUT, PATCH, DELETE' },
 })

@@ -6,7 +6,7 @@ export interface PoolStats {
   readonly max: number
   /** Connections that are open: idle and leased. */
   readonly open: number
-  /** Connections that nobody uses. */
+  /** Connections that no lease uses. */
   readonly idle: number
   /** Connections that a session has. */
   readonly leased: number

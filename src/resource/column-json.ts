@@ -18,7 +18,7 @@ import { exactNumber, isNumberText, JsonFault, parseJson } from '../values/stric
 /** A JSON Schema of draft 2020-12, as OpenAPI 3.1 has it. */
 export type JsonSchema = Readonly<Record<string, unknown>>
 
-/** A column as JSON; null is nobody's business here. */
+/** A column as JSON; null is dealt with elsewhere. */
 export interface ColumnJson {
   readonly schema: JsonSchema
   /** What the connection answered, as JSON. */

@@ -27,7 +27,7 @@ export interface ResourceOptions<
   readonly hidden?: readonly THidden[]
   /** Columns that clients see, but do not write. */
   readonly fixed?: readonly TFixed[]
-  /** True: a row is changed and removed under `If-Match` only, so that nobody overwrites what they have not seen. */
+  /** True: a row is changed and removed under `If-Match` only, so that no client overwrites what it has not seen. */
   readonly requireMatch?: boolean
   /** The most rows of a page, and of a relation. 1 to 10,000; default 1,000. */
   readonly maxLimit?: number

@@ -1,5 +1,5 @@
 /**
- * Rows as JSON that somebody sends: every fault at once, each with its place, and no more of them than a person reads. A
+ * Rows as JSON that a client sends: every fault at once, each with its place, and no more of them than a person reads. A
  * property that is not there, not for clients or made by the database is refused, never ignored.
  */
 import { InvalidInput } from '../errors.ts'

@@ -45,7 +45,7 @@ export type NewPairs<T, TOptional extends boolean> = {
     : never
 }[keyof T]
 
-/** What a type of the user's own, or of an expression, is as JSON nobody can tell from its TypeScript type. */
+/** What a type of the user's own, or of an expression, is as JSON: its TypeScript type does not tell. */
 export type ColumnValue<TType, TValue> = TType extends 'PgCustomColumn' | 'expression' ? unknown : Json<TValue>
 
 /** What a value of type T is after its way through JSON, for clients: `Json<{ id: bigint }>` is `{ id: string }`. */

@@ -2,7 +2,7 @@
  * `npm start`: the reference shop as a service. Opens, in this order, the database (DATABASE_URL, else the embedded
  * server), the engine and the port; a signal closes them in reverse, the embedded server last. What is opened is closed
  * on every way out, and the process ends by itself. The embedded database is migrated, and filled while it is empty; that
- * of a DATABASE_URL is somebody's, and only `--migrate` and `--seed` change it.
+ * of a DATABASE_URL belongs to others, and only `--migrate` and `--seed` change it.
  */
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
@@ -110,7 +110,7 @@ async function openDatabase(signal: AbortSignal): Promise<Database> {
     const description = `DATABASE_URL (${describeAddress(parseDatabaseUrl(url))})`
     return { own: false, url, description, [Symbol.asyncDispose]: () => Promise.resolve() }
   }
-  // Loaded only when needed: whoever has a server of their own has no use for its binaries.
+  // Loaded only when needed: a user with a server of their own has no use for its binaries.
   const { openEmbeddedServer } = await import('../embedded/server.ts')
   const server = await openEmbeddedServer({ signal })
   const description = `PostgreSQL of its own, data in ${shortest(server.dataDirectory)}`

@@ -19,8 +19,8 @@ export const productRepository = defineRepository(
   products,
   (_, session) => ({
     /**
-     * The products with these keys, locked until the transaction ends, in the order of their keys: whoever locks
-     * several does it in the same order, and so nobody waits for each other in a circle.
+     * The products with these keys, locked until the transaction ends, in the order of their keys: all callers
+     * lock in the same order, and so none wait for each other in a circle.
      */
     lockAll: (ids: readonly number[]) =>
       session.db
@@ -43,7 +43,7 @@ export const customerRepository = defineRepository(customers, (base) => ({
 export const userRepository = defineRepository(
   users,
   (_, session) => ({
-    /** The account of this address, in whatever case either is written: by the index on `lower(email)`. */
+    /** The account of this address, in upper or lower case: by the index on `lower(email)`. */
     findByEmail: async (email: string) => {
       const [user] = await session.db
         .select()

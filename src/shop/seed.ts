@@ -129,7 +129,7 @@ async function seedOrderItems({ db, sql }: Pick<Session, 'db' | 'sql'>): Promise
     where lines.order_id = orders.id`
 }
 
-/** The library writes keys of its own; without this the first row that anybody adds would meet them. */
+/** The library writes keys of its own; without this the first row that is added would meet them. */
 async function advanceIdentities({ sql }: Pick<Session, 'sql'>): Promise<void> {
   await sql`
     select setval(pg_get_serial_sequence('customers', 'id'), (select max(id) from customers)),

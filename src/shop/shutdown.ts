@@ -3,7 +3,7 @@
  * stop at once; after that the signals have their usual effect again, so a third one kills.
  * A terminal that is closed asks too, but never hurries: SIGHUP comes from the shell and again from the system.
  * Nobody may be left to read what is printed then, nor when the other end of a pipe ended: that does no harm.
- * npm passes SIGTERM on to a shell, which dies of it and tells nobody: when that shell is gone, we were meant. Where the
+ * npm passes SIGTERM on to a shell, which dies of it and does not pass it on: when that shell is gone, we were meant. Where the
  * shell has made way for us, npm passes on to us the Ctrl-C that the terminal has sent us already: the two are one.
  */
 import { environment } from '../config.ts'

@@ -68,7 +68,7 @@ async function hold(serverUrl: string, name: string): Promise<Connection> {
   return connection
 }
 
-/** Drops it under whatever is still connected; the connection that held it is closed. */
+/** Drops it, although sessions may still be connected; the connection that held it is closed. */
 async function drop(held: Connection, serverUrl: string, name: string): Promise<void> {
   const connection = held.lost ? await hold(serverUrl, name) : held
   try {

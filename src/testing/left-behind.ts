@@ -1,8 +1,8 @@
 /**
- * Removes what killed runs left on the server: clones that nobody holds any more, drafts of templates among them, and
- * templates that nobody has cloned for a day. Only databases that this role owns and that bear our names.
+ * Removes what killed runs left on the server: clones that no process holds any more, drafts of templates among them, and
+ * templates that were not cloned for a day. Only databases that this role owns and that bear our names.
  *
- * A clone is in use while anybody is connected to it, or bears its name as application_name: whoever makes one does so
+ * A clone is in use while a session is connected to it, or bears its name as application_name: its maker does so
  * first (`clone.ts`). A template in use is written down in its comment, so that it keeps.
  */
 import type { Connection } from '../pool/connection.ts'
@@ -26,7 +26,7 @@ const templates = `
 const hourMs = 3_600_000
 const used = 'last used '
 
-/** Removes it, unless somebody else is at it; `template` is the one that is in use now. */
+/** Removes it, unless another process is at it; `template` is the one that is in use now. */
 export async function removeLeftBehind(connection: Connection, template: string): Promise<void> {
   const [lock] = await rows<{ taken: boolean }>(
     connection,
@@ -51,7 +51,7 @@ function note(connection: Connection, name: string): Promise<unknown> {
   return connection.script(`comment on database ${name} is '${used}${new Date().toISOString()}'`)
 }
 
-/** What somebody else has just dropped, or has begun to use, is none of ours any more. */
+/** What another process has just dropped, or has begun to use, is no longer ours to drop. */
 async function drop(connection: Connection, name: string): Promise<void> {
   try {
     await connection.script(`drop database if exists ${name}`)

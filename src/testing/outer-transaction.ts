@@ -39,7 +39,7 @@ interface Turn {
   readonly timer: NodeJS.Timeout | undefined
 }
 
-/** Deferred constraints are checked as COMMIT would, and are deferred again for whoever comes next. */
+/** Deferred constraints are checked as COMMIT would, and are deferred again for the next one. */
 const checkDeferred = `set constraints all immediate; do $$ declare names text; begin
   select string_agg(distinct format('%I.%I', n.nspname, c.conname), ', ') into names
   from pg_catalog.pg_constraint c join pg_catalog.pg_namespace n on n.oid = c.connamespace where c.condeferred;
@@ -80,7 +80,7 @@ export class OuterTransaction {
     return this.#connection
   }
 
-  /** Connects and begins the transaction, if nobody has. @throws as connecting does. */
+  /** Connects and begins the transaction, unless that is done. @throws as connecting does. */
   async begin(signal: AbortSignal): Promise<void> {
     this.#opening ??= this.#open(signal)
     try {
@@ -236,7 +236,7 @@ export class OuterTransaction {
 
   #mayGo(owner: FrameOwner): boolean {
     const top = this.#frames.at(-1)
-    // There is nothing left to be wrong about: whoever waits is told.
+    // There is nothing left to wait for: those that wait are told.
     if (!top || top.owner === owner || this.lost) return true
     if (this.#frames.some((frame) => frame.owner === owner)) return false
     for (let each = owner.holder?.parent; each; each = each.parent) if (each === top.owner.holder) return true

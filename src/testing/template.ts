@@ -4,7 +4,7 @@
  *
  *   absent ──built under another name──▶ draft ──renamed──▶ template          draft ──builder dies──▶ left behind
  *
- * The rename is what makes it a template: a half-built one is never cloned, whoever dies when. The lock only keeps
+ * The rename is what makes it a template: a half-built one is never cloned, whichever process dies. The lock only keeps
  * others from doing the same work meanwhile. Nobody can connect to a template, so cloning never finds it in use.
  * https://www.postgresql.org/docs/current/manage-ag-templatedbs.html
  */

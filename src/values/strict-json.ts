@@ -1,6 +1,6 @@
 /**
  * JSON as RFC 8259 has it and nothing else, read without losing anything: a number that a double cannot hold, a key that
- * stands in an object twice, and a document that is deeper or wider than anybody means are refused and not repaired.
+ * stands in an object twice, and a document that is deeper or wider than a client can mean are refused and not repaired.
  * `JSON.parse` would round the first, drop the second and take the third. https://www.rfc-editor.org/rfc/rfc7493
  */
 
