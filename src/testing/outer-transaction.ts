@@ -10,6 +10,7 @@ import { ConnectionLost, PoolTimeout, UsageError } from '../errors.ts'
 import type { Step } from '../pool/batch.ts'
 import type { Connection, Result } from '../pool/connection.ts'
 import type { Holder } from '../pool/wait-queue.ts'
+import { FrameSettings } from './frame-settings.ts'
 
 /** Who has frames: a connection of the sandbox. */
 export interface FrameOwner {
@@ -24,7 +25,7 @@ export interface Frame {
   readonly owner: FrameOwner
   readonly savepoint: string
   /** What it has set for itself. */
-  readonly settings: Step[]
+  readonly settings: FrameSettings
   /** A statement in it has failed, and nothing has been rolled back since. */
   failed: boolean
 }
@@ -101,18 +102,14 @@ export class OuterTransaction {
     return cause && new ConnectionLost('the connection of the sandbox was lost, and its work with it', { cause })
   }
 
-  /** Undoes all work, and begins anew. @throws UsageError while a transaction in it is open. */
+  /** Undoes all work, and begins anew, once what was given up has ended. @throws PoolTimeout when that takes too long. */
   async restart(): Promise<void> {
-    if (this.#busy || this.#frames.length > 0) {
-      throw new UsageError('work is under way in the sandbox: await it before you roll back')
-    }
-    this.#busy = true
+    await this.turn({ holder: undefined, settings: [] })
     try {
       this.#inForce = undefined
       await this.connection.script('rollback; begin')
     } finally {
-      this.#busy = false
-      this.#serve()
+      this.pass()
     }
   }
 
@@ -160,7 +157,12 @@ export class OuterTransaction {
       )
     }
     this.#savepoints += 1
-    const frame = { owner, savepoint: `rivulet_sandbox_${this.#savepoints}`, settings: [], failed: false }
+    const frame = {
+      owner,
+      savepoint: `rivulet_sandbox_${this.#savepoints}`,
+      settings: new FrameSettings(),
+      failed: false,
+    }
     this.#frames.push(frame)
     return frame
   }

@@ -9,7 +9,6 @@
  * Statements run one by one, never prepared. One that is stopped is undone, and the connection to the server goes on.
  */
 import { ConnectionLost, type RivuletError, UsageError } from '../errors.ts'
-import { statementTraits } from '../lease/statement-traits.ts'
 import type { Step } from '../pool/batch.ts'
 import type { Connection, Outcome, Result, StatementOptions } from '../pool/connection.ts'
 import { PreparedStatements } from '../pool/prepared-statements.ts'
@@ -39,6 +38,8 @@ export class SandboxConnection implements Connection, FrameOwner {
   readonly prepared = new PreparedStatements()
   onClosed: (() => void) | undefined
   holder: Holder | undefined
+  /** Its task was cancelled: nothing more is sent, and it is closed as soon as what runs has been stopped. */
+  givenUp = false
   settings: Step[] = []
   readonly #outer: OuterTransaction
   readonly #requests: Request[] = []
@@ -127,6 +128,7 @@ export class SandboxConnection implements Connection, FrameOwner {
   }
 
   discard(error: RivuletError): void {
+    this.givenUp = true
     this.#outer.withdraw(this, error)
     this.#rejectWaiting(error)
   }
@@ -241,7 +243,7 @@ export class SandboxConnection implements Connection, FrameOwner {
   #commit(): Promise<Result> {
     return this.#end(async (frame) => {
       if (frame.failed) await this.#outer.undo(frame)
-      else await this.#outer.keep(frame)
+      else await this.#keep(frame)
       return emptyResult(frame.failed ? 'ROLLBACK' : 'COMMIT')
     })
   }
@@ -262,21 +264,24 @@ export class SandboxConnection implements Connection, FrameOwner {
       await this.#outer.undo(frame)
       throw error
     }
-    await this.#outer.keep(frame)
-    const { text, parameters } = request
-    if (setsSession(text, result.command)) this.settings.push({ text, parameters: parameters.map(String) })
+    await this.#keep(frame)
     return result
   }
 
-  #inFrame(frame: Frame, request: Request, first: boolean): Promise<Result> {
+  async #keep(frame: Frame): Promise<void> {
+    await this.#outer.keep(frame)
+    this.settings.push(...frame.settings.lasting)
+  }
+
+  async #inFrame(frame: Frame, request: Request, first: boolean): Promise<Result> {
     const { options, parameters, isScript } = request
     const own = [...request.steps, { text: request.text }].flatMap((step) => translated(step))
     const text = own.pop()?.text ?? nothing
-    const steps = [...this.#outer.preparation(frame, first), ...own]
-    for (const step of [...own, { text, parameters: parameters.map(String) }]) {
-      if (setsTransaction(step.text)) frame.settings.push(step)
-    }
-    return this.#outer.stoppable(frame, () => {
+    // A return brings back what was in force; with steps in front of it, its script would be no script.
+    const returns = isScript && text.startsWith('rollback to ')
+    const steps = returns ? own : [...this.#outer.preparation(frame, first), ...own]
+    for (const step of own) frame.settings.add(step)
+    const result = await this.#outer.stoppable(frame, () => {
       if (isScript && steps.length === 0) return this.#server.script(text)
       const sent = { ...options, prepare: false, steps: () => steps }
       return this.#server.query<Result>(text, parameters, sent, {
@@ -287,6 +292,8 @@ export class SandboxConnection implements Connection, FrameOwner {
         },
       })
     })
+    frame.settings.add({ text, parameters: parameters.map(String) })
+    return result
   }
 
   #rejectWaiting(error: unknown): void {
@@ -314,17 +321,6 @@ function translated(step: Step): readonly Step[] {
   if (text.startsWith('set transaction snapshot')) return []
   if (text === 'select pg_export_snapshot() as id') return [{ text: "select 'sandbox' as id" }]
   return [step]
-}
-
-/** A setting that lasts as long as the session. */
-function setsSession(text: string, command: string): boolean {
-  if (command === 'SET') return !statementTraits(text).localSet
-  return command === 'RESET' || (/\bset_config\b/i.test(text) && statementTraits(text).lastingEffect)
-}
-
-/** A setting that lasts as long as the transaction, or longer. */
-function setsTransaction(text: string): boolean {
-  return /^\s*set\s+(?!transaction\b|constraints\b)/i.test(text) || /\bset_config\b/i.test(text)
 }
 
 function emptyResult(command: string): Result {

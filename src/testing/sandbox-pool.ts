@@ -3,7 +3,8 @@
  * that a session inside a session never lacks one; how many of them run at once is decided statement by statement.
  */
 import type { PoolSettings } from '../config.ts'
-import type { Publish } from '../observe/observation.ts'
+import { UsageError } from '../errors.ts'
+import type { Publish, RetireReason } from '../observe/observation.ts'
 import type { Connection } from '../pool/connection.ts'
 import { Pool } from '../pool/pool.ts'
 import type { AcquireRequest, Holder } from '../pool/wait-queue.ts'
@@ -15,6 +16,7 @@ const bounds = { max: 10_000, idleTimeoutMs: 0, maxLifetimeMs: 0, probeAfterMs: 
 
 export class SandboxPool extends Pool {
   readonly #outer: OuterTransaction
+  readonly #leased = new Set<SandboxConnection>()
 
   constructor(settings: PoolSettings, open: OpenConnection, publish: Publish) {
     const outer = new OuterTransaction(open, settings.acquireTimeoutMs)
@@ -42,12 +44,23 @@ export class SandboxPool extends Pool {
 
   override setHolder(connection: Connection, holder: Holder): void {
     super.setHolder(connection, holder)
-    if (connection instanceof SandboxConnection) connection.holder = holder
+    if (!(connection instanceof SandboxConnection)) return
+    connection.holder = holder
+    this.#leased.add(connection)
   }
 
-  /** Undoes all work, and begins anew. @throws UsageError while a transaction is open. */
-  rollback(): Promise<void> {
-    return this.#outer.restart()
+  override release(connection: Connection, retire?: RetireReason): void {
+    if (connection instanceof SandboxConnection) this.#leased.delete(connection)
+    super.release(connection, retire)
+  }
+
+  /** Undoes all work, and begins anew. @throws UsageError while a session is open, or is to be opened. */
+  async rollback(): Promise<void> {
+    const isOpen = [...this.#leased].some(({ givenUp }) => !givenUp)
+    if (isOpen || this.stats().waiting > 0) {
+      throw new UsageError('a session is open in the sandbox: await it before you roll back')
+    }
+    await this.#outer.restart()
   }
 
   override async close(): Promise<void> {

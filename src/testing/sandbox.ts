@@ -11,7 +11,7 @@ import { SandboxPool } from './sandbox-pool.ts'
 /** An engine whose work is rolled back; closing rolls back as well. */
 export interface Sandbox<TSchema extends Schema = Schema> extends AsyncDisposable {
   readonly engine: Engine<TSchema>
-  /** Undoes all that was done so far; the engine goes on. @throws UsageError while work is under way in it. */
+  /** Undoes all that was done so far; the engine goes on. @throws UsageError while a session is open in it. */
   rollback(): Promise<void>
   /** Undoes everything, and closes the engine. */
   close(): Promise<void>
@@ -25,11 +25,13 @@ export interface Sandbox<TSchema extends Schema = Schema> extends AsyncDisposabl
  * What cannot hold there, so that a test of it needs a database of its own and a real engine:
  * - Isolation between sessions: all see each other's uncommitted rows. Isolation levels are ignored, nothing is ever
  *   serialised, and `snapshot: true` sees what the tasks before it wrote, not one instant. `readOnly` does hold.
- * - A session opened inside a transaction is a part of it: it is undone with it, and its owner waits for it.
+ * - A session opened inside a transaction is a part of it: it is undone with it, its owner waits for it, and the deferred
+ *   constraints of both are checked where it would commit.
  * - Concurrency: one statement runs at a time. Two sessions that wait for each other, or for each other's locks, end with
  *   PoolTimeout (`pool.acquireTimeoutMs`). Another sandbox on the same database waits for the rows this one has written.
  * - `now()` stands still from the beginning of the sandbox on; `clock_timestamp()` does not.
- * - Sequences go on: keys are not the same after a rollback. Advisory locks of a session, and LISTEN, last until the end.
+ * - Sequences go on: keys are not the same after a rollback. Temporary tables, advisory locks of a session, and LISTEN
+ *   outlive their session: they last until the sandbox is rolled back or closed.
  * - NOTIFY is never delivered, what needs to be outside a transaction (VACUUM, CREATE INDEX CONCURRENTLY) is refused, and
  *   so is a procedure that commits.
  * @throws as `openEngine` does.

@@ -263,6 +263,51 @@ describe('several sessions', () => {
   })
 })
 
+describe('a setting', () => {
+  const ask = async ({ sql }: { sql: SqlTag }) =>
+    (
+      await sql<{ size: string; role: string }>`select coalesce(current_setting('app.size', true), '') as size,
+        case current_user when session_user then 'owner' else current_user end as role`
+    )[0]
+
+  test('is taken back with its savepoint, whoever works in between', async () => {
+    await using sandbox = await open()
+    const { engine } = sandbox
+    await engine.transaction(async (session) => {
+      await session.sql`select set_config('app.size', 'outer', true)`
+      const inner = session.transaction(async ({ sql }) => {
+        await sql`select set_config('app.size', 'inner', true)`
+        await sql`set local role rivulet_reader`
+        expect(await engine.session(ask)).toEqual({ size: '', role: 'owner' })
+        throw new Error('undo')
+      })
+      await expect(inner).rejects.toThrow('undo')
+      expect(await engine.session(ask)).toEqual({ size: '', role: 'owner' })
+      expect(await ask(session)).toEqual({ size: 'outer', role: 'owner' })
+    })
+  })
+
+  test('that is the session’s lasts when its transaction is committed, and only then', async () => {
+    await using sandbox = await open()
+    await sandbox.engine.session(async (session) => {
+      await session.transaction(async ({ sql }) => {
+        await sql`select set_config('app.size', ${'kept'}, ${false})`
+        await sql`select set_config('app.size', ${'local'}, ${true})`
+      })
+      expect(await ask(session)).toMatchObject({ size: 'kept' })
+      const failed = session.transaction(async ({ sql }) => {
+        await sql`set app.size = 'lost'`
+        throw new Error('undo')
+      })
+      await expect(failed).rejects.toThrow('undo')
+      expect(await ask(session)).toMatchObject({ size: 'kept' })
+      await session.transaction(({ sql }) => sql`reset app.size`)
+      expect(await ask(session)).toMatchObject({ size: '' })
+    })
+    expect(await sandbox.engine.session(ask)).toMatchObject({ size: '' })
+  })
+})
+
 describe('a statement that is cut short', () => {
   test('by its deadline is undone, and the sandbox goes on', async () => {
     await using sandbox = await open()
@@ -314,6 +359,23 @@ describe('a statement that is cut short', () => {
     await expect(work).rejects.toBeInstanceOf(ConnectionLost)
     await expect(engine.session(({ sql }) => sql`select 1`)).rejects.toThrow('the sandbox was lost')
   })
+})
+
+test('a sandbox is not rolled back while a session is open; what was given up is no hindrance', async () => {
+  await using sandbox = await open()
+  const { engine } = sandbox
+  const early = engine.session(({ sql }) => sql`select 1`)
+  await expect(sandbox.rollback()).rejects.toBeInstanceOf(UsageError)
+  await early
+  await engine.session(async ({ repository }) => {
+    await repository(notes).insert({ text: 'kept' })
+    await expect(sandbox.rollback()).rejects.toBeInstanceOf(UsageError)
+    expect(await repository(notes).count()).toBe(1)
+  })
+  const late = engine.transaction(({ sql }) => sql`select pg_sleep(60)`, { timeoutMs: 20 })
+  await expect(late).rejects.toBeInstanceOf(DeadlineExceeded)
+  await sandbox.rollback()
+  expect(await engine.session(({ repository }) => repository(notes).count())).toBe(0)
 })
 
 test('a sandbox is not rolled back while work is under way, and closing it ends that', async () => {
