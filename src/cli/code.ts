@@ -2,14 +2,14 @@
  * What drizzle-kit writes for the schema in code: for an empty database, and for the next migration. It runs on a copy
  * of the migrations folder, which is removed afterwards.
  */
-import { cp, mkdir, writeFile } from 'node:fs/promises'
+import { cp, lstat, mkdir, writeFile } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import type { CodeSql } from '../migrate/schema/code-comparison.ts'
-import { layoutKind, readLayout } from '../migrate/files/layout.ts'
-import type { Migration } from '../migrate/files/folder.ts'
-import { type Answers, runGenerate, UnansweredQuestion } from './drizzle-kit.ts'
+import { layoutKind } from '../migrate/files/layout.ts'
+import { type Migration, readMigrations } from '../migrate/files/folder.ts'
+import { type Answers, refuseCollisions, runGenerate, UnansweredQuestion } from './drizzle-kit.ts'
 import type { Project } from './project.ts'
 import { withTemporaryFolder } from './temporary-folder.ts'
 
@@ -29,12 +29,17 @@ export interface CodeAnswer {
 export async function readCode(project: Project, signal: AbortSignal): Promise<CodeAnswer> {
   const layout = await layoutKind(project.source.folder)
   // Errors are about the folder itself, not about a copy.
-  if (layout !== undefined) await readLayout(project.source.folder)
+  if (layout !== undefined) {
+    await readMigrations(project.source.folder)
+    await refuseCollisions(project.source.folder)
+  }
   const snapshots = layout !== 'folders'
   return withTemporaryFolder(tmpdir(), 'rivulet-verify-', async (folder) => {
     const next = join(folder, 'next')
     await mkdir(next)
-    if (snapshots && existsSync(project.source.folder)) await cp(project.source.folder, next, { recursive: true })
+    if (snapshots && existsSync(project.source.folder)) {
+      await cp(project.source.folder, next, { recursive: true, filter: isCopied })
+    }
     const written = await Promise.allSettled([
       generated(project, join(folder, 'whole'), signal),
       !snapshots
@@ -52,6 +57,12 @@ export async function readCode(project: Project, signal: AbortSignal): Promise<C
       ? { whole, ungenerated, question: undefined, snapshots }
       : { whole, ungenerated: '', question: ungenerated.question, snapshots }
   })
+}
+
+/** A FIFO, a socket or a device is no migration, as reading all of them has shown, and cannot be copied. */
+async function isCopied(path: string): Promise<boolean> {
+  const found = await lstat(path)
+  return found.isFile() || found.isDirectory() || found.isSymbolicLink()
 }
 
 /** The SQL to compare with what the migrations make; undefined while a question of drizzle-kit is open. */

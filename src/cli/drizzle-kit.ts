@@ -8,7 +8,7 @@
  */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
@@ -16,6 +16,7 @@ import { MigrationFailed, MigrationRefused, UsageError } from '../errors.ts'
 import { packageMissing } from '../optional-packages.ts'
 import { type Migration, readMigrations } from '../migrate/files/folder.ts'
 import { layoutKind } from '../migrate/files/layout.ts'
+import { readRegularFile } from '../migrate/files/text-file.ts'
 import { withTypesAsDeclared } from './kit-types.ts'
 import type { Project } from './project.ts'
 
@@ -89,16 +90,17 @@ async function existing(folder: string): Promise<readonly Migration[]> {
 
 /**
  * Refuses two snapshots with one parent: two branches generated from the same state, and drizzle-kit would see only
- * one.
+ * one. @throws MigrationRefused, also for a snapshot that cannot be read.
  */
-async function refuseCollisions(folder: string): Promise<void> {
+export async function refuseCollisions(folder: string): Promise<void> {
   const meta = join(folder, 'meta')
   const names = existsSync(meta) ? (await readdir(meta)).filter((name) => name.endsWith('_snapshot.json')).sort() : []
   const childOf = new Map<string, string>()
   for (const name of names) {
+    const text = (await readRegularFile(join(meta, name))).toString()
     let snapshot: { prevId?: unknown }
     try {
-      snapshot = JSON.parse(await readFile(join(meta, name), 'utf8')) as typeof snapshot
+      snapshot = JSON.parse(text) as typeof snapshot
     } catch (cause) {
       throw new MigrationRefused(
         'inconsistent',
