@@ -3,10 +3,11 @@
  * database. The file is the user's own module, and nothing of it is run twice.
  */
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import { environment, parseDatabaseUrl } from '../config.ts'
 import { ConfigInvalid, PackageMissing } from '../errors.ts'
+import { otherThanFile } from '../migrate/files/text-file.ts'
 import type { MigrationSource } from '../migrate/options.ts'
 import { loadModules } from './user-modules.ts'
 
@@ -93,6 +94,8 @@ function findConfig(given: string | undefined): string {
 }
 
 async function loadConfig(path: string): Promise<Record<string, unknown>> {
+  const other = otherThanFile(await stat(path))
+  if (other !== undefined) throw new ConfigInvalid(`${path} cannot be loaded: it is ${other}, not a file`)
   try {
     if (path.endsWith('.json')) return record(JSON.parse(await readFile(path, 'utf8')))
     const [module = {}] = await loadModules(dirname(path), [path])

@@ -2,12 +2,13 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
 import { ConfigInvalid } from '../errors.ts'
+import { otherThanFile } from '../migrate/files/text-file.ts'
 import { globPattern } from './glob.ts'
 import type { Project } from './project.ts'
 
 const source = /(?<!\.d)\.[cm]?[jt]s$/
 
-/** Their absolute paths. @throws ConfigInvalid for an entry that matches nothing. */
+/** Their absolute paths. @throws ConfigInvalid for an entry that matches nothing, or what is no file. */
 export async function schemaFiles({ directory, schema }: Pick<Project, 'directory' | 'schema'>): Promise<string[]> {
   const found = await Promise.all(
     schema.map(async (entry) => {
@@ -16,7 +17,18 @@ export async function schemaFiles({ directory, schema }: Pick<Project, 'director
       return files
     }),
   )
-  return [...new Set(found.flat())]
+  const files = [...new Set(found.flat())]
+  await Promise.all(files.map(refuseSpecial))
+  return files
+}
+
+/** Importing a FIFO waits for a writer for ever. */
+async function refuseSpecial(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined)
+  const other = found && otherThanFile(found)
+  if (other !== undefined) {
+    throw new ConfigInvalid(`schema in the Drizzle config: ${path} cannot be loaded: it is ${other}, not a file`)
+  }
 }
 
 async function named(path: string): Promise<string[]> {

@@ -1,8 +1,9 @@
 /** `rivulet seed`: runs the project's seed, a module that exports a function of an engine. */
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
 import { PackageMissing, UsageError } from '../errors.ts'
+import { otherThanFile } from '../migrate/files/text-file.ts'
 import { textOption } from './arguments.ts'
 import { type Command, commonHelp, exitCodes } from './command.ts'
 import { type Project, withDatabase } from './project.ts'
@@ -37,7 +38,7 @@ Examples:
   },
 }
 
-/** The seed module's path. @throws UsageError when there is none. */
+/** The seed module's path. @throws UsageError when there is none, or no file: importing a FIFO waits for ever. */
 export async function findSeed({ directory }: Project, given: string | undefined): Promise<string> {
   const path = given === undefined ? await configured(directory) : resolve(given)
   if (path === undefined) {
@@ -46,6 +47,8 @@ export async function findSeed({ directory }: Project, given: string | undefined
     )
   }
   if (!existsSync(path)) throw new UsageError(`there is no seed module at ${path}`)
+  const other = otherThanFile(await stat(path))
+  if (other !== undefined) throw new UsageError(`${path} cannot be the seed module: it is ${other}, not a file`)
   return path
 }
 
@@ -57,8 +60,9 @@ async function configured(directory: string): Promise<string | undefined> {
 
 /** Opens an engine on the database and hands it to the seed. */
 export async function runSeed(project: Project, url: string, file: string): Promise<void> {
+  const files = await schemaFiles(project)
   try {
-    await seedDatabase(project, url, file)
+    await seedDatabase(project, files, url, file)
   } catch (error) {
     const isOurs = error instanceof UsageError || error instanceof PackageMissing
     throw isOurs ? error : new SeedFailed(file, error)
@@ -84,9 +88,9 @@ export class SeedFailed extends Error {
 /** The folder of this package's own code, whose frames tell the user nothing. */
 const ourFolder = new URL('..', import.meta.url).pathname
 
-async function seedDatabase(project: Project, url: string, file: string): Promise<void> {
+async function seedDatabase(project: Project, files: readonly string[], url: string, file: string): Promise<void> {
   // One import for both, because the seed must use the very tables that the engine knows.
-  const [seedModule, ...schemaModules] = await loadModules(project.directory, [file, ...(await schemaFiles(project))])
+  const [seedModule, ...schemaModules] = await loadModules(project.directory, [file, ...files])
   const run = seedModule?.seed ?? seedModule?.default
   if (typeof run !== 'function') {
     throw new UsageError(`${file} exports no function, neither by default nor under the name seed`)

@@ -41,4 +41,25 @@ describe('a FIFO', { timeout: 180_000 }, () => {
       expect([args, await run(project, ...args)]).toEqual([args, { exitCode: 3, stdout: '', stderr }])
     }
   })
+
+  test('in the place of the seed, the schema or the config is refused before it is imported', async () => {
+    await using project = await makeProject()
+    await project.write({ 'seed.ts': 'export default () => undefined' })
+    await putFifo(project, 'seed-fifo.ts')
+    const refused = async (message: RegExp, ...args: string[]) =>
+      expect([args, await run(project, ...args)]).toEqual([
+        args,
+        { exitCode: 64, stdout: '', stderr: expect.stringMatching(message) },
+      ])
+    await run(project, 'generate', '--name', 'init')
+    const noSeed = /^rivulet: .*\/seed-fifo\.ts cannot be the seed module: it is a FIFO, not a file\n$/
+    await refused(noSeed, 'seed', '--file', 'seed-fifo.ts')
+    await refused(noSeed, 'reset', '--yes', '--seed', '--file', 'seed-fifo.ts')
+    await putFifo(project, 'schema.ts')
+    await refused(/^rivulet: schema in .*\/schema\.ts cannot be loaded: it is a FIFO/, 'seed', '--file', 'seed.ts')
+    await putFifo(project, 'drizzle.config.ts')
+    await refused(/^rivulet: .*\/drizzle\.config\.ts cannot be loaded: it is a FIFO/, 'status')
+    await putFifo(project, 'other.json')
+    await refused(/^rivulet: .*\/other\.json cannot be loaded: it is a FIFO/, 'status', '--config', 'other.json')
+  })
 })

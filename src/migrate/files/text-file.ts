@@ -1,5 +1,5 @@
 /** Reads the text files of a migrations folder. Each must be a regular file in UTF-8. */
-import { constants } from 'node:fs'
+import { constants, type Stats } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { MigrationRefused } from '../../errors.ts'
 
@@ -26,15 +26,20 @@ export async function readRegularFile(path: string): Promise<Buffer> {
     throw refused(`${path} cannot be read`, cause)
   })
   try {
-    const found = await file.stat()
-    if (!found.isFile()) {
-      const what = found.isDirectory() ? 'a folder' : found.isFIFO() ? 'a FIFO' : 'a device'
-      throw refused(`${path} cannot be read: it is ${what}, not a file`)
-    }
+    const other = otherThanFile(await file.stat())
+    if (other !== undefined) throw refused(`${path} cannot be read: it is ${other}, not a file`)
     return await file.readFile()
   } finally {
     await file.close()
   }
+}
+
+/** What it is instead of a regular file; undefined for one. */
+export function otherThanFile(found: Stats): string | undefined {
+  if (found.isFile()) return undefined
+  if (found.isDirectory()) return 'a folder'
+  if (found.isFIFO()) return 'a FIFO'
+  return found.isSocket() ? 'a socket' : 'a device'
 }
 
 function refused(message: string, cause?: unknown): MigrationRefused {
