@@ -13,7 +13,7 @@ export interface Sandbox<TSchema extends Schema = Schema> extends AsyncDisposabl
   readonly engine: Engine<TSchema>
   /** Undoes all that was done so far; the engine goes on. @throws UsageError while a session is open in it. */
   rollback(): Promise<void>
-  /** Undoes everything, and closes the engine. */
+  /** Undoes everything, and closes the engine. Work under way is cancelled: it would be undone all the same. */
   close(): Promise<void>
 }
 
@@ -39,6 +39,6 @@ export interface Sandbox<TSchema extends Schema = Schema> extends AsyncDisposabl
 export async function openSandbox<TSchema extends Schema>(config: Config<TSchema>): Promise<Sandbox<TSchema>> {
   let pool!: SandboxPool
   const engine = await openEngineOn(config, (...given) => (pool = new SandboxPool(...given)))
-  const close = () => engine.close()
+  const close = () => engine.close({ timeoutMs: 0 })
   return { engine, rollback: () => pool.rollback(), close, [Symbol.asyncDispose]: close }
 }

@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { refuseUnknown } from '../config.ts'
+import { type Config, refuseUnknown } from '../config.ts'
 import { optionNames } from '../option-names.ts'
 import type { Schema } from '../drizzle/driver.ts'
 import { type Engine, openEngine } from '../engine.ts'
@@ -20,13 +20,16 @@ import { openTestServer } from './test-server.ts'
 export interface TestSeed<TSchema extends Schema = Schema> {
   /** Writes the rows. It is awaited. */
   readonly run: (engine: Engine<TSchema>) => unknown
-  /** The files that decide what `run` does. When what they hold changes, it is run anew. */
+  /** The files that decide what `run` does, best as `new URL('./rows.json', import.meta.url)`. A change runs it anew. */
   readonly files: readonly (string | URL)[]
 }
 
+/** Settings of the engines that are opened on a test database: those of `openEngine` that it does not give itself. */
+export type TestEngineOptions = Omit<Config, 'schema' | 'url' | 'migrations' | 'migrationsFolder' | 'migrationsLedger'>
+
 /** What a test database holds, and where it is made. */
 export interface TestDatabaseOptions<TSchema extends Schema = Schema> {
-  /** The folder of migrations, which all are applied. */
+  /** The folder of migrations, which all are applied, best as `new URL('./migrations', import.meta.url)`. */
   readonly migrations: string | URL
   /** The table Drizzle keeps applied migrations in, when `migrations` of drizzle.config.ts renames it. */
   readonly migrationsLedger?: MigrationSource['ledger']
@@ -34,6 +37,8 @@ export interface TestDatabaseOptions<TSchema extends Schema = Schema> {
   readonly schema?: TSchema | undefined
   /** Default: no rows. */
   readonly seed?: TestSeed<TSchema> | undefined
+  /** For the engine that the seed gets, and those of `withTestDatabase`: `{ casing: 'snake_case' }`, say. */
+  readonly engine?: TestEngineOptions | undefined
   /**
    * The server on which it is made, as a role that may create databases. Default: DATABASE_URL, else an embedded server
    * of the project's that is for tests alone.
@@ -46,17 +51,30 @@ const known = optionNames<TestDatabaseOptions<Schema>>({
   migrationsLedger: true,
   schema: true,
   seed: true,
+  engine: true,
   url: true,
+})
+
+const knownOfEngine = optionNames<TestEngineOptions>({
+  pool: true,
+  pooler: true,
+  casing: true,
+  observe: true,
+  applicationName: true,
+  traceSessions: true,
+  idleSessionMs: true,
 })
 
 /**
  * Opens a database of its own; disposing drops it, under whatever is still connected.
- * @throws MigrationFailed and MigrationRefused for the migrations, what the seed throws, ConfigInvalid when the server's
- * role may not create databases, ConnectionLost when the server cannot be reached.
+ * @throws MigrationFailed and MigrationRefused for the migrations, what the seed throws, UsageError and ConfigInvalid for
+ * options that cannot be meant, ConfigInvalid when the server's role may not create databases, ConnectionLost when the
+ * server cannot be reached.
  */
 export async function openTestDatabase<TSchema extends Schema>(
   options: TestDatabaseOptions<TSchema>,
 ): Promise<TestDatabase> {
+  checkTestDatabase('openTestDatabase', options)
   const template = templateOf(options)
   const server = await openTestServer(options.url)
   try {
@@ -75,30 +93,57 @@ export async function openTestDatabase<TSchema extends Schema>(
   }
 }
 
-/** The template of a project. @throws ConfigInvalid, UsageError for options that cannot be meant. */
-function templateOf<TSchema extends Schema>(options: TestDatabaseOptions<TSchema>): Template {
-  refuseUnknown('openTestDatabase', options, known)
-  const { migrations, migrationsLedger: ledger, schema, seed } = options
+/** @throws UsageError, ConfigInvalid for options of `caller` that cannot be meant. */
+export function checkTestDatabase<TSchema extends Schema>(caller: string, options: TestDatabaseOptions<TSchema>): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new UsageError(`${caller} takes options: { migrations, schema?, seed?, engine?, url? }`)
+  }
+  refuseUnknown(caller, options, known)
+  const { migrations, schema, seed, engine = {} } = options
   if (typeof migrations !== 'string' && !(migrations instanceof URL)) {
-    throw new ConfigInvalid("migrations must be the folder that drizzle-kit writes to, such as './migrations'")
+    throw new ConfigInvalid(
+      "migrations must be the folder that drizzle-kit writes to, such as new URL('./migrations', import.meta.url)",
+    )
   }
   if (seed && !schema) throw new UsageError('a seed needs the schema, for the engine it gets: give { schema, seed }')
   if (seed && (typeof seed.run !== 'function' || !Array.isArray(seed.files))) {
     throw new UsageError('a seed is { run, files }: a function of an engine, and the files that decide what it does')
   }
+  if (typeof engine !== 'object' || engine === null) {
+    throw new UsageError("engine must be settings of openEngine, such as { casing: 'snake_case' }")
+  }
+  refuseUnknown(`${caller}.engine`, engine, knownOfEngine)
+}
+
+/** The template of a project. */
+function templateOf<TSchema extends Schema>(options: TestDatabaseOptions<TSchema>): Template {
+  const { migrations, migrationsLedger: ledger, schema, seed } = options
   const folder = pathOf(migrations)
   return {
     content: async () => {
       const files = (await readMigrations(folder)).map(({ name, hash }) => `${name} ${hash}`)
-      const texts = seed ? await Promise.all(seed.files.map((file) => readFile(pathOf(file), 'utf8'))) : []
+      const texts = seed ? await Promise.all(seed.files.map(readSeedFile)) : []
       return JSON.stringify([ledger, files, seed && String(seed.run), texts])
     },
     build: async (url) => {
       await applyMigrations(url, { folder, ledger })
       if (!seed || !schema) return
-      await using engine = await openEngine({ schema, url })
+      await using engine = await openEngine({ ...options.engine, schema, url })
       await seed.run(engine)
     },
+  }
+}
+
+async function readSeedFile(file: string | URL): Promise<string> {
+  try {
+    return await readFile(pathOf(file), 'utf8')
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new ConfigInvalid(
+      `seed.files names ${String(file)}, which cannot be read (${reason}): name files that exist, by ` +
+        "new URL('./rows.json', import.meta.url) say; a relative path is one of the working directory",
+      { cause },
+    )
   }
 }
 

@@ -8,8 +8,9 @@
 import type { TestAPI } from 'vitest'
 import type { Schema } from '../drizzle/driver.ts'
 import { type Engine, openEngine } from '../engine.ts'
+import { UsageError } from '../errors.ts'
 import type { TestDatabase } from './clone.ts'
-import { openTestDatabase, type TestDatabaseOptions } from './test-database.ts'
+import { checkTestDatabase, openTestDatabase, type TestDatabaseOptions } from './test-database.ts'
 import { openSandbox } from './sandbox.ts'
 
 /** What `withTestDatabase` takes. */
@@ -31,12 +32,18 @@ type Use<T> = (value: T) => Promise<void>
 
 /**
  * Vitest's `test`, with the fixtures `database`, `engine` and `sandbox`:
- * `export const test = withTestDatabase(base, { schema, migrations: './migrations' })`.
+ * `export const test = withTestDatabase(base, { schema, migrations: new URL('./migrations', import.meta.url) })`.
+ * What still runs on an engine when its test or file is over is cancelled: a test that hangs costs its time limit and no more.
+ * @throws UsageError and ConfigInvalid for arguments that cannot be meant; the fixtures throw as `openTestDatabase` does.
  */
 export function withTestDatabase<TContext, TSchema extends Schema>(
   base: TestAPI<TContext>,
   options: WithTestDatabaseOptions<TSchema>,
 ): TestAPI<TContext & DatabaseFixtures<TSchema>> {
+  if (typeof base?.extend !== 'function') {
+    throw new UsageError("withTestDatabase takes Vitest's test: import { test as base } from 'vitest'")
+  }
+  checkTestDatabase('withTestDatabase', options)
   const { schema } = options
   const fixtures = {
     database: [
@@ -50,13 +57,17 @@ export function withTestDatabase<TContext, TSchema extends Schema>(
     ],
     engine: [
       async ({ database }: { database: TestDatabase }, use: Use<Engine<TSchema>>) => {
-        await using engine = await openEngine({ schema, url: database.url })
-        await use(engine)
+        const engine = await openEngine({ ...options.engine, schema, url: database.url })
+        try {
+          await use(engine)
+        } finally {
+          await engine.close({ timeoutMs: 0 })
+        }
       },
       { scope: 'file' },
     ],
     sandbox: async ({ database }: { database: TestDatabase }, use: Use<Engine<TSchema>>) => {
-      await using sandbox = await openSandbox({ schema, url: database.url })
+      await using sandbox = await openSandbox({ ...options.engine, schema, url: database.url })
       await use(sandbox.engine)
     },
   }

@@ -67,6 +67,26 @@ test.each(['its embedded server', 'the server of DATABASE_URL'])(
   },
 )
 
+/** A test that runs into its time limit while its work waits on the server, in each of the fixtures. */
+const hanging = `
+  import { test } from './blog.ts'
+  test('begins', async ({ engine, sandbox }) => {
+    for (const each of [engine, sandbox]) await each.session(({ sql }) => sql\`select 1\`)
+  })
+  const hang = (name, engine) =>
+    engine.session(({ sql }) => sql\`select pg_sleep(60)\`).catch((error) => console.log(name + ': ' + error.message))
+  test('in the engine', { timeout: 2000 }, ({ engine }) => hang('engine', engine))
+  test('in the sandbox', { timeout: 2000 }, ({ sandbox }) => hang('sandbox', sandbox))`
+
+test('a test that hangs costs its time limit, and its work is not waited for', { timeout: 120_000 }, async () => {
+  await writeFile(join(project, 'test/hanging.test.ts'), hanging)
+  const { success, numPassedTests, output } = await vitest(['hanging'], inject('serverUrl'))
+  expect({ success, numPassedTests }).toEqual({ success: false, numPassedTests: 1 })
+  for (const name of ['engine', 'sandbox']) {
+    expect(output).toContain(`${name}: the engine was closed and this work did not finish within 0 ms`)
+  }
+})
+
 /** A test that writes what the other file's writes too, and looks around only when both have. */
 const meeting = (own: string, other: string) => `
   import { existsSync, writeFileSync } from 'node:fs'

@@ -222,6 +222,15 @@ test('what cannot be is refused with what to do', async () => {
   const seed = { run: () => undefined, files: [] }
   await expect(openTestDatabase({ url, migrations: migrations.folder, seed })).rejects.toBeInstanceOf(UsageError)
   await expect(openTestDatabase({ url, migration: 'x' } as never)).rejects.toBeInstanceOf(ConfigInvalid)
+  const nothing = (openTestDatabase as () => Promise<unknown>)()
+  await expect(nothing).rejects.toThrow('openTestDatabase takes options')
+  await expect(nothing).rejects.toBeInstanceOf(UsageError)
+  const gone = new URL('./no-such-rows.json', import.meta.url)
+  for (const file of [gone, './no-such-rows.json', new URL('https://example.org/rows.json')]) {
+    const unread = openTestDatabase({ url, migrations: migrations.folder, schema, seed: { ...seed, files: [file] } })
+    await expect(unread).rejects.toThrow(`seed.files names ${String(file)}, which cannot be read`)
+    await expect(unread).rejects.toBeInstanceOf(ConfigInvalid)
+  }
   const away = openTestDatabase({ url: 'postgres://nobody@127.0.0.1:1/none', migrations: migrations.folder })
   await expect(away).rejects.toBeInstanceOf(ConnectionLost)
 })
