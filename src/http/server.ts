@@ -85,8 +85,8 @@ function listening(server: Server, port: number, hostname: string): Promise<void
 function listenError(cause: NodeJS.ErrnoException, port: number, hostname: string): Error {
   const where = `port ${port} of ${hostname}`
   const reasons: Readonly<Record<string, string>> = {
-    EADDRINUSE: `${where} is taken: stop what listens there, or choose another port with PORT`,
-    EACCES: `${where} may not be used by this user: choose one from 1024 with PORT`,
+    EADDRINUSE: `${where} is taken: stop what listens there, or give openHttpServer another port`,
+    EACCES: `${where} may not be used by this user: give openHttpServer one from 1024`,
   }
   if (cause.code === 'EADDRNOTAVAIL') return new ConfigInvalid(`${hostname} is no address of this machine`, { cause })
   const reason = reasons[cause.code ?? ''] ?? `cannot listen on ${where}: ${cause.message}`

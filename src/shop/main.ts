@@ -13,7 +13,7 @@ import * as schema from '../../schema/index.ts'
 import { describeAddress } from '../address/server-address.ts'
 import { environment, listenPort, parseDatabaseUrl } from '../config.ts'
 import { openEngine } from '../engine.ts'
-import { MigrationRefused, RivuletError, UsageError } from '../errors.ts'
+import { MigrationRefused, PortUnavailable, RivuletError, UsageError } from '../errors.ts'
 import type { FaultyRequest } from '../http/front.ts'
 import { openHttpServer } from '../http/server.ts'
 import { applyMigrations, checkMigrations } from '../migrate/commands/apply.ts'
@@ -148,7 +148,8 @@ try {
   if (error !== shutdown.asked.reason) {
     process.exitCode = 1
     // The message says what to do; the stack of an error that is not ours says where to look.
-    console.error(error instanceof RivuletError ? `rivulet: ${error.message}` : error)
+    const where = error instanceof PortUnavailable ? ' (npm start takes it from PORT)' : ''
+    console.error(error instanceof RivuletError ? `rivulet: ${error.message}${where}` : error)
   }
 } finally {
   shutdown.release()

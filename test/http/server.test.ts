@@ -109,7 +109,9 @@ test('a taken port is a PortUnavailable that says what to do', async () => {
   await using server = await openHttpServer(createFront(), { port: 0 })
   const second = openHttpServer(createFront(), { port: server.port })
   await expect(second).rejects.toThrow(PortUnavailable)
-  await expect(second).rejects.toThrow(`port ${server.port} of 127.0.0.1 is taken`)
+  await expect(second).rejects.toThrow(
+    `port ${server.port} of 127.0.0.1 is taken: stop what listens there, or give openHttpServer another port`,
+  )
 })
 
 test('listens on this machine only', async () => {

@@ -209,7 +209,8 @@ test('a taken port is an error that says what to do; the database is stopped and
   const service = start({ PORT: String(port) })
   expect(await service.ended).toBe(1)
   expect(service.errors()).toBe(
-    `rivulet: port ${port} of 127.0.0.1 is taken: stop what listens there, or choose another port with PORT\n`,
+    `rivulet: port ${port} of 127.0.0.1 is taken: stop what listens there, or give openHttpServer another port` +
+      ' (npm start takes it from PORT)\n',
   )
   expect(processesLeft()).toEqual([])
   other.close()
