@@ -3,9 +3,10 @@
  * and type-checked by a program of the user's.
  */
 import { execFile } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { access, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Analysis, checkPackage, createPackageFromTarballData, type Problem } from '@arethetypeswrong/core'
 import { publint } from 'publint'
@@ -215,9 +216,24 @@ test('holds what it needs and nothing of the workshop', async () => {
   await expect(readFile(join(installed, 'LICENSE'), 'utf8')).resolves.toContain('MIT')
   // A program of its own, which nothing imports.
   await expect(readFile(join(installed, 'dist/embedded/keeper-process.js'), 'utf8')).resolves.toContain('spawn')
-  for (const part of ['src', 'test', '.ci', 'tsconfig.json', 'dist/src']) {
-    await expect(readFile(join(installed, part))).rejects.toThrow('ENOENT')
+  for (const part of ['src/engine.ts', 'test', '.ci', 'tsconfig.json', 'dist/src', 'docs/reference']) {
+    await expect(access(join(installed, part))).rejects.toThrow('ENOENT')
   }
+})
+
+test('the pages that are packed link to what is packed', async () => {
+  const installed = join(project, 'node_modules', 'rivulet')
+  const others = ['src/README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md']
+  const packed = [...pages.map(({ path }) => path), ...others]
+  expect(packed).toContain('docs/testing.md')
+  const broken: string[] = []
+  for (const path of packed) {
+    const text = await readFile(join(installed, path), 'utf8')
+    for (const [link, file = ''] of text.matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g)) {
+      if (!existsSync(join(installed, dirname(path), file))) broken.push(`${path} ${link}`)
+    }
+  }
+  expect(broken).toEqual([])
 })
 
 test('publint has nothing to say about it', async () => {

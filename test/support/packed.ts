@@ -9,8 +9,8 @@ const repository = new URL('../..', import.meta.url).pathname
 
 /** Packs a copy in `checkout`, so that what an earlier build left in `dist/` gets into nothing. Returns the tarball's path. */
 export async function pack(checkout: string): Promise<string> {
-  const parts = ['.ci', 'src', 'schema', 'migrations', 'package.json', 'tsconfig.json']
-  for (const part of [...parts, 'README.md', 'LICENSE', 'CHANGELOG.md']) {
+  const parts = ['.ci', 'src', 'schema', 'migrations', 'docs', 'package.json', 'tsconfig.json', 'LICENSE']
+  for (const part of [...parts, 'README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md']) {
     await cp(join(repository, part), join(checkout, part), { recursive: true })
   }
   await symlink(join(repository, 'node_modules'), join(checkout, 'node_modules'))
