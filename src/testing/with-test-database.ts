@@ -41,7 +41,9 @@ export function withTestDatabase<TContext, TSchema extends Schema>(
   options: WithTestDatabaseOptions<TSchema>,
 ): TestAPI<TContext & DatabaseFixtures<TSchema>> {
   if (typeof base?.extend !== 'function') {
-    throw new UsageError("withTestDatabase takes Vitest's test: import { test as base } from 'vitest'")
+    throw new UsageError(
+      "withTestDatabase takes the test function of 'vitest', and then the options: withTestDatabase(test, { migrations, … })",
+    )
   }
   checkTestDatabase('withTestDatabase', options)
   const { schema } = options
