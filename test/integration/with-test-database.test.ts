@@ -62,8 +62,8 @@ describe('mistakes are told where it is called', () => {
   const call = withTestDatabase as (...given: readonly unknown[]) => unknown
 
   base.each<[string, readonly unknown[], new (...given: never) => Error]>([
-    ["withTestDatabase takes Vitest's test", [], UsageError],
-    ["withTestDatabase takes Vitest's test", [given], UsageError],
+    ["withTestDatabase takes the test function of 'vitest'", [], UsageError],
+    ["withTestDatabase takes the test function of 'vitest'", [given], UsageError],
     ['withTestDatabase takes options: { migrations', [base], UsageError],
     ['migrations must be the folder', [base, { schema }], ConfigInvalid],
     ['unknown setting withTestDatabase.casing', [base, { ...given, casing: 'snake_case' }], ConfigInvalid],
