@@ -20,7 +20,7 @@ const versions: Readonly<Record<string, string>> = {
   17: '17.10.0-beta.17',
   18: '18.4.0-beta.17',
 }
-const ofTheirOwn = ['embedded-*', 'package', 'start', 'tls*', 'several-servers', 'failover']
+const ofTheirOwn = ['tls*', 'several-servers', 'failover']
 
 const root = new URL('../..', import.meta.url).pathname
 const args = process.argv.slice(2)
