@@ -2,9 +2,8 @@
  * An engine as an application: its resources, each under its path, the document that describes them, and whether the
  * service lives and can do its work. Routes of a domain stand beside them: it is a Hono application like any other.
  */
-import type { Context, Hono, Schema as Routes } from 'hono'
+import type { Hono, Schema as Routes } from 'hono'
 import { drizzleOf, type Engine } from '../engine.ts'
-import type { Identity } from '../session/identity.ts'
 import { createFront, type Environment, type FrontOptions } from './front.ts'
 import { addHealth, type HealthOptions } from './health.ts'
 import { addIndex } from './index-page.ts'
@@ -17,10 +16,6 @@ import type { RoutesOf } from './typed-routes.ts'
 export interface AppOptions<TResources extends readonly Resource[] = readonly Resource[]> extends FrontOptions {
   /** The tables and views to publish; default: none. */
   readonly resources?: TResources | undefined
-  /** Under which identity a request's sessions run, such as a role of its token; default: the engine's own. */
-  readonly identity?:
-    | ((context: Context<Environment>) => Identity | undefined | Promise<Identity | undefined>)
-    | undefined
   readonly health?: HealthOptions | undefined
   /** What `/openapi.json` says besides the resources. */
   readonly openApi?: OpenApiOptions | undefined
@@ -36,20 +31,16 @@ export function createApp<
   TSchema extends Record<string, unknown>,
   const TResources extends readonly Resource[] = readonly [],
 >(engine: Engine<TSchema>, options: AppOptions<TResources> = {}): App<Extract<RoutesOf<TResources[number]>, Routes>> {
-  const { resources = [], identity, health, openApi, maxBodyBytes = 1_048_576, ...front } = options
+  const { resources = [], health, openApi, maxBodyBytes = 1_048_576, ...front } = options
   const app = createFront(front)
   const own = engine as unknown as Engine
   const planned = planResources(drizzleOf(engine), resources)
-  const engineFor = async (context: Context<Environment>) => {
-    const who = await identity?.(context)
-    return who === undefined ? own : own.as(who)
-  }
   addHealth(app, own, health)
   addIndex(app, planned, openApi)
   const document = openApiDocument(planned, openApi)
   app.get('/openapi.json', () => jsonResponse(document))
   for (const resource of planned) {
-    app.route(`/${resource.path}`, resourceRoutes(resource, { engineFor, maxBodyBytes }))
+    app.route(`/${resource.path}`, resourceRoutes(resource, { engine: own, maxBodyBytes }))
   }
   return app as never
 }

@@ -9,7 +9,9 @@ import { HTTPException } from 'hono/http-exception'
 import { methodNotAllowed } from 'hono/method-not-allowed'
 import { routePath } from 'hono/route'
 import { Deadline } from '../task/deadline.ts'
+import type { Identity } from '../session/identity.ts'
 import type { TaskOptions } from '../task/scope.ts'
+import { UsageError } from '../errors.ts'
 import { Problem, problemOf, problemResponse } from './problem.ts'
 
 /** A request that was answered with a status from 500. */
@@ -22,6 +24,8 @@ export interface FaultyRequest {
 
 /** How requests are bounded, and what is told of those that fail. */
 export interface FrontOptions {
+  /** Under which identity a request's sessions run, such as a role of its token; default: the engine's own. */
+  readonly identity?: Identify | undefined
   /** Milliseconds a request may take, its body and its wait for a connection included. Default 10,000. */
   readonly requestTimeoutMs?: number | undefined
   /** Maps the application's own errors; undefined: the table of `problem.ts` decides. */
@@ -30,6 +34,9 @@ export interface FrontOptions {
   readonly onFault?: ((error: unknown, request: FaultyRequest) => void) | undefined
 }
 
+/** Says under which identity a request's sessions run; throws a Problem or an HTTPException to refuse it. */
+export type Identify = (context: Context<Environment>) => Identity | Promise<Identity>
+
 /** What handlers find in their context. */
 export interface Environment {
   Variables: {
@@ -37,16 +44,20 @@ export interface Environment {
     requestId: string
     /** The end of the request's time. */
     deadline: Deadline
+    /** Who asks, found out once; undefined where the application does not say. */
+    identity: () => Promise<Identity | undefined>
   }
 }
 
 /** An application with error handling and time limits, and no routes. */
-export function createFront({ requestTimeoutMs = 10_000, problemFor, onFault }: FrontOptions = {}): Hono<Environment> {
+export function createFront(options: FrontOptions = {}): Hono<Environment> {
+  const { requestTimeoutMs = 10_000, identity, problemFor, onFault } = options
   const app = new Hono<Environment>()
   app.use(async (context, next) => {
     const requestId = requestIdOf(context)
     context.set('requestId', requestId)
     context.set('deadline', Deadline.after(Math.min(requestTimeoutMs, patienceMs(context))))
+    context.set('identity', identityOnce(context, identity))
     await next()
     context.res.headers.set('x-request-id', requestId)
     context.res.headers.set('x-content-type-options', 'nosniff')
@@ -78,6 +89,18 @@ export function taskOptions(context: Context<Environment>): TaskOptions {
   }
 }
 
+/** The answer for one request, to whoever asks: `identify` is asked by the first. */
+function identityOnce(context: Context<Environment>, identify: Identify | undefined) {
+  let asked: Promise<Identity | undefined> | undefined
+  const ask = async () => {
+    const identity = await identify?.(context)
+    if (identity || !identify) return identity
+    // Taken for everybody's, it would be the rights of the engine itself.
+    throw new UsageError('the identity function returned none: return one for those without a token, too, or throw')
+  }
+  return () => (asked ??= ask())
+}
+
 /** One that could not be told from the text of a log is not taken over. */
 function requestIdOf({ req }: Context): string {
   const given = req.header('x-request-id')
@@ -101,6 +124,9 @@ function refuseMethod(context: Context, methods: readonly string[]): Response {
   return problemResponse(problem, (context as Context<Environment>).get('requestId'))
 }
 
-function fromHono({ status, message }: HTTPException): Problem {
-  return new Problem({ status, code: 'http', detail: message === '' ? undefined : message })
+/** What Hono's own middleware throws, such as `bearerAuth`: it may say how to be let in. */
+function fromHono({ status, message, res }: HTTPException): Problem {
+  const challenge = res?.headers.get('www-authenticate')
+  const headers = challenge ? { 'www-authenticate': challenge } : {}
+  return new Problem({ status, code: 'http', detail: message === '' ? undefined : message, headers })
 }

@@ -1,7 +1,8 @@
 /** `rivulet/http`: the front between HTTP requests and an engine. */
+export { requestEngine } from './access.ts'
 export { type App, type AppOptions, createApp } from './app.ts'
 export { integerKey, jsonBody, type JsonInput } from './input.ts'
-export { type Environment, type FaultyRequest, type FrontOptions, taskOptions } from './front.ts'
+export { type Environment, type FaultyRequest, type FrontOptions, type Identify, taskOptions } from './front.ts'
 export type { HealthOptions } from './health.ts'
 export { encodeJson, jsonResponse } from './json.ts'
 export type { OpenApiOptions } from './openapi.ts'

@@ -11,6 +11,7 @@ import { readListQuery, readParameters, readRowQuery, WrongParameter } from '../
 import type { PlannedResource } from '../resource/resource.ts'
 import { readRow, readRows } from '../resource/row-input.ts'
 import { keySegment, readKey, withKey } from '../resource/row-key.ts'
+import { requestEngine } from './access.ts'
 import { checkConditions, isConditional, isKnown, rowTag, textTag } from './etag.ts'
 import { type Environment, taskOptions } from './front.ts'
 import { readBody } from './input.ts'
@@ -21,8 +22,8 @@ import { serverTiming } from './server-timing.ts'
 type Row = Record<string, unknown>
 
 export interface ResourceRoutesOptions {
-  /** The engine that answers a request: the same, or one under the identity of who asks. */
-  readonly engineFor: (context: Context<Environment>) => Promise<Engine>
+  /** What requests are answered by, each under its own identity. */
+  readonly engine: Engine
   /** Bytes a body may have. */
   readonly maxBodyBytes: number
 }
@@ -135,7 +136,7 @@ export function resourceRoutes(resource: PlannedResource, options: ResourceRoute
 }
 
 /** Runs a request's one task, says in its answer where the time went, and explains what the server finds wrong. */
-function createRun(resource: PlannedResource, { engineFor }: ResourceRoutesOptions) {
+function createRun(resource: PlannedResource, options: ResourceRoutesOptions) {
   type Work<T> = (repository: TableRepository) => Promise<T>
   const run = async <T>(context: Context<Environment>, inTransaction: boolean, work: Work<T>): Promise<T> => {
     const askedAt = performance.now()
@@ -144,9 +145,9 @@ function createRun(resource: PlannedResource, { engineFor }: ResourceRoutesOptio
       begunAt = performance.now()
       return work(new TableRepository(taskSessionOf(session), resource.plan))
     }
-    const engine = await engineFor(context)
-    const options = taskOptions(context)
-    const result = await (inTransaction ? engine.transaction(task, options) : engine.session(task, options))
+    const engine = await requestEngine(context, options.engine)
+    const bounds = taskOptions(context)
+    const result = await (inTransaction ? engine.transaction(task, bounds) : engine.session(task, bounds))
     const endedAt = performance.now()
     const timing = { key: resource.path, waitMs: begunAt - askedAt, runMs: endedAt - begunAt }
     context.header('server-timing', serverTiming([timing], endedAt - askedAt))

@@ -1,6 +1,7 @@
 /** The shop over HTTP: its tables as resources, its own two routes beside them, and how its own errors are answered. */
 import { z } from 'zod'
 import { customers, orderItems, orders, products, reviews } from '../../schema/index.ts'
+import { requestEngine } from '../http/access.ts'
 import { type AppOptions, createApp } from '../http/app.ts'
 import { integerKey, jsonBody } from '../http/input.ts'
 import { taskOptions } from '../http/front.ts'
@@ -44,11 +45,13 @@ export function createShopApp(
       const keys = { productId: integerKey(context, 'productId'), customerId: integerKey(context, 'customerId') }
       const startedAt = performance.now()
       let timings: readonly TaskTiming[] = []
-      const page = await productPage(engine, keys, { ...taskOptions(context), onTimings: (all) => (timings = all) })
+      const own = await requestEngine(context, engine)
+      const page = await productPage(own, keys, { ...taskOptions(context), onTimings: (all) => (timings = all) })
       return jsonResponse(page, { headers: { 'server-timing': serverTiming(timings, performance.now() - startedAt) } })
     })
     .post('/orders', jsonBody(orderRequest), async (context) => {
-      const placed = await placeOrder(engine, context.req.valid('json'), taskOptions(context))
+      const own = await requestEngine(context, engine)
+      const placed = await placeOrder(own, context.req.valid('json'), taskOptions(context))
       return jsonResponse(placed, { status: 201 })
     })
 }
