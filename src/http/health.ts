@@ -35,7 +35,8 @@ export function addHealth(
     try {
       const deadline = Deadline.after(timeoutMs)
       await engine.session(({ sql }) => sql`select 1`, { ...taskOptions(context), timeoutMs })
-      current ||= await within(deadline, migrations?.())
+      if (!current) await deadline.race(migrations?.(), () => new Error('the migrations could not be checked in time'))
+      current = true
     } catch (error) {
       const reason = error instanceof RivuletError ? error.code : 'internal'
       throw unready(reason, `the service cannot do its work: ask again, it has ${timeoutMs} ms to answer`)
@@ -47,14 +48,4 @@ export function addHealth(
 
 function unready(reason: string, detail: string): Problem {
   return new Problem({ status: 503, code: 'not_ready', detail, members: { reason }, retryAfterSeconds: 1 })
-}
-
-/** True when the work has resolved before the time is up; what comes of it later does not matter here. */
-function within(deadline: Deadline, work: Promise<unknown> | undefined): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const disarm = deadline.arm(() => reject(new Error('the migrations could not be checked in time')))
-    Promise.resolve(work)
-      .then(() => resolve(true), reject)
-      .finally(disarm)
-  })
 }

@@ -53,7 +53,7 @@ function issuesOf(issue: z.core.$ZodIssue): InputIssue[] {
 /** The body, which must be JSON. @throws Problem 400, 408, 413, 415, 422 */
 export async function readBody(context: Context<Environment>, maxBytes: number): Promise<unknown> {
   checkType(context)
-  const bytes = await inTime(context, readBytes(context.req.raw, maxBytes))
+  const bytes = await context.get('deadline').race(readBytes(context.req.raw, maxBytes), tooSlow)
   let text: string
   try {
     // A byte order mark stays, and is no JSON.
@@ -87,15 +87,9 @@ function unsupported(detail: string, headers: Record<string, string> = {}): Prob
 
 const jsonTypes = new Set(['application/json', 'application/merge-patch+json'])
 
-/** Settles as the work does, but rejects when the request's time is up first. */
-function inTime<T>(context: Context<Environment>, work: Promise<T>): Promise<T> {
+function tooSlow(): Problem {
   const detail = 'the body did not arrive in time: send it whole, or in smaller parts'
-  return new Promise((resolve, reject) => {
-    const disarm = context.get('deadline').arm(() => {
-      reject(new Problem({ status: 408, code: 'request_timeout', detail, headers: { connection: 'close' } }))
-    })
-    work.then(resolve, reject).finally(disarm)
-  })
+  return new Problem({ status: 408, code: 'request_timeout', detail, headers: { connection: 'close' } })
 }
 
 async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {

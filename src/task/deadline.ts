@@ -49,6 +49,14 @@ export class Deadline {
     wait()
     return () => clearTimeout(timer)
   }
+
+  /** Settles as the work does, or rejects with what `late` makes when the instant comes first; then the work goes on unheard. */
+  race<T>(work: T | PromiseLike<T>, late: () => unknown): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const disarm = this.arm(() => reject(late()))
+      Promise.resolve(work).then(resolve, reject).finally(disarm)
+    })
+  }
 }
 
 /** The earlier of two deadlines; undefined is no deadline. */

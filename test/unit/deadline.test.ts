@@ -37,6 +37,16 @@ describe('a deadline', () => {
     expect(fired).toBe(true)
   })
 
+  test('bounds work: what settles first counts, and no timer is left', async () => {
+    const late = () => new Error('late')
+    await expect(Deadline.after(50).race(Promise.resolve(1), late)).resolves.toBe(1)
+    await expect(Deadline.after(50).race(Promise.reject(new Error('own')), late)).rejects.toThrow('own')
+    expect(vi.getTimerCount()).toBe(0)
+    const slow = Deadline.after(50).race(new Promise(() => undefined), late)
+    vi.advanceTimersByTime(50)
+    await expect(slow).rejects.toThrow('late')
+  })
+
   test('of Infinity is never reached and holds no timer', () => {
     const deadline = Deadline.after(Infinity)
     deadline.arm(() => expect.unreachable())
