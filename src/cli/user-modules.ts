@@ -5,14 +5,14 @@
  * endings (https://nodejs.org/api/typescript.html#type-stripping).
  */
 import { createRequire } from 'node:module'
-import { join, relative } from 'node:path'
+import { extname, join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { packageMissing } from '../optional-packages.ts'
 
 type Module = Record<string, unknown>
+/** Each has one of Node's ways to load modules know what tsx can load, until what it returns is called. */
 interface Tsx {
-  readonly register: typeof import('tsx/esm/api').register
-  /** Has `require` load what tsx can load, until the function that it returns is called. */
+  readonly hookImport: () => () => Promise<void>
   readonly hookRequire: () => () => void
 }
 
@@ -27,18 +27,29 @@ export async function loadModules(directory: string, paths: readonly string[]): 
     for (const path of paths) modules.push(await loadByNode(path))
     return modules
   }
-  // Without "type": "module", modules become CommonJS, and on newer Nodes what those require passes the loader by.
-  const unhook = tsx.hookRequire()
-  const loader = tsx.register({ namespace: 'rivulet' })
+  // Of both, because files become CommonJS without "type": "module". Without a namespace, which tsx 4.23 loses in what
+  // Node 24 requires for an import.
+  const unhookRequire = tsx.hookRequire()
+  const unhookImport = tsx.hookImport()
   try {
-    for (const path of paths) {
-      modules.push((await loader.import(pathToFileURL(path).href, import.meta.url)) as Module)
-    }
+    for (const path of paths) modules.push(exportsOf(await loadByTsx(path)))
     return modules
   } finally {
-    await loader.unregister()
-    unhook()
+    await unhookImport()
+    unhookRequire()
   }
+}
+
+/** Older Nodes read the import of a .cts past the hooks. */
+function loadByTsx(path: string): Module | Promise<Module> {
+  const required = ['.cts', '.cjs'].includes(extname(path))
+  return required ? (createRequire(path)(path) as Module) : (import(pathToFileURL(path).href) as Promise<Module>)
+}
+
+/** What the file exports: older Nodes see no names in an ES module that became CommonJS, only the whole as its default. */
+function exportsOf(module: Module): Module {
+  const whole = module.default
+  return typeof whole === 'object' && whole !== null && '__esModule' in whole ? (whole as Module) : module
 }
 
 /** The project's tsx, that of its drizzle-kit where packages cannot reach into each other, or ours. */
@@ -48,9 +59,9 @@ async function findTsx(directory: string): Promise<Tsx | undefined> {
     try {
       // `resolve` knows no `import`, and the CommonJS build that it names does not find its own files.
       const path = from.resolve('tsx/esm/api').replace(/\.cjs$/, '.mjs')
-      const { register } = (await import(pathToFileURL(path).href)) as typeof import('tsx/esm/api')
+      const { register: hookImport } = (await import(pathToFileURL(path).href)) as typeof import('tsx/esm/api')
       const { register: hookRequire } = from('tsx/cjs/api') as typeof import('tsx/cjs/api')
-      return { register, hookRequire }
+      return { hookImport, hookRequire }
     } catch (error) {
       if (!isAbsent(error)) throw error
     }
