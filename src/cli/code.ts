@@ -95,5 +95,5 @@ export async function generateInto(
   await writeFile(configPath, JSON.stringify(config))
   const args = [`--config=${relative(directory, configPath)}`, ...(name === undefined ? [] : [`--name=${name}`])]
   const answers = { renames: new Map<string, string>(), created }
-  return runGenerate({ project: { directory, configPath }, folder, args, answers, signal })
+  return runGenerate({ project: { directory, configPath, schema }, folder, args, answers, signal })
 }

@@ -19,6 +19,7 @@ import { layoutKind } from '../migrate/files/layout.ts'
 import { readRegularFile } from '../migrate/files/text-file.ts'
 import { withTypesAsDeclared } from './kit-types.ts'
 import type { Project } from './project.ts'
+import { refuseSpecialFiles } from './schema-files.ts'
 
 /** How drizzle-kit's questions are answered. */
 export interface Answers {
@@ -30,7 +31,7 @@ export interface Answers {
 
 /** One run of `drizzle-kit generate`. */
 export interface GenerateRun {
-  readonly project: Pick<Project, 'directory' | 'configPath'>
+  readonly project: Pick<Project, 'directory' | 'configPath' | 'schema'>
   /** The folder it writes to, as the config says. */
   readonly folder: string
   readonly args: readonly string[]
@@ -58,7 +59,8 @@ export class UnansweredQuestion extends UsageError {
 const silenceMs = 120_000
 
 /**
- * Runs drizzle-kit and returns the migrations it wrote; none when the schema has not changed. @throws MigrationFailed.
+ * Runs drizzle-kit and returns the migrations it wrote; none when the schema has not changed. @throws MigrationFailed,
+ * and ConfigInvalid for a schema file that is no file.
  */
 export async function runGenerate(run: GenerateRun): Promise<readonly Migration[]> {
   const before = await existing(run.folder)
@@ -70,6 +72,7 @@ export async function runGenerate(run: GenerateRun): Promise<readonly Migration[
     )
   }
   await refuseCollisions(run.folder)
+  await refuseSpecialFiles(run.project)
   const { output, exitCode } = await execute(run)
   const isNew = ({ name }: Migration) => !before.some((migration) => migration.name === name)
   const written = (await existing(run.folder)).filter(isNew)

@@ -9,20 +9,30 @@ import type { Project } from './project.ts'
 const source = /(?<!\.d)\.[cm]?[jt]s$/
 
 /** Their absolute paths. @throws ConfigInvalid for an entry that matches nothing, or what is no file. */
-export async function schemaFiles({ directory, schema }: Pick<Project, 'directory' | 'schema'>): Promise<string[]> {
-  const found = await Promise.all(
-    schema.map(async (entry) => {
-      const files = entry.includes('*') ? await filesMatching(directory, entry) : await named(resolve(directory, entry))
-      if (files.length === 0) throw new ConfigInvalid(`schema in the Drizzle config: ${entry} matches no file`)
-      return files
-    }),
-  )
-  const files = [...new Set(found.flat())]
-  await Promise.all(files.map(refuseSpecial))
-  return files
+export async function schemaFiles(project: Pick<Project, 'directory' | 'schema'>): Promise<string[]> {
+  const found = await filesByEntry(project)
+  for (const [entry, files] of found) {
+    if (files.length === 0) throw new ConfigInvalid(`schema in the Drizzle config: ${entry} matches no file`)
+  }
+  return [...new Set(found.flatMap(([, files]) => files))]
 }
 
-/** Importing a FIFO waits for a writer for ever. */
+/**
+ * To be called before drizzle-kit reads them: importing a FIFO waits for a writer for ever. What an entry matches is
+ * left to drizzle-kit, which knows more patterns. @throws ConfigInvalid for what is no file.
+ */
+export async function refuseSpecialFiles(project: Pick<Project, 'directory' | 'schema'>): Promise<void> {
+  await filesByEntry(project)
+}
+
+async function filesByEntry({ directory, schema }: Pick<Project, 'directory' | 'schema'>) {
+  const filesOf = (entry: string) =>
+    entry.includes('*') ? filesMatching(directory, entry) : named(resolve(directory, entry))
+  const found = await Promise.all(schema.map(async (entry) => [entry, await filesOf(entry)] as const))
+  await Promise.all(found.flatMap(([, files]) => files.map(refuseSpecial)))
+  return found
+}
+
 async function refuseSpecial(path: string): Promise<void> {
   const found = await stat(path).catch(() => undefined)
   const other = found && otherThanFile(found)

@@ -42,7 +42,7 @@ describe('a FIFO', { timeout: 180_000 }, () => {
     }
   })
 
-  test('in the place of the seed, the schema or the config is refused before it is imported', async () => {
+  test('in the place of the seed, the schema or the config is refused before anyone imports it', async () => {
     await using project = await makeProject()
     await project.write({ 'seed.ts': 'export default () => undefined' })
     await putFifo(project, 'seed-fifo.ts')
@@ -56,7 +56,10 @@ describe('a FIFO', { timeout: 180_000 }, () => {
     await refused(noSeed, 'seed', '--file', 'seed-fifo.ts')
     await refused(noSeed, 'reset', '--yes', '--seed', '--file', 'seed-fifo.ts')
     await putFifo(project, 'schema.ts')
-    await refused(/^rivulet: schema in .*\/schema\.ts cannot be loaded: it is a FIFO/, 'seed', '--file', 'seed.ts')
+    const noSchema = /^rivulet: schema in .*\/schema\.ts cannot be loaded: it is a FIFO/
+    await refused(noSchema, 'seed', '--file', 'seed.ts')
+    await refused(noSchema, 'generate')
+    await refused(noSchema, 'verify', '--code-only')
     await putFifo(project, 'drizzle.config.ts')
     await refused(/^rivulet: .*\/drizzle\.config\.ts cannot be loaded: it is a FIFO/, 'status')
     await putFifo(project, 'other.json')
