@@ -13,14 +13,10 @@ import type { Identity } from '../session/identity.ts'
 import type { TaskOptions } from '../task/scope.ts'
 import { UsageError } from '../errors.ts'
 import { Problem, problemOf, problemResponse } from './problem.ts'
+import { clientGone, logAnswer, type RequestEntry } from './request-log.ts'
 
 /** A request that was answered with a status from 500. */
-export interface FaultyRequest {
-  readonly method: string
-  readonly path: string
-  readonly status: number
-  readonly requestId: string
-}
+export type FaultyRequest = Pick<RequestEntry, 'method' | 'route' | 'status' | 'requestId'>
 
 /** How requests are bounded, and what is told of those that fail. */
 export interface FrontOptions {
@@ -32,6 +28,8 @@ export interface FrontOptions {
   readonly problemFor?: ((error: unknown) => Problem | undefined) | undefined
   /** Told of every error that was answered with a status from 500: the answer says nothing of it. Default: none. */
   readonly onFault?: ((error: unknown, request: FaultyRequest) => void) | undefined
+  /** The access log: told of every request once it is answered. Default: none. It must not throw. */
+  readonly log?: ((entry: RequestEntry) => void) | undefined
 }
 
 /** Says under which identity a request's sessions run; throws a Problem or an HTTPException to refuse it. */
@@ -51,9 +49,10 @@ export interface Environment {
 
 /** An application with error handling and time limits, and no routes. */
 export function createFront(options: FrontOptions = {}): Hono<Environment> {
-  const { requestTimeoutMs = 10_000, identity, problemFor, onFault } = options
+  const { requestTimeoutMs = 10_000, identity, problemFor, onFault, log } = options
   const app = new Hono<Environment>()
   app.use(async (context, next) => {
+    const startedAt = performance.now()
     const requestId = requestIdOf(context)
     context.set('requestId', requestId)
     context.set('deadline', Deadline.after(Math.min(requestTimeoutMs, patienceMs(context))))
@@ -61,6 +60,7 @@ export function createFront(options: FrontOptions = {}): Hono<Environment> {
     await next()
     context.res.headers.set('x-request-id', requestId)
     context.res.headers.set('x-content-type-options', 'nosniff')
+    if (log) logAnswer(context, startedAt, log)
   })
   app.use(methodNotAllowed({ app, onMethodNotAllowed: refuseMethod }))
   app.notFound((context) => {
@@ -68,12 +68,13 @@ export function createFront(options: FrontOptions = {}): Hono<Environment> {
     return problemResponse(problem, context.get('requestId'))
   })
   app.onError((error, context) => {
-    const { method, path, raw } = context.req
+    const { method, raw } = context.req
     const requestId = context.get('requestId')
     // The client is gone, and the work was stopped because of that: nothing is at fault.
-    if (raw.signal.aborted) return new Response(null, { status: clientClosedRequest })
+    if (raw.signal.aborted) return new Response(null, { status: clientGone })
     const problem = problemFor?.(error) ?? (error instanceof HTTPException ? fromHono(error) : problemOf(error))
-    if (problem.status >= 500) onFault?.(error, { method, path, status: problem.status, requestId })
+    if (problem.status >= 500)
+      onFault?.(error, { method, route: routePath(context, -1), status: problem.status, requestId })
     return problemResponse(problem, requestId)
   })
   return app
@@ -112,9 +113,6 @@ function patienceMs({ req }: Context): number {
   const [, seconds] = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,6})"?\s*(?:$|[,;])/i.exec(req.header('prefer') ?? '') ?? []
   return seconds === undefined ? Infinity : Number(seconds) * 1000
 }
-
-/** nginx's status for a client that did not wait; it is never seen by one. */
-const clientClosedRequest = 499
 
 /** RFC 9110, 15.5.6: a path that is served by other methods says by which. */
 function refuseMethod(context: Context, methods: readonly string[]): Response {

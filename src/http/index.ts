@@ -10,6 +10,7 @@ export { Problem, type ProblemIssue, problemOf, type ProblemOptions, problemResp
 export type { JsonSchema } from '../resource/column-json.ts'
 export type { Json, NewRowJson, PatchJson, RowJson } from '../resource/row-json.ts'
 export { type Resource, resource, type ResourceOptions } from '../resource/resource.ts'
+export type { RequestEntry } from './request-log.ts'
 export { type HttpServer, type HttpServerOptions, openHttpServer } from './server.ts'
 export { serverTiming } from './server-timing.ts'
 export type { ResourcePage } from './typed-routes.ts'

@@ -131,8 +131,8 @@ function migrationsFolder(): string {
 }
 
 /** One line for what a service must expect, such as overload; where to look for what is a bug. */
-function onFault(error: unknown, { method, path, status, requestId }: FaultyRequest): void {
-  const line = `${requestId} ${method} ${path}: ${status}`
+function onFault(error: unknown, { method, route, status, requestId }: FaultyRequest): void {
+  const line = `${requestId} ${method} ${route}: ${status}`
   if (status > 500 && error instanceof RivuletError) console.error(`${line} ${error.code}: ${error.message}`)
   else console.error(line, error)
 }

@@ -1,0 +1,90 @@
+/**
+ * The access log: one entry a request, fit to be one line of JSON. It names the route and not the path, since a path holds
+ * keys, and those may be names or addresses of people; of the query it has the names of parameters and never a value. Who
+ * has to find the row of one request has its id, which the client was told too.
+ */
+import type { Context } from 'hono'
+import { routePath } from 'hono/route'
+
+/** A request that was answered. */
+export interface RequestEntry {
+  /** When it came, in ISO 8601. */
+  readonly time: string
+  /** `GET`, say. */
+  readonly method: string
+  /** The pattern of its route, such as `/customers/:key`; `/*` where none is. */
+  readonly route: string
+  /** The names of its query's parameters, the first 20; `?` stands for one that is no word. */
+  readonly parameters?: readonly string[] | undefined
+  /** 499 where the client had gone before it had all of the answer, 500 where a streamed one broke off. */
+  readonly status: number
+  /** Milliseconds until the answer was ready, or had been read to its end where it was streamed. */
+  readonly ms: number
+  /** The length of the answer's body. */
+  readonly bytes: number
+  /** Milliseconds of that in which its work waited for a connection, as `Server-Timing` has them. */
+  readonly waitMs?: number | undefined
+  /** As the client was told it in `X-Request-Id`. */
+  readonly requestId: string
+}
+
+/** Tells `log` of a request once it is answered; `startedAt` is of `performance.now()`. */
+export function logAnswer(context: Context, startedAt: number, log: (entry: RequestEntry) => void): void {
+  const { req, res } = context
+  const length = res.headers.get('content-length')
+  const waits = Array.from(res.headers.get('server-timing')?.matchAll(/-wait;dur=([\d.]+)/g) ?? [], ([, ms]) =>
+    Number(ms),
+  )
+  const entry = {
+    time: new Date(performance.timeOrigin + startedAt).toISOString(),
+    method: req.method,
+    route: routePath(context, -1),
+    parameters: parameterNames(req.url),
+    waitMs: waits.length > 0 ? Math.max(...waits) : undefined,
+    requestId: context.get('requestId') as string,
+  }
+  const end = (status: number, bytes: number) => {
+    log({ ...entry, status, ms: Math.round((performance.now() - startedAt) * 100) / 100, bytes })
+  }
+  if (length !== null || res.body === null || req.method === 'HEAD') {
+    return end(res.status, req.method === 'HEAD' ? 0 : Number(length))
+  }
+  context.res = new Response(
+    counted(res.body, (bytes, fault) => end(fault ?? res.status, bytes)),
+    res,
+  )
+}
+
+/** nginx's status for a client that did not wait; it is never seen by one. */
+export const clientGone = 499
+
+/** The same bytes; `end` is told once how many were read, and by which status these were not all. */
+function counted(body: ReadableStream<Uint8Array>, end: (bytes: number, fault?: number) => void): ReadableStream {
+  const reader = body.getReader()
+  let bytes = 0
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await reader.read().catch((error: unknown) => {
+        end(bytes, 500)
+        throw error
+      })
+      if (done) {
+        end(bytes)
+        return controller.close()
+      }
+      bytes += value.byteLength
+      controller.enqueue(value)
+    },
+    cancel(reason) {
+      end(bytes, clientGone)
+      return reader.cancel(reason)
+    },
+  })
+}
+
+function parameterNames(url: string): string[] | undefined {
+  const at = url.indexOf('?')
+  if (at < 0) return undefined
+  const names = [...new Set(new URLSearchParams(url.slice(at)).keys())]
+  return names.slice(0, 20).map((name) => (/^[\w.[\]-]{1,60}$/.test(name) ? name : '?'))
+}
