@@ -4,10 +4,11 @@
  * the signal, which stops its statements on the server.
  */
 import { randomUUID } from 'node:crypto'
-import { type Context, Hono } from 'hono'
+import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { methodNotAllowed } from 'hono/method-not-allowed'
 import { routePath } from 'hono/route'
+import { secureHeaders } from 'hono/secure-headers'
 import { Deadline } from '../task/deadline.ts'
 import type { Identity } from '../session/identity.ts'
 import type { TaskOptions } from '../task/scope.ts'
@@ -22,6 +23,8 @@ export type FaultyRequest = Pick<RequestEntry, 'method' | 'route' | 'status' | '
 export interface FrontOptions {
   /** Under which identity a request's sessions run, such as a role of its token; default: the engine's own. */
   readonly identity?: Identify | undefined
+  /** What runs before every route, such as Hono's `cors()`: what it answers or throws is the answer. Default: none. */
+  readonly middleware?: readonly MiddlewareHandler[] | undefined
   /** Milliseconds a request may take, its body and its wait for a connection included. Default 10,000. */
   readonly requestTimeoutMs?: number | undefined
   /** Maps the application's own errors; undefined: the table of `problem.ts` decides. */
@@ -49,7 +52,7 @@ export interface Environment {
 
 /** An application with error handling and time limits, and no routes. */
 export function createFront(options: FrontOptions = {}): Hono<Environment> {
-  const { requestTimeoutMs = 10_000, identity, problemFor, onFault, log } = options
+  const { middleware = [], requestTimeoutMs = 10_000, identity, problemFor, onFault, log } = options
   const app = new Hono<Environment>()
   app.use(async (context, next) => {
     const startedAt = performance.now()
@@ -59,9 +62,10 @@ export function createFront(options: FrontOptions = {}): Hono<Environment> {
     context.set('identity', identityOnce(context, identity))
     await next()
     context.res.headers.set('x-request-id', requestId)
-    context.res.headers.set('x-content-type-options', 'nosniff')
     if (log) logAnswer(context, startedAt, log)
   })
+  app.use(secureHeaders(apiHeaders))
+  if (middleware.length > 0) app.use(keepHeaders, ...middleware)
   app.use(methodNotAllowed({ app, onMethodNotAllowed: refuseMethod }))
   app.notFound((context) => {
     const problem = new Problem({ status: 404, code: 'no_route', detail: 'nothing is served at this path' })
@@ -100,6 +104,26 @@ function identityOnce(context: Context<Environment>, identify: Identify | undefi
     throw new UsageError('the identity function returned none: return one for those without a token, too, or throw')
   }
   return () => (asked ??= ask())
+}
+
+/** What browsers need to know of answers that are no pages; those that are have a policy of their own. */
+const apiHeaders: Parameters<typeof secureHeaders>[0] = {
+  contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+  xFrameOptions: 'DENY',
+  // Whether all of a host speaks TLS is for what ends TLS to say.
+  strictTransportSecurity: false,
+  // These mean nothing to a browser of today.
+  xDnsPrefetchControl: false,
+  xDownloadOptions: false,
+  xPermittedCrossDomainPolicies: false,
+  xXssProtection: false,
+  overwrite: false,
+}
+
+/** Hono keeps what middleware sets in advance for answers that come later only where there is an answer already. */
+const keepHeaders: MiddlewareHandler = (context, next) => {
+  void context.res
+  return next()
 }
 
 /** One that could not be told from the text of a log is not taken over. */

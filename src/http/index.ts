@@ -1,6 +1,7 @@
 /** `rivulet/http`: the front between HTTP requests and an engine. */
 export { requestEngine } from './access.ts'
 export { type App, type AppOptions, createApp } from './app.ts'
+export { clientAddress } from './client-address.ts'
 export { integerKey, jsonBody, type JsonInput } from './input.ts'
 export { type Environment, type FaultyRequest, type FrontOptions, type Identify, taskOptions } from './front.ts'
 export type { HealthOptions } from './health.ts'

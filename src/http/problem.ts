@@ -157,6 +157,7 @@ export function problemResponse({ options }: Problem, requestId: string = random
       headers: {
         'content-type': 'application/problem+json',
         'cache-control': 'no-store',
+        'x-content-type-options': 'nosniff',
         'x-request-id': requestId,
         ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
         ...headers,

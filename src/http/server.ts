@@ -41,12 +41,12 @@ export interface HttpServer extends AsyncDisposable {
 
 /** Listens. @throws PortUnavailable when it is taken or may not be used; ConfigInvalid. */
 export async function openHttpServer(
-  app: { fetch(request: Request): Response | Promise<Response> },
+  app: { fetch(request: Request, env?: object): Response | Promise<Response> },
   { port, hostname = '127.0.0.1', headersTimeoutMs = 10_000 }: HttpServerOptions,
 ): Promise<HttpServer> {
   // Node's own Request and Response stay as they are: the rest of the process is none of our business.
   const options = { overrideGlobalObjects: false, errorHandler, hostname: 'localhost' }
-  const listener = getRequestListener((request) => app.fetch(request), options)
+  const listener = getRequestListener((request, env) => app.fetch(request, env), options)
   const server = createServer(
     // Node's own answers have no body.
     { requireHostHeader: false, headersTimeout: headersTimeoutMs, connectionsCheckingInterval: 500 },
