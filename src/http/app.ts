@@ -3,12 +3,11 @@
  * service lives and can do its work. Routes of a domain stand beside them: it is a Hono application like any other.
  */
 import type { Hono, Schema as Routes } from 'hono'
+import type { OpenApiOptions } from '../document/openapi.ts'
 import { drizzleOf, type Engine } from '../engine.ts'
 import { createFront, type Environment, type FrontOptions } from './front.ts'
 import { addHealth, type HealthOptions } from './health.ts'
-import { addIndex } from './index-page.ts'
-import { openApiDocument, type OpenApiOptions } from './openapi.ts'
-import { jsonResponse } from './json.ts'
+import { addPages } from './pages.ts'
 import { planResources, type Resource } from '../resource/resource.ts'
 import { resourceRoutes } from './resource-routes.ts'
 import type { RoutesOf } from './typed-routes.ts'
@@ -17,7 +16,7 @@ export interface AppOptions<TResources extends readonly Resource[] = readonly Re
   /** The tables and views to publish; default: none. */
   readonly resources?: TResources | undefined
   readonly health?: HealthOptions | undefined
-  /** What `/openapi.json` says besides the resources. */
+  /** What `/openapi.json` and `/docs` say besides the resources. */
   readonly openApi?: OpenApiOptions | undefined
   /** Bytes the body of a resource's request may have. Default 1,048,576. */
   readonly maxBodyBytes?: number | undefined
@@ -36,9 +35,7 @@ export function createApp<
   const own = engine as unknown as Engine
   const planned = planResources(drizzleOf(engine), resources)
   addHealth(app, own, health)
-  addIndex(app, planned, openApi)
-  const document = openApiDocument(planned, openApi)
-  app.get('/openapi.json', () => jsonResponse(document))
+  addPages(app, planned, openApi)
   for (const resource of planned) {
     app.route(`/${resource.path}`, resourceRoutes(resource, { engine: own, maxBodyBytes }))
   }

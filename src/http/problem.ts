@@ -1,11 +1,12 @@
 /**
- * Errors as HTTP answers: one table from error code to status, and the body of RFC 9457 (application/problem+json).
+ * Errors as HTTP answers: the status of each code (problem-types.ts), and the body of RFC 9457 (application/problem+json).
  * A body holds what the caller can act on and nothing of the inside: never a stack, a value, or what went wrong in
  * the server's own program. https://www.rfc-editor.org/rfc/rfc9457
  */
 import { randomUUID } from 'node:crypto'
 import type { StatusCode } from 'hono/utils/http-status'
-import { DatabaseError, DeadlineExceeded, type ErrorCode, InvalidInput, RivuletError } from '../errors.ts'
+import { problemTypePrefix, problemTypes } from '../document/problem-types.ts'
+import { DatabaseError, DeadlineExceeded, InvalidInput, RivuletError } from '../errors.ts'
 import { jsonResponse } from './json.ts'
 import { WrongParameter } from '../resource/query.ts'
 import { mostFaults, WrongRows } from '../resource/row-input.ts'
@@ -52,54 +53,6 @@ export class Problem extends Error {
   }
 }
 
-/** How an error code is answered; `detail` stands in for the error's message where clients must not see that. */
-interface Answer {
-  readonly status: number
-  readonly detail?: string
-  readonly retryAfterSeconds?: number
-}
-
-const tooBusy = 'the service has more work than it can do: try again later'
-const tooSlow = 'the request took longer than it may'
-const away = 'the database cannot be reached at the moment: try again later'
-const contended = 'another request is changing the same rows: try again'
-const closing = 'the service is shutting down: try again later'
-const broken = 'the service failed; the fault is not in the request'
-
-const answers: Readonly<Record<ErrorCode, Answer>> = {
-  invalid_input: { status: 422 },
-  not_null_violation: { status: 422 },
-  check_violation: { status: 422 },
-  not_found: { status: 404 },
-  unique_violation: { status: 409 },
-  foreign_key_violation: { status: 409 },
-  version_conflict: { status: 409 },
-  serialization_failure: { status: 503, detail: contended, retryAfterSeconds: 1 },
-  deadlock_detected: { status: 503, detail: contended, retryAfterSeconds: 1 },
-  lock_timeout: { status: 503, detail: contended, retryAfterSeconds: 1 },
-  pool_timeout: { status: 503, detail: tooBusy, retryAfterSeconds: 1 },
-  pool_overloaded: { status: 503, detail: tooBusy, retryAfterSeconds: 1 },
-  connection_lost: { status: 503, detail: away, retryAfterSeconds: 1 },
-  pool_closed: { status: 503, detail: closing, retryAfterSeconds: 5 },
-  cancelled: { status: 503, detail: closing, retryAfterSeconds: 1 },
-  deadline_exceeded: { status: 504, detail: tooSlow },
-  statement_timeout: { status: 504, detail: tooSlow },
-  // Neither a success nor safe to send again: the client must look first.
-  commit_outcome_unknown: { status: 500, detail: 'it is not known whether this was saved: look before trying again' },
-  config_invalid: { status: 500, detail: broken },
-  database_error: { status: 500, detail: broken },
-  embedded_server_failed: { status: 500, detail: broken },
-  insufficient_privilege: { status: 403, detail: 'this is not allowed' },
-  internal: { status: 500, detail: broken },
-  migration_failed: { status: 500, detail: broken },
-  migration_refused: { status: 500, detail: broken },
-  package_missing: { status: 500, detail: broken },
-  pool_deadlock: { status: 500, detail: broken },
-  port_unavailable: { status: 500, detail: broken },
-  session_ended: { status: 500, detail: broken },
-  usage: { status: 500, detail: broken },
-}
-
 /** Errors of the server without a class of their own that the request is to blame for; by SQLSTATE, or its class. */
 const refusals: Readonly<Record<string, readonly [status: number, code: string, detail?: string]>> = {
   '02000': [409, 'skipped', 'a rule of the database skipped the row'],
@@ -119,13 +72,14 @@ export function problemOf(error: unknown): Problem {
     const errors = error.faults.map(({ path, detail }) => ({ pointer: pointerOf(path), detail }))
     return new Problem({ status: 422, code: 'invalid_input', detail: error.message, errors })
   }
-  if (!(error instanceof RivuletError)) return new Problem({ status: 500, code: 'internal', detail: broken })
+  if (!(error instanceof RivuletError))
+    return new Problem({ status: 500, code: 'internal', detail: problemTypes.internal.detail })
   const { code, message } = error
   if (error instanceof DatabaseError && code === 'database_error') {
     const [status, refused, detail = message] = refusals[error.sqlState] ?? refusals[error.sqlState.slice(0, 2)] ?? []
     if (status !== undefined && refused !== undefined) return new Problem({ status, code: refused, detail })
   }
-  const { status, detail = message, retryAfterSeconds } = answers[code]
+  const { status, detail = message, retryAfterSeconds } = problemTypes[code]
   const errors = error instanceof InvalidInput ? issuesOf(error) : undefined
   const members = error instanceof DeadlineExceeded ? { phase: error.phase } : undefined
   return new Problem({ status, code, detail, errors, retryAfterSeconds, members })
@@ -142,13 +96,10 @@ export function pointerOf(path: readonly (string | number)[]): string {
   return `#${steps.join('')}`
 }
 
-/** What every problem's type begins with; a program can rely on it, and `docs/` explains what follows. */
-export const problemTypes = 'urn:problem-type:rivulet:'
-
 /** The answer itself; `requestId` leads to it in the log. */
 export function problemResponse({ options }: Problem, requestId: string = randomUUID()): Response {
   const { status, code, detail, errors, members, retryAfterSeconds, headers } = options
-  const type = `${problemTypes}${code}`
+  const type = `${problemTypePrefix}${code}`
   const title = code.charAt(0).toUpperCase() + code.slice(1).replaceAll('_', ' ')
   return jsonResponse(
     { type, title, status, code, detail, errors, ...members, requestId },

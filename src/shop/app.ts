@@ -63,6 +63,7 @@ const object = { 'application/json': { schema: { type: 'object' } } }
 const openApi = {
   title: 'Rivulet shop',
   description: 'The reference shop: products, their reviews, customers and what they order.',
+  problems: { insufficient_stock: 'There are fewer of a product than were ordered; `shortages` says how many.' },
   tags: [{ name: 'shop', description: 'What the shop is for.' }],
   paths: {
     '/product/{productId}/{customerId}': {

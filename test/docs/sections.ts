@@ -4,6 +4,7 @@
  */
 import { commands, help } from '../../src/cli/commands.ts'
 import { poolRanges } from '../../src/config.ts'
+import { explainedProblems } from '../../src/document/problem-types.ts'
 import { lintRules } from '../../src/migrate/lint/lint.ts'
 import { classesOf, type DocumentedClass, type Member, membersOf, sourceText } from './doc-comments.ts'
 
@@ -15,6 +16,7 @@ export const sections: Readonly<Record<string, () => string>> = {
   errors,
   observations,
   pool,
+  problems,
   rules,
   stats: () => list(membersOf('src/pool/pool-stats.ts', 'PoolStats')),
 }
@@ -131,6 +133,15 @@ function commandsSection(): string {
     ({ name, summary, help }) => `## ${name}\n\n${capital(summary)}.\n\n${block('text', help)}`,
   )
   return [block('text', help), ...parts].join('\n\n')
+}
+
+/** What each kind of problem means, as `/docs` says it. */
+function problems(): string {
+  return explainedProblems()
+    .map(({ codes, statuses, meaning }) => {
+      return item(`${codes.map((code) => `\`${code}\``).join(', ')} (${statuses.join(', ')}): ${meaning}`)
+    })
+    .join('\n')
 }
 
 function rules(): string {

@@ -24,7 +24,7 @@ const layers: readonly (readonly string[])[] = [
   ['repository/operations', 'migrate/run', 'migrate/options.ts'],
   ['repository', 'migrate/schema', 'migrate/lint'],
   ['migrate/commands', 'migrate/pull', 'resource'],
-  ['migrate'],
+  ['migrate', 'document'],
   ['engine.ts'],
   ['http', 'testing', 'declaration-types.ts'],
   ['cli'],

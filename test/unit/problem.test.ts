@@ -1,7 +1,10 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { problemTypes } from '../../src/document/problem-types.ts'
 import * as errors from '../../src/errors.ts'
 import { createFront } from '../../src/http/front.ts'
 import { Problem, problemOf, problemResponse } from '../../src/http/problem.ts'
+import { classesOf } from '../docs/doc-comments.ts'
 
 const secret = 'row value 4711'
 const info = { sqlState: '00000' }
@@ -117,4 +120,28 @@ test('a path that nobody serves is a 404 problem', async () => {
   const response = await createFront().request('/nowhere')
   expect(response.status).toBe(404)
   expect(response.headers.get('content-type')).toBe('application/problem+json')
+})
+
+test('the table of problems has every code that the front makes up, with the status it has there, and no other', () => {
+  const sources = ['http', 'resource'].flatMap((folder) => {
+    const path = new URL(`../../src/${folder}/`, import.meta.url).pathname
+    const names = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'))
+    return names.map((name) => readFileSync(path + name, 'utf8'))
+  })
+  const made = sources.flatMap((text) => {
+    const found = text.matchAll(/\bstatus(?:: (\d+))?,\s*code: '(\w+)'|\[(\d+), '(\w+)'/g)
+    return Array.from(
+      found,
+      ([, status, code = '', other, refused = '']) => [code || refused, status ?? other] as const,
+    )
+  })
+  expect(made.length).toBeGreaterThan(15)
+  const wrong = made.filter(([code, status]) => {
+    const { status: own, also = [] } = problemTypes[code] ?? {}
+    return own === undefined || (status !== undefined && ![own, ...also].includes(Number(status)))
+  })
+  expect(wrong).toEqual([])
+  const ofErrors = classesOf('src/errors.ts').flatMap(({ literals }) => literals['code'] ?? [])
+  const known = new Set([...made.map(([code]) => code), ...ofErrors])
+  expect(Object.keys(problemTypes).filter((code) => !known.has(code))).toEqual([])
 })

@@ -3,7 +3,7 @@
  * answers, and how it fails. https://spec.openapis.org/oas/v3.1.0
  */
 import { type JsonSchema, nullable } from '../resource/column-json.ts'
-import { problemTypes } from './problem.ts'
+import { problemTypePrefix } from './problem-types.ts'
 import type { PlannedResource, ResourceColumn } from '../resource/resource.ts'
 
 /** What a document says besides the resources. */
@@ -17,6 +17,8 @@ export interface OpenApiOptions {
   readonly paths?: Readonly<Record<string, object>>
   /** Schemas that those refer to. */
   readonly schemas?: Readonly<Record<string, JsonSchema>>
+  /** What the codes of the application's own problems mean, for `/docs`: `{ out_of_stock: 'There is less than that.' }`. */
+  readonly problems?: Readonly<Record<string, string>>
   /** Tags that those have. */
   readonly tags?: readonly { readonly name: string; readonly description: string }[]
 }
@@ -201,7 +203,7 @@ const problemSchema: JsonSchema = {
   type: 'object',
   description: 'What went wrong (RFC 9457).',
   properties: {
-    type: { type: 'string', format: 'uri', description: `\`${problemTypes}\` and the code.` },
+    type: { type: 'string', format: 'uri', description: `\`${problemTypePrefix}\` and the code.` },
     title: { type: 'string' },
     status: { type: 'integer' },
     code: { type: 'string' },
@@ -225,9 +227,15 @@ const problemAnswer = {
 
 const serviceOperation = operationOf(serviceTag, '')
 const anything = { type: 'object' }
+const answeredAs = (type: string, id: string, description: string) => {
+  const operation = serviceOperation(id, description)
+  const answered = { description, content: { [type]: { schema: { type: 'string' } } } }
+  return { ...operation, responses: { ...operation.responses, '200': answered } }
+}
 const servicePaths = {
   '/': { get: serviceOperation('getIndex', 'What is served here.', anything) },
   '/livez': { get: serviceOperation('getLiveness', 'Whether the process answers.', anything) },
   '/readyz': { get: serviceOperation('getReadiness', 'Whether the service can do its work.', anything) },
   '/openapi.json': { get: serviceOperation('getDocument', 'This document.', anything) },
+  '/docs': { get: answeredAs('text/html', 'getDocs', 'This document for people, and what each problem means.') },
 }

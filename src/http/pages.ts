@@ -1,0 +1,41 @@
+/**
+ * What says what is served: `GET /`, to programs a JSON object of paths, to a browser a short page; `/openapi.json`, and
+ * `/docs`, the same for people. Their texts are made once, by `document/`.
+ */
+import type { Hono } from 'hono'
+import { accepts } from 'hono/accepts'
+import { docsPage } from '../document/docs-page.ts'
+import { pagePolicy } from '../document/html.ts'
+import { indexPage } from '../document/index-page.ts'
+import { openApiDocument, type OpenApiOptions } from '../document/openapi.ts'
+import { explainedProblems } from '../document/problem-types.ts'
+import type { PlannedResource } from '../resource/resource.ts'
+import type { Environment } from './front.ts'
+import { jsonResponse } from './json.ts'
+
+/** Adds `/`, `/openapi.json` and `/docs`. */
+export function addPages(
+  app: Hono<Environment>,
+  planned: readonly PlannedResource[],
+  options: OpenApiOptions = {},
+): void {
+  const { title = 'Rivulet', description = 'Tables of a database as an API.' } = options
+  const resources = Object.fromEntries(planned.map(({ path }) => [path, `/${path}`]))
+  const links = { title, resources, openapi: '/openapi.json', docs: '/docs', live: '/livez', ready: '/readyz' }
+  const document = openApiDocument(planned, { ...options, title, description })
+  const index = indexPage({ title, description, resources })
+  let docs: string | undefined
+  app.get('/', (context) => {
+    const headers = { vary: 'accept' }
+    const type = accepts(context, { header: 'Accept', supports: ['text/html', 'application/json'], default: '' })
+    return type === 'text/html' ? htmlResponse(index, headers) : jsonResponse(links, { headers })
+  })
+  app.get('/openapi.json', () => jsonResponse(document))
+  app.get('/docs', () => htmlResponse((docs ??= docsPage(document, explainedProblems(options.problems)))))
+}
+
+function htmlResponse(body: string, headers: Readonly<Record<string, string>> = {}): Response {
+  const length = String(Buffer.byteLength(body))
+  const own = { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': pagePolicy }
+  return new Response(body, { headers: { ...own, 'content-length': length, ...headers } })
+}
