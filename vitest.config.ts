@@ -30,7 +30,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'system', include: ['test/{system,examples}/*.test.ts'], globalSetup: server },
+        test: { name: 'system', include: ['test/{system,examples,openapi}/*.test.ts'], globalSetup: server },
       },
       { extends: true, test: { name: 'chaos', include: ['test/chaos/**/*.test.ts'], globalSetup: server } },
       {

@@ -1,10 +1,7 @@
 /** Resources over a schema that shares no table with the shop: every type of column, every kind of key, table and view. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createApp } from '../../src/http/app.ts'
-import { resource } from '../../src/resource/resource.ts'
 import { type Send, sender } from '../support/http-client.ts'
-import { openToy, type Toy } from '../support/toy.ts'
-import * as schema from '../support/toy-schema.ts'
+import { createToyApp, openToy, type Toy } from '../support/toy.ts'
 
 let toy: Toy
 let send: Send
@@ -12,10 +9,7 @@ const faults: unknown[] = []
 
 beforeAll(async () => {
   toy = await openToy(3)
-  const { samples, shelves, exhibits, notes, words, rates, lines, heavy, titles, totals } = schema
-  const tables = [samples, shelves, exhibits, notes, words, rates, lines, heavy, titles, totals]
-  const resources = tables.map((table) => resource(table as typeof words))
-  send = sender(createApp(toy.engine, { resources, onFault: (error) => faults.push(error) }))
+  send = sender(createToyApp(toy, { onFault: (error) => faults.push(error) }))
 })
 afterAll(() => toy[Symbol.asyncDispose]())
 

@@ -1,6 +1,8 @@
 /** A database with the toy schema, and an engine on it. */
 import { readFileSync } from 'node:fs'
 import { type Engine, openEngine } from '../../src/engine.ts'
+import { createApp, type AppOptions } from '../../src/http/app.ts'
+import { resource } from '../../src/resource/resource.ts'
 import { openTestDatabase, scriptTemplate } from './database.ts'
 import * as schema from './toy-schema.ts'
 
@@ -24,4 +26,11 @@ export async function openToy(max = 1): Promise<Toy> {
       await database[Symbol.asyncDispose]()
     },
   }
+}
+
+/** An application that publishes all of the toy's tables and views. */
+export function createToyApp({ engine }: Toy, options: Omit<AppOptions, 'resources'> = {}) {
+  const { samples, shelves, exhibits, notes, words, rates, lines, heavy, titles, totals } = schema
+  const tables = [samples, shelves, exhibits, notes, words, rates, lines, heavy, titles, totals]
+  return createApp(engine, { ...options, resources: tables.map((table) => resource(table as typeof words)) })
 }
