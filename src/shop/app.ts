@@ -57,7 +57,15 @@ export function createShopApp(
 }
 
 const problem = { $ref: '#/components/responses/Problem' }
-const object = { 'application/json': { schema: { type: 'object' } } }
+const schema = (name: string) => ({ $ref: `#/components/schemas/${name}` })
+const several = (name: string) => ({ type: 'array', items: schema(name) })
+/** An object that has all of these. */
+const object = (properties: Readonly<Record<string, object>>) => {
+  return { type: 'object', properties, required: Object.keys(properties) }
+}
+const answer = (description: string, name: string) => {
+  return { description, content: { 'application/json': { schema: schema(name) } } }
+}
 
 /** What the document says of the routes beside the resources. */
 const openApi = {
@@ -65,6 +73,18 @@ const openApi = {
   description: 'The reference shop: products, their reviews, customers and what they order.',
   problems: { insufficient_stock: 'There are fewer of a product than were ordered; `shortages` says how many.' },
   tags: [{ name: 'shop', description: 'What the shop is for.' }],
+  schemas: {
+    ProductPage: object({ product: schema('Products'), reviews: several('ProductReview'), orders: several('Orders') }),
+    ProductReview: object({
+      id: { type: 'integer' },
+      rating: { type: 'integer' },
+      body: { type: 'string' },
+      customerId: { type: 'integer' },
+      customerName: { type: 'string' },
+      createdAt: { type: 'string', format: 'date-time' },
+    }),
+    PlacedOrder: object({ order: schema('Orders'), items: several('OrderItems') }),
+  },
   paths: {
     '/product/{productId}/{customerId}': {
       get: {
@@ -76,7 +96,7 @@ const openApi = {
           return { name, in: 'path', required: true, description: 'A key.', schema: { type: 'integer', minimum: 1 } }
         }),
         responses: {
-          '200': { description: 'The page.', content: object },
+          '200': answer('The page.', 'ProductPage'),
           '400': problem,
           '404': problem,
           default: problem,
@@ -91,7 +111,7 @@ const openApi = {
         description: 'Takes the goods out of stock and writes the order, in one transaction.',
         requestBody: { required: true, content: { 'application/json': { schema: z.toJSONSchema(orderRequest) } } },
         responses: {
-          '201': { description: 'The order.', content: object },
+          '201': answer('The order.', 'PlacedOrder'),
           '409': problem,
           '422': problem,
           default: problem,
