@@ -182,6 +182,7 @@ function valueOf(column: ResourceColumn, given: string): unknown {
   // A bare list is an array of its parts; JSON can say all others.
   const isList = parseElement && !given.startsWith('[')
   const value = isList ? splitText(given, ',').map((part) => parseElement(unquoted(part))) : parse(given)
+  if (value === null) throw new InvalidValue('cannot be null: ask with isNull')
   const fault = faultOf(column, value, 'compare')
   if (fault !== undefined) throw new InvalidValue(fault)
   return value

@@ -167,6 +167,13 @@ describe('a value in a query', () => {
     expect(other.json.data.map(({ id }: { id: number }) => id)).not.toContain(json.id)
   })
 
+  test.each(['aJsonb=null', 'matrix[overlaps]=null', 'aPoint[eq]=null', 'or=(aJsonb=null)'])(
+    'that is null in JSON, as in %s, is a 400: isNull asks for that',
+    async (query) => {
+      expect(await send('GET', `/samples?${query}`)).toMatchObject({ status: 400, json: { code: 'invalid_parameter' } })
+    },
+  )
+
   test('pages by what has microseconds, and by NaN', async () => {
     for (const micros of [1, 2, 3]) {
       await send('POST', '/samples', { aSmallint: 98, anInstant: `2026-01-01T00:00:00.00000${micros}Z`, aReal: 'NaN' })
