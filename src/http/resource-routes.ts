@@ -67,7 +67,7 @@ export function resourceRoutes(resource: PlannedResource, options: ResourceRoute
     }
     const row = readRow(resource, given, 'insert')
     const inserted = await write(context, false, (repository) => repository.insert(row))
-    const location = `${context.req.path.replace(/\/$/, '')}/${keySegment(resource, inserted)}`
+    const location = `${pathOf(context).replace(/\/$/, '')}/${keySegment(resource, inserted)}`
     return rowAnswer(context, inserted, { location }, 201)
   })
 
@@ -95,7 +95,7 @@ export function resourceRoutes(resource: PlannedResource, options: ResourceRoute
       if (resource.key.some(({ writable }) => !writable)) return { stored: await repository.get(key), status: 200 }
       return { stored: await repository.upsert(row), status: 201 }
     })
-    return rowAnswer(context, stored, status === 201 ? { location: context.req.path } : {}, status)
+    return rowAnswer(context, stored, status === 201 ? { location: pathOf(context) } : {}, status)
   })
 
   app.delete('/:key', async (context) => {
@@ -187,6 +187,11 @@ function refuseParameters({ req }: Context): void {
   for (const name of readParameters(req.url).keys()) throw new WrongParameter(name, 'is no parameter of this method')
 }
 
+/** As the client wrote it: Hono's own path is decoded, which is no text for a header. */
+function pathOf({ req }: Pick<Context, 'req'>): string {
+  return new URL(req.url).pathname
+}
+
 /** `<…?after=…>; rel="next"` (RFC 8288); the other parameters stay. */
 function linksOf(
   { req }: Context,
@@ -197,7 +202,7 @@ function linksOf(
     if (cursor === null) return []
     const query = new URLSearchParams([...parameters].filter(([name]) => name !== 'after' && name !== 'before'))
     query.append(rel === 'next' ? 'after' : 'before', cursor)
-    return `<${req.path}?${query.toString()}>; rel="${rel}"`
+    return `<${pathOf({ req })}?${query.toString()}>; rel="${rel}"`
   })
   return links.length > 0 ? { link: links.join(', ') } : {}
 }

@@ -222,6 +222,12 @@ describe('a key', () => {
     expect(await send('PUT', '/odd-shelves/put,3', { area: 1 })).toMatchObject({ status: 422 })
   })
 
+  test('of any letters is put, and where it is is told in percent-encoding', async () => {
+    const created = await send('PUT', '/words/%F0%9F%99%82', {})
+    expect(created).toMatchObject({ status: 201, json: { word: '🙂' } })
+    expect(created.headers.get('location')).toBe('/words/%F0%9F%99%82')
+  })
+
   test('of a bigint keeps its digits', async () => {
     const { json, headers } = await send('POST', '/exhibits', { title: 'T', weight: '200' })
     expect(BigInt(json.id)).toBeGreaterThanOrEqual(2n ** 53n)
