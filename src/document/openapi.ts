@@ -104,7 +104,8 @@ function pathsOf(resource: PlannedResource): [string, object][] {
   const row = reference('schemas', word)
   const operation = operationOf(path, word)
   const added = { oneOf: [reference('schemas', `New${word}`), array(reference('schemas', `New${word}`))] }
-  const answered = { oneOf: [row, { type: 'object', properties: { data: array(row) }, required: ['data'] }] }
+  // Several are answered as `data`, which a row may have, too.
+  const answered = { anyOf: [row, { type: 'object', properties: { data: array(row) }, required: ['data'] }] }
   const list = {
     get: {
       ...operation('list', `A page of ${path}.`, reference('schemas', `${word}Page`)),
