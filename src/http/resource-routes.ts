@@ -68,7 +68,7 @@ export function resourceRoutes(resource: PlannedResource, options: ResourceRoute
     const row = readRow(resource, given, 'insert')
     const inserted = await write(context, false, (repository) => repository.insert(row))
     const location = `${pathOf(context).replace(/\/$/, '')}/${keySegment(resource, inserted)}`
-    return rowAnswer(context, inserted, { location }, 201)
+    return rowAnswer(context, inserted, sendable({ location }), 201)
   })
 
   app.patch('/:key', async (context) => {
@@ -95,7 +95,7 @@ export function resourceRoutes(resource: PlannedResource, options: ResourceRoute
       if (resource.key.some(({ writable }) => !writable)) return { stored: await repository.get(key), status: 200 }
       return { stored: await repository.upsert(row), status: 201 }
     })
-    return rowAnswer(context, stored, status === 201 ? { location: pathOf(context) } : {}, status)
+    return rowAnswer(context, stored, status === 201 ? sendable({ location: pathOf(context) }) : {}, status)
   })
 
   app.delete('/:key', async (context) => {
@@ -187,6 +187,11 @@ function refuseParameters({ req }: Context): void {
   for (const name of readParameters(req.url).keys()) throw new WrongParameter(name, 'is no parameter of this method')
 }
 
+/** Without what is so long that a client would refuse the whole answer: a key, or a place in a list, may be a long text. */
+function sendable(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([, value]) => value.length <= 4096))
+}
+
 /** As the client wrote it: Hono's own path is decoded, which is no text for a header. */
 function pathOf({ req }: Pick<Context, 'req'>): string {
   return new URL(req.url).pathname
@@ -197,14 +202,14 @@ function linksOf(
   { req }: Context,
   parameters: ReadonlyMap<string, string>,
   places: Record<string, string | null>,
-): { link?: string } {
+): Record<string, string> {
   const links = Object.entries(places).flatMap(([rel, cursor]) => {
     if (cursor === null) return []
     const query = new URLSearchParams([...parameters].filter(([name]) => name !== 'after' && name !== 'before'))
     query.append(rel === 'next' ? 'after' : 'before', cursor)
     return `<${pathOf({ req })}?${query.toString()}>; rel="${rel}"`
   })
-  return links.length > 0 ? { link: links.join(', ') } : {}
+  return links.length > 0 ? sendable({ link: links.join(', ') }) : {}
 }
 
 /** No operator, not one type, or several that would do: of these the types of columns do not tell all. */

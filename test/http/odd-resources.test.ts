@@ -228,6 +228,18 @@ describe('a key', () => {
     expect(created.headers.get('location')).toBe('/words/%F0%9F%99%82')
   })
 
+  test('of very many letters is in no header, which clients would not take', async () => {
+    const word = 'ü'.repeat(1600)
+    const added = await send('POST', '/words', { word })
+    expect([added.status, added.headers.get('location')]).toEqual([201, null])
+    const { headers, json } = await send('GET', `/words?sort=-word&limit=1&word[like]=${encodeURIComponent('ü%')}`)
+    expect(json.data).toHaveLength(1)
+    await send('POST', '/words', { word: `${word}a` })
+    const page = await send('GET', `/words?sort=-word&limit=1&word[like]=${encodeURIComponent('ü%')}`)
+    expect([page.json.next.length > 2000, page.headers.get('link')]).toEqual([true, null])
+    expect(headers.get('link')).toBeNull()
+  })
+
   test('of a bigint keeps its digits', async () => {
     const { json, headers } = await send('POST', '/exhibits', { title: 'T', weight: '200' })
     expect(BigInt(json.id)).toBeGreaterThanOrEqual(2n ** 53n)
