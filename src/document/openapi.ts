@@ -99,7 +99,7 @@ function propertiesOf(columns: readonly ResourceColumn[]): Record<string, JsonSc
 }
 
 function pathsOf(resource: PlannedResource): [string, object][] {
-  const { path, key, writes } = resource
+  const { path, columns, key, writes } = resource
   const word = wordOf(path)
   const row = reference('schemas', word)
   const operation = operationOf(path, word)
@@ -128,9 +128,19 @@ function pathsOf(resource: PlannedResource): [string, object][] {
     schema: { type: 'string' },
   }
   const change = reference('schemas', `${word}Patch`)
+  // The key stands in the path.
+  const required = [...columns.values()].filter((column) => column.required && !key.includes(column))
+  const replacement = { allOf: [change], required: required.map(({ property }) => property) }
   const written = {
     patch: operation('update', `Changes one of ${path}.`, row, change),
-    put: operation('replace', `Puts one of ${path} in place of what is there, or adds it.`, row, change, '200', '201'),
+    put: operation(
+      'replace',
+      `Puts one of ${path} in place of what is there, or adds it.`,
+      row,
+      replacement,
+      '200',
+      '201',
+    ),
     delete: operation('remove', `Removes one of ${path}.`, undefined, undefined, '204'),
   }
   const get = {
