@@ -150,8 +150,25 @@ const oddTexts = [
 ]
 
 const oddValues: readonly unknown[] = [
-  ...[null, true, false, 0, -0, -1, 1.5, 2 ** 31, -(2 ** 31) - 1, 2 ** 53, 1e308, 5e-324],
-  ...[[], {}, [[]], [null], { a: [] }, JSON.parse('{"__proto__":{"a":1}}'), Array.from({ length: 2000 }, () => 1)],
+  null,
+  true,
+  false,
+  0,
+  -0,
+  -1,
+  1.5,
+  2 ** 31,
+  -(2 ** 31) - 1,
+  2 ** 53,
+  1e308,
+  5e-324,
+  [],
+  {},
+  [[]],
+  [null],
+  { a: [] },
+  JSON.parse('{"__proto__":{"a":1}}'),
+  Array.from({ length: 2000 }, () => 1),
   ...oddTexts,
 ]
 
@@ -221,6 +238,7 @@ class Values {
     if (Array.isArray(listed)) return fc.constantFrom(...(listed as unknown[]))
     const several = (oneOf ?? anyOf) as Schema[] | undefined
     if (several) return fc.oneof(...several.map((each) => this.value(each, '', depth + 1)))
+    if (schema.allOf) return this.#described(this.#merged(schema), depth)
     if ('const' in schema) return fc.constant(schema.const)
     if (Array.isArray(type))
       return fc.oneof(...(type as string[]).map((each) => this.#described({ ...schema, type: each }, depth)))
@@ -251,6 +269,16 @@ class Values {
         return this.#object(schema, depth)
       default:
         return fc.jsonValue({ maxDepth: 2 })
+    }
+  }
+
+  /** One schema of an object in place of several that are all to hold. */
+  #merged({ allOf = [], ...rest }: Schema): Schema {
+    const parts = [...(allOf as Schema[]).map((part) => this.#api.resolve(part)), rest]
+    return {
+      type: 'object',
+      properties: Object.assign({}, ...parts.map((part) => (part.properties ?? {}) as object)) as Schema,
+      required: parts.flatMap((part) => (part.required ?? []) as string[]),
     }
   }
 
@@ -317,9 +345,8 @@ class Values {
     const rows = this.#seen
       .rowsOf(path.replace(/\/\{.*$/, ''))
       .filter((row) => parts.length > 0 && parts.every((part) => row[part] !== undefined))
-    const encode = (value: unknown) => encodeURIComponent(String(value).toWellFormed())
     const ofRow = rows.map((row) => parts.map((part) => encode(row[part])).join(','))
-    const known = ofRow.length > 0 ? [{ weight: 6, arbitrary: fc.constantFrom(...ofRow) }] : []
+    const known = ofRow.length > 0 ? [{ weight: 6, arbitrary: fc.constantFrom(...ofRow, ...ofRow.slice(-1)) }] : []
     const any = this.#odd(this.value(schema, name).map(String))
       .filter((text) => text !== '')
       .map(encode)
@@ -330,15 +357,8 @@ class Values {
     const { name, schema, style } = parameter
     const properties = this.#rowOf(answers)
     const filters = parameters.filter((each) => each.style === 'deepObject')
-    const encode = (text: string) => encodeURIComponent(text.toWellFormed())
-    const pair = (key: string) => (value: string) => `${encode(key)}=${encode(value)}`
     if (style === 'deepObject') return this.#filter(parameter, properties).map(([key, value]) => pair(key)(value))
     const names = filters.map((filter) => filter.name)
-    const listed = (all: readonly string[], more = '') =>
-      fc
-        .subarray([...all], { minLength: 1, maxLength: Math.min(4, all.length) })
-        .chain((some) => fc.tuple(...some.map((each) => fc.constantFrom(each, `${more}${each}`))))
-        .map((some) => some.join(','))
     const related = Object.keys(properties).filter((property) => !names.includes(property))
     const group = () =>
       fc
@@ -391,3 +411,14 @@ class Values {
 function quoted(text: string): string {
   return /^[\w.:+-]+$/.test(text) ? text : `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`
 }
+
+/** Some of the names between commas, with or without more in front. */
+function listed(names: readonly string[], more = ''): fc.Arbitrary<string> {
+  return fc
+    .subarray([...names], { minLength: 1, maxLength: Math.min(4, names.length) })
+    .chain((some) => fc.tuple(...some.map((name) => fc.constantFrom(name, `${more}${name}`))))
+    .map((some) => some.join(','))
+}
+
+const encode = (value: unknown) => encodeURIComponent(String(value).toWellFormed())
+const pair = (name: string) => (value: string) => `${encode(name)}=${encode(value)}`
