@@ -1,8 +1,11 @@
 /** verifyDatabase, revertMigrations, baselineMigrations, emptyDatabase. */
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { integer, pgTable } from 'drizzle-orm/pg-core'
 import { describe, expect, test } from 'vitest'
+import { openEngine } from '../../src/engine.ts'
 import { Cancelled, InsufficientPrivilege, UsageError } from '../../src/errors.ts'
+import { createIdempotencyTable } from '../../src/idempotency/kept-answers.ts'
 import { withConnection } from '../../src/migrate/connect.ts'
 import {
   applyMigrations,
@@ -32,6 +35,20 @@ describe('verifyDatabase', () => {
     expect(await verifyDatabase(database.url, project)).toMatchObject({ differences: [], pending: ['0001_more'] })
     await applyMigrations(database.url, project)
     expect(await verifyDatabase(database.url, project)).toMatchObject({ differences: [], pending: [] })
+  })
+
+  test('finds nothing of the table of idempotency keys, whatever schemas are compared', async () => {
+    await using database = await openEmptyDatabase()
+    await using project = await makeFolder(files)
+    await applyMigrations(database.url, project)
+    await using engine = await openEngine({ schema: { t: pgTable('t', { a: integer() }) }, url: database.url })
+    await engine.session(createIdempotencyTable)
+    expect(await verifyDatabase(database.url, project)).toMatchObject({ differences: [] })
+    const schemas = ['public', 'rivulet']
+    expect(await verifyDatabase(database.url, { ...project, schemas })).toMatchObject({ differences: [] })
+    await engine.session(({ sql }) => sql`create table rivulet.other (a int)`)
+    const { differences } = await verifyDatabase(database.url, { ...project, schemas })
+    expect(differences.map(({ object }) => object)).toEqual(['table rivulet.other'])
   })
 
   test.each([

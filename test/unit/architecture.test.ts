@@ -17,7 +17,7 @@ const layers: readonly (readonly string[])[] = [
   ['task', 'values'],
   ['pool', 'embedded'],
   ['lease', 'drizzle'],
-  ['session'],
+  ['session', 'idempotency'],
   ['gather', 'repository/types', 'migrate/connect.ts', 'migrate/progress.ts'],
   ['repository/columns', 'migrate/files'],
   ['repository/query', 'migrate/ledger'],

@@ -8,6 +8,7 @@
  * progress exists before a ledger row does, Drizzle 1.0 takes a column `name` as the sign of its own next format, and
  * altering the table of another tool needs more rights than reading it.
  */
+import { isOfIdempotency } from '../../idempotency/kept-answers.ts'
 import type { Connection } from '../../pool/connection.ts'
 import { type Migration, sha256 } from '../files/folder.ts'
 import { quotedName, shownName } from '../../values/quoting.ts'
@@ -169,10 +170,13 @@ export class Ledger {
     )
   }
 
-  /** True for the ledger's own objects in a description of the database (`describe.ts`); its schema may have others. */
+  /**
+   * True for the ledger's own objects in a description of the database (`describe.ts`), and for what else is Rivulet's; their
+   * schemas may have others.
+   */
   owns(object: string): boolean {
     const schema = shownName(this.schema)
-    if (object === `schema ${schema}`) return true
+    if (object === `schema ${schema}` || isOfIdempotency(object)) return true
     return [this.table, this.#detailsTable].some((table) => {
       const relation = `${schema}.${shownName(table)}`
       return (

@@ -6,7 +6,7 @@ import type { Connection } from '../../pool/connection.ts'
 import { catalogQueries, notOfServer, separator } from './catalog.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { withoutNesting } from './without-nesting.ts'
-import { quotedLiteral } from '../../values/quoting.ts'
+import { quotedLiteral, shownName } from '../../values/quoting.ts'
 
 /** The definition of one object. */
 export interface Definition {
@@ -46,7 +46,7 @@ export async function describeDatabase(
   return new Map(entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
 }
 
-/** Public, and the schemas that have more than the ledger. */
+/** Public, and the schemas that have more than what is Rivulet's. */
 export async function usedSchemas(connection: Connection, ledger: Ledger): Promise<readonly string[]> {
   const rows = (await connection.query(
     `select n.nspname as name from pg_catalog.pg_namespace n where ${notOfServer} order by 1`,
@@ -54,7 +54,8 @@ export async function usedSchemas(connection: Connection, ledger: Ledger): Promi
   )) as unknown as { name: string }[]
   const used = new Set(['public'])
   for (const { name } of rows) {
-    if (name !== ledger.schema || (await describeDatabase(connection, ledger, [name])).size > 0) used.add(name)
+    const ours = name === ledger.schema || ledger.owns(`schema ${shownName(name)}`)
+    if (!ours || (await describeDatabase(connection, ledger, [name])).size > 0) used.add(name)
   }
   return [...used]
 }
