@@ -20,7 +20,8 @@ test(
       for (const _ of recorder.of('connection.failed')) fault()
       expect(recorder.of('connection.failed').length).toBeGreaterThan(0)
       expect(ledger.failures.get('connection_lost') ?? 0).toBe(0)
-      expect(ledger.succeeded / ledger.operations).toBeGreaterThan(0.95)
+      const outcome = `${ledger.summary('53300', 0)} ${JSON.stringify(engine.stats())}`
+      expect(ledger.succeeded / ledger.operations, outcome).toBeGreaterThan(0.95)
       expect(engine.stats().open).toBeLessThanOrEqual(12)
       expect((await bank.admin.backends()).length).toBe(engine.stats().open)
     })

@@ -43,7 +43,8 @@ describe.each(openings)('under overload, a server that answers with "%s" for a w
       for (let turn = 0; turn < turns; turn++) {
         const before = await outage(scene, load, () => sleep(1000))
         const served = load.good
-        await eventually(() => expect(load.good).toBeGreaterThan(served), 2000)
+        // A machine that serves a few calls a second only may need longer for the first one.
+        await eventually(() => expect(load.good).toBeGreaterThan(served), 2000 + 10_000 / Math.max(before, 1))
         // The best of three: what others take from this machine meanwhile is not the engine's.
         let after = 0
         for (let window = 0; window < 3 && after < before * 0.8; window++) after = Math.max(after, await load.goodput())
