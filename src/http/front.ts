@@ -47,6 +47,8 @@ export interface Environment {
     deadline: Deadline
     /** Who asks, found out once; undefined where the application does not say. */
     identity: () => Promise<Identity | undefined>
+    /** Where the time went, for `Server-Timing`; undefined before there was a task. */
+    timing?: string
   }
 }
 

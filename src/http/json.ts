@@ -6,6 +6,7 @@
 import type { TypedResponse } from 'hono'
 import type { StatusCode } from 'hono/utils/http-status'
 import type { Json } from '../resource/row-json.ts'
+import { TextResponse } from './text-response.ts'
 
 /** Encodes a value; members that are undefined are left out. */
 export function encodeJson(value: unknown): string {
@@ -20,5 +21,5 @@ export function jsonResponse<T, TStatus extends StatusCode = 200>(
   const body = encodeJson(value)
   const length = String(Buffer.byteLength(body))
   const headers = { 'content-type': 'application/json', 'content-length': length, ...init.headers }
-  return new Response(body, { status: init.status ?? 200, headers }) as never
+  return new TextResponse(body, { status: init.status ?? 200, headers }) as never
 }

@@ -18,6 +18,7 @@ import { readBody } from './input.ts'
 import { encodeJson } from './json.ts'
 import { pointerOf, Problem, problemOf } from './problem.ts'
 import { serverTiming } from './server-timing.ts'
+import { TextResponse } from './text-response.ts'
 
 type Row = Record<string, unknown>
 
@@ -127,7 +128,12 @@ export function resourceRoutes(resource: PlannedResource, options: ResourceRoute
     return resource.select ? Object.fromEntries(resource.select.map((name) => [name, row[name]])) : row
   }
 
-  function rowAnswer(context: Context, stored: Row, headers: Record<string, string> = {}, status = 200): Response {
+  function rowAnswer(
+    context: Context<Environment>,
+    stored: Row,
+    headers: Record<string, string> = {},
+    status = 200,
+  ): Response {
     const row = visible(stored)
     return answer(context, encodeJson(row), { ...headers, etag: rowTag(resource, row) }, status)
   }
@@ -150,7 +156,7 @@ function createRun(resource: PlannedResource, options: ResourceRoutesOptions) {
     const result = await (inTransaction ? engine.transaction(task, bounds) : engine.session(task, bounds))
     const endedAt = performance.now()
     const timing = { key: resource.path, waitMs: begunAt - askedAt, runMs: endedAt - begunAt }
-    context.header('server-timing', serverTiming([timing], endedAt - askedAt))
+    context.set('timing', serverTiming([timing], endedAt - askedAt))
     return result
   }
   return {
@@ -161,14 +167,17 @@ function createRun(resource: PlannedResource, options: ResourceRoutesOptions) {
 }
 
 /** An answer of JSON, or none where the client has it already. */
-function answer(context: Context, body: string, headers: Record<string, string>, status = 200): Response {
-  const etag = headers.etag ?? textTag(body)
-  const all = { ...headers, etag, 'cache-control': 'private, no-cache', vary: 'accept' }
+function answer(context: Context<Environment>, body: string, given: Record<string, string>, status = 200): Response {
+  const etag = given.etag ?? textTag(body)
+  const timing = context.get('timing')
+  const headers: Record<string, string> = { ...given, etag, 'cache-control': 'private, no-cache', vary: 'accept' }
+  if (timing !== undefined) headers['server-timing'] = timing
   const isRead = context.req.method === 'GET' || context.req.method === 'HEAD'
-  if (isRead && isKnown(context, etag)) return context.body(null, 304, all)
+  if (isRead && isKnown(context, etag)) return new TextResponse(null, { status: 304, headers })
+  headers['content-type'] = 'application/json'
   // With its length, which the answer to HEAD has as well.
-  const length = String(Buffer.byteLength(body))
-  return context.body(body, status as 200, { ...all, 'content-type': 'application/json', 'content-length': length })
+  headers['content-length'] = String(Buffer.byteLength(body))
+  return new TextResponse(body, { status, headers })
 }
 
 /** @throws Problem 406 for a client that takes no JSON (RFC 9110, 12.5.1). */
