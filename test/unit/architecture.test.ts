@@ -199,13 +199,17 @@ describe('files', () => {
 })
 
 function read(folder: string): SourceFile[] {
-  return readdirSync(join(root, folder), { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile() && /\.[jt]s$/.test(entry.name))
-    .map((entry) => {
-      const path = join(entry.parentPath, entry.name).slice(root.length)
-      const text = readFileSync(join(root, path), 'utf8')
-      return { path, text, imports: importsIn(text) }
-    })
+  return (
+    readdirSync(join(root, folder), { withFileTypes: true, recursive: true })
+      .filter((entry) => entry.isFile() && /\.[jt]s$/.test(entry.name))
+      // A workspace has packages of its own.
+      .filter(({ parentPath }) => !parentPath.includes('/node_modules/') && !parentPath.endsWith('/node_modules'))
+      .map((entry) => {
+        const path = join(entry.parentPath, entry.name).slice(root.length)
+        const text = readFileSync(join(root, path), 'utf8')
+        return { path, text, imports: importsIn(text) }
+      })
+  )
 }
 
 /** Static imports and exports (type-only ones too), dynamic imports, and `import('…')` types. */
