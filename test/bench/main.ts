@@ -12,9 +12,11 @@ import { openEngine } from '../../src/engine.ts'
 import { seed } from '../../src/shop/seed.ts'
 import { openTestDatabase, scriptTemplate } from '../support/database.ts'
 import { openField } from './contenders.ts'
-import { type Contender, measure, type Measured, type Spread } from './measure.ts'
+import { HttpField } from './http.ts'
+import { type Contender, latency, measure, type Measured, type Spread } from './measure.ts'
 
 const options = { rounds: 9, roundMs: 500, concurrency: 10, yardsticks: 2 }
+const http = { ...options, concurrency: 16 }
 
 async function main(): Promise<void> {
   const given = environment('DATABASE_URL')
@@ -24,6 +26,11 @@ async function main(): Promise<void> {
   await using field = await openField(database.url)
   await race('Point read: one product by its key, 10 at a time', field.pointRead)
   await race('Product page: three reads at once, 10 pages at a time', field.productPage)
+  await using servers = await HttpField.open(database.url)
+  const row = await servers.race((index) => `/products/${1 + (index % 16)}`)
+  await race('HTTP: GET /products/:id, 16 at a time', row, http)
+  const page = await servers.race((index) => `/product/${1 + (index % 16)}/${1 + (index % 24)}`)
+  await race('HTTP: the product page, 16 at a time', page, http)
 }
 
 async function prepare(url: string): Promise<void> {
@@ -39,8 +46,8 @@ async function prepare(url: string): Promise<void> {
   )
 }
 
-async function race(title: string, contenders: readonly Contender[]): Promise<void> {
-  const results = await measure(contenders, options)
+async function race(title: string, contenders: readonly Contender[], how = options): Promise<void> {
+  const results = await measure(contenders, how)
   console.log(`\n${title}\n`)
   const yardsticks = contenders.slice(0, options.yardsticks).map(({ name }) => `to ${name}`)
   const rows = [['', 'ops/s', '', ...yardsticks.flatMap((yardstick) => [yardstick, '']), 'how'], ...results.map(rowOf)]
@@ -52,6 +59,13 @@ async function race(title: string, contenders: readonly Contender[]): Promise<vo
         : cell.padEnd(widths[column] ?? 0),
     )
     console.log(`  ${cells.join('  ').trimEnd()}`)
+  }
+  for (const [index, { name, perSecond, cpuUs }] of results.entries()) {
+    const contender = contenders[index]
+    if (!contender || !cpuUs) continue
+    const { p50, p99 } = await latency(contender, perSecond.median * 0.8, 2000)
+    const spread = `${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms (${times(p99 / p50)}) at 80 % of that load`
+    console.log(`  ${name}: ${count(cpuUs.median)} us of the server's CPU a request; p50 ${spread}`)
   }
 }
 

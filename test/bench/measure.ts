@@ -10,6 +10,8 @@ export interface Contender {
   readonly how: string
   /** Does it once; `index` counts the calls, to vary the keys. */
   run(index: number): Promise<unknown>
+  /** Microseconds of CPU used so far, where the work is done by a process of its own. */
+  cpuUs?(): Promise<number>
 }
 
 /** How one contender fared. */
@@ -20,6 +22,8 @@ export interface Measured {
   readonly perSecond: Spread
   /** Throughput over that of each of the yardsticks in the same round. */
   readonly ratios: readonly Spread[]
+  /** Microseconds of CPU an operation, where the contender tells. */
+  readonly cpuUs: Spread | undefined
 }
 
 export interface Spread {
@@ -41,12 +45,16 @@ export interface MeasureOptions {
 /** Measures all contenders. */
 export async function measure(contenders: readonly Contender[], options: MeasureOptions): Promise<readonly Measured[]> {
   const results = contenders.map((): number[] => [])
+  const costs = contenders.map((): number[] => [])
   for (const contender of contenders) await throughput(contender, options)
   for (let round = 0; round < options.rounds; round++) {
     for (let turn = 0; turn < contenders.length; turn++) {
       const index = (turn + round) % contenders.length
       const contender = contenders[index]
-      if (contender) results[index]?.push(await throughput(contender, options))
+      if (!contender) continue
+      const { perSecond, cpuUs } = await throughput(contender, options)
+      results[index]?.push(perSecond)
+      if (cpuUs !== undefined) costs[index]?.push(cpuUs)
     }
   }
   const references = results.slice(0, options.yardsticks)
@@ -55,12 +63,15 @@ export async function measure(contenders: readonly Contender[], options: Measure
     const ratios = references.map((reference) => {
       return spread(own.map((perSecond, round) => perSecond / (reference[round] ?? Number.NaN)))
     })
-    return { name, how, perSecond: spread(own), ratios }
+    const cost = costs[index] ?? []
+    return { name, how, perSecond: spread(own), ratios, cpuUs: cost.length > 0 ? spread(cost) : undefined }
   })
 }
 
-async function throughput(contender: Contender, { roundMs, concurrency }: MeasureOptions): Promise<number> {
+/** One round. */
+async function throughput(contender: Contender, { roundMs, concurrency }: MeasureOptions) {
   globalThis.gc?.()
+  const usedBefore = (await contender.cpuUs?.()) ?? 0
   let done = 0
   let index = 0
   const startedAt = performance.now()
@@ -72,7 +83,34 @@ async function throughput(contender: Contender, { roundMs, concurrency }: Measur
     }
   }
   await Promise.all(Array.from({ length: concurrency }, worker))
-  return (done * 1000) / (performance.now() - startedAt)
+  const perSecond = (done * 1000) / (performance.now() - startedAt)
+  const used = await contender.cpuUs?.()
+  return { perSecond, cpuUs: used === undefined ? undefined : (used - usedBefore) / done }
+}
+
+/** Milliseconds that operations take which begin at a steady rate, whatever becomes of those before: median, 99th in 100. */
+export async function latency(
+  contender: Contender,
+  perSecond: number,
+  forMs: number,
+): Promise<{ p50: number; p99: number }> {
+  const took: number[] = []
+  const running: Promise<void>[] = []
+  const startedAt = performance.now()
+  const run = async (index: number, dueAt: number) => {
+    await contender.run(index)
+    // From when it was due: a client that is late must not make the server look quick.
+    took.push(performance.now() - dueAt)
+  }
+  for (let index = 0; performance.now() - startedAt < forMs;) {
+    const due = ((performance.now() - startedAt) * perSecond) / 1000
+    for (; index < due; index++) running.push(run(index, startedAt + (index * 1000) / perSecond))
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  await Promise.all(running)
+  const sorted = took.toSorted((a, b) => a - b)
+  const at = (part: number) => sorted[Math.floor(sorted.length * part)] ?? Number.NaN
+  return { p50: at(0.5), p99: at(0.99) }
 }
 
 function spread(values: readonly number[]): Spread {
