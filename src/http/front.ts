@@ -151,6 +151,6 @@ function refuseMethod(context: Context, methods: readonly string[]): Response {
 /** What Hono's own middleware throws, such as `bearerAuth`: it may say how to be let in. */
 function fromHono({ status, message, res }: HTTPException): Problem {
   const challenge = res?.headers.get('www-authenticate')
-  const headers = challenge ? { 'www-authenticate': challenge } : {}
+  const headers: Record<string, string> = challenge ? { 'www-authenticate': challenge } : {}
   return new Problem({ status, code: 'http', detail: message === '' ? undefined : message, headers })
 }
