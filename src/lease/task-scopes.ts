@@ -12,7 +12,7 @@ interface RunningTask {
 }
 
 export class TaskScopes {
-  /** Outermost first. */
+  /** Outermost first; beside those that run, because a scope bounds BEGIN and COMMIT as well, and not every task has one. */
   readonly #watched: Scope[] = []
   readonly #running: RunningTask[] = []
   readonly #postponed: (() => void)[] = []

@@ -106,8 +106,6 @@ export class SocketConnection implements MessageListener {
   /** The statement_timeout in force for the session in milliseconds; 0 is the server's default. */
   statementTimeoutMs = 0
   readonly prepared = new PreparedStatements()
-  /** Called once, when the socket has closed, for any reason. */
-  onClosed: (() => void) | undefined
   readonly #client: Client
   readonly #dispatch: Dispatch
   readonly #socket: Socket
@@ -139,9 +137,9 @@ export class SocketConnection implements MessageListener {
     this.#closed = new Promise((resolve) => {
       socket.once('close', () => {
         this.lose(new ConnectionLost(`the connection to ${describeAddress(address)} was closed`))
-        this.#rejectFrom(0, new ConnectionLost('the connection broke while the statement ran', { cause: this.lost }))
-        this.onClosed?.()
+        // First: the pool counts it as lost before a task that fails for it gives it back.
         resolve()
+        this.#rejectFrom(0, new ConnectionLost('the connection broke while the statement ran', { cause: this.lost }))
       })
     })
   }
@@ -164,6 +162,7 @@ export class SocketConnection implements MessageListener {
     return this.#socket.bytesRead
   }
 
+  /** Resolves when the socket has closed, for any reason. */
   get closed(): Promise<void> {
     return this.#closed
   }

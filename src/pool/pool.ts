@@ -313,7 +313,7 @@ export class Pool {
     const slot: Slot = { connection, retireAt, idleUntil: Infinity, leasedSince: undefined, holder: undefined }
     this.#slots.set(connection, slot)
     this.#preparation.admit(connection)
-    connection.onClosed = () => this.#closedByServer(slot)
+    void connection.closed.then(() => this.#closedByServer(slot))
     this.#silence.start()
     if (connection.lost || this.#closed) this.#retire(slot, 'unhealthy')
     else this.#serve(slot)

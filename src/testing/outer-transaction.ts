@@ -88,7 +88,7 @@ export class OuterTransaction {
       const connection = await this.#opening
       if (this.#connection) return
       this.#connection = connection
-      connection.onClosed = () => this.#serve()
+      void connection.closed.then(() => this.#serve())
       await connection.script('begin')
     } catch (error) {
       this.#opening = undefined

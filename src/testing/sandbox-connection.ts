@@ -36,7 +36,6 @@ export class SandboxConnection implements Connection, FrameOwner {
   refusedWrite = false
   statementTimeoutMs = 0
   readonly prepared = new PreparedStatements()
-  onClosed: (() => void) | undefined
   holder: Holder | undefined
   /** Its task was cancelled: nothing more is sent, and it is closed as soon as what runs has been stopped. */
   givenUp = false
@@ -161,7 +160,6 @@ export class SandboxConnection implements Connection, FrameOwner {
       this.#outer.pass()
     }
     this.#hasClosed()
-    this.onClosed?.()
   }
 
   #send<T>(
