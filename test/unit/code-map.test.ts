@@ -25,6 +25,8 @@ describe('the code map', () => {
   })
 
   test.each([
+    // Those that count against `max`.
+    ['pool/pool.ts', /#size\(\): number \{\n([^\n]*)/, /#(\w+)/g, ['gone']],
     ['lease/lease.ts', /type State =([^]*?)\n\n/, /kind: '(\w+)'/g, []],
     ['session/session.ts', /interface Work<([^]*?)\nconst open/, /kind: '(\w+)'/g, []],
     ['lease/open-transaction.ts', /  state: ([^=]*) =/, /'(\w+)'/g, ['dropped, never sent']],
