@@ -56,7 +56,7 @@ interface OwnArray {
 /** What is to be read of a row: a key or index, and its reader. */
 type Reads = readonly (readonly [key: string | number, read: Read])[]
 
-type Columns = Result['columns']
+type ResultColumns = Result['columns']
 
 /** The types that one engine has met. */
 export class PlainRows {
@@ -65,7 +65,7 @@ export class PlainRows {
   /** What reads the text of types that were asked for by name. */
   readonly #named = new Map<string, Read>()
   /** What is to be read of the rows of a prepared statement, whose columns are always the same object. */
-  readonly #reads = { text: new WeakMap<Columns, Reads>(), instants: new WeakMap<Columns, Reads>() }
+  readonly #reads = { text: new WeakMap<ResultColumns, Reads>(), instants: new WeakMap<ResultColumns, Reads>() }
 
   /** Reads rows that are objects, in place; a promise where a type must be asked for. */
   objects(rows: Result, style: PlainStyle, ask: Ask): Result | Promise<Result> {
@@ -125,7 +125,7 @@ export class PlainRows {
     )
   }
 
-  #learnt(columns: Columns, ask: Ask, read: () => Result): Result | Promise<Result> {
+  #learnt(columns: ResultColumns, ask: Ask, read: () => Result): Result | Promise<Result> {
     const unknown = columns.filter(({ type }) => type >= firstOwnOid && !this.#own.has(type)).map(({ type }) => type)
     if (unknown.length === 0) return read()
     return ask(askArrays, [unknown], { arrays: true, prepare: true }, (found) => {

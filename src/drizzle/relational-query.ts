@@ -23,10 +23,10 @@ import { UsageError } from '../errors.ts'
 import { columnValue, jsonValue, parseKeepingDigits } from './lossless-json.ts'
 import { decoderOf, type Field, type PlainPlaces, plainPlaces } from './row-mapper.ts'
 
-type Request = Parameters<PgDialect['buildRelationalQueryWithoutPK']>[0]
+type QueryParts = Parameters<PgDialect['buildRelationalQueryWithoutPK']>[0]
 type Built = ReturnType<PgDialect['buildRelationalQueryWithoutPK']>
-type Selection = readonly Item[]
-type TableConfig = Request['tableConfig']
+type Items = readonly Item[]
+type TableConfig = QueryParts['tableConfig']
 
 /** One column, expression or relation of a query. */
 interface Item {
@@ -35,7 +35,7 @@ interface Item {
   /** True for a relation, whose rows are those of `selection` and of this table. */
   readonly isJson: boolean
   readonly relationTableTsKey: string | undefined
-  readonly selection: Selection
+  readonly selection: Items
 }
 
 type OwnReads = ReadonlyMap<string, Read>
@@ -55,9 +55,9 @@ export interface RelationalReading {
 /** Drizzle's dialect; it remembers how to read the relational queries it has built. */
 export class SessionDialect extends PgDialect {
   /** A query, built or rendered, and what it selects from which table. */
-  readonly #selections = new WeakMap<object, { readonly selection: Selection; readonly request: Request }>()
+  readonly #selections = new WeakMap<object, { readonly selection: Items; readonly request: QueryParts }>()
 
-  override buildRelationalQueryWithoutPK(request: Request): Built {
+  override buildRelationalQueryWithoutPK(request: QueryParts): Built {
     if (request.nestedQueryRelation !== undefined) return this.#nested(request)
     const built = withOwnColumns(super.buildRelationalQueryWithoutPK(request), request)
     this.#selections.set(built.sql, { selection: built.selection, request })
@@ -85,7 +85,7 @@ export class SessionDialect extends PgDialect {
     }
   }
 
-  #nested(request: Request): Built {
+  #nested(request: QueryParts): Built {
     const built = super.buildRelationalQueryWithoutPK(request)
     const values = valuesOf(built.sql as SQL)
     if (!values) throw new UsageError('this version of drizzle-orm builds related rows in another way: use one of 0.45')
@@ -101,7 +101,7 @@ export class SessionDialect extends PgDialect {
 }
 
 /** The query, built already, with the table's columns instead of their aliases: what reads those is known. */
-function withOwnColumns(built: Built, { tableConfig }: Request): Built {
+function withOwnColumns(built: Built, { tableConfig }: QueryParts): Built {
   for (const item of built.selection) {
     if (is(item.field, Column)) item.field = (tableConfig.columns[item.tsKey] ?? item.field) as PgColumn
   }
@@ -124,12 +124,12 @@ function valuesOf({ queryChunks }: SQL): SQLChunk[] | undefined {
   return undefined
 }
 
-function hasExtras(selection: Selection): boolean {
+function hasExtras(selection: Items): boolean {
   return selection.some(({ field, isJson, selection: inner }) => (isJson ? hasExtras(inner) : !is(field, Column)))
 }
 
 /** The types of the database's own among related rows. */
-function ownTypesOf(selection: Selection): readonly string[] {
+function ownTypesOf(selection: Items): readonly string[] {
   return selection.flatMap(({ field, isJson, selection: inner }) => {
     if (isJson) return ownTypesOf(inner)
     return is(field, Column) ? (readerOf(field as PgColumn).ownType ?? []) : []
@@ -143,7 +143,7 @@ interface Surroundings {
   readonly own: OwnReads
 }
 
-interface Slot {
+interface ItemReader {
   readonly key: string
   readonly read: Decode | undefined
 }
@@ -152,10 +152,10 @@ interface Slot {
 function rowReader(
   surroundings: Surroundings,
   table: TableConfig,
-  selection: Selection,
+  selection: Items,
   parse?: (text: string) => unknown,
 ): RowReader {
-  const slots = selection.map((item): Slot => {
+  const readers = selection.map((item): ItemReader => {
     const decode = item.isJson
       ? relationReader(surroundings, table, item, parse)
       : fieldReader(surroundings, item, !parse)
@@ -166,8 +166,8 @@ function rowReader(
   })
   return (row) => {
     const result: Record<string, unknown> = {}
-    for (let index = 0; index < slots.length; index++) {
-      const { key, read } = slots[index] as Slot
+    for (let index = 0; index < readers.length; index++) {
+      const { key, read } = readers[index] as ItemReader
       const value = row[index]
       result[key] = value === null || value === undefined ? null : read ? read(value) : value
     }

@@ -13,7 +13,7 @@ export type RowMapper = (row: readonly unknown[]) => Record<string, unknown>
 /** What a selection names: a column, or an expression that may have a decoder. */
 export type Field = SelectedFieldsOrdered[number]['field']
 
-interface Slot {
+interface FieldReader {
   readonly key: string
   readonly decode: Decode | undefined
 }
@@ -25,14 +25,14 @@ export function createRowMapper(
 ): RowMapper {
   if (fields.every(({ path }) => path.length === 1)) return flatMapper(fields)
   const nullable = notNullable === undefined ? [] : nullableGroups(fields, notNullable)
-  const slots = fields.map(({ path, field }) => ({
+  const readers = fields.map(({ path, field }) => ({
     parents: path.slice(0, -1),
     key: path.at(-1) ?? '',
     decode: decoderOf(field),
   }))
   return (row) => {
     const result: Record<string, unknown> = {}
-    slots.forEach(({ parents, key, decode }, index) => {
+    readers.forEach(({ parents, key, decode }, index) => {
       let node = result
       for (const parent of parents) node = (node[parent] ??= {}) as Record<string, unknown>
       node[key] = decoded(row[index], decode)
@@ -45,11 +45,11 @@ export function createRowMapper(
 }
 
 function flatMapper(fields: SelectedFieldsOrdered): RowMapper {
-  const slots = fields.map(({ path, field }): Slot => ({ key: path[0] ?? '', decode: decoderOf(field) }))
+  const readers = fields.map(({ path, field }): FieldReader => ({ key: path[0] ?? '', decode: decoderOf(field) }))
   return (row) => {
     const result: Record<string, unknown> = {}
-    for (let index = 0; index < slots.length; index++) {
-      const { key, decode } = slots[index] as Slot
+    for (let index = 0; index < readers.length; index++) {
+      const { key, decode } = readers[index] as FieldReader
       result[key] = decoded(row[index], decode)
     }
     return result
@@ -115,17 +115,17 @@ function readsText(column: PgColumn): boolean {
   return innermostOf(column) !== column || isJsonType(column)
 }
 
-interface Mapping {
+interface Decoder {
   mapFromDriverValue(value: unknown): unknown
 }
 
 /** Drizzle's decoder of a field: the column itself, or what `mapWith` gave to an expression. */
-function mappingOf(field: Field): Mapping {
-  if (is(field, Column)) return field as unknown as Mapping
+function mappingOf(field: Field): Decoder {
+  if (is(field, Column)) return field as unknown as Decoder
   const expression: unknown = is(field, SQL)
     ? field
     : is(field, Subquery)
       ? (field as unknown as { _: { sql: unknown } })._.sql
       : (field as unknown as { sql: unknown }).sql
-  return (expression as { decoder: Mapping }).decoder
+  return (expression as { decoder: Decoder }).decoder
 }

@@ -8,12 +8,15 @@
 import type { Query } from 'drizzle-orm'
 import { PgPreparedQuery, type PreparedQueryConfig } from 'drizzle-orm/pg-core'
 
-interface Runner<TSelf> {
+interface TransactionRunner<TSelf> {
   transaction<T>(unitOfWork: (nested: TSelf) => Promise<T>): Promise<T>
 }
 
 /** The statements of a text as one query of Drizzle's: all of them are done or none, and each has an answer. */
-export class ScriptQuery<T extends PreparedQueryConfig, TRunner extends Runner<TRunner>> extends PgPreparedQuery<T> {
+export class ScriptQuery<
+  T extends PreparedQueryConfig,
+  TRunner extends TransactionRunner<TRunner>,
+> extends PgPreparedQuery<T> {
   readonly #runner: TRunner
   readonly #statements: readonly string[]
   readonly #run: (runner: TRunner, statement: string) => Promise<unknown>

@@ -20,7 +20,7 @@ export type SqlTag = <TRow extends object = Record<string, unknown>>(
 ) => Promise<Rows<TRow>>
 
 /** A session, as far as its tag needs it. */
-type Runner = StatementRunner & { readonly drizzle: Drizzle }
+type TagRunner = StatementRunner & { readonly drizzle: Drizzle }
 
 const texts = new WeakMap<TemplateStringsArray, string>()
 
@@ -44,7 +44,7 @@ function templateText(strings: TemplateStringsArray, values: readonly unknown[])
 }
 
 /** Makes the tag for one session. */
-export function createSqlTag(runner: Runner): SqlTag {
+export function createSqlTag(runner: TagRunner): SqlTag {
   const ask: Ask = (text, parameters, options, read) => runner.run(text, parameters, options, read)
   const read = (rows: Result) => runner.drizzle.plainRows.objects(rows, { instants: true }, ask)
   const tag = (strings: TemplateStringsArray, ...values: readonly unknown[]): Promise<Result> => {

@@ -27,7 +27,7 @@ export const mapOptions = optionNames<MapOptions>({ ...taskOptionNames, concurre
 /** What `map` runs for each item. */
 export type ItemTask<TSession, TItem, T> = (session: TSession, item: TItem, index: number) => T | PromiseLike<T>
 
-type Outcome<T> = { readonly value: T } | { readonly error: unknown }
+type ItemOutcome<T> = { readonly value: T } | { readonly error: unknown }
 
 /** Yields the result of `task` for every item. */
 export function map<TSession, TItem, T>(
@@ -72,7 +72,7 @@ class Mapping<TSession, TItem, T> {
   /** The most tasks at once. */
   readonly #lanes: number
   /** Finished items the consumer has not taken, by their place in the output. */
-  readonly #finished = new Map<number, Outcome<Awaited<T>>>()
+  readonly #finished = new Map<number, ItemOutcome<Awaited<T>>>()
   #started = 0
   #done = 0
   #taken = 0
@@ -168,7 +168,7 @@ class Mapping<TSession, TItem, T> {
   }
 
   async #run(item: TItem, index: number, scope: Scope): Promise<void> {
-    let outcome: Outcome<Awaited<T>>
+    let outcome: ItemOutcome<Awaited<T>>
     try {
       outcome = { value: await this.#resultOf(item, index, scope) }
     } catch (error) {

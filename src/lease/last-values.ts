@@ -7,10 +7,10 @@ import type { Step } from '../pool/batch.ts'
 
 export const discardSequences = 'discard sequences'
 
-type Kind = 'read' | 'write' | 'code' | 'other'
+type StatementKind = 'read' | 'write' | 'code' | 'other'
 
 /** Outside a transaction only reads and writes of rows do; others may not run in a batch. */
-const takesSteps = (kind: Kind) => kind === 'read' || kind === 'write'
+const takesSteps = (kind: StatementKind) => kind === 'read' || kind === 'write'
 
 /** Functions that answer with the last value of a sequence, or names that may spell one. */
 const lastValue = /\b(?:lastval|currval)\b|\bu&["']/i
@@ -32,14 +32,18 @@ export class LastValues {
   }
 
   /** The steps of a statement's batch. */
-  discardedBefore(kind: Kind, steps: readonly Step[] | undefined, inTransaction: boolean): readonly Step[] | undefined {
+  discardedBefore(
+    kind: StatementKind,
+    steps: readonly Step[] | undefined,
+    inTransaction: boolean,
+  ): readonly Step[] | undefined {
     if (!asked || this.#discarded || !(inTransaction || takesSteps(kind))) return steps
     this.#discarded = true
     return [...(steps ?? []), { text: discardSequences }]
   }
 
   /** Whether they are to be discarded in front of a statement that may have no steps: DDL, DO, EXPLAIN. */
-  discardedAlone(kind: Kind): boolean {
+  discardedAlone(kind: StatementKind): boolean {
     if (!asked || this.#discarded || takesSteps(kind)) return false
     this.#discarded = true
     return true

@@ -317,7 +317,7 @@ export class Lease {
   }
 
   #query<T = Result>(
-    { text, parameters, options, prepare, context: { pending }, ofTheTask }: Sent,
+    { text, parameters, options, prepare, context: { pending }, ofTheTask }: SentStatement,
     read?: (rows: Result) => T,
   ): Promise<T> {
     const startedAt = this.#began(pending, ofTheTask)
@@ -438,7 +438,7 @@ export class Lease {
 }
 
 /** A statement on its way. */
-interface Sent {
+interface SentStatement {
   readonly text: string
   readonly parameters: readonly unknown[]
   readonly options: Pick<StatementOptions, 'arrays' | 'names' | 'prepare'>

@@ -69,7 +69,7 @@ export function statementTraits(text: string): StatementTraits {
       controlsTransaction: transactionControl.test(start),
       lastingEffect: lastingEffect.test(text) && lastingEffect.test(text.replaceAll(localSetting, '')),
       localSet: localSet.test(start),
-      kind: kindOf(start),
+      kind: statementKindOf(start),
       setsSearchPath: /\bsearch_path\b/i.test(text),
       limitsStatements: /\bstatement_timeout\b/i.test(text),
       clientCopy: clientCopy.test(start),
@@ -82,7 +82,7 @@ export function statementTraits(text: string): StatementTraits {
 }
 
 /** CALL and DO run code that may commit on its own: what it has done is not undone when it fails. */
-function kindOf(start: string): StatementTraits['kind'] {
+function statementKindOf(start: string): StatementTraits['kind'] {
   if (/^(?:select|table|values)\b/i.test(start)) return 'read'
   if (/^(?:insert|update|delete|merge|with)\b/i.test(start)) return 'write'
   return /^(?:call|do)\b/i.test(start) ? 'code' : 'other'

@@ -79,7 +79,7 @@ const wholeScript: DriverOptions = { prepare: false, simple: true }
 const noOptions: StatementOptions = {}
 
 /** A statement with all that goes with it. */
-interface Request<T> {
+interface StatementRequest<T> {
   readonly text: string
   readonly parameters: readonly unknown[]
   readonly driverOptions: DriverOptions
@@ -260,7 +260,7 @@ export class SocketConnection implements MessageListener {
   }
 
   /** Sends a statement, or lets it wait at `place` among the unanswered; by default behind all others. */
-  #send<T>(request: Request<T>, place = this.#unanswered.length): Promise<T> {
+  #send<T>(request: StatementRequest<T>, place = this.#unanswered.length): Promise<T> {
     const { options, outcome = asItIs as Outcome<T> } = request
     const { lost } = this
     if (lost) {
@@ -286,7 +286,7 @@ export class SocketConnection implements MessageListener {
     )
   }
 
-  #failed<T>(request: Request<T>, statement: DriverStatement, reason: unknown): T | Promise<T> {
+  #failed<T>(request: StatementRequest<T>, statement: DriverStatement, reason: unknown): T | Promise<T> {
     const { outcome = asItIs as Outcome<T>, options } = request
     const error = this.#translate(reason, options.names)
     const neverRan = statement.neverRan && isServerError(reason)

@@ -22,7 +22,7 @@ import { SilenceWatch } from './silence-watch.ts'
 import { type AcquireRequest, type Holder, WaitQueue } from './wait-queue.ts'
 
 /** A connection that is idle or leased. */
-interface Slot {
+interface PoolEntry {
   readonly connection: Connection
   /** When it is too old to be used again. */
   readonly retireAt: number
@@ -44,8 +44,8 @@ export class Pool {
    * Changes only when a connection comes or goes: a Map or Set that every call adds to and deletes from links its dead
    * tables to the live ones, and what they held outlives the young generation of the heap.
    */
-  readonly #slots = new Map<Connection, Slot>()
-  readonly #idle: Slot[] = []
+  readonly #entries = new Map<Connection, PoolEntry>()
+  readonly #idle: PoolEntry[] = []
   #leased = 0
   readonly #closing = new Set<Promise<void>>()
   readonly #queue: WaitQueue
@@ -64,10 +64,10 @@ export class Pool {
 
   constructor(settings: PoolSettings, open: (signal: AbortSignal) => Promise<Connection>, publish: Publish) {
     this.#settings = settings
-    const live = () => [...this.#slots.keys()].filter(({ lost }) => !lost).length
+    const live = () => [...this.#entries.keys()].filter(({ lost }) => !lost).length
     this.#attempts = new Attempts(open, this.#backoff, live)
     const gaveUp = (connection: Connection) => (this.#demotion.fellSilent(connection), this.#sweep())
-    const connections = () => this.#slots.keys()
+    const connections = () => this.#entries.keys()
     this.#silence = new SilenceWatch({ ...settings, watched: connections, gaveUp })
     const idle = () => this.#idle[0]?.connection ?? [...connections()].find((connection) => connection.isQuiet)
     this.#preparation = new Preparation(settings, { connections, idle, changed: () => this.#sweep() })
@@ -91,9 +91,9 @@ export class Pool {
   /** A free connection, or undefined: the quick way when no call waits. */
   tryAcquire(): Connection | undefined {
     if (this.#queue.size > 0 || this.#closed || this.#reserve.active) return undefined
-    const slot = this.#takeIdle()
-    if (slot) this.#lease(slot)
-    return slot?.connection
+    const entry = this.#takeIdle()
+    if (entry) this.#lease(entry)
+    return entry?.connection
   }
 
   /**
@@ -117,24 +117,24 @@ export class Pool {
 
   /** Names the task that holds `connection`, once it is known. */
   setHolder(connection: Connection, holder: Holder): void {
-    const slot = this.#slots.get(connection)
-    if (slot) slot.holder = holder
+    const entry = this.#entries.get(connection)
+    if (entry) entry.holder = holder
   }
 
   /** Takes a connection back: to the first in the queue, to the idle ones, or, with a reason, to be closed. */
   release(connection: Connection, retire?: RetireReason): void {
-    const slot = this.#slots.get(connection)
-    if (slot?.leasedSince === undefined) return
+    const entry = this.#entries.get(connection)
+    if (entry?.leasedSince === undefined) return
     const now = performance.now()
-    this.#queue.held(now - slot.leasedSince)
-    slot.leasedSince = undefined
-    slot.holder = undefined
+    this.#queue.held(now - entry.leasedSince)
+    entry.leasedSince = undefined
+    entry.holder = undefined
     this.#leased -= 1
     const doubted = this.#demotion.doubts(connection, now)
-    const reason = retire ?? (doubted ? 'server_changed' : this.#outlived(slot, now))
-    if (connection.lost || reason) return this.#retire(slot, reason ?? 'unhealthy')
+    const reason = retire ?? (doubted ? 'server_changed' : this.#outlived(entry, now))
+    if (connection.lost || reason) return this.#retire(entry, reason ?? 'unhealthy')
     this.#preparation.returned(connection)
-    this.#serve(slot, now)
+    this.#serve(entry, now)
   }
 
   /** Why the server cannot be reached, while it cannot: how the last attempt to connect failed; else undefined. */
@@ -171,7 +171,7 @@ export class Pool {
     this.#idle.length = 0
     // What is still leased is closed under its holder: from here on it counts as closing, and its release as nothing.
     this.#leased = 0
-    for (const slot of this.#slots.values()) this.#retire(slot, 'pool_closing')
+    for (const entry of this.#entries.values()) this.#retire(entry, 'pool_closing')
     this.#attempts.abort(new PoolClosed('the engine was closed'))
     await unwatched
     while (this.#closing.size + this.#openings.size > 0) await Promise.all([...this.#closing, ...this.#openings])
@@ -190,16 +190,16 @@ export class Pool {
   }
 
   /** Gives the connection to the first that may have it; false when it has become idle instead. */
-  #serve(slot: Slot, now = performance.now()): boolean {
+  #serve(entry: PoolEntry, now = performance.now()): boolean {
     const waiter = this.#queue.next(now, this.#mayLease)
     if (waiter) {
-      this.#lease(slot)
-      waiter.resolve(slot.connection)
+      this.#lease(entry)
+      waiter.resolve(entry.connection)
       return true
     }
     const { idleTimeoutMs } = this.#settings
-    slot.idleUntil = idleTimeoutMs === 0 ? Infinity : now + idleTimeoutMs * (0.9 + Math.random() * 0.2)
-    this.#idle.push(slot)
+    entry.idleUntil = idleTimeoutMs === 0 ? Infinity : now + idleTimeoutMs * (0.9 + Math.random() * 0.2)
+    this.#idle.push(entry)
     this.#keepSweeping()
     return false
   }
@@ -212,7 +212,7 @@ export class Pool {
     while (this.#queue.nested > 0 && this.#opening === 0 && this.#closing.size === 0) {
       const spare = this.#idle.length > 0 || this.#canGrow()
       if (spare && !this.#reserve.active) return
-      const leased = [...this.#slots.values()].filter(({ leasedSince }) => leasedSince !== undefined)
+      const leased = [...this.#entries.values()].filter(({ leasedSince }) => leasedSince !== undefined)
       const holders = leased.map(({ holder }) => holder)
       const stuck = this.#queue.stuckHolders()
       if (!holders.every((holder): holder is Holder => holder !== undefined && stuck.has(holder))) return
@@ -248,19 +248,19 @@ export class Pool {
     return this.#size() < this.#backoff.limit(this.#settings.max)
   }
 
-  #takeIdle(): Slot | undefined {
+  #takeIdle(): PoolEntry | undefined {
     for (;;) {
       // The last one used is the warmest; the others get their chance to retire.
-      const slot = this.#idle.pop()
-      if (!slot?.connection.lost) return slot
-      this.#retire(slot, 'unhealthy')
+      const entry = this.#idle.pop()
+      if (!entry?.connection.lost) return entry
+      this.#retire(entry, 'unhealthy')
     }
   }
 
-  #lease(slot: Slot): void {
+  #lease(entry: PoolEntry): void {
     this.#counters.acquired += 1
     this.#leased += 1
-    slot.leasedSince = performance.now()
+    entry.leasedSince = performance.now()
   }
 
   /** Serves the calls that may have what is idle, opens what is wanted, and finds the calls that can never be served. */
@@ -310,13 +310,13 @@ export class Pool {
     const { maxLifetimeMs } = this.#settings
     // Up to a tenth less, so that connections opened together do not end together.
     const retireAt = maxLifetimeMs === 0 ? Infinity : connection.openedAt + maxLifetimeMs * (1 - Math.random() * 0.1)
-    const slot: Slot = { connection, retireAt, idleUntil: Infinity, leasedSince: undefined, holder: undefined }
-    this.#slots.set(connection, slot)
+    const entry: PoolEntry = { connection, retireAt, idleUntil: Infinity, leasedSince: undefined, holder: undefined }
+    this.#entries.set(connection, entry)
     this.#preparation.admit(connection)
-    void connection.closed.then(() => this.#closedByServer(slot))
+    void connection.closed.then(() => this.#closedByServer(entry))
     this.#silence.start()
-    if (connection.lost || this.#closed) this.#retire(slot, 'unhealthy')
-    else this.#serve(slot)
+    if (connection.lost || this.#closed) this.#retire(entry, 'unhealthy')
+    else this.#serve(entry)
     if (this.#demotion.admitted(connection)) this.#sweep()
   }
 
@@ -346,29 +346,29 @@ export class Pool {
     this.#regrowTimer.unref()
   }
 
-  #closedByServer(slot: Slot): void {
-    const { connection } = slot
+  #closedByServer(entry: PoolEntry): void {
+    const { connection } = entry
     // Retired by us: it was to be closed.
-    if (!this.#slots.has(connection)) return
-    const index = this.#idle.indexOf(slot)
+    if (!this.#entries.has(connection)) return
+    const index = this.#idle.indexOf(entry)
     if (index >= 0) {
       this.#idle.splice(index, 1)
-      this.#slots.delete(connection)
+      this.#entries.delete(connection)
     }
     this.#counters.lost += 1
     this.#publish?.({ type: 'connection.lost', backendPid: connection.backendPid, error: connection.lost })
     this.#advance()
   }
 
-  #outlived({ connection, retireAt }: Slot, now: number): RetireReason | undefined {
+  #outlived({ connection, retireAt }: PoolEntry, now: number): RetireReason | undefined {
     if (this.#closed) return 'pool_closing'
     if (now >= retireAt) return 'lifetime'
     if (this.#demotion.outdates(connection)) return 'server_changed'
     return this.#preparation.outdates(connection)
   }
 
-  #retire({ connection }: Slot, reason: RetireReason): void {
-    this.#slots.delete(connection)
+  #retire({ connection }: PoolEntry, reason: RetireReason): void {
+    this.#entries.delete(connection)
     this.#counters.retired += 1
     this.#publish?.({ type: 'connection.retired', backendPid: connection.backendPid, reason })
     const closing = connection.close().finally(() => {
@@ -388,10 +388,10 @@ export class Pool {
 
   #sweep(): void {
     const now = performance.now()
-    for (const slot of this.#idle.splice(0)) {
-      const reason = now >= slot.idleUntil ? 'idle' : this.#outlived(slot, now)
-      if (reason) this.#retire(slot, reason)
-      else this.#idle.push(slot)
+    for (const entry of this.#idle.splice(0)) {
+      const reason = now >= entry.idleUntil ? 'idle' : this.#outlived(entry, now)
+      if (reason) this.#retire(entry, reason)
+      else this.#idle.push(entry)
     }
     if (this.#idle.length > 0) return
     clearInterval(this.#sweepTimer)

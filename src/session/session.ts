@@ -37,7 +37,7 @@ export interface SessionEnvironment {
 }
 
 /** What has the session to itself: a transaction, with its pauses between attempts, or a stream. */
-interface Work<TSchema extends Schema> {
+interface OpenWork<TSchema extends Schema> {
   readonly kind: 'busy'
   /** Undefined before it has begun, and between attempts. */
   transaction: Transaction | undefined
@@ -47,9 +47,9 @@ interface Work<TSchema extends Schema> {
 
 type State<TSchema extends Schema> =
   | { readonly kind: 'open' }
-  | Work<TSchema>
+  | OpenWork<TSchema>
   /** `work` is what the task left open; it comes to its end without the task. */
-  | { readonly kind: 'ended'; readonly work: Work<TSchema> | undefined }
+  | { readonly kind: 'ended'; readonly work: OpenWork<TSchema> | undefined }
 
 const open = { kind: 'open' } as const
 const ended = { kind: 'ended', work: undefined } as const
@@ -160,15 +160,15 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
   }
 
   /** What has the session to itself, also once the task has ended. */
-  get #work(): Work<TSchema> | undefined {
+  get #work(): OpenWork<TSchema> | undefined {
     const state = this.#state
     if (state.kind === 'busy') return state
     return state.kind === 'ended' ? state.work : undefined
   }
 
   /** Gives the session to a transaction or a stream, until `#free`. */
-  #lend(): Work<TSchema> {
-    const work: Work<TSchema> = { kind: 'busy', transaction: undefined, nested: undefined }
+  #lend(): OpenWork<TSchema> {
+    const work: OpenWork<TSchema> = { kind: 'busy', transaction: undefined, nested: undefined }
     this.#state = work
     return work
   }
@@ -235,7 +235,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
   }
 
   async #attempt<T>(
-    work: Work<TSchema>,
+    work: OpenWork<TSchema>,
     unitOfWork: UnitOfWork<TaskSession<TSchema>, T>,
     options: TransactionOptions,
     scope: Scope | undefined,

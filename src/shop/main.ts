@@ -74,7 +74,7 @@ function permissions(): { readonly migrate: boolean; readonly seed: boolean } {
 
 /** Migrates where that is allowed, and insists on a schema that is up to date elsewhere. Returns what was done, in words. */
 async function prepareSchema(
-  { url, description }: Database,
+  { url, description }: ShopDatabase,
   { migrate, signal }: { readonly migrate: boolean; readonly signal: AbortSignal },
 ): Promise<string> {
   const folder = migrationsFolder()
@@ -97,14 +97,14 @@ async function prepareSchema(
 }
 
 /** A database to work on. */
-interface Database extends AsyncDisposable {
+interface ShopDatabase extends AsyncDisposable {
   /** True for the embedded one: ours to change, and to stop. */
   readonly own: boolean
   readonly url: string
   readonly description: string
 }
 
-async function openDatabase(signal: AbortSignal): Promise<Database> {
+async function openDatabase(signal: AbortSignal): Promise<ShopDatabase> {
   const url = environment('DATABASE_URL')
   if (url !== undefined) {
     const description = `DATABASE_URL (${describeAddress(parseDatabaseUrl(url))})`

@@ -16,7 +16,7 @@ import type { Holder } from '../pool/wait-queue.ts'
 import type { Frame, FrameOwner, OuterTransaction } from './outer-transaction.ts'
 
 /** A statement that waits, or runs. */
-interface Request {
+interface SandboxRequest {
   readonly text: string
   readonly parameters: readonly unknown[]
   readonly options: StatementOptions
@@ -41,7 +41,7 @@ export class SandboxConnection implements Connection, FrameOwner {
   givenUp = false
   settings: Step[] = []
   readonly #outer: OuterTransaction
-  readonly #requests: Request[] = []
+  readonly #requests: SandboxRequest[] = []
   #lost: ConnectionLost | undefined
   #running = false
   /** The transaction that is open on this connection. */
@@ -163,7 +163,7 @@ export class SandboxConnection implements Connection, FrameOwner {
   }
 
   #send<T>(
-    given: Pick<Request, 'text' | 'parameters' | 'options' | 'isScript'>,
+    given: Pick<SandboxRequest, 'text' | 'parameters' | 'options' | 'isScript'>,
     outcome: Outcome<T> = asItIs as Outcome<T>,
   ): Promise<T> {
     const { lost } = this
@@ -174,7 +174,7 @@ export class SandboxConnection implements Connection, FrameOwner {
     const limit = given.isScript ? /^set statement_timeout = (\w+)$/.exec(given.text)?.[1] : undefined
     if (limit !== undefined) this.#limit(limit)
     this.inFlight += 1
-    let request!: Request
+    let request!: SandboxRequest
     const answer = new Promise<Result>((resolve, reject) => {
       request = { ...given, steps: given.options.steps?.() ?? [], resolve, reject }
       if (limit !== undefined) return resolve(emptyResult('SET'))
@@ -224,7 +224,7 @@ export class SandboxConnection implements Connection, FrameOwner {
     this.#running = false
   }
 
-  #run(request: Request): Promise<Result> {
+  #run(request: SandboxRequest): Promise<Result> {
     if (request.isScript && request.text === 'commit') return this.#commit()
     if (request.isScript && request.text === 'rollback') {
       return this.#end((frame) => this.#outer.undo(frame)).then(() => emptyResult('ROLLBACK'))
@@ -254,7 +254,7 @@ export class SandboxConnection implements Connection, FrameOwner {
   }
 
   /** A statement by itself is a transaction of its own. */
-  async #alone(frame: Frame, request: Request): Promise<Result> {
+  async #alone(frame: Frame, request: SandboxRequest): Promise<Result> {
     let result: Result
     try {
       result = await this.#inFrame(frame, request, true)
@@ -271,7 +271,7 @@ export class SandboxConnection implements Connection, FrameOwner {
     this.settings.push(...frame.settings.lasting)
   }
 
-  async #inFrame(frame: Frame, request: Request, first: boolean): Promise<Result> {
+  async #inFrame(frame: Frame, request: SandboxRequest, first: boolean): Promise<Result> {
     const { options, parameters, isScript } = request
     const own = [...request.steps, { text: request.text }].flatMap((step) => translated(step))
     const text = own.pop()?.text ?? nothing

@@ -28,7 +28,7 @@ describe('the code map', () => {
     // Those that count against `max`.
     ['pool/pool.ts', /#size\(\): number \{\n([^\n]*)/, /#(\w+)/g, ['gone']],
     ['lease/lease.ts', /type State =([^]*?)\n\n/, /kind: '(\w+)'/g, []],
-    ['session/session.ts', /interface Work<([^]*?)\nconst open/, /kind: '(\w+)'/g, []],
+    ['session/session.ts', /interface OpenWork<([^]*?)\nconst open/, /kind: '(\w+)'/g, []],
     ['lease/open-transaction.ts', /  state: ([^=]*) =/, /'(\w+)'/g, ['dropped, never sent']],
   ])('draws the states of %s as the code has them', (file, union, state, ends) => {
     const code = union.exec(readFileSync(join(root, file), 'utf8'))?.[1] ?? ''

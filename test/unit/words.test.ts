@@ -1,5 +1,5 @@
 /**
- * One meaning a word: a search of `src/` for an exported name finds one declaration.
+ * One meaning a word: a search of `src/` for an exported name, or for a type, finds one declaration.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,6 +16,21 @@ test('no name is exported by two files', () => {
   }
   const twice = [...files].filter(([, paths]) => paths.length > 1)
   expect(twice.map(([name, paths]) => `${name}: ${paths.join(', ')}`)).toEqual([])
+})
+
+/** Private to each file: the machine that it draws; `http/` and `resource/` have the words of HTTP and of JSON. */
+const isPrivate = (name: string, path: string) => name === 'State' || /^src\/(?:http|resource)\//.test(path)
+
+test('a type has a name of its own, exported or not', () => {
+  const declaration = /^(?:export )?(?:abstract )?(?:class|interface|type) +([\w$]+)/gm
+  const files = new Map<string, string[]>()
+  for (const path of sourceFiles()) {
+    for (const [, name = ''] of readFileSync(join(root, path), 'utf8').matchAll(declaration)) {
+      if (!isPrivate(name, path)) files.set(name, [...(files.get(name) ?? []), path])
+    }
+  }
+  expect(files.get('Lease')).toEqual(['src/lease/lease.ts'])
+  expect([...files].filter(([, paths]) => paths.length > 1)).toEqual([])
 })
 
 test('exported names are found', () => {

@@ -83,7 +83,7 @@ async function acquire(connection: Connection, { key, deadline, signal, onProgre
   }
 }
 
-interface Holder {
+interface LockHolder {
   readonly pid: number
   readonly application: string
 }
@@ -93,16 +93,16 @@ const matches = `l.locktype = 'advisory' and l.granted and l.objsubid = 1
   and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
   and (l.classid::bigint << 32 | l.objid::bigint) = ${keySql}`
 
-async function findHolder(connection: Connection, key: string): Promise<Holder | undefined> {
+async function findHolder(connection: Connection, key: string): Promise<LockHolder | undefined> {
   const rows = await connection.query(
     `select l.pid, coalesce(a.application_name, '') as application
      from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a on a.pid = l.pid where ${matches}`,
     [key],
   )
-  return rows[0] as Holder | undefined
+  return rows[0] as LockHolder | undefined
 }
 
-function timedOut(holder: Holder | undefined, waitedMs: number): MigrationRefused {
+function timedOut(holder: LockHolder | undefined, waitedMs: number): MigrationRefused {
   const who = holder ? `backend ${holder.pid}${holder.application && ` (${holder.application})`}` : 'another session'
   return new MigrationRefused(
     'locked',

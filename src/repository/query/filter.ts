@@ -9,7 +9,7 @@ import { type ColumnKind, innermostOf, isKind } from '../../drizzle/column-kind.
 import { UsageError } from '../../errors.ts'
 import { isPlain } from '../../values/plain-object.ts'
 import { encodeFor } from '../columns/encode.ts'
-import { dateComparison, dateList } from './instant-filter.ts'
+import { dateComparison, dateList, type Fragment } from './instant-filter.ts'
 import { isNotNull, isNull, typedList, typedParameter } from './own-type-condition.ts'
 import { type Values, varying } from './compiled-statement.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
@@ -25,8 +25,6 @@ export interface Condition {
   /** The condition; undefined when the filter matches all rows. */
   readonly sql: () => SQL | undefined
 }
-
-type Fragment = () => SQL
 
 /** How deep filters may be nested. */
 const deepest = 100

@@ -8,7 +8,8 @@ import { type SQL, sql } from 'drizzle-orm'
 import type { Values } from './compiled-statement.ts'
 import type { PlannedColumn } from './table-plan.ts'
 
-type Fragment = () => SQL
+/** A piece of SQL, made when the statement is compiled. */
+export type Fragment = () => SQL
 
 /** The comparison with an encoded Date; undefined for operators that do not compare. */
 export function dateComparison(
