@@ -149,12 +149,12 @@ export class Lease {
     if (!last) return
     const { text, parameters = [] } = last
     const sent = this.#query({ text, parameters, options: {}, prepare: false, context, ofTheTask: false })
-    const { answered, refusal } = last
+    const { answered, refusal, told } = last
     sent.then(answered, (error: unknown) => {
       answered?.()
       if (this.failure) return
       if (refusal) this.cancel(refusal(error), 'unhealthy')
-      else transaction.refused(error)
+      else transaction.refused(told?.(error) ?? error)
     })
   }
 

@@ -10,6 +10,8 @@ export interface Step {
   readonly text: string
   /** Values for `$1`, `$2`, …, as text. */
   readonly parameters?: readonly string[]
+  /** What its refusal is told as, where we can say more than the server. */
+  readonly told?: (refusal: unknown) => unknown
 }
 
 const none: readonly string[] = []

@@ -288,9 +288,10 @@ export class SocketConnection implements MessageListener {
 
   #failed<T>(request: StatementRequest<T>, statement: DriverStatement, reason: unknown): T | Promise<T> {
     const { outcome = asItIs as Outcome<T>, options } = request
-    const error = this.#translate(reason, options.names)
     const neverRan = statement.neverRan && isServerError(reason)
     const refusedStep = neverRan ? statement.steps?.[statement.refusedStep ?? -1] : undefined
+    const translated = this.#translate(reason, options.names)
+    const error = refusedStep?.told ? refusedStep.told(translated) : translated
     // What waits was to run behind the step, not without it.
     if (refusedStep) this.#rejectFrom(this.#sent, error)
     const outdated = neverRan && statement.reused && !refusedStep

@@ -4,7 +4,7 @@
  * It is meant for code that can be trusted: SQL that a task writes itself can put the identity off again (RESET ROLE).
  * https://www.postgresql.org/docs/current/ddl-rowsecurity.html
  */
-import { InvalidInput, UsageError } from '../errors.ts'
+import { InsufficientPrivilege, InvalidInput, UsageError } from '../errors.ts'
 import { optionNames, unknownOption } from '../option-names.ts'
 import { isPlain } from '../values/plain-object.ts'
 import type { DeferredStep } from '../lease/open-transaction.ts'
@@ -65,5 +65,21 @@ function isStorable(text: string): boolean {
 export function identityStatement({ role, settings = {} }: Identity): DeferredStep {
   const entries = [...Object.entries(settings), ...(role === undefined ? [] : [['role', role] as const])]
   const calls = entries.map((_, index) => `set_config($${index * 2 + 1}, $${index * 2 + 2}, true)`)
-  return { text: `select ${calls.join(', ')}`, parameters: entries.flat() }
+  const step = { text: `select ${calls.join(', ')}`, parameters: entries.flat() }
+  return role === undefined ? step : { ...step, told: (reason: unknown) => refusedRole(role, reason) }
+}
+
+/**
+ * Who chose the role may know its name, which the server's message has from a parameter, so that it is blanked. A server
+ * that speaks another language than English is taken at its word.
+ */
+function refusedRole(role: string, reason: unknown): unknown {
+  if (reason instanceof InvalidInput && reason.message.startsWith('role ')) {
+    return new UsageError(`the role ${JSON.stringify(role)} of the identity does not exist`, { cause: reason.cause })
+  }
+  if (reason instanceof InsufficientPrivilege && reason.message.includes('set role')) {
+    const message = `the login role may not act as ${JSON.stringify(role)}: make it a member of that role (GRANT)`
+    return new InsufficientPrivilege(message, { cause: reason.cause, sqlState: reason.sqlState })
+  }
+  return reason
 }

@@ -75,7 +75,7 @@ describe('an identity', () => {
   test('cannot be a statement: names and values with quotes stay what they are', async () => {
     await using engine = await bank.engine()
     const odd = `x'; drop table papers; --`
-    await expect(engine.as({ role: odd }).session(who)).rejects.toMatchObject({ code: 'invalid_input' })
+    await expect(engine.as({ role: odd }).session(who)).rejects.toMatchObject({ code: 'usage' })
     const seen = await engine
       .as({ settings: { 'request.user_id': odd } })
       .session(({ sql }) => sql<{ id: string }>`select current_setting('request.user_id') as id`)
@@ -113,10 +113,37 @@ describe('an identity', () => {
     await using engine = await bank.engine({ pool: { max: 1 } })
     let ran: unknown
     const stranger = engine.as({ role: 'rivulet_test_stranger' })
-    await expect(stranger.session(async (session) => (ran = await who(session)))).rejects.toMatchObject({
-      code: 'invalid_input',
+    const expected = { code: 'usage', message: 'the role "rivulet_test_stranger" of the identity does not exist' }
+    await expect(stranger.session(async (session) => (ran = await who(session)))).rejects.toMatchObject(expected)
+    await expect(stranger.transaction(async (session) => (ran = await who(session)))).rejects.toMatchObject(expected)
+    // What is sent behind it without waiting, and a failure that is caught, have the same reason.
+    const both = (session: BankSession) => Promise.allSettled([who(session), who(session)])
+    const caught = stranger.transaction(async (session) => {
+      const settled = await both(session)
+      const codes = settled.map((one) => one.status === 'rejected' && (one.reason as RivuletError).message)
+      expect(codes).toEqual([expected.message, expected.message])
+      return who(session)
     })
+    await expect(caught).rejects.toMatchObject(expected)
+    const snapshot = stranger.gather([who, who], { snapshot: true })
+    await expect(snapshot).rejects.toMatchObject(expected)
     expect(ran).toBeUndefined()
     expect(await engine.session(who)).not.toBe('rivulet_test_stranger')
+  })
+
+  test('of a role that the login role is no member of is refused by its name', async () => {
+    const [login, other] = [`${bank.name}_login`, `${bank.name}_other`]
+    await bank.admin.sql.unsafe(`create role ${login} login password 'login'; create role ${other}`)
+    try {
+      const url = bank.url.replace(/\/\/[^@/]*@|\/\//, `//${login}:login@`)
+      await using engine = await bank.engine({ url })
+      await expect(engine.as({ role: other }).session(({ sql }) => sql`select 1`)).rejects.toMatchObject({
+        code: 'insufficient_privilege',
+        sqlState: '42501',
+        message: `the login role may not act as "${other}": make it a member of that role (GRANT)`,
+      })
+    } finally {
+      await bank.admin.sql.unsafe(`drop role ${login}; drop role ${other}`)
+    }
   })
 })
