@@ -46,6 +46,14 @@ const checkDeferred = `set constraints all immediate; do $$ declare names text; 
   from pg_catalog.pg_constraint c join pg_catalog.pg_namespace n on n.oid = c.connamespace where c.condeferred;
   if names is not null then execute 'set constraints ' || names || ' deferred'; end if; end $$`
 
+function blamed(cause: unknown): UsageError {
+  return new UsageError(
+    'in a sandbox a session that is opened inside a transaction is a part of it, and this transaction violates a deferred ' +
+      'constraint for now: open the session before, or once the constraint is satisfied',
+    { cause },
+  )
+}
+
 /** What others have set does not hold for the next one; `reset all` leaves these two alone. */
 const asAtFirst: readonly Step[] = [
   { text: 'reset all' },
@@ -196,16 +204,33 @@ export class OuterTransaction {
     await request
   }
 
-  /** Keeps the frame's work. @throws what a deferred constraint says, and undoes the work. */
+  /**
+   * Keeps the frame's work. @throws what a deferred constraint says, and undoes the work; UsageError where not this frame
+   * has violated it, but the one below.
+   */
   async keep(frame: Frame): Promise<Result> {
     try {
       const script = `${checkDeferred}; release savepoint ${frame.savepoint}`
       return await this.stoppable(frame, () => this.connection.script(script))
     } catch (error) {
       await this.undo(frame)
-      throw error
+      throw (await this.#violatesDeferred()) ? blamed(error) : error
     } finally {
       this.#pop(frame)
+    }
+  }
+
+  /** Whether the frames that are left would fail at COMMIT as they are. */
+  async #violatesDeferred(): Promise<boolean> {
+    if (this.#frames.length === 0 || this.lost) return false
+    try {
+      await this.connection.script('savepoint rivulet_sandbox_probe; set constraints all immediate')
+      return false
+    } catch {
+      return true
+    } finally {
+      const undone = 'rollback to savepoint rivulet_sandbox_probe; release savepoint rivulet_sandbox_probe'
+      await this.connection.script(undone).catch(() => undefined)
     }
   }
 

@@ -122,6 +122,21 @@ describe('what is written', () => {
   })
 })
 
+test('what a transaction owes a deferred constraint is not blamed on a session inside it', async () => {
+  await using sandbox = await open()
+  const { engine } = sandbox
+  await engine.transaction(async ({ sql }) => {
+    await sql`insert into parts values (500)`
+    const inside = engine.session(({ repository }) => repository(notes).insert({ text: 'inside' }))
+    await expect(inside).rejects.toThrow(/this transaction violates a deferred constraint for now/)
+    await sql`insert into notes (id, text) overriding system value values (500, 'late')`
+    await engine.session(({ repository }) => repository(notes).insert({ text: 'inside' }))
+    const own = engine.session((session) => session.sql`insert into parts values (501)`)
+    await expect(own).rejects.toBeInstanceOf(ForeignKeyViolation)
+  })
+  expect(await engine.session(({ repository }) => repository(notes).count())).toBe(2)
+})
+
 describe('several sessions', () => {
   test('of a gather run one after the other, also with a snapshot and in the course of another session', async () => {
     await using sandbox = await open({ max: 1 })
