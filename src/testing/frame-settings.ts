@@ -15,7 +15,8 @@ export class FrameSettings implements Iterable<Step> {
     const [, kind, savepoint = ''] = /^(savepoint|rollback to savepoint) (\w+)/.exec(step.text) ?? []
     if (kind === 'savepoint') this.#savepoints.set(savepoint, this.#steps.length)
     else if (kind !== undefined) this.#steps.length = this.#savepoints.get(savepoint) ?? 0
-    else if (setting.test(step.text) || setConfig.test(step.text)) this.#steps.push(step)
+    else if (setting.test(step.text)) this.#steps.push(step)
+    else if (setConfig.test(step.text)) this.#steps.push(...repeatable(step))
   }
 
   /** What lasts as long as the session. */
@@ -30,6 +31,20 @@ export class FrameSettings implements Iterable<Step> {
 
 const setting = /^(?:\s|;|--[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*(?:reset\b|set\s+(?!transaction\b|constraints\b))/i
 const setConfig = /\bset_config\b/i
+const plainCall = /\bset_config\s*\((?:\s*(?:'[^']*'|\$\d+)(?:::\w+)?\s*,){2}\s*(?:true|false|\$\d+(?:::\w+)?)\s*\)/gi
+
+/**
+ * What is run again to set the same: a SELECT as it is; of what may write only the calls, where they have no more than
+ * literals and parameters in them.
+ */
+function repeatable(step: Step): readonly Step[] {
+  if (statementTraits(step.text).kind === 'read') return [step]
+  return Array.from(step.text.matchAll(plainCall), ([call]) => {
+    const parameters: string[] = []
+    const text = call.replaceAll(/\$(\d+)/g, (_, n) => `$${parameters.push(step.parameters?.[Number(n) - 1] ?? '')}`)
+    return { text: `select ${text}`, parameters }
+  })
+}
 
 /** Of `set_config` the last argument says so, which may be a parameter. */
 function isLocal({ text, parameters = [] }: Step): boolean {

@@ -302,6 +302,18 @@ describe('a setting', () => {
     })
   })
 
+  test('is put in force anew without what the statement has written beside it', async () => {
+    await using sandbox = await open()
+    const { engine } = sandbox
+    const who = (sql: SqlTag) =>
+      sql`select current_setting('app.who', true) as who, (select count(*)::int from notes) as n`
+    await engine.transaction(async ({ sql }) => {
+      await sql`insert into notes (text) select set_config('app.who', ${'writer'}, true)`
+      await engine.session((session) => session.sql`select 1`)
+      expect(await who(sql)).toEqual([{ who: 'writer', n: 1 }])
+    })
+  })
+
   test('that is the session’s lasts when its transaction is committed, and only then', async () => {
     await using sandbox = await open()
     await sandbox.engine.session(async (session) => {
