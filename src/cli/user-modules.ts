@@ -88,7 +88,7 @@ async function loadByNode(path: string): Promise<Module> {
   } catch (error) {
     if (!needsTsx(error)) throw error
     const reason = (error instanceof Error ? error.message : String(error)).split('\n', 1)[0]
-    const what = `to load ${relative('', path)} Node ${process.versions.node}, which says "${reason}",`
+    const what = `${relative('', path)}, which Node ${process.versions.node} cannot load by itself (${reason}),`
     throw packageMissing(what, ['tsx'], error)
   }
 }

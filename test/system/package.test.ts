@@ -136,7 +136,7 @@ describe('what is not installed', () => {
     )
     const typescript = await rivulet('status')
     expect(typescript.stderr).toContain('which is not installed: npm install --save-dev tsx@4')
-    expect(typescript.stderr).toContain('to load drizzle.config.ts Node ')
+    expect(typescript.stderr).toContain('rivulet: drizzle.config.ts, which Node ')
     expect(typescript.code).toBe(64)
     await rm(join(bare, 'drizzle.config.ts'))
     await writeFile(join(bare, 'drizzle.config.js'), config)
