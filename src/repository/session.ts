@@ -36,7 +36,10 @@ export interface Session<TSchema extends Schema = Schema> {
    * Outside a transaction the session belongs to the stream until it ends.
    */
   readonly stream: <TRow>(query: Streamable<TRow>, options?: CursorOptions) => AsyncGenerator<TRow, void, undefined>
-  /** Aborted when the task should stop: its deadline passed, a sibling failed, or the caller cancelled. */
+  /**
+   * Aborted when the task should stop: its deadline passed, a sibling failed, or the caller cancelled. Not by the end of
+   * the task: what it was given to, and nobody waits for, would fail unhandled.
+   */
   readonly signal: AbortSignal
   /** When the task must be over; undefined without a limit. */
   readonly deadline: Deadline | undefined

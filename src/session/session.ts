@@ -84,7 +84,10 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     return this.#sql
   }
 
-  /** Aborted when the task should stop: its deadline passed, a sibling failed, or the caller cancelled. */
+  /**
+   * Aborted when the task should stop: its deadline passed, a sibling failed, or the caller cancelled. Not by the end of
+   * the task: what it was given to, and nobody waits for, would fail unhandled.
+   */
   get signal(): AbortSignal {
     return this.#scope?.signal ?? this.#lease.signal
   }

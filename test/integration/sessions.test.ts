@@ -127,6 +127,25 @@ describe('a session', () => {
     await expectQuiet(engine, bank.admin)
   })
 
+  test('does not abort its signal by ending, but by what ends it early, also when it was asked for afterwards', async () => {
+    await using engine = await bank.engine()
+    const session = await engine.session((given) => (given.signal, given))
+    expect(session.signal.aborted).toBe(false)
+    const failure = new Error('of its own')
+    let failed: BankSession | undefined
+    const failing = engine.session((given) => {
+      failed = given
+      throw failure
+    })
+    await expect(failing).rejects.toBe(failure)
+    expect(failed?.signal.aborted).toBe(false)
+    let late: BankSession | undefined
+    const cut = engine.session((given) => ((late = given), given.sql`select pg_sleep(60)`), { timeoutMs: 100 })
+    await expect(cut).rejects.toMatchObject({ code: 'deadline_exceeded' })
+    expect(late?.signal.aborted).toBe(true)
+    await expectQuiet(engine, bank.admin)
+  })
+
   test('that lost its connection refuses every later statement, and none reaches another connection', async () => {
     const recorder = new Recorder()
     await using engine = await bank.engine({ pool: { max: 2 }, observe: recorder.observe })

@@ -135,7 +135,9 @@ describe.each(nodes)('Node %s', (version) => {
       const alone = await makeProject(bare, type, typescript)
       if (stripsTypes) return expectWork(alone, 'ts')
       const { code, stderr } = await rivulet(alone, 'migrate')
-      expect(stderr).toMatch(/^rivulet: drizzle\.config\.ts, which Node .* cannot load by itself .*: npm install --save-dev tsx@4\n/)
+      expect(stderr).toMatch(
+        /^rivulet: drizzle\.config\.ts, which Node .* cannot load by itself .*: npm install --save-dev tsx@4\n/,
+      )
       expect(code).toBe(64)
     })
 
