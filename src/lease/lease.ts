@@ -122,7 +122,8 @@ export class Lease {
   ): Promise<T> {
     const refusal = this.refusal ?? refusedStatement(text)
     if (refusal) return Promise.reject(refusal)
-    const prepare = options.prepare === true && this.#prepared.allows(text, this.transaction)
+    // Asked of every statement: one that is not to be prepared may set the search path for those that are.
+    const prepare = this.#prepared.allows(text, this.transaction) && options.prepare === true
     this.#limit(context.scope)
     if (!this.transaction && this.#lastValues.discardedAlone(statementTraits(text).kind)) this.#discardLastValues()
     return this.#query({ text, parameters, options, prepare, context, ofTheTask: true }, read)
