@@ -27,6 +27,7 @@ import {
 import type { PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import { UsageError } from '../errors.ts'
 import type { Result, StatementOptions } from '../pool/connection.ts'
+import type { RowSink } from '../pool/server-messages.ts'
 import type { Read } from '../values/server-type.ts'
 import { type Ask, PlainRows } from './plain-rows.ts'
 import { type RelationalReading, type RowReader, SessionDialect } from './relational-query.ts'
@@ -82,6 +83,15 @@ export interface CursorQuery<TRow> {
   readonly arrays: boolean
   /** Reads a batch; it may have to `ask` what a type is. */
   map(rows: Result, ask: Ask): readonly TRow[] | Promise<readonly TRow[]>
+  /** What reads the next batch from the server's bytes in place of `map`; undefined while it cannot be. */
+  direct?: (() => DirectReading<TRow> | undefined) | undefined
+}
+
+/** Reads one batch from the server's bytes. */
+export interface DirectReading<TRow> {
+  readonly row: RowSink
+  /** What was read. @throws what went wrong with a row */
+  end(): readonly TRow[]
 }
 
 /** Drizzle set up for one schema. */

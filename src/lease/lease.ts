@@ -442,7 +442,7 @@ export class Lease {
 interface SentStatement {
   readonly text: string
   readonly parameters: readonly unknown[]
-  readonly options: Pick<StatementOptions, 'arrays' | 'names' | 'prepare'>
+  readonly options: Pick<StatementOptions, 'arrays' | 'names' | 'prepare' | 'rows'>
   /** Whether it is to be prepared on this connection. */
   readonly prepare: boolean
   readonly context: StatementContext

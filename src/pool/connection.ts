@@ -23,7 +23,7 @@ import type { Backend, Client, ConnectionParts } from './connection-parts.ts'
 import type { DriverSocket } from './driver-socket.ts'
 import { type Dispatch, dispatchOf, type DriverOptions, DriverStatement, type Settle } from './driver-statement.ts'
 import { PreparedStatements } from './prepared-statements.ts'
-import type { MessageListener, ServerMessages, TransactionStatus } from './server-messages.ts'
+import type { MessageListener, RowSink, ServerMessages, TransactionStatus } from './server-messages.ts'
 import type { ServerState } from './server-state.ts'
 import { sendCancelRequest } from './socket.ts'
 
@@ -56,6 +56,8 @@ export interface StatementOptions {
   readonly prepare?: boolean
   /** What each parameter is for, such as a column: errors about its value say so. */
   readonly names?: readonly (string | undefined)[] | undefined
+  /** Takes the rows as the server writes them: the result has none. It must not throw. */
+  readonly rows?: RowSink | undefined
   /**
    * Called once the statement is certain to be sent, and not before: returns what travels in front of it, in its batch.
    * It runs only if none of that is refused.
@@ -313,6 +315,7 @@ export class SocketConnection implements MessageListener {
       const next = this.#unanswered[this.#sent]
       if (next === undefined || (next.steps?.length && this.#sent > 0)) return
       this.#sent += 1
+      if (this.#sent === 1) this.#messages.rows = next.rows
       if (next.steps?.length) {
         this.#batch = next
         this.#driverSocket.precede(next.steps)
@@ -326,6 +329,7 @@ export class SocketConnection implements MessageListener {
     const statement = this.#unanswered.shift()
     if (!statement) return
     this.#sent -= 1
+    this.#messages.rows = this.#unanswered[0]?.rows
     statement.neverRan = neverRan
     if (statement.steps?.length) statement.refusedStep = this.#messages.refusedStep
   }

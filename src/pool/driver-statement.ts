@@ -6,6 +6,7 @@
  */
 import type postgres from 'postgres'
 import type { Step } from './batch.ts'
+import type { RowSink } from './server-messages.ts'
 
 /** Takes the answer, or the failure. */
 export type Settle = (outcome: unknown) => void
@@ -25,7 +26,7 @@ export interface DriverRequest {
   readonly parameters: readonly unknown[]
   readonly driverOptions: DriverOptions
   /** `arrays`: rows as arrays of values in column order. */
-  readonly options: { readonly arrays?: boolean }
+  readonly options: { readonly arrays?: boolean; readonly rows?: RowSink | undefined }
 }
 
 export class DriverStatement {
@@ -35,6 +36,8 @@ export class DriverStatement {
   readonly options: DriverOptions
   readonly isRaw: 'values' | undefined
   readonly tagged = false
+  /** Takes its rows, where the driver is not to. */
+  readonly rows: RowSink | undefined
   /** Where it was called, for the driver's errors: of no use to our callers. */
   readonly origin = ''
   /** What travels in front of it, in its batch. */
@@ -63,6 +66,7 @@ export class DriverStatement {
     this.args = parameters
     this.options = driverOptions
     this.isRaw = options.arrays ? 'values' : undefined
+    this.rows = options.rows
     this.#answered = answered
     this.#failed = failed
   }

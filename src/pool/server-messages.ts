@@ -1,9 +1,10 @@
 /**
  * Walks the messages of the server before the driver reads them, and knows from them what the driver does not tell: the
  * transaction status, whether a statement that failed had been bound, which settings the server reports, and the
- * answers to the steps in front of a statement (`batch.ts`), which are taken out of the stream.
+ * answers to the steps in front of a statement (`batch.ts`), which are taken out of the stream. So are the rows of a
+ * statement that reads them itself: to a driver that makes values of them they cost ten times as much.
  *
- * It reads the header of every message, and the body of two; a body that is of no interest is skipped unseen.
+ * It reads the header of every message, and the body of few; a body that is of no interest is skipped unseen.
  * https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
 
@@ -18,9 +19,16 @@ export interface MessageListener {
   setting(name: string, value: string): void
 }
 
+/**
+ * Takes one row as it stands in `data` from `start` on: the number of its values (Int16), then for each its length (Int32,
+ * -1 is NULL) and its bytes, which are not to be kept.
+ */
+export type RowSink = (data: Buffer, start: number) => void
+
 const type = {
   bindComplete: 0x32,
   commandComplete: 0x43,
+  dataRow: 0x44,
   error: 0x45,
   noticeResponse: 0x4e,
   notification: 0x41,
@@ -38,6 +46,8 @@ export class ServerMessages {
   refusedStep: number | undefined
   /** Told from the end of the handshake on. */
   listener: MessageListener | undefined
+  /** Takes the rows of the statement that is answered next; undefined where they are for the driver. */
+  rows: RowSink | undefined
   /** Steps of the batch under way, and those whose answer is not complete. */
   #steps = 0
   #left = 0
@@ -47,6 +57,11 @@ export class ServerMessages {
   #skip = 0
   /** The beginning of a message that has not come whole and is to be read. */
   #part: Buffer = nothing
+  /** True when the driver has not seen that beginning. */
+  #withheld = false
+  /** What has come of a row since, and how many bytes of it are to come. */
+  #chunks: Buffer[] = []
+  #missing = 0
 
   /** The next messages answer this many steps. Only while nothing else is to be answered. */
   expectSteps(count: number): void {
@@ -57,8 +72,7 @@ export class ServerMessages {
   /** Reads a chunk and returns what of it is for the driver. */
   read(chunk: Buffer): Buffer {
     if (this.#left > 0) return this.#readSteps(chunk)
-    this.#walk(chunk)
-    return chunk
+    return this.#walk(chunk)
   }
 
   /** Takes the answers to the steps out; notices, notifications and settings among them are passed on. */
@@ -93,18 +107,30 @@ export class ServerMessages {
         // What remains is said of steps only: parsed, bound, a row, an empty statement.
       }
     }
-    if (this.#left === 0) {
-      this.#walk(data)
-      kept.push(data)
-    }
+    if (this.#left === 0) kept.push(this.#walk(data))
     return kept.length === 1 ? (kept[0] ?? nothing) : Buffer.concat(kept)
   }
 
-  #walk(chunk: Buffer): void {
+  /** Reads what is no answer to a step, and returns what of it is for the driver. */
+  #walk(chunk: Buffer): Buffer {
+    if (this.#missing > chunk.length) {
+      this.#missing -= chunk.length
+      this.#chunks.push(chunk)
+      return nothing
+    }
     let data = chunk
     let at = 0
-    if (this.#part.length > 0) data = this.#joined(chunk)
-    else if (this.#skip > 0) {
+    /** Where what is for the driver goes on. */
+    let from = 0
+    const kept: Buffer[] = []
+    if (this.#missing > 0) {
+      // Of a long chunk only the rest of the row is copied.
+      at = from = this.#missing
+      this.rows?.(this.#joined(chunk.subarray(0, at)), headerBytes)
+    } else if (this.#part.length > 0) {
+      from = this.#withheld ? 0 : this.#part.length
+      data = this.#joined(chunk)
+    } else if (this.#skip > 0) {
       at = Math.min(this.#skip, data.length)
       this.#skip -= at
     }
@@ -112,12 +138,31 @@ export class ServerMessages {
     while (at + headerBytes <= length) {
       const kind = data[at]
       const end = at + 1 + data.readInt32BE(at + 1)
+      if (kind === type.dataRow && this.rows) {
+        if (end > length) {
+          this.#missing = end - length
+          break
+        }
+        if (at > from) kept.push(data.subarray(from, at))
+        this.rows(data, at + headerBytes)
+        from = at = end
+        continue
+      }
       if (end > length && (kind === type.ready || kind === type.parameterStatus)) break
       this.#message(kind, data, at + headerBytes, end)
       at = end
     }
+    let to = length
     if (at > length) this.#skip = at - length
-    else if (at < length) this.#part = Buffer.from(data.subarray(at))
+    else if (at < length) {
+      this.#part = Buffer.from(data.subarray(at))
+      // What may be the beginning of a row is not for the driver.
+      this.#withheld = this.rows !== undefined
+      if (this.#withheld) to = at
+    }
+    if (kept.length === 0) return from === 0 && to === length ? data : data.subarray(from, to)
+    if (to > from) kept.push(data.subarray(from, to))
+    return Buffer.concat(kept)
   }
 
   /** One message; of those that are read the body is there. */
@@ -147,8 +192,10 @@ export class ServerMessages {
 
   #joined(chunk: Buffer): Buffer {
     if (this.#part.length === 0) return chunk
-    const joined = Buffer.concat([this.#part, chunk])
+    const joined = Buffer.concat([this.#part, ...this.#chunks, chunk])
     this.#part = nothing
+    this.#chunks = []
+    this.#missing = 0
     return joined
   }
 }

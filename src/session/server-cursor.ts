@@ -21,6 +21,14 @@ export interface CursorOptions {
 
 const cursorOptions = optionNames<CursorOptions>({ batchSize: true })
 
+/** How batches are fetched for one who takes them whole. */
+export interface BatchOptions {
+  /** Rows of the batch that is fetched next. */
+  readonly size: () => number
+  /** How many more are on their way while one is being used. Default 0. */
+  readonly ahead?: number
+}
+
 /** What a stream reads from: a lease in a transaction, for as long as its session lasts. */
 export interface StreamSource {
   readonly lease: Lease
@@ -29,21 +37,23 @@ export interface StreamSource {
   readonly ended: () => boolean
 }
 
-/**
- * Yields the rows of `query`. @throws InvalidInput for a batch size out of range, SessionEnded when it is read on after
- * its session: the cursor is gone.
- */
-export async function* readCursor<TRow>(
-  { lease, scope, pending, ended }: StreamSource,
-  query: CursorQuery<TRow>,
-  options: CursorOptions = {},
-): AsyncGenerator<TRow, void, undefined> {
+/** The batches of a caller's stream. @throws InvalidInput for a batch size out of range */
+export function batchesOf(options: CursorOptions = {}): BatchOptions {
   checkOptions('stream', cursorOptions, options)
   const { batchSize = 1000 } = options
   if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > 100_000) {
     throw new InvalidInput('batchSize must be a whole number from 1 to 100000', { path: ['batchSize'] })
   }
-  const { text, parameters, names, arrays, map } = query
+  return { size: () => batchSize }
+}
+
+/** Yields the rows of `query`, in batches. @throws SessionEnded when it is read on after its session: the cursor is gone. */
+export async function* readCursor<TRow>(
+  { lease, scope, pending, ended }: StreamSource,
+  query: CursorQuery<TRow>,
+  { size, ahead = 0 }: BatchOptions,
+): AsyncGenerator<readonly TRow[], void, undefined> {
+  const { text, parameters, names, arrays, map, direct } = query
   const name = lease.newName()
   const own = (statement: string, values: readonly unknown[], options: StatementOptions): Promise<Result> =>
     lease.own(statement, values, options, { scope, pending })
@@ -52,19 +62,28 @@ export async function* readCursor<TRow>(
   lease.connection.check(parameters)
   const declared = own(`declare ${name} no scroll cursor for ${text}`, parameters, { names })
   const ask: Ask = async (question, values, options, read) => read(await own(question, values, options))
-  const fetch = () => own(`fetch ${batchSize} from ${name}`, [], { arrays })
-  let batch = fetch()
-  const first = batch.catch(() => undefined)
+  const fetch = () => {
+    const rows = size()
+    const reading = direct?.()
+    const answer = own(`fetch ${rows} from ${name}`, [], reading ? { rows: reading.row } : { arrays })
+    // One that is fetched ahead may fail before it is awaited, or never be.
+    answer.catch(() => undefined)
+    return { rows, reading, answer }
+  }
+  const batches = [fetch()]
+  const first = batches[0]?.answer.catch(() => undefined)
   // Both are answered before this can fail: a session that catches it goes on with nothing running.
-  await declared.catch((error: unknown) => first.then(() => Promise.reject(error)))
+  await declared.catch((error: unknown) => Promise.resolve(first).then(() => Promise.reject(error)))
   try {
     for (;;) {
-      const rows = await batch
-      const complete = rows.length < batchSize
-      for (const row of await map(rows, ask)) yield row
+      const { rows: wanted, reading, answer } = batches.shift() ?? fetch()
+      const rows = await answer
+      const complete = (reading ? Number(rows.count) : rows.length) < wanted
+      const read = reading ? reading.end() : await map(rows, ask)
+      for (let more = complete ? 0 : ahead - batches.length; more > 0; more--) batches.push(fetch())
+      yield read
       if (complete) return
       if (ended()) throw new SessionEnded('the session of this stream has ended: read it to its end inside the task')
-      batch = fetch()
     }
   } finally {
     // The cursor ended with its transaction, or cannot be closed in a failed one.

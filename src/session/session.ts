@@ -21,7 +21,7 @@ import { checkOptions, checkTask, transactionOptions } from './options.ts'
 import { isOutdated } from '../lease/outdated.ts'
 import { PendingPromises } from '../lease/pending-promises.ts'
 import { createSqlTag, type SqlTag } from '../drizzle/sql-tag.ts'
-import { type CursorOptions, readCursor } from './server-cursor.ts'
+import { type BatchOptions, batchesOf, type CursorOptions, readCursor } from './server-cursor.ts'
 import { type Identity, identityStatement } from './identity.ts'
 import { type TransactionSettings, Transaction } from './transaction.ts'
 
@@ -291,6 +291,14 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
 
   /** Yields rows through a cursor. Outside a transaction the session belongs to it until it ends. */
   async *stream<TRow>(render: () => CursorQuery<TRow>, options?: CursorOptions): AsyncGenerator<TRow, void, undefined> {
+    for await (const rows of this.batches(render, batchesOf(options))) for (const row of rows) yield row
+  }
+
+  /** The same, a batch at a time. */
+  async *batches<TRow>(
+    render: () => CursorQuery<TRow>,
+    options: BatchOptions,
+  ): AsyncGenerator<readonly TRow[], void, undefined> {
     const refusal = this.#refusal()
     if (refusal) throw refusal
     const lease = this.#lease

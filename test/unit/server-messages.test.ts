@@ -115,3 +115,56 @@ describe('the answers to steps', () => {
     )
   })
 })
+
+describe('the rows of a statement that takes them itself', () => {
+  const row = (length: number) => message('D', `${'Z'.repeat(length)}|`)
+  const bytes = Buffer.concat([
+    message('2'),
+    row(3),
+    ready('T'),
+    message('2'),
+    row(10),
+    message('N', 'notice'),
+    row(900),
+    row(0),
+    message('C', 'x'),
+    ready('T'),
+    row(20),
+    ready('I'),
+  ])
+  const rest = Buffer.concat([message('2'), message('N', 'notice'), message('C', 'x')])
+  const passed = Buffer.concat([message('2'), row(3), ready('T'), rest, ready('T'), row(20), ready('I')])
+
+  /** The second of three statements takes its rows. */
+  const taken = (cuts: readonly number[]) => {
+    const messages = new ServerMessages()
+    const rows: string[] = []
+    let answered = 0
+    const take = (data: Buffer, start: number) => {
+      rows.push(data.toString('latin1', start, data.indexOf('|', start)))
+    }
+    messages.listener = {
+      ready: () => {
+        answered += 1
+        messages.rows = answered === 1 ? take : undefined
+      },
+      setting: () => undefined,
+    } satisfies MessageListener
+    const ends = [...new Set([...cuts.map((cut) => cut % bytes.length), bytes.length])].sort((a, b) => a - b)
+    const kept = ends.map((end, index) =>
+      Buffer.from(messages.read(Buffer.from(bytes.subarray(ends[index - 1] ?? 0, end)))),
+    )
+    return { lengths: rows.map(({ length }) => length), passed: Buffer.concat(kept), answered }
+  }
+
+  test('are given to it, and all else to the driver, whatever pieces they come in', () => {
+    const expected = { lengths: [10, 900, 0], passed, answered: 3 }
+    expect(taken([])).toEqual(expected)
+    assert(property(anyCuts, (cuts) => void expect(taken(cuts)).toEqual(expected)))
+    assert(
+      property(array(nat({ max: 2000 }), { minLength: 300, maxLength: 300 }), (cuts) => {
+        expect(taken(cuts)).toEqual(expected)
+      }),
+    )
+  })
+})
