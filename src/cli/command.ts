@@ -29,6 +29,8 @@ export interface Run {
   readonly signal: AbortSignal
   /** The project in the current directory, loaded at the first call. */
   readonly project: () => Promise<Project>
+  /** Prints the result while the command goes on, for one that serves; what it returns in the end is not printed then. */
+  readonly announce: (result: CommandResult) => void
 }
 
 /** How a command ended. */
@@ -49,6 +51,8 @@ export interface Command {
   readonly options: NonNullable<ParseArgsConfig['options']>
   /** True when file names may follow. */
   readonly takesFiles?: boolean
+  /** True when it ends by a signal: then it watches for them itself. */
+  readonly serves?: boolean
   readonly run: (run: Run) => Promise<CommandResult>
 }
 

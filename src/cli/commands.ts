@@ -8,6 +8,7 @@ import { migrateCommand } from './migrate.ts'
 import { pullCommand } from './pull.ts'
 import { resetCommand } from './reset.ts'
 import { seedCommand } from './seed.ts'
+import { serveCommand } from './serve.ts'
 import { statusCommand } from './status.ts'
 import { verifyCommand } from './verify.ts'
 
@@ -23,6 +24,7 @@ export const commands: readonly Command[] = [
   pullCommand,
   seedCommand,
   resetCommand,
+  serveCommand,
 ]
 
 /** What `rivulet --help` prints. */

@@ -31,7 +31,9 @@ async function main(args: readonly string[]): Promise<number> {
   const json = args.includes('--json')
   const console = new Console()
   const interrupt = new AbortController()
-  const stopped = listen(interrupt)
+  const command = commands.find((command) => command.name === name)
+  const stopped = command?.serves ? () => undefined : listen(interrupt)
+  let announced = false
   try {
     if (name === undefined || ['help', '--help', '-h'].includes(name)) {
       const exitCode = name === undefined ? exitCodes.usage : exitCodes.done
@@ -43,7 +45,6 @@ async function main(args: readonly string[]): Promise<number> {
       print({ exitCode: exitCodes.done, text: version, json: { version } }, 'version', json)
       return exitCodes.done
     }
-    const command = commands.find((command) => command.name === name)
     if (!command) throw new UsageError(`unknown command ${JSON.stringify(name)}: \`rivulet --help\` lists all commands`)
     const { values, positionals } = parsed(command, rest)
     if (values.help === true) {
@@ -53,16 +54,21 @@ async function main(args: readonly string[]): Promise<number> {
     }
     const project = once(async () => {
       loadEnvironment()
-      const found = await loadProject(typeof values.config === 'string' ? values.config : undefined)
+      const schema = 'schema' in values && Array.isArray(values.schema) ? values.schema.map(String) : undefined
+      const found = await loadProject(typeof values.config === 'string' ? values.config : undefined, schema)
       await noteStrays(found, console)
       return found
     })
-    const outcome = await command.run({ values, positionals, console, signal: interrupt.signal, project })
-    print(outcome, command.name, json)
+    const announce = (result: CommandResult) => {
+      announced = true
+      print(result, command.name, json)
+    }
+    const outcome = await command.run({ values, positionals, console, signal: interrupt.signal, project, announce })
+    if (!announced) print(outcome, command.name, json)
     return outcome.exitCode
   } catch (error) {
     const exitCode = stopped() ?? exitCodeFor(error)
-    print({ exitCode, text: '', json: { error: errorJson(error) } }, name ?? '', json)
+    if (!announced) print({ exitCode, text: '', json: { error: errorJson(error) } }, name ?? '', json)
     console.note(`${console.style('red', 'rivulet:')} ${messageOf(error)}`)
     return exitCode
   }

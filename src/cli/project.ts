@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
-import { basename, dirname, resolve } from 'node:path'
+import { basename, dirname, relative, resolve } from 'node:path'
 import { environment, parseDatabaseUrl } from '../config.ts'
 import { ConfigInvalid, PackageMissing } from '../errors.ts'
 import { otherThanFile } from '../migrate/files/text-file.ts'
@@ -33,10 +33,14 @@ export interface Project {
 
 const configNames = ['drizzle.config.ts', 'drizzle.config.js', 'drizzle.config.mjs', 'drizzle.config.json']
 
-/** Loads the config. @throws ConfigInvalid, which says what is wrong with it. */
-export async function loadProject(given: string | undefined): Promise<Project> {
-  const configPath = findConfig(given)
-  const config = await loadConfig(configPath)
+/**
+ * Loads the config; `schemaGiven` stands in for its schema, and where there is no config for all of it. @throws
+ * ConfigInvalid, which says what is wrong with it.
+ */
+export async function loadProject(given: string | undefined, schemaGiven?: readonly string[]): Promise<Project> {
+  const isBare = given === undefined && schemaGiven !== undefined && configHere() === undefined
+  const configPath = isBare ? resolve('drizzle.config.ts') : findConfig(given)
+  const config = isBare ? { dialect: 'postgresql' } : await loadConfig(configPath)
   const directory = dirname(configPath)
   const { dialect } = config
   if (dialect !== 'postgresql') {
@@ -45,7 +49,8 @@ export async function loadProject(given: string | undefined): Promise<Project> {
         "Rivulet needs dialect: 'postgresql'",
     )
   }
-  const schema = texts(config.schema)
+  // Of those given, paths are from where the command runs.
+  const schema = schemaGiven?.map((path) => relative(directory, resolve(path))) ?? texts(config.schema)
   const { schema: ledgerSchema, table, prefix } = record(config.migrations)
   return {
     configPath,
@@ -85,12 +90,16 @@ function findConfig(given: string | undefined): string {
     if (!existsSync(path)) throw new ConfigInvalid(`there is no config file at ${path}`)
     return path
   }
-  const path = configNames.map((name) => resolve(name)).find((candidate) => existsSync(candidate))
+  const path = configHere()
   if (path !== undefined) return path
   throw new ConfigInvalid(
     `there is no drizzle.config.ts in ${process.cwd()}: run this in the project's directory, or name the file with ` +
       '--config',
   )
+}
+
+function configHere(): string | undefined {
+  return configNames.map((name) => resolve(name)).find((candidate) => existsSync(candidate))
 }
 
 async function loadConfig(path: string): Promise<Record<string, unknown>> {

@@ -147,7 +147,7 @@ export function filters({ filters: { schemas, tables } }: Project) {
  * As drizzle-kit filters: a name matches if one of the patterns matches (if there are any), and none of those after a
  * !.
  */
-function matches(patterns: readonly string[], name: string): boolean {
+export function matches(patterns: readonly string[], name: string): boolean {
   const wanted = patterns.filter((pattern) => !pattern.startsWith('!'))
   const unwanted = patterns.filter((pattern) => pattern.startsWith('!')).map((pattern) => pattern.slice(1))
   const some = (list: readonly string[]) => list.some((pattern) => globPattern(pattern).test(name))

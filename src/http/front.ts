@@ -14,10 +14,7 @@ import type { Identity } from '../session/identity.ts'
 import type { TaskOptions } from '../task/scope.ts'
 import { UsageError } from '../errors.ts'
 import { Problem, problemOf, problemResponse } from './problem.ts'
-import { clientGone, logAnswer, type RequestEntry } from './request-log.ts'
-
-/** A request that was answered with a status from 500. */
-export type FaultyRequest = Pick<RequestEntry, 'method' | 'route' | 'status' | 'requestId'>
+import { clientGone, type FaultyRequest, logAnswer, type RequestEntry } from './request-log.ts'
 
 /** How requests are bounded, and what is told of those that fail. */
 export interface FrontOptions {

@@ -3,8 +3,10 @@
  * keys, and those may be names or addresses of people; of the query it has the names of parameters and never a value. Who
  * has to find the row of one request has its id, which the client was told too.
  */
+import { inspect } from 'node:util'
 import type { Context } from 'hono'
 import { routePath } from 'hono/route'
+import { RivuletError } from '../errors.ts'
 
 /** A request that was answered. */
 export interface RequestEntry {
@@ -28,24 +30,37 @@ export interface RequestEntry {
   readonly requestId: string
 }
 
+/** A request that was answered with a status from 500. */
+export type FaultyRequest = Pick<RequestEntry, 'method' | 'route' | 'status' | 'requestId'>
+
+/** One line for what a service must expect, such as overload; for what is a bug, also where to look. */
+export function describeFault(error: unknown, { method, route, status, requestId }: FaultyRequest): string {
+  const line = `${requestId} ${method} ${route}: ${status}`
+  const expected = status > 500 && error instanceof RivuletError
+  return `${line} ${expected ? `${error.code}: ${error.message}` : inspect(error)}`
+}
+
 /** Tells `log` of a request once it is answered; `startedAt` is of `performance.now()`. */
 export function logAnswer(context: Context, startedAt: number, log: (entry: RequestEntry) => void): void {
   const { req, res } = context
+  // Of what has matched, the last: known now, and no more when a stream ends.
+  const route = routePath(context, -1)
   const length = res.headers.get('content-length')
   const waits = Array.from(res.headers.get('server-timing')?.matchAll(/-wait;dur=([\d.]+)/g) ?? [], ([, ms]) =>
     Number(ms),
   )
-  const entry = {
-    time: new Date(performance.timeOrigin + startedAt).toISOString(),
-    method: req.method,
-    route: routePath(context, -1),
-    parameters: parameterNames(req.url),
-    waitMs: waits.length > 0 ? Math.max(...waits) : undefined,
-    requestId: context.get('requestId') as string,
-  }
-  const end = (status: number, bytes: number) => {
-    log({ ...entry, status, ms: Math.round((performance.now() - startedAt) * 100) / 100, bytes })
-  }
+  const end = (status: number, bytes: number) =>
+    log({
+      time: new Date(performance.timeOrigin + startedAt).toISOString(),
+      method: req.method,
+      route,
+      parameters: parameterNames(req.url),
+      status,
+      ms: Math.round((performance.now() - startedAt) * 100) / 100,
+      waitMs: waits.length > 0 ? Math.max(...waits) : undefined,
+      bytes,
+      requestId: context.get('requestId') as string,
+    })
   if (length !== null || res.body === null || req.method === 'HEAD') {
     return end(res.status, req.method === 'HEAD' ? 0 : Number(length))
   }

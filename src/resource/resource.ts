@@ -53,7 +53,7 @@ export type PathOf<TName extends string> = TName extends `${infer THead}_${infer
   ? `${THead}-${PathOf<TTail>}`
   : TName
 
-/** Declares a table or view as a resource. @throws UsageError for a path that is no segment. */
+/** Declares a table or view as a resource. @throws UsageError for a path that is no segment, or the service's own. */
 export function resource<
   TSource extends Source,
   const TPath extends string = PathOf<TSource['_']['name']>,
@@ -65,15 +65,25 @@ export function resource<
   options: ResourceOptions<THidden, TFixed, TPath> & { readonly readOnly?: TReadOnly } = {},
 ): Resource<TSource, TPath, TReadOnly extends true ? false : true, THidden, TFixed> {
   const name = is(source, Table) ? getTableName(source) : getViewName(source as PgView)
-  const path =
-    options.path ??
-    name
-      .toLowerCase()
-      .replaceAll(/[^a-z\d]+/g, '-')
-      .replaceAll(/^-|-$/g, '')
+  const path = options.path ?? pathOfName(name)
+  if (isOwnPath(path))
+    throw new UsageError(`/${path} is the service's own: publish ${name} elsewhere, resource(table, { path: '…' })`)
   if (!/^[\w.~-]+$/.test(path))
     throw new UsageError(`${name} needs a path of letters and digits: resource(table, { path: '…' })`)
   return { source, path: path as TPath, options, writes: (options.readOnly !== true && is(source, Table)) as never }
+}
+
+/** A name as a path, with hyphens; '' for one without letters and digits of ASCII. */
+export function pathOfName(name: string): string {
+  return name
+    .toLowerCase()
+    .replaceAll(/[^a-z\d]+/g, '-')
+    .replaceAll(/^-|-$/g, '')
+}
+
+/** Whether a path is one that every application has. */
+export function isOwnPath(path: string): boolean {
+  return ['docs', 'gather', 'livez', 'openapi.json', 'readyz'].includes(path)
 }
 
 /** A column of a resource. */

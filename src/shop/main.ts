@@ -14,13 +14,13 @@ import { describeAddress } from '../address/server-address.ts'
 import { environment, listenPort, parseDatabaseUrl } from '../config.ts'
 import { openEngine } from '../engine.ts'
 import { MigrationRefused, PortUnavailable, RivuletError, UsageError } from '../errors.ts'
-import type { FaultyRequest } from '../http/front.ts'
+import { describeFault } from '../http/request-log.ts'
 import { openHttpServer } from '../http/server.ts'
+import { type Shutdown, watchSignals } from '../http/shutdown.ts'
 import { applyMigrations, checkMigrations } from '../migrate/commands/apply.ts'
 import { createShopApp } from './app.ts'
 import { describeSamplePage, findSamplePage } from './sample-page.ts'
 import { seed } from './seed.ts'
-import { type Shutdown, watchSignals } from './shutdown.ts'
 
 const defaultPort = 3000
 
@@ -34,7 +34,11 @@ async function main({ asked, forced }: Shutdown): Promise<void> {
   const { seeded } = database.own || may.seed ? await seed(engine) : { seeded: false }
   asked.throwIfAborted()
   const health = { draining: asked, migrations: () => checkMigrations(database.url, { folder: migrationsFolder() }) }
-  await using server = await openHttpServer(createShopApp(engine, { onFault, health }), { port })
+  const log = may.log ? (entry: object) => tell(JSON.stringify(entry)) : undefined
+  await using server = await openHttpServer(
+    createShopApp(engine, { onFault: (...fault) => tell(describeFault(...fault)), health, log }),
+    { port },
+  )
   forced.addEventListener('abort', () => void server.close({ timeoutMs: 0 }))
 
   const keys = await findSamplePage(engine)
@@ -58,15 +62,17 @@ async function main({ asked, forced }: Shutdown): Promise<void> {
   say('Stopping: requests under way are finished first. Ctrl-C again cuts them off.')
 }
 
-/** What the command line allows to be done to a database that is not ours. @throws UsageError for anything else in it. */
-function permissions(): { readonly migrate: boolean; readonly seed: boolean } {
+/** What the command line asks for, and allows to be done to a database that is not ours. @throws UsageError for anything else. */
+function permissions(): { readonly migrate: boolean; readonly seed: boolean; readonly log: boolean } {
   try {
-    const { values } = parseArgs({ options: { migrate: { type: 'boolean' }, seed: { type: 'boolean' } } })
-    return { migrate: values.migrate === true, seed: values.seed === true }
+    const { values } = parseArgs({
+      options: { migrate: { type: 'boolean' }, seed: { type: 'boolean' }, log: { type: 'boolean' } },
+    })
+    return { migrate: values.migrate === true, seed: values.seed === true, log: values.log === true }
   } catch (cause) {
     throw new UsageError(
-      'npm start takes --migrate (apply pending migrations) and --seed (fill an empty shop with sample data), after `--`: ' +
-        'npm start -- --migrate --seed',
+      'npm start takes --migrate (apply pending migrations), --seed (fill an empty shop with sample data) and --log (a ' +
+        'line of JSON for each request), after `--`: npm start -- --migrate --seed --log',
       { cause },
     )
   }
@@ -130,11 +136,9 @@ function migrationsFolder(): string {
   return join(folder, 'migrations')
 }
 
-/** One line for what a service must expect, such as overload; where to look for what is a bug. */
-function onFault(error: unknown, { method, route, status, requestId }: FaultyRequest): void {
-  const line = `${requestId} ${method} ${route}: ${status}`
-  if (status > 500 && error instanceof RivuletError) console.error(`${line} ${error.code}: ${error.message}`)
-  else console.error(line, error)
+/** Of requests; standard output is for people. */
+function tell(line: string): void {
+  console.error(line)
 }
 
 function say(text: string): void {

@@ -49,10 +49,12 @@ export async function makeProject(): Promise<CliProject> {
     for (const [name, content] of Object.entries(files)) await writeFile(join(directory, name), content)
   }
   await write({ 'package.json': '{"type":"module"}', 'drizzle.config.ts': config, 'schema.ts': schema('nmae: text()') })
+  // Nothing passes signals on to the command here, as npm does.
+  const { npm_lifecycle_event: _, ...inherited } = process.env
   const start = (args: readonly string[]) =>
     spawn(process.execPath, [compiledProgram('src/cli/main.ts'), ...args], {
       cwd: directory,
-      env: { ...process.env, DATABASE_URL: database.url },
+      env: { ...inherited, DATABASE_URL: database.url },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
   return {

@@ -263,7 +263,7 @@ test('the database of a DATABASE_URL is changed only when asked to, and what to 
 
   const wrong = start(env, directory, '--sede')
   expect(await wrong.ended).toBe(1)
-  expect(wrong.errors()).toMatch(/^rivulet: npm start takes --migrate .* and --seed .*\n$/)
+  expect(wrong.errors()).toMatch(/^rivulet: npm start takes --migrate .*, --seed .* and --log .*\n$/)
 })
 
 test('with DATABASE_URL nothing embedded is started, and a request under way is finished before the end', async () => {

@@ -1,0 +1,69 @@
+/** What `rivulet serve` does once all it needs is there: the engine, the application, the port, and their end. */
+import { once } from 'node:events'
+import { drizzleOf, type Engine, openEngine } from '../engine.ts'
+import { UsageError } from '../errors.ts'
+import { createApp } from '../http/app.ts'
+import { describeFault } from '../http/request-log.ts'
+import { openHttpServer } from '../http/server.ts'
+import type { Shutdown } from '../http/shutdown.ts'
+import { resourcesOfSchema, type SchemaResources } from '../resource/schema-resources.ts'
+import { textOption } from './arguments.ts'
+import { type CommandResult, exitCodes, type OptionValues, type Run } from './command.ts'
+import type { Project } from './project.ts'
+import { schemaFiles } from './schema-files.ts'
+import { loadModules } from './user-modules.ts'
+import { matches } from './verify.ts'
+
+/** Where it serves what, and until when. */
+interface Service {
+  readonly url: string
+  readonly port: number
+  readonly shutdown: Shutdown
+}
+
+/** Serves until a signal. @throws UsageError when the schema has nothing to serve. */
+export async function serveSchema(run: Run, project: Project, { url, port, shutdown }: Service): Promise<void> {
+  const { values, console, announce } = run
+  const { asked, forced } = shutdown
+  const schema = await loadSchema(project)
+  await using engine = await openEngine({ schema, url, ...(project.casing && { casing: project.casing }) })
+  const found = publish(engine, schema, values)
+  const app = createApp(engine, {
+    resources: found.resources,
+    health: { draining: asked },
+    onFault: (error, request) => console.note(describeFault(error, request)),
+    ...(values['log'] === true && { log: (entry: object) => console.note(JSON.stringify(entry)) }),
+  })
+  asked.throwIfAborted()
+  await using server = await openHttpServer(app, { port, hostname: textOption(values, 'host') })
+  forced.addEventListener('abort', () => void server.close({ timeoutMs: 0 }))
+  for (const { name, reason } of found.leftOut) console.note(console.style('yellow', `${name} is left out: ${reason}`))
+  announce(described(server.url, server.port, found))
+  if (!asked.aborted) await once(asked, 'abort')
+  console.note('stopping: requests under way are finished first; a second signal cuts them off')
+}
+
+async function loadSchema(project: Project): Promise<Record<string, unknown>> {
+  const modules = await loadModules(project.directory, await schemaFiles(project))
+  return Object.assign({}, ...modules) as Record<string, unknown>
+}
+
+function publish(engine: Engine, schema: Record<string, unknown>, values: OptionValues): SchemaResources {
+  const patterns = [values['only'] ?? []].flat().map(String)
+  const found = resourcesOfSchema(drizzleOf(engine), schema, {
+    readOnly: values['read-only'] === true,
+    keeps: (name) => matches(patterns, name),
+  })
+  if (found.resources.length > 0) return found
+  const reasons = found.leftOut.map(({ name, reason }) => `\n${name}: ${reason}`).join('')
+  throw new UsageError(
+    `there is nothing to serve: the schema has no table or view${patterns.length > 0 ? ' that --only names' : ''}${reasons}`,
+  )
+}
+
+function described(url: string, port: number, { resources, leftOut }: SchemaResources): CommandResult {
+  const count = `${resources.length} ${resources.length === 1 ? 'resource' : 'resources'}`
+  const text = `Serving ${count} at ${url}; ${url}/docs describes them. Ctrl-C stops it.`
+  const paths = resources.map(({ path }) => `/${path}`)
+  return { exitCode: exitCodes.done, text, json: { url, port, paths, leftOut } }
+}
