@@ -19,6 +19,7 @@ export const reportFolder = join(root, 'test', 'api')
 const entries = {
   rivulet: 'index',
   'rivulet-http': 'http/index',
+  'rivulet-jwt': 'jwt/index',
   'rivulet-migrate': 'migrate/index',
   'rivulet-testing': 'testing/index',
 }

@@ -37,6 +37,7 @@ export function build(project, dist) {
  */
 const guarded = {
   http: ['hono', '@hono/node-server'],
+  jwt: ['jose'],
   shop: ['hono', 'zod'],
 }
 

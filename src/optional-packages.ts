@@ -11,6 +11,7 @@ const versions = {
   'drizzle-kit': '0.31',
   'drizzle-seed': '0.3',
   hono: '4',
+  jose: '6',
   tsx: '4',
   zod: '4',
 } as const

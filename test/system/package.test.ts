@@ -41,7 +41,7 @@ beforeAll(async () => {
   await run('npm', ['install', ...options, tarball], { cwd: bare })
   await cp(bare, project, { recursive: true })
   await mkdir(join(project, 'node_modules', '@hono'))
-  for (const name of ['hono', '@hono/node-server', 'zod', 'drizzle-seed', 'drizzle-kit', 'tsx']) {
+  for (const name of ['hono', '@hono/node-server', 'jose', 'zod', 'drizzle-seed', 'drizzle-kit', 'tsx']) {
     await symlink(join(repository, 'node_modules', name), join(project, 'node_modules', name))
   }
 }, 240_000)
@@ -66,6 +66,7 @@ function errorOf(statement: string, env: Record<string, string> = {}): Promise<s
 test.each([
   ['rivulet', ['openEngine', 'optional', 'defineRepository', 'NotFound']],
   ['rivulet/http', ['createApp', 'openHttpServer', 'problemOf']],
+  ['rivulet/jwt', ['jwtIdentity']],
   ['rivulet/migrate', ['applyMigrations', 'lint']],
   ['rivulet/schema', ['customers', 'products', 'ordersRelations']],
   ['rivulet/shop', ['createShopApp', 'productPage', 'placeOrder', 'seed']],
@@ -100,11 +101,12 @@ test('rivulet loads what an engine needs, and no more', async () => {
 
 describe('what is not installed', () => {
   test.each([
-    ['rivulet/http', 'hono and @hono/node-server', 'npm install hono@4 @hono/node-server@2'],
-    ['rivulet/shop', 'hono and zod', 'npm install hono@4 zod@4'],
+    ['rivulet/http', 'hono and @hono/node-server, and not all of them are', 'npm install hono@4 @hono/node-server@2'],
+    ['rivulet/jwt', 'jose, which is not', 'npm install jose@6'],
+    ['rivulet/shop', 'hono and zod, and not all of them are', 'npm install hono@4 zod@4'],
   ])('%s says that it needs %s, and how to install them', async (entry, packages, command) => {
     expect(await errorOf(`await import('${entry}')`)).toBe(
-      `PackageMissing package_missing ${entry} needs ${packages}, and not all of them are installed: ${command}\n`,
+      `PackageMissing package_missing ${entry} needs ${packages} installed: ${command}\n`,
     )
   })
 

@@ -27,7 +27,7 @@ const layers: readonly (readonly string[])[] = [
   ['migrate', 'document'],
   ['engine.ts'],
   ['http', 'testing', 'declaration-types.ts'],
-  ['cli'],
+  ['cli', 'jwt'],
   ['shop', 'index.ts'],
 ]
 const floors = new Map(
@@ -38,6 +38,7 @@ const floors = new Map(
 const importers: readonly { readonly packages: RegExp; readonly allowed: RegExp; readonly rule: string }[] = [
   { rule: 'postgres occur in pool/ only', packages: /^postgres(\/|$)/, allowed: /^src\/pool\// },
   { rule: 'hono occur in http/ only', packages: /^@?hono(\/|$)/, allowed: /^src\/http\// },
+  { rule: 'jose occur in jwt/ only', packages: /^jose(\/|$)/, allowed: /^src\/jwt\// },
   {
     rule: 'drizzle-orm occur in drizzle/ and from repository/ and migrate/ upwards only',
     packages: /^drizzle-orm(\/|$)/,
@@ -63,6 +64,7 @@ const entryPoints = new Set(
     'declaration-types.ts',
     'http/index.ts',
     'http/declaration-types.ts',
+    'jwt/index.ts',
     'migrate/index.ts',
     'shop/index.ts',
     'testing/index.ts',
