@@ -4,7 +4,7 @@
  */
 import { type JsonSchema, nullable } from '../resource/column-json.ts'
 import { problemTypePrefix } from './problem-types.ts'
-import type { PlannedResource, ResourceColumn } from '../resource/resource.ts'
+import { type PlannedResource, type ResourceColumn, seenBy } from '../resource/resource.ts'
 
 /** What a document says besides the resources. */
 export interface OpenApiOptions {
@@ -23,8 +23,17 @@ export interface OpenApiOptions {
   readonly tags?: readonly { readonly name: string; readonly description: string }[]
 }
 
-/** The document, ready to be written as JSON. */
-export function openApiDocument(resources: readonly PlannedResource[], options: OpenApiOptions = {}): object {
+/** The documents by role, as roles see the resources, ready to be written as JSON; that of everybody else is undefined's. */
+export function openApiDocuments(
+  resources: readonly PlannedResource[],
+  options: OpenApiOptions = {},
+): ReadonlyMap<string | undefined, object> {
+  const roles = new Set([undefined, ...resources.flatMap((resource) => [...resource.roles.keys()])])
+  const seen = (role: string | undefined) => resources.map((resource) => seenBy(resource, role))
+  return new Map([...roles].map((role) => [role, openApiDocument(seen(role), options)]))
+}
+
+function openApiDocument(resources: readonly PlannedResource[], options: OpenApiOptions): object {
   const { title = 'Rivulet', version = '1.0.0', description = 'Tables of a database as an API.' } = options
   const { paths, schemas, tags = [] } = options
   const ownTags = resources.map(({ path, plan }) => ({ name: path, description: `Rows of ${plan.name}.` }))

@@ -10,9 +10,9 @@ import { Problem } from './problem.ts'
 import type { PlannedResource } from '../resource/resource.ts'
 
 /** The validator of a row as it is answered without any parameter. */
-export function rowTag({ plan }: PlannedResource, row: Readonly<Record<string, unknown>>): string {
+export function rowTag({ plan, view }: PlannedResource, row: Readonly<Record<string, unknown>>): string {
   const version = plan.version && row[plan.version.property]
-  return version === undefined ? textTag(encodeJson(row)) : `"v${String(version)}"`
+  return version === undefined ? textTag(encodeJson(row)) : `"v${String(version)}${view}"`
 }
 
 /** The validator of a text. */

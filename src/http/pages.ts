@@ -2,12 +2,12 @@
  * What says what is served: `GET /`, to programs a JSON object of paths, to a browser a short page; `/openapi.json`, and
  * `/docs`, the same for people. Their texts are made once, by `document/`.
  */
-import type { Hono } from 'hono'
+import type { Context, Hono } from 'hono'
 import { accepts } from 'hono/accepts'
 import { docsPage } from '../document/docs-page.ts'
 import { pagePolicy } from '../document/html.ts'
 import { indexPage } from '../document/index-page.ts'
-import { openApiDocument, type OpenApiOptions } from '../document/openapi.ts'
+import { openApiDocuments, type OpenApiOptions } from '../document/openapi.ts'
 import { explainedProblems } from '../document/problem-types.ts'
 import type { PlannedResource } from '../resource/resource.ts'
 import type { Environment } from './front.ts'
@@ -22,16 +22,27 @@ export function addPages(
   const { title = 'Rivulet', description = 'Tables of a database as an API.' } = options
   const resources = Object.fromEntries(planned.map(({ path }) => [path, `/${path}`]))
   const links = { title, resources, openapi: '/openapi.json', docs: '/docs', live: '/livez', ready: '/readyz' }
-  const document = openApiDocument(planned, { ...options, title, description })
+  const documents = openApiDocuments(planned, { ...options, title, description })
   const index = indexPage({ title, description, resources })
-  let docs: string | undefined
+  const pages = new Map<string | undefined, string>()
+  // As the role of who asks sees it; nobody is asked where that makes no difference.
+  const roleOf = async (context: Context<Environment>) => {
+    const role = documents.size > 1 ? (await context.get('identity')())?.role : undefined
+    return documents.has(role) ? role : undefined
+  }
   app.get('/', (context) => {
     const headers = { vary: 'accept' }
     const type = accepts(context, { header: 'Accept', supports: ['text/html', 'application/json'], default: '' })
     return type === 'text/html' ? htmlResponse(index, headers) : jsonResponse(links, { headers })
   })
-  app.get('/openapi.json', () => jsonResponse(document))
-  app.get('/docs', () => htmlResponse((docs ??= docsPage(document, explainedProblems(options.problems)))))
+  const headers = { vary: 'authorization' }
+  app.get('/openapi.json', async (context) => jsonResponse(documents.get(await roleOf(context)), { headers }))
+  app.get('/docs', async (context) => {
+    const role = await roleOf(context)
+    const page = pages.get(role) ?? docsPage(documents.get(role) as object, explainedProblems(options.problems))
+    pages.set(role, page)
+    return htmlResponse(page, headers)
+  })
 }
 
 function htmlResponse(body: string, headers: Readonly<Record<string, string>> = {}): Response {

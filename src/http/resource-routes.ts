@@ -8,7 +8,7 @@ import { DatabaseError, ForeignKeyViolation, InvalidInput, NotFound, UniqueViola
 import { type Session, taskSessionOf } from '../repository/session.ts'
 import { TableRepository } from '../repository/table-repository.ts'
 import { readListQuery, readParameters, readRowQuery, WrongParameter } from '../resource/query.ts'
-import type { PlannedResource } from '../resource/resource.ts'
+import { type PlannedResource, seenBy } from '../resource/resource.ts'
 import { readRow, readRows } from '../resource/row-input.ts'
 import { keySegment, readKey, withKey } from '../resource/row-key.ts'
 import { requestEngine } from './access.ts'
@@ -29,13 +29,35 @@ export interface ResourceRoutesOptions {
   readonly maxBodyBytes: number
 }
 
-/** The routes of a resource, for `app.route('/customers', …)`. */
-export function resourceRoutes(resource: PlannedResource, options: ResourceRoutesOptions): Hono<Environment> {
+type Handlers = ReturnType<typeof handlersOf>
+
+/** The routes of a resource, for `app.route('/customers', …)`: each request is answered as its role sees the resource. */
+export function resourceRoutes(published: PlannedResource, options: ResourceRoutesOptions): Hono<Environment> {
   const app = new Hono<Environment>()
+  const handlers = new Map([published, ...published.roles.values()].map((seen) => [seen, handlersOf(seen, options)]))
+  const by = (name: keyof Handlers) => async (context: Context<Environment>) => {
+    const identity = await context.get('identity')()
+    const seen = seenBy(published, identity?.role)
+    if (!seen.writes && name !== 'list' && name !== 'get') throw notAllowed()
+    return (handlers.get(seen) as Handlers)[name](context)
+  }
+  app.get('/', by('list'))
+  if (published.key.length > 0) app.get('/:key', by('get'))
+  if (!published.writes) return app
+  return app.post('/', by('add')).patch('/:key', by('change')).put('/:key', by('put')).delete('/:key', by('remove'))
+}
+
+/** What a role that may only read gets from the database as well. */
+function notAllowed(): Problem {
+  return new Problem({ status: 403, code: 'insufficient_privilege', detail: 'this is not allowed' })
+}
+
+function handlersOf(resource: PlannedResource, options: ResourceRoutesOptions) {
   const { read, write } = createRun(resource, options)
   const body = (context: Context<Environment>) => readBody(context, options.maxBodyBytes)
+  const handlers = { list, get, add, change, put, remove }
 
-  app.get('/', async (context) => {
+  async function list(context: Context<Environment>): Promise<Response> {
     refuseOtherTypes(context)
     const parameters = readParameters(context.req.url)
     const query = readListQuery(resource, parameters)
@@ -43,22 +65,18 @@ export function resourceRoutes(resource: PlannedResource, options: ResourceRoute
     const { rows: data, next = null, previous = null, count } = page
     const link = linksOf(context, parameters, { next, prev: previous })
     return answer(context, encodeJson({ data, next, previous, count }), link)
-  })
+  }
 
-  if (resource.key.length === 0) return app
-
-  app.get('/:key', async (context) => {
+  async function get(context: Context<Environment>): Promise<Response> {
     refuseOtherTypes(context)
     const key = keyOf(context)
     const query = readRowQuery(resource, readParameters(context.req.url))
     const row = await read(context, (repository) => repository.get(key, query))
     const text = encodeJson(row)
     return answer(context, text, { etag: query?.with ? textTag(text) : rowTag(resource, row) })
-  })
+  }
 
-  if (!resource.writes) return app
-
-  app.post('/', async (context) => {
+  async function add(context: Context<Environment>): Promise<Response> {
     refuseParameters(context)
     const given = await body(context)
     if (Array.isArray(given)) {
@@ -70,9 +88,9 @@ export function resourceRoutes(resource: PlannedResource, options: ResourceRoute
     const inserted = await write(context, false, (repository) => repository.insert(row))
     const location = `${pathOf(context).replace(/\/$/, '')}/${keySegment(resource, inserted)}`
     return rowAnswer(context, inserted, sendable({ location }), 201)
-  })
+  }
 
-  app.patch('/:key', async (context) => {
+  async function change(context: Context<Environment>): Promise<Response> {
     refuseParameters(context)
     const key = keyOf(context)
     const conditional = isConditional(context, resource)
@@ -82,9 +100,9 @@ export function resourceRoutes(resource: PlannedResource, options: ResourceRoute
       return repository.update(key, patch)
     })
     return rowAnswer(context, changed)
-  })
+  }
 
-  app.put('/:key', async (context) => {
+  async function put(context: Context<Environment>): Promise<Response> {
     refuseParameters(context)
     const key = keyOf(context)
     isConditional(context, resource)
@@ -97,9 +115,9 @@ export function resourceRoutes(resource: PlannedResource, options: ResourceRoute
       return { stored: await repository.upsert(row), status: 201 }
     })
     return rowAnswer(context, stored, status === 201 ? sendable({ location: pathOf(context) }) : {}, status)
-  })
+  }
 
-  app.delete('/:key', async (context) => {
+  async function remove(context: Context<Environment>): Promise<Response> {
     refuseParameters(context)
     const key = keyOf(context)
     const conditional = isConditional(context, resource)
@@ -108,7 +126,7 @@ export function resourceRoutes(resource: PlannedResource, options: ResourceRoute
       return repository.remove(key)
     })
     return context.body(null, 204)
-  })
+  }
 
   /** Hono's own parameter has the commas in a part decoded already. */
   function keyOf({ req }: Context): unknown {
@@ -138,7 +156,7 @@ export function resourceRoutes(resource: PlannedResource, options: ResourceRoute
     return answer(context, encodeJson(row), { ...headers, etag: rowTag(resource, row) }, status)
   }
 
-  return app
+  return handlers
 }
 
 /** Runs a request's one task, says in its answer where the time went, and explains what the server finds wrong. */
@@ -170,7 +188,12 @@ function createRun(resource: PlannedResource, options: ResourceRoutesOptions) {
 function answer(context: Context<Environment>, body: string, given: Record<string, string>, status = 200): Response {
   const etag = given.etag ?? textTag(body)
   const timing = context.get('timing')
-  const headers: Record<string, string> = { ...given, etag, 'cache-control': 'private, no-cache', vary: 'accept' }
+  const headers: Record<string, string> = {
+    ...given,
+    etag,
+    'cache-control': 'private, no-cache',
+    vary: 'accept, authorization',
+  }
   if (timing !== undefined) headers['server-timing'] = timing
   const isRead = context.req.method === 'GET' || context.req.method === 'HEAD'
   if (isRead && isKnown(context, etag)) return new TextResponse(null, { status: 304, headers })
@@ -233,15 +256,20 @@ function explainRead(error: unknown): never {
   throw new WrongParameter('query', 'compares or orders values in a way that their type does not have')
 }
 
-/** Says of a constraint that refused a row which properties it is about. */
-function explainWrite({ plan, columns }: PlannedResource, error: unknown, { req }: Context): never {
-  if (!(error instanceof DatabaseError) || req.method === 'DELETE') throw error
-  if (!plan.name.endsWith(error.table ?? plan.name)) throw error
-  const named = [...columns.values()].filter(({ name }) => error.columns.includes(name))
+/** Says of a constraint that refused a row which properties it is about, and names nothing that is not published. */
+function explainWrite({ plan, columns, select }: PlannedResource, error: unknown, { req }: Context): never {
+  if (!(error instanceof DatabaseError) || !error.sqlState.startsWith('23')) throw error
   const { options } = problemOf(error)
-  if (options.status >= 500 || named.length === 0) throw error
+  const isOwn = plan.name.endsWith(error.table ?? plan.name)
+  // The name of a constraint tells of tables and columns: `customers_user_id_users_id_fk`.
+  const told = isOwn && !select ? options.detail : options.detail?.replace(/ \(.*\)$/, '')
+  const named = [...columns.values()].filter(({ name }) => isOwn && error.columns.includes(name))
+  if (options.status >= 500 || named.length === 0 || req.method === 'DELETE') {
+    throw new Problem({ ...options, detail: told })
+  }
   const isTaken = error instanceof UniqueViolation
   const isReference = error instanceof ForeignKeyViolation
   const detail = isTaken ? 'is taken by another row' : isReference ? 'names no row that is there' : 'is refused'
-  throw new Problem({ ...options, errors: named.map(({ property }) => ({ pointer: pointerOf([property]), detail })) })
+  const errors = named.map(({ property }) => ({ pointer: pointerOf([property]), detail }))
+  throw new Problem({ ...options, detail: told, errors })
 }

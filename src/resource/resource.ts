@@ -4,6 +4,7 @@
  * other resources. What is not published, be it a column or a whole table, is not there for a client: no filter, sort,
  * select, relation or message tells that it exists.
  */
+import { createHash } from 'node:crypto'
 import { getTableName, getTableUniqueName, getViewName, is, Many, type Relation, SQL, Table } from 'drizzle-orm'
 import type { PgTable, PgView } from 'drizzle-orm/pg-core'
 import type { Drizzle } from '../drizzle/driver.ts'
@@ -12,6 +13,16 @@ import { relationsOf } from '../repository/query/read-plan.ts'
 import { type PlannedColumn, planOf, type TablePlan, withForm } from '../repository/query/table-plan.ts'
 import type { Source } from '../repository/types/conventions.ts'
 import { asJson, type ColumnJson, columnJson, plain } from './column-json.ts'
+
+/** What a role sees and writes of a resource, where that is not what everybody does. */
+export interface RoleOptions<TColumn extends string = string> {
+  /** True: reads only. */
+  readonly readOnly?: boolean
+  /** Columns that this role neither sees nor writes, in place of the resource's own `hidden`. */
+  readonly hidden?: readonly TColumn[]
+  /** Columns that this role sees, but does not write, in place of the resource's own `fixed`. */
+  readonly fixed?: readonly TColumn[]
+}
 
 /** How a table is published. */
 export interface ResourceOptions<
@@ -27,6 +38,8 @@ export interface ResourceOptions<
   readonly hidden?: readonly THidden[]
   /** Columns that clients see, but do not write. */
   readonly fixed?: readonly TFixed[]
+  /** Options by the role of the request's identity; a role that is not named here has the resource's own. */
+  readonly roles?: Readonly<Record<string, RoleOptions>>
   /** True: a row is changed and removed under `If-Match` only, so that no client overwrites what it has not seen. */
   readonly requireMatch?: boolean
   /** The most rows of a page, and of a relation. 1 to 10,000; default 1,000. */
@@ -62,7 +75,10 @@ export function resource<
   const TFixed extends keyof TSource['$inferSelect'] & string = never,
 >(
   source: TSource,
-  options: ResourceOptions<THidden, TFixed, TPath> & { readonly readOnly?: TReadOnly } = {},
+  options: ResourceOptions<THidden, TFixed, TPath> & {
+    readonly readOnly?: TReadOnly
+    readonly roles?: Readonly<Record<string, RoleOptions<keyof TSource['$inferSelect'] & string>>>
+  } = {},
 ): Resource<TSource, TPath, TReadOnly extends true ? false : true, THidden, TFixed> {
   const name = is(source, Table) ? getTableName(source) : getViewName(source as PgView)
   const path = options.path ?? pathOfName(name)
@@ -117,22 +133,54 @@ export interface PlannedResource {
   readonly maxLimit: number
   /** The properties to read; undefined: all there are. */
   readonly select: readonly string[] | undefined
+  /** Tells the answers of roles that see other columns apart, where one version is behind both; else empty. */
+  readonly view: string
+  /** The same as roles see it that have options of their own, or relations to what has. */
+  readonly roles: ReadonlyMap<string, PlannedResource>
+}
+
+/** A resource as a role sees it. */
+export function seenBy(resource: PlannedResource, role: string | undefined): PlannedResource {
+  return (role === undefined ? undefined : resource.roles.get(role)) ?? resource
 }
 
 /** The resources of an engine. @throws UsageError for two at one path, and for what the repositories refuse. */
 export function planResources(drizzle: Drizzle, resources: readonly Resource[]): readonly PlannedResource[] {
   const formed = withForm(drizzle, asJson)
   const planned = resources.map((given) => planResource(formed, given))
+  relate(planned)
+  for (const role of new Set(resources.flatMap(({ options }) => Object.keys(options.roles ?? {})))) {
+    const seen = resources.map((given, index) => {
+      const resource = planResource(formed, ofRole(given, role))
+      return { ...resource, view: viewOf(resource, planned[index]) }
+    })
+    relate(seen)
+    seen.forEach((resource, index) => planned[index]?.roles.set(role, resource))
+  }
   const twice = planned.find(({ path }, index) => planned.findIndex((other) => other.path === path) < index)
   if (twice)
     throw new UsageError(`two resources have the path ${twice.path}: give one another, resource(table, { path })`)
+  return planned
+}
+
+function ofRole({ options, ...given }: Resource, role: string): Resource {
+  const own = options.roles && Object.hasOwn(options.roles, role) ? options.roles[role] : undefined
+  return { ...given, options: { ...options, ...own }, writes: given.writes && own?.readOnly !== true }
+}
+
+/** A digest of the columns that a role sees, where they are not those that everybody does. */
+function viewOf({ columns }: PlannedResource, everybody: PlannedResource | undefined): string {
+  const [own, others] = [columns, everybody?.columns ?? columns].map((seen) => [...seen.keys()].join())
+  return own === undefined || own === others ? '' : `-${createHash('sha1').update(own).digest('base64url').slice(0, 8)}`
+}
+
+function relate(planned: readonly ReturnType<typeof planResource>[]): void {
   for (const { plan, relations } of planned) {
     for (const [name, relation] of Object.entries(relationsOf(plan))) {
       const target = planned.find((other) => isTableOf(other.plan, relation))
       if (target) relations.set(name, { many: is(relation, Many), target })
     }
   }
-  return planned
 }
 
 function isTableOf({ source }: TablePlan, { referencedTable }: Relation): boolean {
@@ -153,8 +201,21 @@ function planResource(drizzle: Drizzle, { source, path, options, writes }: Resou
   if (key.length < plan.key.length) throw new UsageError(`the key of ${plan.name} cannot be hidden: it names the rows`)
   const relations = new Map<string, ResourceRelation>()
   const select = hidden.length > 0 ? [...byProperty.keys()] : undefined
-  const keyed = key.length > 0
-  return { path, plan, columns: byProperty, key, relations, writes: writes && keyed, requireMatch, maxLimit, select }
+  const roles = new Map<string, PlannedResource>()
+  const mayWrite = writes && key.length > 0
+  return {
+    path,
+    plan,
+    columns: byProperty,
+    key,
+    relations,
+    writes: mayWrite,
+    requireMatch,
+    maxLimit,
+    select,
+    view: '',
+    roles,
+  }
 }
 
 function columnOf(planned: PlannedColumn, kept: boolean): ResourceColumn {
