@@ -26,7 +26,7 @@ export const orderItems = conventions(
     (table) => [
       primaryKey({ name: 'order_items_pkey', columns: [table.orderId, table.productId] }),
       check('order_items_quantity_positive', sql`${table.quantity} > 0`),
-      check('order_items_unit_price_not_negative', sql`${table.unitPrice} >= 0`),
+      check('order_items_unit_price_not_negative', sql`${table.unitPrice} >= 0 and ${table.unitPrice} <> 'NaN'`),
       index('order_items_product_id_index').on(table.productId),
     ],
   ),

@@ -23,7 +23,7 @@ export const orders = pgTable(
     ...timestamps(),
   },
   (table) => [
-    check('orders_total_not_negative', sql`${table.total} >= 0`),
+    check('orders_total_not_negative', sql`${table.total} >= 0 and ${table.total} <> 'NaN'`),
     // Newest first. NULLS FIRST is what a plain `ORDER BY ... DESC` asks for; Drizzle's default would force a sort.
     index('orders_customer_id_newest_index').on(
       table.customerId,

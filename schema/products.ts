@@ -22,7 +22,8 @@ export const products = pgTable(
     ...timestamps(),
   },
   (table) => [
-    check('products_price_not_negative', sql`${table.price} >= 0`),
+    // NaN is above every number, to PostgreSQL.
+    check('products_price_not_negative', sql`${table.price} >= 0 and ${table.price} <> 'NaN'`),
     check('products_stock_not_negative', sql`${table.stock} >= 0`),
   ],
 )

@@ -135,6 +135,19 @@ describe('POST /orders', () => {
   })
 })
 
+test('no price is NaN, which PostgreSQL takes for more than any number', async () => {
+  const headers = { 'content-type': 'application/json' }
+  const patch = { method: 'PATCH', body: '{"price":"NaN"}', headers }
+  expect(await problem(await shop.request('/products/1', patch))).toMatchObject({ code: 'check_violation' })
+  for (const statement of [
+    `insert into orders (customer_id, total) values (1, 'NaN')`,
+    `update order_items set unit_price = 'NaN'`,
+  ]) {
+    const written = shop.engine.session(({ db }) => db.execute(statement))
+    await expect(written).rejects.toMatchObject({ code: 'check_violation' })
+  }
+})
+
 describe('the database', () => {
   test('that is closed off is a 503, and the health check says so', async () => {
     await using closed = await openTestShop()
