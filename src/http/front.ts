@@ -49,10 +49,18 @@ export interface Environment {
   }
 }
 
+const asking = new WeakSet<object>()
+
+/** True for an application whose routes know who asks: one that was given an `identity`. */
+export function asksWho(app: object): boolean {
+  return asking.has(app)
+}
+
 /** An application with error handling and time limits, and no routes. */
 export function createFront(options: FrontOptions = {}): Hono<Environment> {
   const { middleware = [], requestTimeoutMs = 10_000, identity, problemFor, onFault, log } = options
   const app = new Hono<Environment>()
+  if (identity) asking.add(app)
   app.use(async (context, next) => {
     const startedAt = performance.now()
     const requestId = requestIdOf(context)

@@ -15,6 +15,7 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener, RequestError } from '@hono/node-server'
 import { ConfigInvalid, PortUnavailable } from '../errors.ts'
+import { asksWho } from './front.ts'
 import { Problem, problemOf, problemResponse } from './problem.ts'
 
 /** Options of `openHttpServer`. */
@@ -23,6 +24,11 @@ export interface HttpServerOptions {
   readonly port: number
   /** The address to listen on. Default 127.0.0.1: this machine only. */
   readonly hostname?: string | undefined
+  /**
+   * True: may be reached from other machines although the application has no `identity`, so that anybody may do anything; for
+   * one behind something else that knows who asks. Default false.
+   */
+  readonly insecure?: boolean | undefined
   /** Milliseconds the headers of a request may take to arrive. Default 10,000. */
   readonly headersTimeoutMs?: number | undefined
 }
@@ -42,8 +48,14 @@ export interface HttpServer extends AsyncDisposable {
 /** Listens. @throws PortUnavailable when it is taken or may not be used; ConfigInvalid. */
 export async function openHttpServer(
   app: { fetch(request: Request, env?: object): Response | Promise<Response> },
-  { port, hostname = '127.0.0.1', headersTimeoutMs = 10_000 }: HttpServerOptions,
+  { port, hostname = '127.0.0.1', insecure = false, headersTimeoutMs = 10_000 }: HttpServerOptions,
 ): Promise<HttpServer> {
+  if (!insecure && !isLoopback(hostname) && !asksWho(app)) {
+    throw new ConfigInvalid(
+      `${hostname} may be reached from other machines, and the application does not ask who is there: give createApp an ` +
+        'identity, or listen on 127.0.0.1; insecure (--insecure on the command line) lets anybody do anything',
+    )
+  }
   // Node's own Request and Response stay as they are: the rest of the process is none of our business.
   const options = { overrideGlobalObjects: false, errorHandler, hostname: 'localhost' }
   const listener = getRequestListener((request, env) => app.fetch(request, env), options)
@@ -67,6 +79,11 @@ export async function openHttpServer(
   const close: HttpServer['close'] = (options) => drain(options?.timeoutMs ?? 10_000)
   const host = hostname.includes(':') ? `[${hostname}]` : hostname
   return { url: `http://${host}:${bound}`, port: bound, close, [Symbol.asyncDispose]: () => close() }
+}
+
+/** True for an address that only this machine reaches. */
+function isLoopback(hostname: string): boolean {
+  return /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/i.test(hostname)
 }
 
 function listening(server: Server, port: number, hostname: string): Promise<void> {

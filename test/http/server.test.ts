@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { Agent, get, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { PortUnavailable } from '../../src/errors.ts'
+import { ConfigInvalid, PortUnavailable } from '../../src/errors.ts'
 import { createFront, taskOptions } from '../../src/http/front.ts'
 import { jsonResponse } from '../../src/http/json.ts'
 import { openHttpServer } from '../../src/http/server.ts'
@@ -213,3 +213,25 @@ async function openIdleConnection(port: number): Promise<Socket> {
   await once(socket, 'data')
   return socket
 }
+
+test('an application that does not ask who is there is for this machine only, unless it is told to be insecure', async () => {
+  const asking = createFront({ identity: () => ({ role: 'somebody' }) })
+  const wrapped = { fetch: (request: Request) => asking.fetch(request) }
+  for (const hostname of ['0.0.0.0', '::', '10.0.0.1', '127.0.0.1.example.com', '']) {
+    for (const app of [createFront(), wrapped]) {
+      const refused = openHttpServer(app, { port: 0, hostname })
+      await expect(refused).rejects.toThrow(ConfigInvalid)
+      await expect(refused).rejects.toThrow(/identity, or listen on 127\.0\.0\.1; insecure/)
+    }
+  }
+  for (const options of [
+    { insecure: true, hostname: '0.0.0.0' },
+    { hostname: 'localhost' },
+    { hostname: '127.0.0.1' },
+  ]) {
+    await using server = await openHttpServer(createFront(), { port: 0, ...options })
+    expect(server.port).toBeGreaterThan(0)
+  }
+  await using server = await openHttpServer(asking, { port: 0, hostname: '0.0.0.0' })
+  expect(server.port).toBeGreaterThan(0)
+})
