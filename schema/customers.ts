@@ -3,8 +3,10 @@
  * `version` counts the updates of a row: an update that expects an older one has met somebody else's change. Both it and
  * `updatedAt` are kept by the repositories.
  */
+import { sql } from 'drizzle-orm'
 import { index, integer, pgTable, uuid, varchar } from 'drizzle-orm/pg-core'
 import { conventions } from '../src/repository/types/conventions.ts'
+import { currentCustomer, forOwner, forStaff } from './roles.ts'
 import { timestamps } from './timestamps.ts'
 import { users } from './users.ts'
 
@@ -19,7 +21,11 @@ export const customers = conventions(
       version: integer('version').notNull().default(1),
       ...timestamps(),
     },
-    (table) => [index('customers_user_id_index').on(table.userId)],
+    (table) => [
+      index('customers_user_id_index').on(table.userId),
+      forStaff('customers'),
+      forOwner('customers', sql`${table.id} = ${currentCustomer}`),
+    ],
   ),
   { version: 'version', updatedAt: 'updatedAt' },
 )

@@ -15,5 +15,6 @@ export {
   reviewsRelations,
   usersRelations,
 } from './relations.ts'
+export { anonymous, customer, staff } from './roles.ts'
 export { reviews, type Review } from './reviews.ts'
 export { userRole, users, type User } from './users.ts'

@@ -7,6 +7,7 @@ import { bigint, check, index, integer, numeric, pgTable, primaryKey } from 'dri
 import { conventions } from '../src/repository/types/conventions.ts'
 import { orders } from './orders.ts'
 import { products } from './products.ts'
+import { forOwner, forStaff } from './roles.ts'
 import { timestamps } from './timestamps.ts'
 
 export const orderItems = conventions(
@@ -28,6 +29,9 @@ export const orderItems = conventions(
       check('order_items_quantity_positive', sql`${table.quantity} > 0`),
       check('order_items_unit_price_not_negative', sql`${table.unitPrice} >= 0 and ${table.unitPrice} <> 'NaN'`),
       index('order_items_product_id_index').on(table.productId),
+      forStaff('order_items'),
+      // Their own orders are the only ones that customers see in here.
+      forOwner('order_items', sql`exists (select from ${orders} where ${orders.id} = ${table.orderId})`),
     ],
   ),
   { key: ['orderId', 'productId'] },

@@ -5,6 +5,7 @@
 import { sql } from 'drizzle-orm'
 import { bigint, check, index, integer, numeric, pgEnum, pgTable } from 'drizzle-orm/pg-core'
 import { customers } from './customers.ts'
+import { currentCustomer, forOwner, forStaff } from './roles.ts'
 import { instant, timestamps } from './timestamps.ts'
 
 /** How far an order has come. */
@@ -30,6 +31,8 @@ export const orders = pgTable(
       table.placedAt.desc().nullsFirst(),
       table.id.desc().nullsFirst(),
     ),
+    forStaff('orders'),
+    forOwner('orders', sql`${table.customerId} = ${currentCustomer}`),
   ],
 )
 

@@ -3,7 +3,8 @@
  * sells locks the rows first (`FOR UPDATE`, in key order).
  */
 import { sql } from 'drizzle-orm'
-import { boolean, check, integer, jsonb, numeric, pgTable, text, varchar } from 'drizzle-orm/pg-core'
+import { boolean, check, integer, jsonb, numeric, pgPolicy, pgTable, text, varchar } from 'drizzle-orm/pg-core'
+import { customer, forReaders, forStaff } from './roles.ts'
 import { timestamps } from './timestamps.ts'
 
 export const products = pgTable(
@@ -25,6 +26,10 @@ export const products = pgTable(
     // NaN is above every number, to PostgreSQL.
     check('products_price_not_negative', sql`${table.price} >= 0 and ${table.price} <> 'NaN'`),
     check('products_stock_not_negative', sql`${table.stock} >= 0`),
+    forStaff('products'),
+    forReaders('products'),
+    // Who orders takes goods out of stock; more than the stock is not granted.
+    pgPolicy('products_buyer', { for: 'update', to: customer, using: sql`true` }),
   ],
 )
 

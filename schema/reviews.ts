@@ -5,6 +5,7 @@ import { sql } from 'drizzle-orm'
 import { check, index, integer, pgTable, smallint, text, unique } from 'drizzle-orm/pg-core'
 import { customers } from './customers.ts'
 import { products } from './products.ts'
+import { currentCustomer, forOwner, forReaders, forStaff } from './roles.ts'
 import { timestamps } from './timestamps.ts'
 
 export const reviews = pgTable(
@@ -31,6 +32,9 @@ export const reviews = pgTable(
       table.id.desc().nullsFirst(),
     ),
     index('reviews_customer_id_index').on(table.customerId),
+    forStaff('reviews'),
+    forReaders('reviews'),
+    forOwner('reviews', sql`${table.customerId} = ${currentCustomer}`),
   ],
 )
 

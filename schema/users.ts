@@ -4,6 +4,7 @@
  */
 import { sql } from 'drizzle-orm'
 import { pgEnum, pgTable, uniqueIndex, uuid, varchar } from 'drizzle-orm/pg-core'
+import { forStaff } from './roles.ts'
 import { timestamps } from './timestamps.ts'
 
 /** What an account may do, from least to most. */
@@ -18,7 +19,7 @@ export const users = pgTable(
     role: userRole('role').notNull().default('customer'),
     ...timestamps(),
   },
-  (table) => [uniqueIndex('users_email_unique').on(sql`lower(${table.email})`)],
+  (table) => [uniqueIndex('users_email_unique').on(sql`lower(${table.email})`), forStaff('users')],
 )
 
 export type User = typeof users.$inferSelect

@@ -123,6 +123,31 @@ export function environment(name: string): string | undefined {
   return process.env[name] || undefined
 }
 
+/** How the tokens of requests are checked. */
+export interface TokenSettings {
+  readonly secret?: string | undefined
+  readonly jwksUrl?: string | undefined
+  readonly audience: string
+  readonly issuer: string
+}
+
+/**
+ * How tokens are checked, by RIVULET_JWT_SECRET or RIVULET_JWKS_URL, with RIVULET_JWT_AUDIENCE and RIVULET_JWT_ISSUER; undefined
+ * when none of them is set. @throws ConfigInvalid when some are missing: a slip must not leave everything open.
+ */
+export function tokenSettings(): TokenSettings | undefined {
+  const [secret, jwksUrl] = [environment('RIVULET_JWT_SECRET'), environment('RIVULET_JWKS_URL')]
+  const [audience, issuer] = [environment('RIVULET_JWT_AUDIENCE'), environment('RIVULET_JWT_ISSUER')]
+  if ([secret, jwksUrl, audience, issuer].every((each) => each === undefined)) return undefined
+  if ((secret === undefined) !== (jwksUrl === undefined) && audience !== undefined && issuer !== undefined) {
+    return { secret, jwksUrl, audience, issuer }
+  }
+  throw new ConfigInvalid(
+    'tokens are checked by RIVULET_JWT_AUDIENCE, RIVULET_JWT_ISSUER and one of RIVULET_JWT_SECRET and RIVULET_JWKS_URL: ' +
+      'set these three, or none of them',
+  )
+}
+
 /** The port to listen on: PORT, else `fallback`. @throws ConfigInvalid when PORT is no port. */
 export function listenPort(fallback: number): number {
   const given = environment('PORT')
@@ -132,6 +157,11 @@ export function listenPort(fallback: number): number {
     throw new ConfigInvalid(`PORT must be a whole number from 0 to 65535, not ${JSON.stringify(given)}`)
   }
   return port
+}
+
+/** The address to listen on: RIVULET_HOST, else this machine only. */
+export function listenHost(): string {
+  return environment('RIVULET_HOST') ?? '127.0.0.1'
 }
 
 /**

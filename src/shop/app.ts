@@ -24,11 +24,22 @@ const orderRequest = z.strictObject({
     .max(100),
 })
 
-/** What the shop publishes; orders are placed, and not written row by row. */
+/** What the shop publishes; orders are placed, and not written row by row. Whose rows a role has is for `schema/` to say. */
 const resources = [
-  resource(customers, { hidden: ['userId'], fixed: ['createdAt'] }),
-  resource(products, { fixed: ['createdAt', 'updatedAt'] }),
-  resource(reviews, { fixed: ['createdAt', 'updatedAt'] }),
+  // Names are unique: a customer who could choose one would learn who else is here.
+  resource(customers, {
+    hidden: ['userId'],
+    fixed: ['createdAt'],
+    roles: { customer: { fixed: ['createdAt', 'name'] } },
+  }),
+  resource(products, {
+    fixed: ['createdAt', 'updatedAt'],
+    roles: { anonymous: { readOnly: true }, customer: { readOnly: true } },
+  }),
+  resource(reviews, {
+    fixed: ['createdAt', 'updatedAt'],
+    roles: { anonymous: { hidden: ['customerId'], readOnly: true } },
+  }),
   resource(orders, { readOnly: true }),
   resource(orderItems, { readOnly: true }),
 ] as const

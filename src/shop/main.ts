@@ -11,13 +11,15 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import * as schema from '../../schema/index.ts'
 import { describeAddress } from '../address/server-address.ts'
-import { environment, listenPort, parseDatabaseUrl } from '../config.ts'
+import { environment, listenHost, listenPort, parseDatabaseUrl, tokenSettings } from '../config.ts'
 import { openEngine } from '../engine.ts'
 import { MigrationRefused, PortUnavailable, RivuletError, UsageError } from '../errors.ts'
+import type { Identify } from '../http/front.ts'
 import { describeFault } from '../http/request-log.ts'
 import { openHttpServer } from '../http/server.ts'
 import { type Shutdown, watchSignals } from '../http/shutdown.ts'
 import { applyMigrations, checkMigrations } from '../migrate/commands/apply.ts'
+import { withPackages } from '../optional-packages.ts'
 import { createShopApp } from './app.ts'
 import { describeSamplePage, findSamplePage } from './sample-page.ts'
 import { seed } from './seed.ts'
@@ -26,7 +28,7 @@ const defaultPort = 3000
 
 async function main({ asked, forced }: Shutdown): Promise<void> {
   const may = permissions()
-  const port = listenPort(defaultPort)
+  const [port, hostname, identity] = [listenPort(defaultPort), listenHost(), await readIdentity()]
   await using database = await openDatabase(asked)
   asked.throwIfAborted()
   const schemaText = await prepareSchema(database, { migrate: database.own || may.migrate, signal: asked })
@@ -35,10 +37,13 @@ async function main({ asked, forced }: Shutdown): Promise<void> {
   asked.throwIfAborted()
   const health = { draining: asked, migrations: () => checkMigrations(database.url, { folder: migrationsFolder() }) }
   const log = may.log ? (entry: object) => tell(JSON.stringify(entry)) : undefined
-  await using server = await openHttpServer(
-    createShopApp(engine, { onFault: (...fault) => tell(describeFault(...fault)), health, log }),
-    { port },
-  )
+  const app = createShopApp(engine, {
+    onFault: (...fault) => tell(describeFault(...fault)),
+    health,
+    log,
+    identity,
+  })
+  await using server = await openHttpServer(app, { port, hostname, insecure: may.insecure })
   forced.addEventListener('abort', () => void server.close({ timeoutMs: 0 }))
 
   const keys = await findSamplePage(engine)
@@ -62,20 +67,27 @@ async function main({ asked, forced }: Shutdown): Promise<void> {
   say('Stopping: requests under way are finished first. Ctrl-C again cuts them off.')
 }
 
-/** What the command line asks for, and allows to be done to a database that is not ours. @throws UsageError for anything else. */
-function permissions(): { readonly migrate: boolean; readonly seed: boolean; readonly log: boolean } {
+/** What the command line asks for, or allows to be done. @throws UsageError for anything else in it. */
+function permissions(): Readonly<Record<'migrate' | 'seed' | 'insecure' | 'log', boolean>> {
+  const flag = { type: 'boolean', default: false } as const
   try {
-    const { values } = parseArgs({
-      options: { migrate: { type: 'boolean' }, seed: { type: 'boolean' }, log: { type: 'boolean' } },
-    })
-    return { migrate: values.migrate === true, seed: values.seed === true, log: values.log === true }
+    return parseArgs({ options: { migrate: flag, seed: flag, insecure: flag, log: flag } }).values
   } catch (cause) {
     throw new UsageError(
-      'npm start takes --migrate (apply pending migrations), --seed (fill an empty shop with sample data) and --log (a ' +
-        'line of JSON for each request), after `--`: npm start -- --migrate --seed --log',
+      'npm start takes --migrate (apply pending migrations), --seed (fill an empty shop with sample data), --insecure ' +
+        '(let other machines in without tokens) and --log (a line of JSON for each request), after `--`: ' +
+        'npm start -- --migrate --seed',
       { cause },
     )
   }
+}
+
+/** Who asks, by the tokens that the environment says how to check; undefined where it says nothing. */
+async function readIdentity(): Promise<Identify | undefined> {
+  const settings = tokenSettings()
+  if (settings === undefined) return undefined
+  const { shopIdentity } = await withPackages('checking tokens', ['jose'], () => import('./identity.ts'))
+  return shopIdentity(settings)
 }
 
 /** Migrates where that is allowed, and insists on a schema that is up to date elsewhere. Returns what was done, in words. */

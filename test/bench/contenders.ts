@@ -42,7 +42,7 @@ const readReviews = (db: Handle, index: number) =>
       createdAt: reviews.createdAt,
     })
     .from(reviews)
-    .innerJoin(customers, eq(customers.id, reviews.customerId))
+    .leftJoin(customers, eq(customers.id, reviews.customerId))
     .where(eq(reviews.productId, productId(index)))
     .orderBy(desc(reviews.createdAt), desc(reviews.id))
     .limit(pageLength)
@@ -104,7 +104,7 @@ export async function openField(url: string): Promise<Field> {
             sql`select * from products where id = ${productId(index)}`,
             sql`
               select reviews.id, rating, body, customer_id, customers.name as customer_name, reviews.created_at
-              from reviews join customers on customers.id = customer_id
+              from reviews left join customers on customers.id = customer_id
               where product_id = ${productId(index)} order by reviews.created_at desc, reviews.id desc limit ${pageLength}`,
             sql`
               select * from orders where customer_id = ${customerId(index)}

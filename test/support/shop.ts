@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import * as schema from '../../schema/index.ts'
 import { openEngine } from '../../src/engine.ts'
 import type { PoolConfig } from '../../src/config.ts'
+import type { Identify } from '../../src/http/front.ts'
 import { createShopApp } from '../../src/shop/app.ts'
 import type { ShopEngine } from '../../src/shop/product-page.ts'
 import { seed } from '../../src/shop/seed.ts'
@@ -32,12 +33,14 @@ export interface TestShop extends AsyncDisposable {
 }
 
 /** Opens a shop. */
-export async function openTestShop(options: { pool?: PoolConfig; requestTimeoutMs?: number } = {}): Promise<TestShop> {
+export async function openTestShop(
+  options: { pool?: PoolConfig; requestTimeoutMs?: number; identity?: Identify } = {},
+): Promise<TestShop> {
   const database = await openTestDatabase(seededTemplate)
   const engine = await openEngine({ schema, url: database.url, ...(options.pool ? { pool: options.pool } : {}) })
   const faults: unknown[] = []
   const onFault = (error: unknown) => faults.push(error)
-  const app = createShopApp(engine, { onFault, requestTimeoutMs: options.requestTimeoutMs })
+  const app = createShopApp(engine, { onFault, requestTimeoutMs: options.requestTimeoutMs, identity: options.identity })
   return {
     url: database.url,
     engine,

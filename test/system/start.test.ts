@@ -13,6 +13,7 @@ import { compiledProgram } from '../support/compiled-package.ts'
 import { openTestDatabase } from '../support/database.ts'
 import { openEmptyDatabase } from '../support/migrations.ts'
 import { seededTemplate } from '../support/shop.ts'
+import { audience, issuer, secret, tokenOf } from '../support/tokens.ts'
 
 // A start is a second of work, of two processes and a server, on a machine that has other things to do.
 vi.setConfig({ testTimeout: 60_000 })
@@ -119,7 +120,7 @@ async function lynnsOrders(url: string): Promise<number> {
 test('the first start makes everything, Ctrl-C leaves nothing running, the second start keeps the data', async () => {
   const first = start()
   const url = await first.ready
-  expect(first.output()).toContain('data in .rivulet/data; 1 migration applied; sample data written')
+  expect(first.output()).toContain('data in .rivulet/data; 3 migrations applied; sample data written')
   expect(first.output()).toMatch(/product +\d+ +\d+\.\d\d ms +\d+\.\d\d ms\n +reviews .*\n +orders .*\n +page .* ms/)
   const before = await lynnsOrders(url)
   expect((await order(url)).status).toBe(201)
@@ -250,7 +251,7 @@ test('the database of a DATABASE_URL is changed only when asked to, and what to 
 
   const migrating = start(env, directory, '--migrate')
   await migrating.ready
-  expect(migrating.output()).toContain('1 migration applied; data kept')
+  expect(migrating.output()).toContain('3 migrations applied; data kept')
   expect(migrating.output()).toContain('`npm start -- --seed` fills an empty one')
   migrating.process.kill('SIGTERM')
   expect(await migrating.ended).toBe(0)
@@ -264,6 +265,37 @@ test('the database of a DATABASE_URL is changed only when asked to, and what to 
   const wrong = start(env, directory, '--sede')
   expect(await wrong.ended).toBe(1)
   expect(wrong.errors()).toMatch(/^rivulet: npm start takes --migrate .*, --seed .* and --log .*\n$/)
+})
+
+test('other machines are let in with tokens, or with --insecure, and never by a slip', async () => {
+  await using database = await openTestDatabase(seededTemplate)
+  const env = { DATABASE_URL: database.url, RIVULET_HOST: '0.0.0.0' }
+  const open = start(env)
+  expect(await open.ended).toBe(1)
+  expect(open.errors()).toMatch(/^rivulet: 0\.0\.0\.0 may be reached .* --insecure .*\n$/)
+
+  const insecure = start(env, directory, '--insecure')
+  expect((await fetch(`${await insecure.ready}/orders`)).status).toBe(200)
+  insecure.process.kill('SIGTERM')
+  expect(await insecure.ended).toBe(0)
+
+  const slip = start({ ...env, RIVULET_JWT_AUDIENCE: audience, RIVULET_JWT_ISSUER: issuer })
+  expect(await slip.ended).toBe(1)
+  expect(slip.errors()).toMatch(/^rivulet: tokens are checked by .*RIVULET_JWT_SECRET.*\n$/)
+
+  const tokens = { RIVULET_JWT_SECRET: secret, RIVULET_JWT_AUDIENCE: audience, RIVULET_JWT_ISSUER: issuer }
+  const short = start({ ...env, ...tokens, RIVULET_JWT_SECRET: 'short' })
+  expect(await short.ended).toBe(1)
+  expect(short.errors()).toMatch(/^rivulet: .*at least 32 bytes.*\n$/)
+
+  const known = start({ ...env, ...tokens })
+  const url = await known.ready
+  expect((await fetch(`${url}/orders`)).status).toBe(403)
+  const headers = { authorization: `Bearer ${await tokenOf({ sub: '1' })}` }
+  const { data } = (await (await fetch(`${url}/orders`, { headers })).json()) as { data: { customerId: number }[] }
+  expect([...new Set(data.map(({ customerId }) => customerId))]).toEqual([1])
+  known.process.kill('SIGTERM')
+  expect(await known.ended).toBe(0)
 })
 
 test('with DATABASE_URL nothing embedded is started, and a request under way is finished before the end', async () => {
