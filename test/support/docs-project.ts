@@ -2,7 +2,8 @@
  * A project as the reader of a page has it: its files are written, its commands run in the order in which they stand, on
  * a database of its own. Installing is left to the test of the package: here what is imported is this checkout.
  */
-import { execFile } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -71,6 +72,7 @@ export class DocsProjects {
       }
       await applyMigrations(database.url, { folder: join(folder, 'migrations') })
     }
+    await using server = new Background(folder, database.url)
     const printed: Printed[] = []
     let output: string | undefined
     for (const { language, text, file } of page.blocks) {
@@ -78,7 +80,7 @@ export class DocsProjects {
       if (language === 'text' && output !== undefined) printed.push({ expected: text, actual: output })
       output = undefined
       for (const line of language === 'sh' ? commandLines(text) : []) {
-        output = (output ?? '') + (await runLine(line, folder, database.url))
+        output = (output ?? '') + ((await server.run(line)) ?? (await runLine(line, folder, database.url)))
       }
     }
     return printed
@@ -87,7 +89,51 @@ export class DocsProjects {
 
 /** The lines of a block that are run here: what is installed with npm, or run in a checkout, is not. */
 function commandLines(text: string): string[] {
-  return text.split('\n').filter((line) => /^(?:npx|psql) /.test(line))
+  return text.split('\n').filter((line) => /^(?:npx|psql|curl) /.test(line))
+}
+
+/** The server that a page leaves running (`npx tsx serve.ts &`), and the requests that curl sends to it afterwards. */
+class Background implements AsyncDisposable {
+  readonly #folder: string
+  readonly #databaseUrl: string
+  #child: ChildProcess | undefined
+  #url = ''
+
+  constructor(folder: string, databaseUrl: string) {
+    this.#folder = folder
+    this.#databaseUrl = databaseUrl
+  }
+
+  /** What a line prints; undefined for one that is neither. */
+  async run(line: string): Promise<string | undefined> {
+    const [, file] = /^npx tsx (\S+) &$/.exec(line) ?? []
+    if (file !== undefined) return this.#start(file)
+    if (!line.startsWith('curl ')) return undefined
+    const { stdout } = await run('sh', ['-c', line.replace('http://localhost:3000', this.#url)])
+    return `${stdout}\n`
+  }
+
+  /** Starts a program on any free port, and waits for it to say which. */
+  async #start(file: string): Promise<string> {
+    const env = { ...process.env, DATABASE_URL: this.#databaseUrl, PORT: '0' }
+    const argv = ['--import', import.meta.resolve('tsx'), file]
+    this.#child = spawn(process.execPath, argv, { cwd: this.#folder, env, stdio: ['ignore', 'pipe', 'inherit'] })
+    let said = ''
+    for await (const chunk of this.#child.stdout ?? []) {
+      said += String(chunk)
+      this.#url = /http:\/\/\S+/.exec(said)?.[0] ?? ''
+      if (this.#url !== '') break
+    }
+    if (this.#url === '') throw new Error(`${file} ended before it said where it listens: ${said}`)
+    return said
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#child || this.#child.exitCode !== null) return
+    const exited = once(this.#child, 'exit')
+    this.#child.kill('SIGKILL')
+    await exited
+  }
 }
 
 async function runLine(line: string, cwd: string, databaseUrl: string): Promise<string> {
