@@ -1,5 +1,6 @@
 /** What Hono's client knows of an application: the routes of its resources and those beside them, with their types. */
 import { hc, type InferRequestType, type InferResponseType } from 'hono/client'
+import type { ExtractSchema } from 'hono/types'
 import { expectTypeOf, test } from 'vitest'
 import type { createShopApp } from '../../src/shop/app.ts'
 
@@ -53,4 +54,38 @@ test('routes beside the resources are known too', () => {
   const place = client.orders.$post
   expectTypeOf<InferRequestType<typeof place>['json']['items'][number]['quantity']>().toEqualTypeOf<number>()
   expectTypeOf<InferResponseType<typeof place, 201>['order']['total']>().toEqualTypeOf<string>()
+})
+
+test('each route of the shop can be called, and there are no others', () => {
+  type Paths = keyof ExtractSchema<ReturnType<typeof createShopApp>>
+  type Named = 'customers' | 'products' | 'reviews' | 'orders' | 'order-items'
+  expectTypeOf<Paths>().toEqualTypeOf<`/${Named}` | `/${Named}/:key` | '/product/:productId/:customerId'>()
+  const { customers, products, reviews, orders, 'order-items': items } = client
+  const param = { key: '1' }
+  void (() => [
+    customers.$get(),
+    customers.$post({ json: { name: 'Ada', job: 'Nurse' } }),
+    customers[':key'].$get({ param, query: { with: 'orders' } }),
+    customers[':key'].$patch({ param, json: { job: 'Nurse' } }),
+    customers[':key'].$put({ param, json: { name: 'Ada' } }),
+    customers[':key'].$delete({ param }),
+    products.$get({ query: { 'price[lt]': '5' } }),
+    products.$post({ json: { sku: 's', name: 'n', price: '1.00', tags: ['a'], attributes: { a: 1 } } }),
+    products[':key'].$get({ param }),
+    products[':key'].$patch({ param, json: { available: false } }),
+    products[':key'].$put({ param, json: { sku: 's', name: 'n', price: '1.00' } }),
+    products[':key'].$delete({ param }),
+    reviews.$get({ query: {} }),
+    reviews.$post({ json: { productId: 1, customerId: 1, rating: 5 } }),
+    reviews[':key'].$get({ param }),
+    reviews[':key'].$patch({ param, json: { rating: 4 } }),
+    reviews[':key'].$put({ param, json: { productId: 1, customerId: 1, rating: 5 } }),
+    reviews[':key'].$delete({ param }),
+    orders.$get(),
+    orders.$post({ json: { customerId: 1, items: [{ productId: 1, quantity: 1 }] } }),
+    orders[':key'].$get({ param }),
+    items.$get(),
+    items[':key'].$get({ param: { key: '1,1' } }),
+    client.product[':productId'][':customerId'].$get({ param: { productId: '1', customerId: '1' } }),
+  ])
 })
