@@ -84,6 +84,11 @@ describe('a value comes back as it was sent', () => {
     expect(await stored(property, value)).toEqual(value)
   })
 
+  test('100,000 elements', async () => {
+    const integers = Array.from({ length: 100_000 }, (_, index) => index)
+    expect(await stored('integers', integers)).toEqual(integers)
+  })
+
   test('in the form its type has', async () => {
     expect(await stored('anInstant', '2026-01-01T10:00:00.5+02:00')).toBe('2026-01-01T08:00:00.500Z')
     expect(await stored('aBigint', 42)).toBe('42')
@@ -226,6 +231,14 @@ describe('a key', () => {
     const created = await send('PUT', '/words/%F0%9F%99%82', {})
     expect(created).toMatchObject({ status: 201, json: { word: '🙂' } })
     expect(created.headers.get('location')).toBe('/words/%F0%9F%99%82')
+  })
+
+  test('with line breaks in it makes no header of its own', async () => {
+    const { status, json, headers } = await send('PUT', '/words/a%0d%0aset-cookie:%20b=c', {})
+    expect([status, json.word]).toEqual([201, 'a\r\nset-cookie: b=c'])
+    expect(headers.get('location')).toBe('/words/a%0d%0aset-cookie:%20b=c')
+    expect(headers.get('set-cookie')).toBeNull()
+    expect((await send('POST', '/words', { word: 'b\r\nx: y' })).headers.get('location')).toBe('/words/b%0D%0Ax%3A%20y')
   })
 
   test('of very many letters is in no header, which clients would not take', async () => {
