@@ -1,4 +1,5 @@
 /** HTTP that nobody means, over real sockets: what never becomes a request of the application, and what never ends. */
+import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createShopApp } from '../../src/shop/app.ts'
@@ -155,14 +156,13 @@ describe('a request', () => {
   })
 
   test('that cannot wait is not waited for', async () => {
-    let release = () => {}
-    const held = new Promise<void>((resolve) => (release = resolve))
+    const held = new AbortController()
     const { max } = shop.engine.stats()
-    const holders = Array.from({ length: max }, () => shop.engine.session(() => held))
+    const holders = Array.from({ length: max }, () => shop.engine.session(() => once(held.signal, 'abort')))
     await expect.poll(() => shop.engine.stats().leased).toBe(max)
     const { status, body } = await exchange('GET /customers/1 HTTP/1.1', 'host: a', 'prefer: wait=0', ...end)
     expect([status, JSON.parse(body).code, JSON.parse(body).phase]).toEqual([504, 'deadline_exceeded', 'queue'])
-    release()
+    held.abort()
     await Promise.all(holders)
   })
 })

@@ -161,7 +161,7 @@ test('the first signal finishes the requests under way and takes no new ones', a
   const response = await underWay
   expect(response.status).toBe(200)
   expect(response.headers.get('connection')).toBe('close')
-  await expect(fetch(url)).rejects.toThrow()
+  await expect(fetch(url)).rejects.toThrow('fetch failed')
   expect((await end).exitCode).toBe(0)
 })
 
