@@ -10,9 +10,10 @@ import { describe, expect, test } from 'vitest'
 import { withConnection } from '../../src/migrate/connect.ts'
 import { compiledProgram } from '../support/compiled-package.ts'
 import { scriptTemplate, openTestDatabase, type TestDatabase } from '../support/database.ts'
+import { asKnown, hasNullsNotDistinct, hasVirtualColumns } from '../support/server-version.ts'
 
 const root = new URL('../../', import.meta.url).pathname
-const everyKind = await readFile(join(root, 'test/support/pulled.sql'), 'utf8')
+const everyKind = asKnown(await readFile(join(root, 'test/support/pulled.sql'), 'utf8'))
 const small = 'create table t (id integer primary key, name text)'
 
 interface Project extends AsyncDisposable {
@@ -63,7 +64,9 @@ describe('pull', { timeout: 240_000 }, () => {
     // What the schema cannot say, or says otherwise, is named with the line where it stands.
     const schema = await readFile(join(project.directory, 'db/schema.ts'), 'utf8')
     const lines = schema.split('\n')
-    expect(notes.map(({ object, line }) => [object, lines[line - 1]?.trim().slice(0, 40)])).toEqual([
+    const isThere = ([object = '']: readonly string[]) =>
+      (hasNullsNotDistinct || !object.includes('film_nulls')) && (hasVirtualColumns || !object.includes('film.tail'))
+    const expected = [
       ['enum public."Mo""od"', '// In the migration alone: enum public."'],
       ['table public."in ""chief"', '// In the migration alone: table public.'],
       ['table public.quoted_column', '// In the migration alone: table public.'],
@@ -86,7 +89,8 @@ describe('pull', { timeout: 240_000 }, () => {
       ['constraint quoting_chief_fkey on public.quoting', '// In the migration alone: constraint qu'],
       ['constraint "quo""ted" on public.quoting', '// In the migration alone: constraint "q'],
       ['index "so""me" on public.quoting', '// In the migration alone: index "so""me'],
-    ])
+    ].filter(isThere)
+    expect(notes.map(({ object, line }) => [object, lines[line - 1]?.trim().slice(0, 40)])).toEqual(expected)
     expect(await project.rivulet('baseline', '--to', '0000')).toMatchObject({ exitCode: 0 })
     expect(await project.rivulet('verify')).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(agreement) })
     expect((await project.rivulet('generate')).stdout).toMatch(/The schema has not changed/)
