@@ -47,7 +47,7 @@ function openApiDocument(resources: readonly PlannedResource[], options: OpenApi
     components: {
       schemas: { Problem: problemSchema, ...Object.fromEntries(resources.flatMap(schemasOf)), ...schemas },
       responses: { Problem: problemAnswer },
-      ...(resources.length > 0 ? { parameters: listParameters } : {}),
+      ...(resources.length > 0 ? { parameters: { ...listParameters, ...conditions } } : {}),
     },
   }
 }
@@ -120,7 +120,7 @@ function pathsOf(resource: PlannedResource): [string, object][] {
       ...operation('list', `A page of ${path}.`, reference('schemas', `${word}Page`)),
       parameters: [
         ...filterParameters(resource),
-        ...Object.keys(listParameters).map((name) => reference('parameters', name)),
+        ...[...Object.keys(listParameters), 'ifNoneMatch'].map((name) => reference('parameters', name)),
       ],
     },
     ...(writes
@@ -140,21 +140,16 @@ function pathsOf(resource: PlannedResource): [string, object][] {
   // The key stands in the path.
   const required = [...columns.values()].filter((column) => column.required && !key.includes(column))
   const replacement = { allOf: [change], required: required.map(({ property }) => property) }
+  const parameters = [reference('parameters', 'ifMatch')]
+  const putting = `Puts one of ${path} in place of what is there, or adds it.`
   const written = {
-    patch: operation('update', `Changes one of ${path}.`, row, change),
-    put: operation(
-      'replace',
-      `Puts one of ${path} in place of what is there, or adds it.`,
-      row,
-      replacement,
-      '200',
-      '201',
-    ),
-    delete: operation('remove', `Removes one of ${path}.`, undefined, undefined, '204'),
+    patch: { ...operation('update', `Changes one of ${path}.`, row, change), parameters },
+    put: { ...operation('replace', putting, row, replacement, '200', '201'), parameters },
+    delete: { ...operation('remove', `Removes one of ${path}.`, undefined, undefined, '204'), parameters },
   }
   const get = {
     ...operation('get', `One of ${path}.`, row),
-    parameters: ['select', 'with'].map((name) => reference('parameters', name)),
+    parameters: ['select', 'with', 'ifNoneMatch'].map((name) => reference('parameters', name)),
   }
   return [
     [`/${path}`, list],
@@ -167,7 +162,8 @@ function operationOf(tag: string, word: string) {
     const success = (statuses.length > 0 ? statuses : ['200']).map((status) => {
       return [status, { description, ...(answered ? { content: json(answered) } : {}) }]
     })
-    const failures = ['400', '404', ...(verb === 'list' || verb === 'get' ? ['406'] : ['409', '412', '422']), 'default']
+    const reads = verb === 'list' || verb === 'get'
+    const failures = ['400', '404', ...(reads ? ['406'] : ['409', '412', '422']), 'default']
     return {
       operationId: `${verb}${word}`,
       tags: [tag],
@@ -176,6 +172,7 @@ function operationOf(tag: string, word: string) {
       ...(body ? { requestBody: { required: true, content: json(body) } } : {}),
       responses: {
         ...Object.fromEntries(success),
+        ...(reads ? { '304': { description: 'What the client has already, by its `If-None-Match`.' } } : {}),
         ...Object.fromEntries(failures.map((status) => [status, reference('responses', 'Problem')])),
       },
     }
@@ -216,6 +213,17 @@ const listParameters = Object.fromEntries(
   }).map(([name, description]) => {
     const schema = name === 'count' ? { type: 'boolean' } : { type: 'string' }
     return [name, { name, in: 'query', description, schema }]
+  }),
+)
+
+/** What a request may say of the state that the client has seen. */
+const conditions = Object.fromEntries(
+  Object.entries({
+    'If-None-Match': 'The `ETag` of an answer that the client has, so that it is not sent again.',
+    'If-Match': 'The `ETag` of the row as the client has seen it: another state is not changed.',
+  }).map(([name, description]) => {
+    const key = name.charAt(0).toLowerCase() + name.slice(1).replaceAll('-', '')
+    return [key, { name, in: 'header', description, schema: { type: 'string' } }]
   }),
 )
 

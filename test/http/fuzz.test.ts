@@ -49,8 +49,10 @@ async function fuzz(name: string, server: HttpServer, faults: readonly unknown[]
     const answered = await send(server.url, request)
     check(api, operation, request, answered, faults)
     if (answered.status >= 400) return
-    succeeded.add(operation)
-    if (answered.type.endsWith('/json')) seen.add(operation.path.replace(/\/\{.*$/, ''), JSON.parse(answered.text))
+    if (answered.status < 300) succeeded.add(operation)
+    if (answered.etag !== null) seen.add('', { 'If-Match': answered.etag, 'If-None-Match': answered.etag })
+    if (answered.text !== '' && answered.type.endsWith('/json'))
+      seen.add(operation.path.replace(/\/\{.*$/, ''), JSON.parse(answered.text))
   }
   for (const operation of operations) {
     for (const valid of [true, false]) {
@@ -72,9 +74,13 @@ async function fuzz(name: string, server: HttpServer, faults: readonly unknown[]
   expect(operations.filter((operation) => !succeeded.has(operation)).map(({ id }) => id)).toEqual([])
 }
 
-async function send(base: string, { method, url, headers, body }: FuzzedRequest): Promise<Answered> {
+async function send(
+  base: string,
+  { method, url, headers, body }: FuzzedRequest,
+): Promise<Answered & { etag: string | null }> {
   const response = await fetch(base + url, { method, headers, ...(body === undefined ? {} : { body }) })
-  return { status: response.status, type: response.headers.get('content-type') ?? '', text: await response.text() }
+  const { status, headers: given } = response
+  return { status, type: given.get('content-type') ?? '', text: await response.text(), etag: given.get('etag') }
 }
 
 /** What a program says of itself: its files, its stack, its statements, where its database is. */
