@@ -14,7 +14,7 @@ interface Described {
   readonly components: {
     readonly schemas?: Readonly<Record<string, JsonSchema>>
     readonly parameters?: Readonly<Record<string, Parameter>>
-    readonly responses?: Readonly<Record<string, Answer>>
+    readonly responses?: Readonly<Record<string, DescribedAnswer>>
   }
 }
 
@@ -30,7 +30,7 @@ interface Parameter extends Reference {
   readonly schema?: JsonSchema
 }
 
-interface Answer extends Reference {
+interface DescribedAnswer extends Reference {
   readonly description: string
   readonly content?: Content
 }
@@ -44,7 +44,7 @@ interface Operation {
   readonly description?: string
   readonly parameters?: readonly Parameter[]
   readonly requestBody?: { readonly content: Content }
-  readonly responses?: Readonly<Record<string, Answer>>
+  readonly responses?: Readonly<Record<string, DescribedAnswer>>
 }
 
 /** Renders it. */
@@ -157,10 +157,10 @@ function operationPart({ method, path, operation, parameters }: Placed, componen
 
 /** The answers, those of several statuses that are the same together. */
 function answersOf(
-  responses: Readonly<Record<string, Answer>>,
-  named: Readonly<Record<string, Answer>> | undefined,
-): [string[], Answer][] {
-  const same = new Map<string, [string[], Answer]>()
+  responses: Readonly<Record<string, DescribedAnswer>>,
+  named: Readonly<Record<string, DescribedAnswer>> | undefined,
+): [string[], DescribedAnswer][] {
+  const same = new Map<string, [string[], DescribedAnswer]>()
   for (const [status, given] of Object.entries(responses)) {
     const answer = resolved(given, named)
     const text = JSON.stringify(answer)

@@ -10,14 +10,14 @@ export class Html {
   }
 }
 
-type Part = Html | string | number | undefined | false | readonly Part[]
+type HtmlValue = Html | string | number | undefined | false | readonly HtmlValue[]
 
 /** A piece of HTML: values are text, unless they are pieces themselves, or lists of them. */
-export function html(strings: TemplateStringsArray, ...values: readonly Part[]): Html {
+export function html(strings: TemplateStringsArray, ...values: readonly HtmlValue[]): Html {
   return new Html(String.raw({ raw: strings }, ...values.map(written)))
 }
 
-function written(value: Part): string {
+function written(value: HtmlValue): string {
   if (value instanceof Html) return value.text
   if (typeof value === 'object') return value.map(written).join('')
   if (value === undefined || value === false) return ''
