@@ -304,6 +304,9 @@ describe('createApp', () => {
     expect(() => publish(resource(orders), resource(customers, { path: 'orders' }))).toThrow(UsageError)
     expect(() => publish(resource(orders, { hidden: ['id'] }))).toThrow(/key .* hidden/)
     expect(() => resource(orders, { path: 'a/b' })).toThrow(UsageError)
+    for (const path of ['docs', 'gather', 'livez', 'openapi.json', 'readyz']) {
+      expect(() => resource(orders, { path })).toThrow("is the service's own: publish orders elsewhere")
+    }
   })
 
   test('runs the sessions of a request under the identity of who asks', async () => {

@@ -14,6 +14,7 @@ import { applyMigrations } from '../../src/migrate/commands/apply.ts'
 import { openConnection } from '../../src/pool/open-connection.ts'
 import { compiledPackage, compiledProgram } from './compiled-package.ts'
 import { openTestDatabase, scriptTemplate } from './database.ts'
+import { openFaultProxy } from './fault-proxy.ts'
 import type { Page } from './markdown.ts'
 
 const run = promisify(execFile)
@@ -92,7 +93,10 @@ function commandLines(text: string): string[] {
   return text.split('\n').filter((line) => /^(?:npx|psql|curl) /.test(line))
 }
 
-/** The server that a page leaves running (`npx tsx serve.ts &`), and the requests that curl sends to it afterwards. */
+/**
+ * The server that a page leaves running (`npx tsx serve.ts &`, `npx rivulet serve &`), and the requests that curl sends to it
+ * afterwards.
+ */
 class Background implements AsyncDisposable {
   readonly #folder: string
   readonly #databaseUrl: string
@@ -106,26 +110,28 @@ class Background implements AsyncDisposable {
 
   /** What a line prints; undefined for one that is neither. */
   async run(line: string): Promise<string | undefined> {
-    const [, file] = /^npx tsx (\S+) &$/.exec(line) ?? []
-    if (file !== undefined) return this.#start(file)
+    const [, program, args = ''] = /^npx (tsx|rivulet) (.+) &$/.exec(line) ?? []
+    const tsx = ['--import', import.meta.resolve('tsx')]
+    const main = program === 'tsx' ? tsx : [compiledProgram('src/cli/main.ts')]
+    if (program !== undefined) return this.#start([...main, ...args.split(' ')])
     if (!line.startsWith('curl ')) return undefined
     const { stdout } = await run('sh', ['-c', line.replace('http://localhost:3000', this.#url)])
     return `${stdout}\n`
   }
 
   /** Starts a program on any free port, and waits for it to say which. */
-  async #start(file: string): Promise<string> {
+  async #start(argv: readonly string[]): Promise<string> {
     const env = { ...process.env, DATABASE_URL: this.#databaseUrl, PORT: '0' }
-    const argv = ['--import', import.meta.resolve('tsx'), file]
     this.#child = spawn(process.execPath, argv, { cwd: this.#folder, env, stdio: ['ignore', 'pipe', 'inherit'] })
     let said = ''
     for await (const chunk of this.#child.stdout ?? []) {
       said += String(chunk)
-      this.#url = /http:\/\/\S+/.exec(said)?.[0] ?? ''
+      this.#url = /http:\/\/[^\s;]+/.exec(said)?.[0] ?? ''
       if (this.#url !== '') break
     }
-    if (this.#url === '') throw new Error(`${file} ended before it said where it listens: ${said}`)
-    return said
+    if (this.#url === '') throw new Error(`${argv.join(' ')} ended before it said where it listens: ${said}`)
+    // The pages say the usual port.
+    return said.replaceAll(new URL(this.#url).port, '3000')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -142,6 +148,7 @@ async function runLine(line: string, cwd: string, databaseUrl: string): Promise<
   if (line.startsWith('psql')) return runScript(databaseUrl, await readFile(file, 'utf8'))
   if (program === 'vitest' || args[0] === '--test') return runTests(program, args, cwd, databaseUrl)
   if (program === 'tsx') return runProgram(file, databaseUrl)
+  if (program === 'drizzle-kit') return runKit(args, cwd, databaseUrl)
   const env = { ...process.env, DATABASE_URL: databaseUrl }
   const mayFail = line.endsWith('|| true')
   const { stdout } = await run(process.execPath, [compiledProgram('src/cli/main.ts'), ...args], { cwd, env }).catch(
@@ -151,6 +158,14 @@ async function runLine(line: string, cwd: string, databaseUrl: string): Promise<
     },
   )
   return stdout
+}
+
+/** Runs drizzle-kit, whose driver takes no URL of a socket: it gets that of a port before it. What it prints is its own. */
+async function runKit(args: readonly string[], cwd: string, databaseUrl: string): Promise<string> {
+  await using proxy = await openFaultProxy(databaseUrl)
+  const given = args.map((argument) => argument.replace('"$DATABASE_URL"', proxy.url))
+  await run(process.execPath, [join(root, 'node_modules/drizzle-kit/bin.cjs'), ...given], { cwd })
+  return ''
 }
 
 /** Runs the page's own tests, which are a run of their own and no part of ours. @throws what they print when they fail. */
