@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
+import { MigrationRefused } from '../../src/errors.ts'
 import { createApp } from '../../src/http/app.ts'
+import { openHttpServer } from '../../src/http/server.ts'
 import { openTestShop, type TestShop } from '../support/shop.ts'
 
 test('GET /readyz answers 200 with the gauges of the pool', async () => {
@@ -46,3 +48,40 @@ function holdConnection({ engine }: TestShop): { release(): Promise<unknown> } {
     },
   }
 }
+
+test('GET /readyz answers 503 from when the service drains, GET /livez 200 until its end', async () => {
+  await using shop = await openTestShop()
+  const draining = new AbortController()
+  const app = createApp(shop.engine, { health: { draining: draining.signal } })
+  await using server = await openHttpServer(app, { port: 0 })
+  const ask = async (path: string) => {
+    const response = await fetch(server.url + path)
+    return [response.status, ((await response.json()) as { reason?: string }).reason]
+  }
+  expect(await ask('/readyz')).toEqual([200, undefined])
+  draining.abort()
+  expect(await ask('/readyz')).toEqual([503, 'draining'])
+  expect(await ask('/livez')).toEqual([200, undefined])
+  // What comes all the same is served.
+  expect((await ask('/'))[0]).toBe(200)
+})
+
+test('GET /readyz answers 503 while a migration is missing, and asks no more once none is', async () => {
+  await using shop = await openTestShop()
+  let asked = 0
+  let missing = true
+  const migrations = () => {
+    asked += 1
+    return missing
+      ? Promise.reject(new MigrationRefused('pending', 'one is pending', { migrations: ['0001_more'] }))
+      : Promise.resolve()
+  }
+  const app = createApp(shop.engine, { health: { migrations } })
+  const response = await app.request('/readyz')
+  expect(response.status).toBe(503)
+  expect(response.headers.get('retry-after')).toBe('1')
+  expect(await response.json()).toMatchObject({ code: 'not_ready', reason: 'migration_refused' })
+  missing = false
+  for (let times = 0; times < 3; times++) expect((await app.request('/readyz')).status).toBe(200)
+  expect(asked).toBe(2)
+})

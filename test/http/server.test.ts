@@ -145,6 +145,39 @@ test('closing ends idle connections at once and lets requests under way finish',
   expect(performance.now() - startedAt).toBeLessThan(4500)
 })
 
+test('closing lets a stream end, then its connection, and one that asks again on the way is answered', async () => {
+  const app = createSleepyApp()
+  const held = createLatch()
+  app.get('/streamed', () => {
+    const text = new TextEncoder()
+    const body = new ReadableStream({
+      async start(controller) {
+        controller.enqueue(text.encode('first;'))
+        await held.opened
+        controller.enqueue(text.encode('last.'))
+        controller.close()
+      },
+    })
+    return new Response(body)
+  })
+  const server = await openHttpServer(app, { port: 0 })
+  const streamed = connect(server.port, '127.0.0.1')
+  let answered = ''
+  streamed.on('data', (chunk) => (answered += String(chunk)))
+  streamed.write('GET /streamed HTTP/1.1\r\nhost: a\r\n\r\n')
+  await expect.poll(() => answered).toContain('first;')
+  const closed = server.close()
+  // Sent behind the other before its sender could know that the server drains.
+  streamed.write('GET /quick HTTP/1.1\r\nhost: a\r\n\r\n')
+  await expect(answer(`${server.url}/quick`)).rejects.toThrow('ECONNREFUSED')
+  expect(streamed.destroyed).toBe(false)
+  held.open()
+  await once(streamed, 'close')
+  await closed
+  expect(answered).toContain('last.')
+  expect(answered).toMatch(/last\.[^]*HTTP\/1\.1 200[^]*connection: close[^]*\{"quick":true\}$/i)
+})
+
 test('closing cuts requests off when its time is up, or when hurried, and stops their work', async () => {
   for (const hurry of [false, true]) {
     const server = await openHttpServer(createSleepyApp(), { port: 0 })
