@@ -10,7 +10,7 @@ const connection = await openConnection({
 const [row] = await connection.script("select current_setting('server_version_num')::int / 10000 as major")
 await connection.close()
 
-export const serverMajor = (row as { readonly major: number }).major
+const serverMajor = (row as { readonly major: number }).major
 
 /** Unique constraints that take NULLs for equal, negative scales and unlogged sequences came with PostgreSQL 15. */
 export const hasNullsNotDistinct = serverMajor >= 15

@@ -18,8 +18,8 @@ test('no name is exported by two files', () => {
   expect(twice.map(([name, paths]) => `${name}: ${paths.join(', ')}`)).toEqual([])
 })
 
-/** Private to each file: the machine that it draws; `http/` and `resource/` have the words of HTTP and of JSON. */
-const isPrivate = (name: string, path: string) => name === 'State' || /^src\/(?:http|resource)\//.test(path)
+/** Private to each file: the machine that it draws; `http/`, `resource/` and `document/` have the words of HTTP and of JSON. */
+const isPrivate = (name: string, path: string) => name === 'State' || /^src\/(?:http|resource|document)\//.test(path)
 
 test('a type has a name of its own, exported or not', () => {
   const declaration = /^(?:export )?(?:abstract )?(?:class|interface|type) +([\w$]+)/gm
