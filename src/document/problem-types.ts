@@ -82,6 +82,13 @@ const ofRequests = {
   invalid_parameter: { status: 400, meaning: 'A parameter of the path or the query is wrong; `errors` names it.' },
   invalid_header: { status: 400, meaning: 'A header is wrong; `errors` names it.' },
   malformed_json: { status: 400, meaning: 'The body is no JSON in UTF-8.' },
+  invalid_request: {
+    status: 400,
+    meaning: 'The `Authorization` header is malformed: send one, `Bearer` and the token.',
+  },
+  token_required: { status: 401, meaning: 'This takes an access token: `Authorization: Bearer …`.' },
+  invalid_token: { status: 401, meaning: 'The access token is not valid here, or no more: get a new one.' },
+  insufficient_scope: { status: 403, meaning: 'The access token has no role that is known here.' },
   no_route: { status: 404, meaning: 'Nothing is served at this path.' },
   method_not_allowed: { status: 405, meaning: 'The path is served by other methods, which `Allow` lists.' },
   not_acceptable: { status: 406, meaning: 'There is nothing here of a type that `Accept` allows.' },
@@ -105,6 +112,7 @@ const ofRequests = {
     status: 503,
     meaning: 'The service cannot do its work now; `reason` says why, as a code or `draining`.',
   },
+  keys_unavailable: { status: 503, meaning: 'Access tokens cannot be checked at the moment: try again later.' },
   http: {
     status: 400,
     also: [401, 403],
