@@ -126,6 +126,11 @@ export function drizzleOf(engine: object): Drizzle {
   throw new UsageError('this takes an engine: the one that openEngine returned')
 }
 
+/** Under which identity an engine's sessions run, all that it was given put together; undefined for none. */
+export function engineIdentity(engine: object): Identity | undefined {
+  return identityBehind(engine)
+}
+
 /** What an engine and its identities share. */
 interface Core<TSchema extends Schema> {
   readonly runtime: Runtime<Session<TSchema>>
@@ -138,8 +143,9 @@ interface Core<TSchema extends Schema> {
   closing: Promise<void> | undefined
 }
 
-/** Set by the class, whose private field it reads. */
+/** Set by the class, whose private fields they read. */
 let drizzleBehind: (engine: object) => Drizzle | undefined
+let identityBehind: (engine: object) => Identity | undefined
 
 class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
   readonly #core: Core<TSchema>
@@ -147,6 +153,7 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
 
   static {
     drizzleBehind = (engine) => (#core in engine ? engine.#core.runtime.drizzle : undefined)
+    identityBehind = (engine) => (#identity in engine ? engine.#identity : undefined)
   }
 
   constructor(core: Core<TSchema>, identity: Identity | undefined) {

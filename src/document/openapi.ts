@@ -23,17 +23,28 @@ export interface OpenApiOptions {
   readonly tags?: readonly { readonly name: string; readonly description: string }[]
 }
 
+/** What an application serves besides its resources. */
+export interface DocumentedRoutes {
+  /** Whether requests may have an idempotency key. */
+  readonly keyed?: boolean
+}
+
 /** The documents by role, as roles see the resources, ready to be written as JSON; that of everybody else is undefined's. */
 export function openApiDocuments(
   resources: readonly PlannedResource[],
   options: OpenApiOptions = {},
+  routes: DocumentedRoutes = {},
 ): ReadonlyMap<string | undefined, object> {
   const roles = new Set([undefined, ...resources.flatMap((resource) => [...resource.roles.keys()])])
   const seen = (role: string | undefined) => resources.map((resource) => seenBy(resource, role))
-  return new Map([...roles].map((role) => [role, openApiDocument(seen(role), options)]))
+  return new Map([...roles].map((role) => [role, openApiDocument(seen(role), options, routes)]))
 }
 
-function openApiDocument(resources: readonly PlannedResource[], options: OpenApiOptions): object {
+function openApiDocument(
+  resources: readonly PlannedResource[],
+  options: OpenApiOptions,
+  { keyed = false }: DocumentedRoutes,
+): object {
   const { title = 'Rivulet', version = '1.0.0', description = 'Tables of a database as an API.' } = options
   const { paths, schemas, tags = [] } = options
   const ownTags = resources.map(({ path, plan }) => ({ name: path, description: `Rows of ${plan.name}.` }))
@@ -43,7 +54,7 @@ function openApiDocument(resources: readonly PlannedResource[], options: OpenApi
     servers: [{ url: '/', description: 'Where this document is served.' }],
     security: [],
     tags: [...ownTags, ...tags, { name: serviceTag, description: 'The service itself.' }],
-    paths: merged({ ...Object.fromEntries(resources.flatMap(pathsOf)), ...servicePaths }, paths),
+    paths: merged({ ...Object.fromEntries(resources.flatMap((each) => pathsOf(each, keyed))), ...servicePaths }, paths),
     components: {
       schemas: { Problem: problemSchema, ...Object.fromEntries(resources.flatMap(schemasOf)), ...schemas },
       responses: { Problem: problemAnswer },
@@ -107,7 +118,7 @@ function propertiesOf(columns: readonly ResourceColumn[]): Record<string, JsonSc
   )
 }
 
-function pathsOf(resource: PlannedResource): [string, object][] {
+function pathsOf(resource: PlannedResource, keyed: boolean): [string, object][] {
   const { path, columns, key, writes } = resource
   const word = wordOf(path)
   const row = reference('schemas', word)
@@ -115,6 +126,7 @@ function pathsOf(resource: PlannedResource): [string, object][] {
   const added = { oneOf: [reference('schemas', `New${word}`), array(reference('schemas', `New${word}`))] }
   // Several are answered as `data`, which a row may have, too.
   const answered = { anyOf: [row, { type: 'object', properties: { data: array(row) }, required: ['data'] }] }
+  const keys = keyed ? [idempotencyKey] : []
   const list = {
     get: {
       ...operation('list', `A page of ${path}.`, reference('schemas', `${word}Page`)),
@@ -124,7 +136,12 @@ function pathsOf(resource: PlannedResource): [string, object][] {
       ],
     },
     ...(writes
-      ? { post: operation('create', `Adds one of ${path}, or several: all or none.`, answered, added, '201') }
+      ? {
+          post: {
+            ...operation('create', `Adds one of ${path}, or several: all or none.`, answered, added, '201'),
+            ...(keyed ? { parameters: keys } : {}),
+          },
+        }
       : {}),
   }
   if (key.length === 0) return [[`/${path}`, list]]
@@ -143,7 +160,7 @@ function pathsOf(resource: PlannedResource): [string, object][] {
   const parameters = [reference('parameters', 'ifMatch')]
   const putting = `Puts one of ${path} in place of what is there, or adds it.`
   const written = {
-    patch: { ...operation('update', `Changes one of ${path}.`, row, change), parameters },
+    patch: { ...operation('update', `Changes one of ${path}.`, row, change), parameters: [...parameters, ...keys] },
     put: { ...operation('replace', putting, row, replacement, '200', '201'), parameters },
     delete: { ...operation('remove', `Removes one of ${path}.`, undefined, undefined, '204'), parameters },
   }
@@ -197,6 +214,15 @@ function filterParameters({ columns, maxLimit }: PlannedResource): unknown[] {
   }))
   const schema = { type: 'integer', minimum: 1, maximum: maxLimit }
   return [...filters, { name: 'limit', in: 'query', description: 'The most rows of the page; default 100.', schema }]
+}
+
+/** The parameter of operations that keep their answers. */
+export const idempotencyKey = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  description:
+    'Names the request, so that it can be sent again: it is answered as at first, and nothing is done twice.',
+  schema: { type: 'string', minLength: 1, maxLength: 257 },
 }
 
 const listParameters = Object.fromEntries(

@@ -58,7 +58,12 @@ const ofErrors = {
   },
   statement_timeout: slow,
   // Neither a success nor safe to send again: the client must look first.
-  commit_outcome_unknown: hidden(500, 'it is not known whether this was saved: look before trying again'),
+  commit_outcome_unknown: {
+    ...hidden(500, 'it is not known whether this was saved: look before trying again'),
+    also: [503],
+    meaning:
+      'It is not known whether this was saved: look before trying again, unless the request had an `Idempotency-Key`.',
+  },
   config_invalid: broken,
   database_error: broken,
   embedded_server_failed: broken,
@@ -102,6 +107,15 @@ const ofRequests = {
   unsupported_media_type: {
     status: 415,
     meaning: 'The body is of a type, charset or encoding that is not taken here.',
+  },
+  idempotency_key_reused: {
+    status: 422,
+    meaning: 'The `Idempotency-Key` belongs to another request: give each request a key of its own.',
+  },
+  answer_too_long: {
+    status: 422,
+    meaning:
+      'The answer is longer than what is kept for an `Idempotency-Key`, and nothing was done: ask for less at once.',
   },
   refused: { status: 422, meaning: 'A function of the database refuses it, and says why in `detail`.' },
   precondition_required: {

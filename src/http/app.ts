@@ -5,8 +5,9 @@
 import type { Hono, Schema as Routes } from 'hono'
 import type { OpenApiOptions } from '../document/openapi.ts'
 import { drizzleOf, type Engine } from '../engine.ts'
-import { createFront, type Environment, type FrontOptions } from './front.ts'
+import { createFront, type Environment, type FrontOptions, type IdempotencyOptions } from './front.ts'
 import { addHealth, type HealthOptions } from './health.ts'
+import { takeKeys } from './idempotency.ts'
 import { addPages } from './pages.ts'
 import { planResources, type Resource } from '../resource/resource.ts'
 import { resourceRoutes } from './resource-routes.ts'
@@ -18,6 +19,8 @@ export interface AppOptions<TResources extends readonly Resource[] = readonly Re
   readonly health?: HealthOptions | undefined
   /** What `/openapi.json` and `/docs` say besides the resources. */
   readonly openApi?: OpenApiOptions | undefined
+  /** Takes `Idempotency-Key`: needs the table that `createIdempotencyTable` makes. Default: a request with one is refused. */
+  readonly idempotency?: IdempotencyOptions | undefined
   /** Bytes the body of a resource's request may have. Default 1,048,576. */
   readonly maxBodyBytes?: number | undefined
 }
@@ -30,12 +33,13 @@ export function createApp<
   TSchema extends Record<string, unknown>,
   const TResources extends readonly Resource[] = readonly [],
 >(engine: Engine<TSchema>, options: AppOptions<TResources> = {}): App<Extract<RoutesOf<TResources[number]>, Routes>> {
-  const { resources = [], health, openApi, maxBodyBytes = 1_048_576, ...front } = options
+  const { resources = [], health, openApi, idempotency, maxBodyBytes = 1_048_576, ...front } = options
   const app = createFront(front)
   const own = engine as unknown as Engine
   const planned = planResources(drizzleOf(engine), resources)
+  app.use(takeKeys(idempotency))
   addHealth(app, own, health)
-  addPages(app, planned, openApi)
+  addPages(app, planned, openApi, { keyed: idempotency !== undefined })
   for (const resource of planned) {
     app.route(`/${resource.path}`, resourceRoutes(resource, { engine: own, maxBodyBytes }))
   }

@@ -35,6 +35,19 @@ export interface FrontOptions {
 /** Says under which identity a request's sessions run; throws a Problem or an HTTPException to refuse it. */
 export type Identify = (context: Context<Environment>) => Identity | Promise<Identity>
 
+/** How `Idempotency-Key` is taken. */
+export interface IdempotencyOptions {
+  /** Milliseconds for which an answer is given again; after that the key is as good as new. Default 86,400,000: a day. */
+  readonly maxAgeMs?: number | undefined
+  /** Bytes the body of an answer may have that is kept; the work of a longer one is refused. Default 2,097,152. */
+  readonly maxAnswerBytes?: number | undefined
+  /**
+   * Whose a key is, where that is not the identity with all its settings: a setting that another token changes, such as an
+   * expiry, would make another owner of the same person.
+   */
+  readonly owner?: ((context: Context<Environment>) => string | Promise<string>) | undefined
+}
+
 /** What handlers find in their context. */
 export interface Environment {
   Variables: {
@@ -46,6 +59,10 @@ export interface Environment {
     identity: () => Promise<Identity | undefined>
     /** Where the time went, for `Server-Timing`; undefined before there was a task. */
     timing?: string
+    /** What the client calls this request, to send it again. */
+    keyed?: (IdempotencyOptions & { readonly key: string }) | undefined
+    /** Tells the body from others, where the request has a key. */
+    bodyDigest?: string | undefined
   }
 }
 

@@ -7,6 +7,7 @@ import type { Context, MiddlewareHandler } from 'hono'
 import type { z } from 'zod'
 import { type InputIssue, InvalidInput } from '../errors.ts'
 import type { Environment } from './front.ts'
+import { digest } from './idempotency.ts'
 import { Problem } from './problem.ts'
 import { WrongParameter } from '../resource/query.ts'
 import { mostFaults, WrongRows } from '../resource/row-input.ts'
@@ -54,6 +55,7 @@ function issuesOf(issue: z.core.$ZodIssue): InputIssue[] {
 export async function readBody(context: Context<Environment>, maxBytes: number): Promise<unknown> {
   checkType(context)
   const bytes = await context.get('deadline').race(readBytes(context.req.raw, maxBytes), tooSlow)
+  if (context.get('keyed')) context.set('bodyDigest', digest(bytes))
   let text: string
   try {
     // A byte order mark stays, and is no JSON.

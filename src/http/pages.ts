@@ -7,7 +7,7 @@ import { accepts } from 'hono/accepts'
 import { docsPage } from '../document/docs-page.ts'
 import { pagePolicy } from '../document/html.ts'
 import { indexPage } from '../document/index-page.ts'
-import { openApiDocuments, type OpenApiOptions } from '../document/openapi.ts'
+import { type DocumentedRoutes, openApiDocuments, type OpenApiOptions } from '../document/openapi.ts'
 import { explainedProblems } from '../document/problem-types.ts'
 import type { PlannedResource } from '../resource/resource.ts'
 import type { Environment } from './front.ts'
@@ -18,11 +18,12 @@ export function addPages(
   app: Hono<Environment>,
   planned: readonly PlannedResource[],
   options: OpenApiOptions = {},
+  routes: DocumentedRoutes = {},
 ): void {
   const { title = 'Rivulet', description = 'Tables of a database as an API.' } = options
   const resources = Object.fromEntries(planned.map(({ path }) => [path, `/${path}`]))
   const links = { title, resources, openapi: '/openapi.json', docs: '/docs', live: '/livez', ready: '/readyz' }
-  const documents = openApiDocuments(planned, { ...options, title, description })
+  const documents = openApiDocuments(planned, { ...options, title, description }, routes)
   const index = indexPage({ title, description, resources })
   const pages = new Map<string | undefined, string>()
   // As the role of who asks sees it; nobody is asked where that makes no difference.

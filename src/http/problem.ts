@@ -44,8 +44,8 @@ export class Problem extends Error {
   readonly code: string
   readonly options: ProblemOptions
 
-  constructor(options: ProblemOptions) {
-    super(options.detail ?? options.code)
+  constructor(options: ProblemOptions, { cause }: ErrorOptions = {}) {
+    super(options.detail ?? options.code, { cause })
     this.name = 'Problem'
     this.status = options.status
     this.code = options.code

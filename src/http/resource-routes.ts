@@ -14,6 +14,7 @@ import { keySegment, readKey, withKey } from '../resource/row-key.ts'
 import { requestEngine } from './access.ts'
 import { checkConditions, isConditional, isKnown, rowTag, textTag } from './etag.ts'
 import { type Environment, taskOptions } from './front.ts'
+import { idempotent } from './idempotency.ts'
 import { readBody } from './input.ts'
 import { encodeJson } from './json.ts'
 import { pointerOf, Problem, problemOf } from './problem.ts'
@@ -81,13 +82,17 @@ function handlersOf(resource: PlannedResource, options: ResourceRoutesOptions) {
     const given = await body(context)
     if (Array.isArray(given)) {
       const rows = readRows(resource, given)
-      const data = await write(context, false, (repository) => repository.insertMany(rows))
-      return answer(context, encodeJson({ data: data.map(visible) }), {}, 201)
+      return write(context, false, async (repository) => {
+        const data = await repository.insertMany(rows)
+        return answer(context, encodeJson({ data: data.map(visible) }), {}, 201)
+      })
     }
     const row = readRow(resource, given, 'insert')
-    const inserted = await write(context, false, (repository) => repository.insert(row))
-    const location = `${pathOf(context).replace(/\/$/, '')}/${keySegment(resource, inserted)}`
-    return rowAnswer(context, inserted, sendable({ location }), 201)
+    return write(context, false, async (repository) => {
+      const inserted = await repository.insert(row)
+      const location = `${pathOf(context).replace(/\/$/, '')}/${keySegment(resource, inserted)}`
+      return rowAnswer(context, inserted, sendable({ location }), 201)
+    })
   }
 
   async function change(context: Context<Environment>): Promise<Response> {
@@ -95,11 +100,10 @@ function handlersOf(resource: PlannedResource, options: ResourceRoutesOptions) {
     const key = keyOf(context)
     const conditional = isConditional(context, resource)
     const patch = readRow(resource, await body(context), 'patch')
-    const changed = await write(context, conditional, async (repository) => {
+    return write(context, conditional, async (repository) => {
       if (conditional) await meetConditions(context, repository, key)
-      return repository.update(key, patch)
+      return rowAnswer(context, await repository.update(key, patch))
     })
-    return rowAnswer(context, changed)
   }
 
   async function put(context: Context<Environment>): Promise<Response> {
@@ -107,25 +111,24 @@ function handlersOf(resource: PlannedResource, options: ResourceRoutesOptions) {
     const key = keyOf(context)
     isConditional(context, resource)
     const row = readRow(resource, withKey(resource, await body(context), key), 'replace')
-    const { stored, status } = await write(context, true, async (repository) => {
+    return write(context, true, async (repository) => {
       const present = await meetConditions(context, repository, key)
-      if (present) return { stored: await repository.update(key, row), status: 200 }
+      if (present) return rowAnswer(context, await repository.update(key, row))
       // A key that the database makes up cannot be given one.
-      if (resource.key.some(({ writable }) => !writable)) return { stored: await repository.get(key), status: 200 }
-      return { stored: await repository.upsert(row), status: 201 }
+      if (resource.key.some(({ writable }) => !writable)) return rowAnswer(context, await repository.get(key))
+      return rowAnswer(context, await repository.upsert(row), sendable({ location: pathOf(context) }), 201)
     })
-    return rowAnswer(context, stored, status === 201 ? sendable({ location: pathOf(context) }) : {}, status)
   }
 
   async function remove(context: Context<Environment>): Promise<Response> {
     refuseParameters(context)
     const key = keyOf(context)
     const conditional = isConditional(context, resource)
-    await write(context, conditional, async (repository) => {
+    return write(context, conditional, async (repository) => {
       if (conditional) await meetConditions(context, repository, key)
-      return repository.remove(key)
+      await repository.remove(key)
+      return context.body(null, 204)
     })
-    return context.body(null, 204)
   }
 
   /** Hono's own parameter has the commas in a part decoded already. */
@@ -162,25 +165,40 @@ function handlersOf(resource: PlannedResource, options: ResourceRoutesOptions) {
 /** Runs a request's one task, says in its answer where the time went, and explains what the server finds wrong. */
 function createRun(resource: PlannedResource, options: ResourceRoutesOptions) {
   type Work<T> = (repository: TableRepository) => Promise<T>
-  const run = async <T>(context: Context<Environment>, inTransaction: boolean, work: Work<T>): Promise<T> => {
+  type Task<T> = (session: Session) => Promise<T>
+  const run = async <T>(context: Context<Environment>, work: Work<T>, perform: (task: Task<T>) => Promise<T>) => {
     const askedAt = performance.now()
     let begunAt = askedAt
-    const task = (session: Session): Promise<T> => {
+    const result = await perform((session) => {
       begunAt = performance.now()
       return work(new TableRepository(taskSessionOf(session), resource.plan))
-    }
-    const engine = await requestEngine(context, options.engine)
-    const bounds = taskOptions(context)
-    const result = await (inTransaction ? engine.transaction(task, bounds) : engine.session(task, bounds))
+    })
     const endedAt = performance.now()
     const timing = { key: resource.path, waitMs: begunAt - askedAt, runMs: endedAt - begunAt }
     context.set('timing', serverTiming([timing], endedAt - askedAt))
     return result
   }
   return {
-    read: <T>(context: Context<Environment>, work: Work<T>) => run(context, false, work).catch(explainRead),
-    write: <T>(context: Context<Environment>, inTransaction: boolean, work: Work<T>) =>
-      run(context, inTransaction, work).catch((error: unknown) => explainWrite(resource, error, context)),
+    read: async <T>(context: Context<Environment>, work: Work<T>): Promise<T> => {
+      const engine = await requestEngine(context, options.engine)
+      const perform = (task: Task<T>) => engine.session(task, taskOptions(context)) as Promise<T>
+      return run(context, work, perform).catch(explainRead)
+    },
+    /** The answer is made before the work is committed, so that it can be kept. */
+    write: async (context: Context<Environment>, inTransaction: boolean, work: Work<Response>): Promise<Response> => {
+      const engine = await requestEngine(context, options.engine)
+      const perform = (task: Task<Response>) => {
+        if (context.get('keyed')) return idempotent(context, options.engine, task)
+        const bounds = taskOptions(context)
+        return inTransaction ? engine.transaction(task, bounds) : engine.session(task, bounds)
+      }
+      const response = await run(context, work, perform).catch((error: unknown) => {
+        return explainWrite(resource, error, context)
+      })
+      const timing = context.get('timing')
+      if (timing !== undefined) response.headers.set('server-timing', timing)
+      return response
+    },
   }
 }
 

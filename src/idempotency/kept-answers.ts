@@ -9,9 +9,6 @@
 import { DatabaseError, UsageError } from '../errors.ts'
 import type { SqlTag } from '../drizzle/sql-tag.ts'
 
-/** What these functions need of a session. */
-type OfSession = { readonly sql: SqlTag }
-
 /** A request that its client can send again. */
 export interface KeyedRequest {
   /** Who asks: the keys of others are not theirs. */
@@ -36,7 +33,7 @@ export const keptForMs = 86_400_000
  * `engine.session(createIdempotencyTable)`. The login role of the service needs `usage` of the schema, and `select`,
  * `insert`, `update` and `delete` of `rivulet.idempotency_keys`; the roles that it puts on need nothing.
  */
-export async function createIdempotencyTable({ sql }: OfSession): Promise<void> {
+export async function createIdempotencyTable({ sql }: { readonly sql: SqlTag }): Promise<void> {
   // IF NOT EXISTS alone would need rights even where nothing is missing, and fail where several do this at once.
   await sql`do $$ begin
     perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('rivulet.idempotency_keys', 0));
@@ -55,7 +52,7 @@ export async function createIdempotencyTable({ sql }: OfSession): Promise<void> 
 
 /** Removes answers older than `olderThanMs`, by default a day; returns how many. Run it now and then, as from a cron job. */
 export async function removeIdempotencyKeys(
-  { sql }: OfSession,
+  { sql }: { readonly sql: SqlTag },
   { olderThanMs = keptForMs }: { readonly olderThanMs?: number } = {},
 ): Promise<number> {
   const { count } = await sql`
@@ -77,7 +74,7 @@ export function isOfIdempotency(object: string): boolean {
  * has entered the key and not ended. @throws UsageError where the table cannot be used.
  */
 export async function claimKey(
-  { sql }: OfSession,
+  { sql }: { readonly sql: SqlTag },
   { owner, key, fingerprint }: KeyedRequest,
   maxAgeMs: number,
 ): Promise<(KeptAnswer & { readonly fingerprint: string }) | undefined> {
@@ -100,7 +97,7 @@ export async function claimKey(
 
 /** Keeps the answer under the key that this transaction has entered. */
 export async function keepAnswer(
-  { sql }: OfSession,
+  { sql }: { readonly sql: SqlTag },
   { owner, key }: KeyedRequest,
   { status, headers, body }: KeptAnswer,
 ): Promise<void> {

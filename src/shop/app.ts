@@ -5,7 +5,9 @@ import { requestEngine } from '../http/access.ts'
 import { type AppOptions, createApp } from '../http/app.ts'
 import { integerKey, jsonBody } from '../http/input.ts'
 import { taskOptions } from '../http/front.ts'
+import { idempotent } from '../http/idempotency.ts'
 import { jsonResponse } from '../http/json.ts'
+import { idempotencyKey } from '../document/openapi.ts'
 import { Problem } from '../http/problem.ts'
 import { resource } from '../resource/resource.ts'
 import { serverTiming } from '../http/server-timing.ts'
@@ -49,7 +51,12 @@ export function createShopApp(
   engine: ShopEngine,
   options: Omit<AppOptions, 'problemFor' | 'resources' | 'openApi'> = {},
 ) {
-  const app = createApp(engine, { ...options, resources, problemFor, openApi })
+  const app = createApp(engine, {
+    ...options,
+    resources,
+    problemFor,
+    openApi: openApi(options.idempotency !== undefined),
+  })
 
   return app
     .get('/product/:productId/:customerId', async (context) => {
@@ -60,11 +67,11 @@ export function createShopApp(
       const page = await productPage(own, keys, { ...taskOptions(context), onTimings: (all) => (timings = all) })
       return jsonResponse(page, { headers: { 'server-timing': serverTiming(timings, performance.now() - startedAt) } })
     })
-    .post('/orders', jsonBody(orderRequest), async (context) => {
-      const own = await requestEngine(context, engine)
-      const placed = await placeOrder(own, context.req.valid('json'), taskOptions(context))
-      return jsonResponse(placed, { status: 201 })
-    })
+    .post('/orders', jsonBody(orderRequest), (context) =>
+      idempotent(context, engine, async (session) => {
+        return jsonResponse(await placeOrder(session, context.req.valid('json')), { status: 201 })
+      }),
+    )
 }
 
 const problem = { $ref: '#/components/responses/Problem' }
@@ -79,7 +86,7 @@ const answer = (description: string, name: string) => {
 }
 
 /** What the document says of the routes beside the resources. */
-const openApi = {
+const openApi = (keyed: boolean) => ({
   title: 'Rivulet shop',
   description: 'The reference shop: products, their reviews, customers and what they order.',
   problems: { insufficient_stock: 'There are fewer of a product than were ordered; `shortages` says how many.' },
@@ -120,6 +127,7 @@ const openApi = {
         tags: ['shop'],
         summary: 'Places an order',
         description: 'Takes the goods out of stock and writes the order, in one transaction.',
+        ...(keyed ? { parameters: [idempotencyKey] } : {}),
         requestBody: { required: true, content: { 'application/json': { schema: z.toJSONSchema(orderRequest) } } },
         responses: {
           '201': answer('The order.', 'PlacedOrder'),
@@ -130,7 +138,7 @@ const openApi = {
       },
     },
   },
-}
+})
 
 function problemFor(error: unknown): Problem | undefined {
   if (!(error instanceof InsufficientStock)) return undefined

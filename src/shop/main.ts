@@ -16,6 +16,7 @@ import { openEngine } from '../engine.ts'
 import { MigrationRefused, PortUnavailable, RivuletError, UsageError } from '../errors.ts'
 import type { Identify } from '../http/front.ts'
 import { describeFault } from '../http/request-log.ts'
+import { createIdempotencyTable } from '../idempotency/kept-answers.ts'
 import { openHttpServer } from '../http/server.ts'
 import { type Shutdown, watchSignals } from '../http/shutdown.ts'
 import { applyMigrations, checkMigrations } from '../migrate/commands/apply.ts'
@@ -33,6 +34,7 @@ async function main({ asked, forced }: Shutdown): Promise<void> {
   asked.throwIfAborted()
   const schemaText = await prepareSchema(database, { migrate: database.own || may.migrate, signal: asked })
   await using engine = await openEngine({ schema, url: database.url })
+  if (database.own || may.migrate) await engine.session(createIdempotencyTable)
   const { seeded } = database.own || may.seed ? await seed(engine) : { seeded: false }
   asked.throwIfAborted()
   const health = { draining: asked, migrations: () => checkMigrations(database.url, { folder: migrationsFolder() }) }
@@ -42,6 +44,7 @@ async function main({ asked, forced }: Shutdown): Promise<void> {
     health,
     log,
     identity,
+    idempotency: {},
   })
   await using server = await openHttpServer(app, { port, hostname, insecure: may.insecure })
   forced.addEventListener('abort', () => void server.close({ timeoutMs: 0 }))

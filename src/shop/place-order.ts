@@ -6,8 +6,7 @@
 import { type Order, type OrderItem, orderItems, type Product } from '../../schema/index.ts'
 import { ForeignKeyViolation, type InputIssue, InvalidInput } from '../errors.ts'
 import type { TransactionOptions } from '../session/session.ts'
-import type { ShopEngine } from './product-page.ts'
-import { orderRepository, productRepository } from './repositories.ts'
+import { orderRepository, productRepository, type ShopSession } from './repositories.ts'
 
 /** What a customer wants: each product once, each quantity at least 1. */
 export interface OrderRequest {
@@ -41,15 +40,18 @@ export class InsufficientStock extends Error {
   }
 }
 
-/** Places an order. @throws InsufficientStock; InvalidInput for an unknown customer or product, or one named twice. */
+/**
+ * Places an order, in a transaction of an engine or, as a part of it, in that of a session. @throws InsufficientStock;
+ * InvalidInput for an unknown customer or product, or one named twice.
+ */
 export async function placeOrder(
-  engine: ShopEngine,
+  on: Pick<ShopSession, 'transaction'>,
   request: OrderRequest,
   options?: TransactionOptions,
 ): Promise<PlacedOrder> {
   checkDistinct(request)
   try {
-    return await engine.transaction(async (session) => {
+    return await on.transaction(async (session) => {
       const { db, sql } = session
       const stock = await productRepository(session).lockAll(request.items.map(({ productId }) => productId))
       const lines = matchLines(request, new Map(stock.map((product) => [product.id, product])))
