@@ -27,6 +27,8 @@ export interface OpenApiOptions {
 export interface DocumentedRoutes {
   /** Whether requests may have an idempotency key. */
   readonly keyed?: boolean
+  /** The most reads of a gather; 0: there is none. */
+  readonly gathered?: number
 }
 
 /** The documents by role, as roles see the resources, ready to be written as JSON; that of everybody else is undefined's. */
@@ -43,10 +45,11 @@ export function openApiDocuments(
 function openApiDocument(
   resources: readonly PlannedResource[],
   options: OpenApiOptions,
-  { keyed = false }: DocumentedRoutes,
+  { keyed = false, gathered = 0 }: DocumentedRoutes,
 ): object {
   const { title = 'Rivulet', version = '1.0.0', description = 'Tables of a database as an API.' } = options
   const { paths, schemas, tags = [] } = options
+  const rows = resources.flatMap((each) => pathsOf(each, keyed))
   const ownTags = resources.map(({ path, plan }) => ({ name: path, description: `Rows of ${plan.name}.` }))
   return {
     openapi: '3.1.0',
@@ -54,7 +57,10 @@ function openApiDocument(
     servers: [{ url: '/', description: 'Where this document is served.' }],
     security: [],
     tags: [...ownTags, ...tags, { name: serviceTag, description: 'The service itself.' }],
-    paths: merged({ ...Object.fromEntries(resources.flatMap((each) => pathsOf(each, keyed))), ...servicePaths }, paths),
+    paths: merged(
+      { ...Object.fromEntries(rows), ...(gathered > 0 ? gatherPath(gathered) : {}), ...servicePaths },
+      paths,
+    ),
     components: {
       schemas: { Problem: problemSchema, ...Object.fromEntries(resources.flatMap(schemasOf)), ...schemas },
       responses: { Problem: problemAnswer },
@@ -286,6 +292,23 @@ const answeredAs = (type: string, id: string, description: string) => {
   const answered = { description, content: { [type]: { schema: { type: 'string' } } } }
   return { ...operation, responses: { ...operation.responses, '200': answered } }
 }
+function gatherPath(most: number): object {
+  const path = { type: 'string', description: 'What a GET would ask for: `/products/7`, `/reviews?limit=5`.' }
+  const properties = {
+    queries: { type: 'object', additionalProperties: path, minProperties: 1, maxProperties: most },
+    snapshot: { type: 'boolean', description: 'True: all see one instant of the database.' },
+    concurrency: { type: 'integer', minimum: 1, maximum: most, description: 'Connections to use at once, at most.' },
+  }
+  const read = {
+    type: 'object',
+    properties: { status: { type: 'integer' }, etag: { type: 'string' }, body: anything },
+    required: ['status', 'body'],
+  }
+  const asked = { type: 'object', properties, required: ['queries'], additionalProperties: false }
+  const answered = { type: 'object', additionalProperties: read }
+  return { '/gather': { post: serviceOperation('gather', 'Several reads at the same time.', answered, asked) } }
+}
+
 const servicePaths = {
   '/': { get: serviceOperation('getIndex', 'What is served here.', anything) },
   '/livez': { get: serviceOperation('getLiveness', 'Whether the process answers.', anything) },

@@ -6,12 +6,13 @@ import type { Hono, Schema as Routes } from 'hono'
 import type { OpenApiOptions } from '../document/openapi.ts'
 import { drizzleOf, type Engine } from '../engine.ts'
 import { createFront, type Environment, type FrontOptions, type IdempotencyOptions } from './front.ts'
+import { addGather } from './gather.ts'
 import { addHealth, type HealthOptions } from './health.ts'
 import { takeKeys } from './idempotency.ts'
 import { addPages } from './pages.ts'
 import { planResources, type Resource } from '../resource/resource.ts'
 import { resourceRoutes } from './resource-routes.ts'
-import type { RoutesOf } from './typed-routes.ts'
+import type { GatherRoute, RoutesOf } from './typed-routes.ts'
 
 export interface AppOptions<TResources extends readonly Resource[] = readonly Resource[]> extends FrontOptions {
   /** The tables and views to publish; default: none. */
@@ -19,6 +20,8 @@ export interface AppOptions<TResources extends readonly Resource[] = readonly Re
   readonly health?: HealthOptions | undefined
   /** What `/openapi.json` and `/docs` say besides the resources. */
   readonly openApi?: OpenApiOptions | undefined
+  /** Reads that one `POST /gather` may have; 0: there is no such route. Default 20. */
+  readonly maxGatheredReads?: number | undefined
   /** Takes `Idempotency-Key`: needs the table that `createIdempotencyTable` makes. Default: a request with one is refused. */
   readonly idempotency?: IdempotencyOptions | undefined
   /** Bytes the body of a resource's request may have. Default 1,048,576. */
@@ -32,16 +35,28 @@ export type App<TRoutes extends Routes = Routes> = Hono<Environment, TRoutes>
 export function createApp<
   TSchema extends Record<string, unknown>,
   const TResources extends readonly Resource[] = readonly [],
->(engine: Engine<TSchema>, options: AppOptions<TResources> = {}): App<Extract<RoutesOf<TResources[number]>, Routes>> {
-  const { resources = [], health, openApi, idempotency, maxBodyBytes = 1_048_576, ...front } = options
+>(
+  engine: Engine<TSchema>,
+  options: AppOptions<TResources> = {},
+): App<Extract<RoutesOf<TResources[number]> & GatherRoute, Routes>> {
+  const {
+    resources = [],
+    health,
+    openApi,
+    idempotency,
+    maxBodyBytes = 1_048_576,
+    maxGatheredReads = 20,
+    ...front
+  } = options
   const app = createFront(front)
   const own = engine as unknown as Engine
   const planned = planResources(drizzleOf(engine), resources)
   app.use(takeKeys(idempotency))
   addHealth(app, own, health)
-  addPages(app, planned, openApi, { keyed: idempotency !== undefined })
-  for (const resource of planned) {
-    app.route(`/${resource.path}`, resourceRoutes(resource, { engine: own, maxBodyBytes }))
-  }
+  const gathered = planned.length > 0 ? maxGatheredReads : 0
+  addPages(app, planned, openApi, { keyed: idempotency !== undefined, gathered })
+  const routes = { engine: own, maxBodyBytes }
+  if (gathered > 0) addGather(app, planned, gathered, routes)
+  for (const resource of planned) app.route(`/${resource.path}`, resourceRoutes(resource, routes))
   return app as never
 }

@@ -18,6 +18,7 @@ export type { PathOf } from '../resource/resource.ts'
 export type { ColumnValue, JsonFields, JsonOptions, NewPairs, RowPairs, Sent } from '../resource/row-json.ts'
 export type {
   RoutesOf,
+  GatherRoute,
   ListRoutes,
   RowRoutes,
   Adds,

@@ -8,11 +8,11 @@ import type { Context } from 'hono'
 import { encodeJson } from './json.ts'
 import { Problem } from './problem.ts'
 import type { PlannedResource } from '../resource/resource.ts'
+import { versionTag } from '../resource/resource-read.ts'
 
 /** The validator of a row as it is answered without any parameter. */
-export function rowTag({ plan, view }: PlannedResource, row: Readonly<Record<string, unknown>>): string {
-  const version = plan.version && row[plan.version.property]
-  return version === undefined ? textTag(encodeJson(row)) : `"v${String(version)}${view}"`
+export function rowTag(resource: PlannedResource, row: Readonly<Record<string, unknown>>): string {
+  return versionTag(resource, row) ?? textTag(encodeJson(row))
 }
 
 /** The validator of a text. */

@@ -59,6 +59,8 @@ export interface Environment {
     identity: () => Promise<Identity | undefined>
     /** Where the time went, for `Server-Timing`; undefined before there was a task. */
     timing?: string
+    /** The answer to an error; those who watch over faults are told of it. */
+    failed: (error: unknown) => Response
     /** What the client calls this request, to send it again. */
     keyed?: (IdempotencyOptions & { readonly key: string }) | undefined
     /** Tells the body from others, where the request has a key. */
@@ -84,6 +86,13 @@ export function createFront(options: FrontOptions = {}): Hono<Environment> {
     context.set('requestId', requestId)
     context.set('deadline', Deadline.after(Math.min(requestTimeoutMs, patienceMs(context))))
     context.set('identity', identityOnce(context, identity))
+    context.set('failed', (error) => {
+      const problem = problemFor?.(error) ?? (error instanceof HTTPException ? fromHono(error) : problemOf(error))
+      const { status } = problem
+      if (status >= 500)
+        onFault?.(error, { method: context.req.method, route: routePath(context, -1), status, requestId })
+      return problemResponse(problem, requestId)
+    })
     await next()
     context.res.headers.set('x-request-id', requestId)
     if (log) logAnswer(context, startedAt, log)
@@ -96,14 +105,9 @@ export function createFront(options: FrontOptions = {}): Hono<Environment> {
     return problemResponse(problem, context.get('requestId'))
   })
   app.onError((error, context) => {
-    const { method, raw } = context.req
-    const requestId = context.get('requestId')
     // The client is gone, and the work was stopped because of that: nothing is at fault.
-    if (raw.signal.aborted) return new Response(null, { status: clientGone })
-    const problem = problemFor?.(error) ?? (error instanceof HTTPException ? fromHono(error) : problemOf(error))
-    if (problem.status >= 500)
-      onFault?.(error, { method, route: routePath(context, -1), status: problem.status, requestId })
-    return problemResponse(problem, requestId)
+    if (context.req.raw.signal.aborted) return new Response(null, { status: clientGone })
+    return context.get('failed')(error)
   })
   return app
 }

@@ -15,5 +15,5 @@ export { type Resource, resource, type ResourceOptions, type RoleOptions } from 
 export type { FaultyRequest, RequestEntry } from './request-log.ts'
 export { type HttpServer, type HttpServerOptions, openHttpServer } from './server.ts'
 export { serverTiming } from './server-timing.ts'
-export type { ResourcePage } from './typed-routes.ts'
+export type { GatherBody, GatheredRead, ResourcePage } from './typed-routes.ts'
 export type * as types from './declaration-types.ts'

@@ -22,7 +22,16 @@ export function addPages(
 ): void {
   const { title = 'Rivulet', description = 'Tables of a database as an API.' } = options
   const resources = Object.fromEntries(planned.map(({ path }) => [path, `/${path}`]))
-  const links = { title, resources, openapi: '/openapi.json', docs: '/docs', live: '/livez', ready: '/readyz' }
+  const gather = (routes.gathered ?? 0) > 0 ? { gather: '/gather' } : {}
+  const links = {
+    title,
+    resources,
+    ...gather,
+    openapi: '/openapi.json',
+    docs: '/docs',
+    live: '/livez',
+    ready: '/readyz',
+  }
   const documents = openApiDocuments(planned, { ...options, title, description }, routes)
   const index = indexPage({ title, description, resources })
   const pages = new Map<string | undefined, string>()

@@ -7,8 +7,9 @@ import type { Engine } from '../engine.ts'
 import { DatabaseError, ForeignKeyViolation, InvalidInput, NotFound, UniqueViolation, UsageError } from '../errors.ts'
 import { type Session, taskSessionOf } from '../repository/session.ts'
 import { TableRepository } from '../repository/table-repository.ts'
-import { readListQuery, readParameters, readRowQuery, WrongParameter } from '../resource/query.ts'
+import { readParameters, WrongParameter } from '../resource/query.ts'
 import { type PlannedResource, seenBy } from '../resource/resource.ts'
+import { planRead } from '../resource/resource-read.ts'
 import { readRow, readRows } from '../resource/row-input.ts'
 import { keySegment, readKey, withKey } from '../resource/row-key.ts'
 import { requestEngine } from './access.ts'
@@ -60,21 +61,16 @@ function handlersOf(resource: PlannedResource, options: ResourceRoutesOptions) {
 
   async function list(context: Context<Environment>): Promise<Response> {
     refuseOtherTypes(context)
-    const parameters = readParameters(context.req.url)
-    const query = readListQuery(resource, parameters)
-    const page = await read(context, (repository) => repository.list(query))
-    const { rows: data, next = null, previous = null, count } = page
-    const link = linksOf(context, parameters, { next, prev: previous })
-    return answer(context, encodeJson({ data, next, previous, count }), link)
+    const { body } = await read(context, planRead({ resource, url: context.req.url }))
+    const places = { next: body.next as string | null, prev: body.previous as string | null }
+    return answer(context, encodeJson(body), linksOf(context, places))
   }
 
   async function get(context: Context<Environment>): Promise<Response> {
     refuseOtherTypes(context)
-    const key = keyOf(context)
-    const query = readRowQuery(resource, readParameters(context.req.url))
-    const row = await read(context, (repository) => repository.get(key, query))
-    const text = encodeJson(row)
-    return answer(context, text, { etag: query?.with ? textTag(text) : rowTag(resource, row) })
+    const { url } = context.req
+    const { body, tag } = await read(context, planRead({ resource, url, segment: segmentOf(url) }))
+    return answer(context, encodeJson(body), tag === undefined ? {} : { etag: tag })
   }
 
   async function add(context: Context<Environment>): Promise<Response> {
@@ -131,9 +127,8 @@ function handlersOf(resource: PlannedResource, options: ResourceRoutesOptions) {
     })
   }
 
-  /** Hono's own parameter has the commas in a part decoded already. */
   function keyOf({ req }: Context): unknown {
-    return readKey(resource, /\/([^/?#]*)(?:[?#].*)?$/.exec(req.url)?.[1] ?? '')
+    return readKey(resource, segmentOf(req.url))
   }
 
   /** Locks the row, if it is there, and answers it. @throws Problem 412 */
@@ -233,6 +228,11 @@ function takesJson(range: string): boolean {
   return /^(?:\*\/\*|application\/(?:\*|json))?$/.test(type) && !parameters.some((part) => /^q=0(?:\.0*)?$/.test(part))
 }
 
+/** Hono's own parameter has the commas in a part decoded already. */
+function segmentOf(url: string): string {
+  return /\/([^/?#]*)(?:[?#].*)?$/.exec(url)?.[1] ?? ''
+}
+
 function refuseParameters({ req }: Context): void {
   for (const name of readParameters(req.url).keys()) throw new WrongParameter(name, 'is no parameter of this method')
 }
@@ -248,14 +248,12 @@ function pathOf({ req }: Pick<Context, 'req'>): string {
 }
 
 /** `<…?after=…>; rel="next"` (RFC 8288); the other parameters stay. */
-function linksOf(
-  { req }: Context,
-  parameters: ReadonlyMap<string, string>,
-  places: Record<string, string | null>,
-): Record<string, string> {
+function linksOf({ req }: Context, places: Record<string, string | null>): Record<string, string> {
   const links = Object.entries(places).flatMap(([rel, cursor]) => {
     if (cursor === null) return []
-    const query = new URLSearchParams([...parameters].filter(([name]) => name !== 'after' && name !== 'before'))
+    const query = new URLSearchParams(
+      [...readParameters(req.url)].filter(([name]) => name !== 'after' && name !== 'before'),
+    )
     query.append(rel === 'next' ? 'after' : 'before', cursor)
     return `<${pathOf({ req })}?${query.toString()}>; rel="${rel}"`
   })
@@ -266,7 +264,7 @@ function linksOf(
 const misfits = new Set(['42883', '42804', '42725'])
 
 /** What the server alone finds wrong with a query is wrong with the request. */
-function explainRead(error: unknown): never {
+export function explainRead(error: unknown): never {
   if (error instanceof InvalidInput) throw new WrongParameter(String(error.path[0] ?? 'query'), error.message)
   const cause = error instanceof UsageError ? error.cause : error
   if (!(cause instanceof DatabaseError) || !(misfits.has(cause.sqlState) || cause.sqlState.startsWith('22')))

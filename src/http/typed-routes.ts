@@ -48,6 +48,30 @@ export type NewRowOf<R extends Resource> = NewRowJson<R['source'], Kept<R>>
 /** The columns that a request changes, as JSON. */
 export type PatchOf<R extends Resource> = PatchJson<R['source'], Kept<R>>
 
+/** `POST /gather`, of an application that has resources. */
+export type GatherRoute = {
+  '/gather': Route<'$post', { json: GatherBody }, Record<string, GatheredRead>>
+}
+
+/** What is asked of `POST /gather`. */
+export interface GatherBody {
+  /** Paths of resources, by the names of the answer. */
+  queries: Record<string, string>
+  /** True: all reads see one instant of the database. */
+  snapshot?: boolean
+  /** Connections to use at once, at most. Default: one a read. */
+  concurrency?: number
+}
+
+/** What one read of a gather came to. */
+export interface GatheredRead {
+  status: number
+  /** Of what was read, as GET would say. */
+  etag?: string
+  /** What GET answers: a page, a row, or a problem document. */
+  body: unknown
+}
+
 /** What Hono's client reads of a route. */
 export type Route<TMethod extends string, TInput, TOutput, TStatus = 200> = {
   [K in TMethod]: { input: TInput; output: TOutput; outputFormat: 'json'; status: TStatus }

@@ -59,7 +59,7 @@ test('routes beside the resources are known too', () => {
 test('each route of the shop can be called, and there are no others', () => {
   type Paths = keyof ExtractSchema<ReturnType<typeof createShopApp>>
   type Named = 'customers' | 'products' | 'reviews' | 'orders' | 'order-items'
-  expectTypeOf<Paths>().toEqualTypeOf<`/${Named}` | `/${Named}/:key` | '/product/:productId/:customerId'>()
+  expectTypeOf<Paths>().toEqualTypeOf<`/${Named}` | `/${Named}/:key` | '/product/:productId/:customerId' | '/gather'>()
   const { customers, products, reviews, orders, 'order-items': items } = client
   const param = { key: '1' }
   void (() => [
@@ -88,4 +88,10 @@ test('each route of the shop can be called, and there are no others', () => {
     items[':key'].$get({ param: { key: '1,1' } }),
     client.product[':productId'][':customerId'].$get({ param: { productId: '1', customerId: '1' } }),
   ])
+})
+
+test('a gather takes paths and answers each by its name', () => {
+  const gather = client.gather.$post
+  void (() => gather({ json: { queries: { product: '/products/7' }, snapshot: true } }))
+  expectTypeOf<InferResponseType<typeof gather>[string]['status']>().toEqualTypeOf<number>()
 })
