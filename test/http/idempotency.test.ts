@@ -15,7 +15,7 @@ import { createShopApp } from '../../src/shop/app.ts'
 import { z } from 'zod'
 import { Admin } from '../support/admin.ts'
 import { openTestDatabase } from '../support/database.ts'
-import { openFaultProxy, type Tap } from '../support/fault-proxy.ts'
+import { losesTheAnswer, losesTheRequest, openFaultProxy } from '../support/fault-proxy.ts'
 import { type Send, sender } from '../support/http-client.ts'
 import { openTestShop, type TestShop } from '../support/shop.ts'
 
@@ -414,22 +414,6 @@ describe('an application', () => {
     }
   })
 })
-
-/** Cuts the link when the server's answer to COMMIT comes by. */
-const losesTheAnswer: Tap = (chunk, from, link) => {
-  const at = from === 'server' ? chunk.indexOf('COMMIT\0', 0, 'latin1') : -1
-  if (at < 0) return chunk
-  setImmediate(() => link.cut())
-  return chunk.subarray(0, at - 5)
-}
-
-/** Cuts the link before COMMIT reaches the server. */
-const losesTheRequest: Tap = (chunk, from, link) => {
-  const at = from === 'client' ? chunk.indexOf('commit\0', 0, 'latin1') : -1
-  if (at < 0) return chunk
-  setImmediate(() => link.cut())
-  return chunk.subarray(0, at - 5)
-}
 
 describe('a COMMIT of unknown outcome', () => {
   test.each([

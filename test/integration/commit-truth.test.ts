@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CommitOutcomeUnknown, ConnectionLost } from '../../src/errors.ts'
 import { type Bank, openBank, Recorder } from '../support/bank.ts'
-import type { Link, Tap } from '../support/fault-proxy.ts'
+import { type Link, losesTheAnswer, losesTheRequest, type Tap } from '../support/fault-proxy.ts'
 import { eventually, expectHealthy, stopwatch } from '../support/invariants.ts'
 
 let bank: Bank
@@ -10,22 +10,6 @@ beforeAll(async () => {
   bank = await openBank()
 })
 afterAll(() => bank[Symbol.asyncDispose]())
-
-/** Cuts the link when the server's answer to COMMIT comes by, and lets what precedes it through. */
-const losesTheAnswer: Tap = (chunk, from, link) => {
-  const at = from === 'server' ? chunk.indexOf('COMMIT\0', 0, 'latin1') : -1
-  if (at < 0) return chunk
-  setImmediate(() => link.cut())
-  return chunk.subarray(0, at - 5)
-}
-
-/** Cuts the link before COMMIT reaches the server. */
-const losesTheRequest: Tap = (chunk, from, link) => {
-  const at = from === 'client' ? chunk.indexOf('commit\0', 0, 'latin1') : -1
-  if (at < 0) return chunk
-  setImmediate(() => link.cut())
-  return chunk.subarray(0, at - 5)
-}
 
 async function lostCommit(tap: Tap, nonce: string) {
   const proxy = await bank.proxy()

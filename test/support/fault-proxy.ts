@@ -229,6 +229,22 @@ export async function openFaultProxy(targetUrl: string): Promise<FaultProxy> {
   return proxy
 }
 
+/** Cuts the link when the server's answer to COMMIT comes by, and lets what precedes it through. */
+export const losesTheAnswer: Tap = (chunk, from, link) => {
+  const at = from === 'server' ? chunk.indexOf('COMMIT\0', 0, 'latin1') : -1
+  if (at < 0) return chunk
+  setImmediate(() => link.cut())
+  return chunk.subarray(0, at - 5)
+}
+
+/** Cuts the link before COMMIT reaches the server. */
+export const losesTheRequest: Tap = (chunk, from, link) => {
+  const at = from === 'client' ? chunk.indexOf('commit\0', 0, 'latin1') : -1
+  if (at < 0) return chunk
+  setImmediate(() => link.cut())
+  return chunk.subarray(0, at - 5)
+}
+
 /** FIN in the middle of the start-up: after the server asked for the password. */
 function cutAfterFirstAnswer(chunk: Buffer, from: Side, link: Link): Buffer | undefined {
   if (from === 'server') setImmediate(() => link.cut())
