@@ -88,6 +88,11 @@ const reference = (kind: 'schemas' | 'responses' | 'parameters', name: string) =
 })
 const json = (schema: JsonSchema) => ({ 'application/json': { schema } })
 const array = (items: JsonSchema) => ({ type: 'array', items })
+/** The schema of NDJSON is that of a line. */
+const streamed = (line: JsonSchema) => ({
+  'application/x-ndjson': { schema: line },
+  'text/csv': { schema: { type: 'string', description: 'RFC 4180, with a line of names.' } },
+})
 
 function schemasOf(resource: PlannedResource): [string, JsonSchema][] {
   const { path, columns, relations, writes } = resource
@@ -135,7 +140,7 @@ function pathsOf(resource: PlannedResource, keyed: boolean): [string, object][] 
   const keys = keyed ? [idempotencyKey] : []
   const list = {
     get: {
-      ...operation('list', `A page of ${path}.`, reference('schemas', `${word}Page`)),
+      ...operation('list', `A page of ${path}, or all of them as a stream.`, reference('schemas', `${word}Page`)),
       parameters: [
         ...filterParameters(resource),
         ...[...Object.keys(listParameters), 'ifNoneMatch'].map((name) => reference('parameters', name)),
@@ -183,7 +188,8 @@ function pathsOf(resource: PlannedResource, keyed: boolean): [string, object][] 
 function operationOf(tag: string, word: string) {
   return (verb: string, description: string, answered?: JsonSchema, body?: JsonSchema, ...statuses: string[]) => {
     const success = (statuses.length > 0 ? statuses : ['200']).map((status) => {
-      return [status, { description, ...(answered ? { content: json(answered) } : {}) }]
+      const stream = verb === 'list' ? streamed(reference('schemas', word)) : {}
+      return [status, { description, ...(answered ? { content: { ...json(answered), ...stream } } : {}) }]
     })
     const reads = verb === 'list' || verb === 'get'
     const failures = ['400', '404', ...(reads ? ['406'] : ['409', '412', '422']), 'default']

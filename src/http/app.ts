@@ -26,6 +26,8 @@ export interface AppOptions<TResources extends readonly Resource[] = readonly Re
   readonly idempotency?: IdempotencyOptions | undefined
   /** Bytes the body of a resource's request may have. Default 1,048,576. */
   readonly maxBodyBytes?: number | undefined
+  /** Milliseconds that a stream of rows may stand still, for the database or for the client. Default 30,000. */
+  readonly streamIdleMs?: number | undefined
 }
 
 /** An application that knows its routes, for `hc<typeof app>`. */
@@ -45,6 +47,7 @@ export function createApp<
     openApi,
     idempotency,
     maxBodyBytes = 1_048_576,
+    streamIdleMs = 30_000,
     maxGatheredReads = 20,
     ...front
   } = options
@@ -55,7 +58,7 @@ export function createApp<
   addHealth(app, own, health)
   const gathered = planned.length > 0 ? maxGatheredReads : 0
   addPages(app, planned, openApi, { keyed: idempotency !== undefined, gathered })
-  const routes = { engine: own, maxBodyBytes }
+  const routes = { engine: own, maxBodyBytes, streamIdleMs, onFault: front.onFault }
   if (gathered > 0) addGather(app, planned, gathered, routes)
   for (const resource of planned) app.route(`/${resource.path}`, resourceRoutes(resource, routes))
   return app as never

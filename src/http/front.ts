@@ -65,6 +65,8 @@ export interface Environment {
     keyed?: (IdempotencyOptions & { readonly key: string }) | undefined
     /** Tells the body from others, where the request has a key. */
     bodyDigest?: string | undefined
+    /** True where an answer is cut off because it failed in its middle. */
+    brokeOff?: boolean
   }
 }
 

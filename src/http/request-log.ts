@@ -49,7 +49,11 @@ export function logAnswer(context: Context, startedAt: number, log: (entry: Requ
   const waits = Array.from(res.headers.get('server-timing')?.matchAll(/-wait;dur=([\d.]+)/g) ?? [], ([, ms]) =>
     Number(ms),
   )
-  const end = (status: number, bytes: number) =>
+  let told = false
+  const end = (status: number, bytes: number) => {
+    // A body that is cancelled has an end as well.
+    if (told) return
+    told = true
     log({
       time: new Date(performance.timeOrigin + startedAt).toISOString(),
       method: req.method,
@@ -61,11 +65,12 @@ export function logAnswer(context: Context, startedAt: number, log: (entry: Requ
       bytes,
       requestId: context.get('requestId') as string,
     })
+  }
   if (length !== null || res.body === null || req.method === 'HEAD') {
     return end(res.status, req.method === 'HEAD' ? 0 : Number(length))
   }
   context.res = new Response(
-    counted(res.body, (bytes, fault) => end(fault ?? res.status, bytes)),
+    counted(res.body, (bytes, fault) => end(fault && context.get('brokeOff') ? 500 : (fault ?? res.status), bytes)),
     res,
   )
 }

@@ -7,11 +7,12 @@ import type { Engine } from '../engine.ts'
 import { DatabaseError, ForeignKeyViolation, InvalidInput, NotFound, UniqueViolation, UsageError } from '../errors.ts'
 import { type Session, taskSessionOf } from '../repository/session.ts'
 import { TableRepository } from '../repository/table-repository.ts'
-import { readParameters, WrongParameter } from '../resource/query.ts'
+import { readParameters, readStreamQuery, WrongParameter } from '../resource/query.ts'
 import { type PlannedResource, seenBy } from '../resource/resource.ts'
 import { planRead } from '../resource/resource-read.ts'
 import { readRow, readRows } from '../resource/row-input.ts'
 import { keySegment, readKey, withKey } from '../resource/row-key.ts'
+import { acceptedType } from './accept.ts'
 import { requestEngine } from './access.ts'
 import { checkConditions, isConditional, isKnown, rowTag, textTag } from './etag.ts'
 import { type Environment, taskOptions } from './front.ts'
@@ -19,12 +20,13 @@ import { idempotent } from './idempotency.ts'
 import { readBody } from './input.ts'
 import { encodeJson } from './json.ts'
 import { pointerOf, Problem, problemOf } from './problem.ts'
+import { type RowStreamOptions, answerStream, streamTypes } from './row-stream.ts'
 import { serverTiming } from './server-timing.ts'
 import { TextResponse } from './text-response.ts'
 
 type Row = Record<string, unknown>
 
-export interface ResourceRoutesOptions {
+export interface ResourceRoutesOptions extends RowStreamOptions {
   /** What requests are answered by, each under its own identity. */
   readonly engine: Engine
   /** Bytes a body may have. */
@@ -60,14 +62,19 @@ function handlersOf(resource: PlannedResource, options: ResourceRoutesOptions) {
   const handlers = { list, get, add, change, put, remove }
 
   async function list(context: Context<Environment>): Promise<Response> {
-    refuseOtherTypes(context)
-    const { body } = await read(context, planRead({ resource, url: context.req.url }))
+    const type = acceptedType(context, ['application/json', ...streamTypes])
+    const { url } = context.req
+    if (type !== 'application/json') {
+      const list = { type, resource, query: readStreamQuery(resource, readParameters(url)) }
+      return answerStream(context, await requestEngine(context, options.engine), list, options).catch(explainRead)
+    }
+    const { body } = await read(context, planRead({ resource, url }))
     const places = { next: body.next as string | null, prev: body.previous as string | null }
     return answer(context, encodeJson(body), linksOf(context, places))
   }
 
   async function get(context: Context<Environment>): Promise<Response> {
-    refuseOtherTypes(context)
+    acceptedType(context, ['application/json'])
     const { url } = context.req
     const { body, tag } = await read(context, planRead({ resource, url, segment: segmentOf(url) }))
     return answer(context, encodeJson(body), tag === undefined ? {} : { etag: tag })
@@ -214,18 +221,6 @@ function answer(context: Context<Environment>, body: string, given: Record<strin
   // With its length, which the answer to HEAD has as well.
   headers['content-length'] = String(Buffer.byteLength(body))
   return new TextResponse(body, { status, headers })
-}
-
-/** @throws Problem 406 for a client that takes no JSON (RFC 9110, 12.5.1). */
-function refuseOtherTypes({ req }: Context): void {
-  const accept = req.header('accept')
-  if (accept === undefined || accept.split(',').some(takesJson)) return
-  throw new Problem({ status: 406, code: 'not_acceptable', detail: 'this resource is JSON: accept application/json' })
-}
-
-function takesJson(range: string): boolean {
-  const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase())
-  return /^(?:\*\/\*|application\/(?:\*|json))?$/.test(type) && !parameters.some((part) => /^q=0(?:\.0*)?$/.test(part))
 }
 
 /** Hono's own parameter has the commas in a part decoded already. */

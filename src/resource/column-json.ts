@@ -32,6 +32,11 @@ export interface ColumnJson {
   /** The operators of a filter that the type has. */
   readonly operators: readonly string[]
   readonly sortable: boolean
+  /**
+   * How the server's text becomes JSON without `decode`: as it is, or between quotes; `t` as true; a timestamp in ISO 8601.
+   * Undefined where it does not.
+   */
+  readonly verbatim?: 'bare' | 'quoted' | 'boolean' | 'timestamp' | undefined
 }
 
 const made = new WeakMap<PlannedColumn, ColumnJson>()
@@ -64,7 +69,28 @@ function jsonOf(column: PgColumn): ColumnJson {
   const kind = kindOf(column)
   const form = formOf(column, kind)
   const operators = operatorsOf(column, kind)
-  return { parse: (given) => given, ...form, operators, sortable: operators.length > 1 && kind !== 'jsonb' }
+  const sortable = operators.length > 1 && kind !== 'jsonb'
+  return { parse: (given) => given, ...form, operators, sortable, verbatim: verbatim[kind] }
+}
+
+const verbatim: Partial<Record<ColumnKind, ColumnJson['verbatim']>> = {
+  smallint: 'bare',
+  integer: 'bare',
+  bigint: 'quoted',
+  numeric: 'quoted',
+  text: 'quoted',
+  varchar: 'quoted',
+  char: 'quoted',
+  enum: 'quoted',
+  uuid: 'quoted',
+  date: 'quoted',
+  time: 'quoted',
+  interval: 'quoted',
+  inet: 'quoted',
+  cidr: 'quoted',
+  macaddr: 'quoted',
+  boolean: 'boolean',
+  timestamp: 'timestamp',
 }
 
 type Form = Pick<ColumnJson, 'schema' | 'decode' | 'encode'> & Partial<Pick<ColumnJson, 'parse' | 'parseElement'>>

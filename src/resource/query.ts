@@ -16,6 +16,9 @@ const most = { conditions: 100, listed: 1000, depth: 4, relations: 10 }
 
 const defaultLimit = 100
 
+/** The largest `limit` of a stream. */
+const maxStreamed = 999_999_999
+
 /** Parameters by name, decoded. @throws WrongParameter */
 export function readParameters(url: string): ReadonlyMap<string, string> {
   const parameters = new Map<string, string>()
@@ -90,6 +93,25 @@ export function readListQuery(resource: PlannedResource, parameters: ReadonlyMap
   return options as unknown as ListQuery
 }
 
+/** Options of a stream of rows. */
+export interface StreamQuery extends Omit<ListQuery, 'limit' | 'with' | 'after' | 'before' | 'count'> {
+  /** Undefined: all rows. */
+  readonly limit: number | undefined
+}
+
+/** The options of a list that is not read in pages; in the order of the pages. @throws WrongParameter */
+export function readStreamQuery(resource: PlannedResource, parameters: ReadonlyMap<string, string>): StreamQuery {
+  for (const name of ['after', 'before', 'count', 'with']) {
+    if (parameters.has(name)) throw new WrongParameter(name, 'is for pages, and for the list as application/json')
+  }
+  const given = parameters.get('limit')
+  const limit = given === undefined ? undefined : named('limit', () => readLimit(given, maxStreamed))
+  const options = readListQuery(resource, new Map([...parameters].filter(([name]) => name !== 'limit')))
+  const sorted = (options.orderBy ?? []) as readonly Record<string, string>[]
+  const rest = resource.key.filter(({ property }) => !sorted.some((term) => Object.hasOwn(term, property)))
+  return { ...options, limit, orderBy: [...sorted, ...rest.map(({ property }) => ({ [property]: 'asc' }))] }
+}
+
 /** The options of a read of one row; undefined without any. @throws WrongParameter */
 export function readRowQuery(resource: PlannedResource, parameters: ReadonlyMap<string, string>): RowQuery | undefined {
   const options = selected(resource)
@@ -139,7 +161,7 @@ const listOptions: Readonly<Record<string, ReadOption>> = {
 
 function readLimit(value: string, maxLimit: number): number {
   const limit = Number(value)
-  if (/^[1-9]\d{0,5}$/.test(value) && limit <= maxLimit) return limit
+  if (/^[1-9]\d{0,8}$/.test(value) && limit <= maxLimit) return limit
   throw new InvalidValue(`must be a whole number from 1 to ${maxLimit}`)
 }
 

@@ -1,0 +1,150 @@
+/**
+ * A list of any length as one answer that arrives while it is read, through a cursor, in the memory of two batches.
+ *
+ *   waiting ──first rows──▶ streaming ──last row, COMMIT──▶ complete        streaming ──fault──▶ cut off
+ *
+ * Up to the first rows it is a request like any other, with its deadline, and faults are problems. From then on it may
+ * take as long as it makes progress; what fails then ends the connection without the last chunk, so that no client takes
+ * a part for the whole. A client that goes away, or takes nothing for too long, stops the statement on the server.
+ */
+import type { Writable } from 'node:stream'
+import type { Context } from 'hono'
+import { routePath } from 'hono/route'
+import type { Engine } from '../engine.ts'
+import { Cancelled, DeadlineExceeded } from '../errors.ts'
+import { cursorOf } from '../repository/operations/stream.ts'
+import { taskSessionOf } from '../repository/session.ts'
+import type { StreamQuery } from '../resource/query.ts'
+import type { PlannedResource } from '../resource/resource.ts'
+import { csvLines, jsonLines, RowText } from '../resource/row-text.ts'
+import { Deadline } from '../task/deadline.ts'
+import { type Environment, type FrontOptions, taskOptions } from './front.ts'
+import { problemOf } from './problem.ts'
+
+/** What a list may be besides JSON: its type for `Accept`, and how its rows are written. */
+const formats = {
+  'application/x-ndjson': { format: jsonLines, contentType: 'application/x-ndjson' },
+  'text/csv': { format: csvLines, contentType: 'text/csv; charset=utf-8; header=present' },
+} as const
+
+export type StreamType = keyof typeof formats
+
+export const streamTypes = Object.keys(formats) as readonly StreamType[]
+
+export interface RowStreamOptions extends Pick<FrontOptions, 'onFault'> {
+  /** Milliseconds that may pass without a row, or without the client's taking one. */
+  readonly streamIdleMs: number
+}
+
+/** A list to be streamed. */
+export interface StreamedList {
+  readonly type: StreamType
+  readonly resource: PlannedResource
+  readonly query: StreamQuery
+}
+
+/** Answers a list; its first rows have been read when this resolves. */
+export async function answerStream(
+  context: Context<Environment>,
+  engine: Engine,
+  { type, resource, query }: StreamedList,
+  { streamIdleMs, onFault }: RowStreamOptions,
+): Promise<Response> {
+  const { raw, method } = context.req
+  const { outgoing } = (context.env ?? {}) as { outgoing?: Writable }
+  const { format, contentType } = formats[type]
+  const patience = new Patience(raw.signal)
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
+  const writer = writable.getWriter()
+  writer.closed.catch(() => patience.end(new Cancelled('the client has gone away')))
+  let begun!: () => void
+  const first = new Promise<void>((resolve) => (begun = resolve))
+  let phase: 'queue' | 'statement' = 'queue'
+  const late = () => new DeadlineExceeded('the rows did not come in time', { phase, spentMs: {} })
+  const stalled = () => new Cancelled(`the client took nothing for ${streamIdleMs} ms`)
+  const write = async (chunk: Uint8Array) => {
+    patience.wait(streamIdleMs, stalled)
+    await writer.write(chunk)
+    patience.wait(streamIdleMs, late)
+  }
+  patience.wait(context.get('deadline').remainingMs, late)
+  const work = engine.session(
+    async (session) => {
+      phase = 'statement'
+      const { limit, ...options } = query
+      let text!: RowText
+      const cursor = cursorOf(resource.plan, options, (selection) => (text = new RowText(format, selection)), limit)
+      const batches = taskSessionOf(session).batches(() => cursor, { size: () => text.size, ahead: 2 })
+      let head: string | undefined = text.head
+      for await (const chunks of batches) {
+        begun()
+        if (method === 'HEAD') return
+        if (head) await write(Buffer.from(head))
+        head = undefined
+        for (const chunk of chunks) await write(chunk)
+      }
+    },
+    { signal: patience.signal, label: taskOptions(context).label },
+  )
+  const complete = work.then(
+    () => {
+      patience.stop()
+      void writer.close().catch(() => undefined)
+    },
+    (error: unknown) => {
+      patience.stop()
+      throw patience.reason ?? error
+    },
+  )
+  await Promise.race([first, complete])
+  complete.catch((error: unknown) => {
+    // The server would end the answer in words, as if it were whole; to it this is a client that went away.
+    context.set('brokeOff', !(error instanceof Cancelled))
+    if (outgoing) outgoing.destroy()
+    else void writer.abort(error).catch(() => undefined)
+    const { status } = problemOf(error)
+    const request = { method, route: routePath(context, -1), status, requestId: context.get('requestId') }
+    if (!(error instanceof Cancelled)) onFault?.(error, request)
+  })
+  const headers = { 'content-type': contentType, 'cache-control': 'private, no-cache', vary: 'accept, authorization' }
+  return method === 'HEAD' ? context.body(null, 200, headers) : context.body(readable as ReadableStream, 200, headers)
+}
+
+/** What ends a stream early: the client's signal, or that one of its waits was too long. */
+class Patience {
+  readonly #controller = new AbortController()
+  readonly #unlisten: () => void
+  #disarm: (() => void) | undefined
+
+  constructor(signal: AbortSignal) {
+    const onAbort = () => this.end(new Cancelled('the client has gone away', { cause: signal.reason }))
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true })
+    this.#unlisten = () => signal.removeEventListener('abort', onAbort)
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** Why it ended; undefined while it has not. */
+  get reason(): unknown {
+    return this.signal.reason
+  }
+
+  /** From now on the next thing has to happen within this time. */
+  wait(timeoutMs: number, late: () => Error): void {
+    this.#disarm?.()
+    this.#disarm = Deadline.after(timeoutMs).arm(() => this.end(late()))
+  }
+
+  end(reason: Error): void {
+    this.stop()
+    this.#controller.abort(reason)
+  }
+
+  stop(): void {
+    this.#disarm?.()
+    this.#unlisten()
+  }
+}
