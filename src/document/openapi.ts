@@ -136,7 +136,9 @@ function pathsOf(resource: PlannedResource, keyed: boolean): [string, object][] 
   const operation = operationOf(path, word)
   const added = { oneOf: [reference('schemas', `New${word}`), array(reference('schemas', `New${word}`))] }
   // Several are answered as `data`, which a row may have, too.
-  const answered = { anyOf: [row, { type: 'object', properties: { data: array(row) }, required: ['data'] }] }
+  const inserted = { type: 'object', properties: { inserted: { type: 'integer' } }, required: ['inserted'] }
+  const several = { type: 'object', properties: { data: array(row) }, required: ['data'] }
+  const answered = { anyOf: [row, several, inserted] }
   const keys = keyed ? [idempotencyKey] : []
   const list = {
     get: {
@@ -193,12 +195,13 @@ function operationOf(tag: string, word: string) {
     })
     const reads = verb === 'list' || verb === 'get'
     const failures = ['400', '404', ...(reads ? ['406'] : ['409', '412', '422']), 'default']
+    const lines = verb === 'create' ? { 'application/x-ndjson': { schema: reference('schemas', `New${word}`) } } : {}
     return {
       operationId: `${verb}${word}`,
       tags: [tag],
       summary: description.slice(0, -1),
       description,
-      ...(body ? { requestBody: { required: true, content: json(body) } } : {}),
+      ...(body ? { requestBody: { required: true, content: { ...json(body), ...lines } } } : {}),
       responses: {
         ...Object.fromEntries(success),
         ...(reads ? { '304': { description: 'What the client has already, by its `If-None-Match`.' } } : {}),
@@ -277,9 +280,10 @@ const problemSchema: JsonSchema = {
     requestId: { type: 'string' },
     errors: array({
       type: 'object',
-      properties: Object.fromEntries(
-        ['pointer', 'parameter', 'header', 'detail'].map((name) => [name, { type: 'string' }]),
-      ),
+      properties: {
+        ...Object.fromEntries(['pointer', 'parameter', 'header', 'detail'].map((name) => [name, { type: 'string' }])),
+        line: { type: 'integer' },
+      },
       required: ['detail'],
     }),
   },

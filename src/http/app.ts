@@ -26,6 +26,8 @@ export interface AppOptions<TResources extends readonly Resource[] = readonly Re
   readonly idempotency?: IdempotencyOptions | undefined
   /** Bytes the body of a resource's request may have. Default 1,048,576. */
   readonly maxBodyBytes?: number | undefined
+  /** Bytes a body of NDJSON may have; each of its lines, as many as another body. Default 1,073,741,824. */
+  readonly maxStreamBytes?: number | undefined
   /** Milliseconds that a stream of rows may stand still, for the database or for the client. Default 30,000. */
   readonly streamIdleMs?: number | undefined
 }
@@ -47,6 +49,7 @@ export function createApp<
     openApi,
     idempotency,
     maxBodyBytes = 1_048_576,
+    maxStreamBytes = 1_073_741_824,
     streamIdleMs = 30_000,
     maxGatheredReads = 20,
     ...front
@@ -58,7 +61,7 @@ export function createApp<
   addHealth(app, own, health)
   const gathered = planned.length > 0 ? maxGatheredReads : 0
   addPages(app, planned, openApi, { keyed: idempotency !== undefined, gathered })
-  const routes = { engine: own, maxBodyBytes, streamIdleMs, onFault: front.onFault }
+  const routes = { engine: own, maxBodyBytes, maxStreamBytes, streamIdleMs, onFault: front.onFault }
   if (gathered > 0) addGather(app, planned, gathered, routes)
   for (const resource of planned) app.route(`/${resource.path}`, resourceRoutes(resource, routes))
   return app as never

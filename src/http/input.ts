@@ -53,8 +53,8 @@ function issuesOf(issue: z.core.$ZodIssue): InputIssue[] {
 
 /** The body, which must be JSON. @throws Problem 400, 408, 413, 415, 422 */
 export async function readBody(context: Context<Environment>, maxBytes: number): Promise<unknown> {
-  checkType(context)
-  const bytes = await context.get('deadline').race(readBytes(context.req.raw, maxBytes), tooSlow)
+  refuseOtherTypes(context, jsonTypes)
+  const bytes = await context.get('deadline').race(readBytes(context.req.raw, maxBytes), bodyTooSlow)
   if (context.get('keyed')) context.set('bodyDigest', digest(bytes))
   let text: string
   try {
@@ -73,13 +73,14 @@ export async function readBody(context: Context<Environment>, maxBytes: number):
   }
 }
 
-function checkType({ req }: Context): void {
+/** @throws Problem 415 for a body of another type, in another charset, or encoded */
+export function refuseOtherTypes({ req }: Context, types: ReadonlySet<string>): void {
   if (req.header('content-encoding') !== undefined) {
     throw unsupported('the body must not be encoded: leave content-encoding out', { 'accept-encoding': 'identity' })
   }
   const [type = '', ...parameters] = (req.header('content-type') ?? '').toLowerCase().split(';')
   const isUtf8 = parameters.every((parameter) => /^\s*charset="?utf-8"?\s*$/.test(parameter))
-  if (jsonTypes.has(type.trim()) && isUtf8) return
+  if (types.has(type.trim()) && isUtf8) return
   throw unsupported('the body must be JSON in UTF-8: send it with content-type: application/json')
 }
 
@@ -89,27 +90,27 @@ function unsupported(detail: string, headers: Record<string, string> = {}): Prob
 
 const jsonTypes = new Set(['application/json', 'application/merge-patch+json'])
 
-function tooSlow(): Problem {
+export function bodyTooSlow(): Problem {
   const detail = 'the body did not arrive in time: send it whole, or in smaller parts'
   return new Problem({ status: 408, code: 'request_timeout', detail, headers: { connection: 'close' } })
 }
 
 async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
   const length = request.headers.get('content-length')
-  if (Number(length) > maxBytes) throw tooLarge(maxBytes)
+  if (Number(length) > maxBytes) throw bodyTooLarge(maxBytes)
   // The server has made sure that it is not longer than it says.
   if (length !== null) return new Uint8Array(await request.arrayBuffer())
   const chunks: Uint8Array[] = []
   let read = 0
   for await (const chunk of request.body ?? []) {
     read += chunk.byteLength
-    if (read > maxBytes) throw tooLarge(maxBytes)
+    if (read > maxBytes) throw bodyTooLarge(maxBytes)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)
 }
 
-function tooLarge(maxBytes: number): Problem {
+export function bodyTooLarge(maxBytes: number): Problem {
   return new Problem({
     status: 413,
     code: 'body_too_large',

@@ -18,6 +18,8 @@ export interface ProblemIssue {
   /** In the query or the path. */
   readonly parameter?: string
   readonly header?: string
+  /** In a body of lines, counted from 1. */
+  readonly line?: number
   readonly detail: string
 }
 
@@ -69,7 +71,11 @@ export function problemOf(error: unknown): Problem {
     return new Problem({ status: 400, code: 'invalid_parameter', detail: message, errors: [{ parameter, detail }] })
   }
   if (error instanceof WrongRows) {
-    const errors = error.faults.map(({ path, detail }) => ({ pointer: pointerOf(path), detail }))
+    const errors = error.faults.map(({ path, line, detail }) => ({
+      ...(line !== undefined && { line }),
+      pointer: pointerOf(path),
+      detail,
+    }))
     return new Problem({ status: 422, code: 'invalid_input', detail: error.message, errors })
   }
   if (!(error instanceof RivuletError))

@@ -21,12 +21,13 @@ import { readBody } from './input.ts'
 import { encodeJson } from './json.ts'
 import { pointerOf, Problem, problemOf } from './problem.ts'
 import { type RowStreamOptions, answerStream, streamTypes } from './row-stream.ts'
+import { insertLines, isLines, type RowUploadOptions } from './row-upload.ts'
 import { serverTiming } from './server-timing.ts'
 import { TextResponse } from './text-response.ts'
 
 type Row = Record<string, unknown>
 
-export interface ResourceRoutesOptions extends RowStreamOptions {
+export interface ResourceRoutesOptions extends RowStreamOptions, RowUploadOptions {
   /** What requests are answered by, each under its own identity. */
   readonly engine: Engine
   /** Bytes a body may have. */
@@ -82,6 +83,10 @@ function handlersOf(resource: PlannedResource, options: ResourceRoutesOptions) {
 
   async function add(context: Context<Environment>): Promise<Response> {
     refuseParameters(context)
+    if (isLines(context)) {
+      const inserting = insertLines(context, await requestEngine(context, options.engine), resource, options)
+      return inserting.catch((error: unknown) => explainWrite(resource, error, context))
+    }
     const given = await body(context)
     if (Array.isArray(given)) {
       const rows = readRows(resource, given)

@@ -17,7 +17,7 @@ import { taskSessionOf } from '../repository/session.ts'
 import type { StreamQuery } from '../resource/query.ts'
 import type { PlannedResource } from '../resource/resource.ts'
 import { csvLines, jsonLines, RowText } from '../resource/row-text.ts'
-import { Deadline } from '../task/deadline.ts'
+import { Patience } from '../task/patience.ts'
 import { type Environment, type FrontOptions, taskOptions } from './front.ts'
 import { problemOf } from './problem.ts'
 
@@ -108,43 +108,4 @@ export async function answerStream(
   })
   const headers = { 'content-type': contentType, 'cache-control': 'private, no-cache', vary: 'accept, authorization' }
   return method === 'HEAD' ? context.body(null, 200, headers) : context.body(readable as ReadableStream, 200, headers)
-}
-
-/** What ends a stream early: the client's signal, or that one of its waits was too long. */
-class Patience {
-  readonly #controller = new AbortController()
-  readonly #unlisten: () => void
-  #disarm: (() => void) | undefined
-
-  constructor(signal: AbortSignal) {
-    const onAbort = () => this.end(new Cancelled('the client has gone away', { cause: signal.reason }))
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
-    this.#unlisten = () => signal.removeEventListener('abort', onAbort)
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal
-  }
-
-  /** Why it ended; undefined while it has not. */
-  get reason(): unknown {
-    return this.signal.reason
-  }
-
-  /** From now on the next thing has to happen within this time. */
-  wait(timeoutMs: number, late: () => Error): void {
-    this.#disarm?.()
-    this.#disarm = Deadline.after(timeoutMs).arm(() => this.end(late()))
-  }
-
-  end(reason: Error): void {
-    this.stop()
-    this.#controller.abort(reason)
-  }
-
-  stop(): void {
-    this.#disarm?.()
-    this.#unlisten()
-  }
 }

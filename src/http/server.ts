@@ -45,6 +45,9 @@ export interface HttpServer extends AsyncDisposable {
   close(options?: { readonly timeoutMs?: number | undefined }): Promise<void>
 }
 
+/** Bodies are bounded where they are read; this is for those that nobody reads, and longer than an upload of rows takes. */
+const requestTimeout = 3_600_000
+
 /** Listens. @throws PortUnavailable when it is taken or may not be used; ConfigInvalid. */
 export async function openHttpServer(
   app: { fetch(request: Request, env?: object): Response | Promise<Response> },
@@ -61,7 +64,7 @@ export async function openHttpServer(
   const listener = getRequestListener((request, env) => app.fetch(request, env), options)
   const server = createServer(
     // Node's own answers have no body.
-    { requireHostHeader: false, headersTimeout: headersTimeoutMs, connectionsCheckingInterval: 500 },
+    { requireHostHeader: false, headersTimeout: headersTimeoutMs, requestTimeout, connectionsCheckingInterval: 500 },
     (incoming, outgoing) => {
       const fault = faultOf(incoming)
       void (fault ? answer(outgoing, fault) : listener(incoming, outgoing))

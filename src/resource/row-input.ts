@@ -13,6 +13,8 @@ export type RowUse = 'insert' | 'patch' | 'replace'
 /** One fault, and the way to it. */
 export interface RowFault {
   readonly path: readonly (string | number)[]
+  /** Of a body in lines, counted from 1. */
+  readonly line?: number
   readonly detail: string
 }
 
@@ -50,7 +52,8 @@ export function readRows(resource: PlannedResource, given: readonly unknown[]): 
   return rows
 }
 
-function checkedRow(
+/** A row, with its faults put to those of others. */
+export function checkedRow(
   { columns }: PlannedResource,
   given: unknown,
   use: RowUse,
