@@ -1,23 +1,25 @@
 /**
- * Validators of rows and answers, and the conditions that requests put on them (RFC 9110, 13). A row's validator is its
- * version where the table keeps one, else a digest of what a client sees of it; so a client that says what it has seen
- * overwrites nothing that it has not. Strong validators throughout: equal tags are equal answers, byte by byte.
+ * Validators of rows and answers, and the conditions that requests put on them (RFC 9110, 13). A row's validator is a digest
+ * of what a client sees of it, with its version where the table keeps one: the digest alone would not tell of what is hidden
+ * from clients, nor the version alone of a row that is made again under its key, whose versions begin anew. So a client
+ * that says what it has seen overwrites nothing that it has not. Strong validators throughout: equal tags are equal answers.
  */
 import { createHash } from 'node:crypto'
 import type { Context } from 'hono'
 import { encodeJson } from './json.ts'
 import { Problem } from './problem.ts'
 import type { PlannedResource } from '../resource/resource.ts'
-import { versionTag } from '../resource/resource-read.ts'
+import { versionOf } from '../resource/resource-read.ts'
 
 /** The validator of a row as it is answered without any parameter. */
 export function rowTag(resource: PlannedResource, row: Readonly<Record<string, unknown>>): string {
-  return versionTag(resource, row) ?? textTag(encodeJson(row))
+  return answerTag(encodeJson(row), versionOf(resource, row))
 }
 
-/** The validator of a text. */
-export function textTag(body: string): string {
-  return `"${createHash('sha1').update(body).digest('base64url')}"`
+/** The validator of an answer, and of the version of the row that it is, if it has one. */
+export function answerTag(body: string, version?: string): string {
+  const digest = createHash('sha1').update(body).digest('base64url')
+  return version === undefined ? `"${digest}"` : `"${version}-${digest}"`
 }
 
 /** Whether the client has this answer already. `*` is true of any. @throws Problem 400 */
@@ -53,6 +55,6 @@ function tagsOf({ req }: Context, header: 'if-match' | 'if-none-match'): readonl
   const given = req.header(header)?.trim()
   if (given === undefined || given === '*') return given as '*' | undefined
   if (tagList.test(given)) return given.match(/(?:W\/)?"[^"]*"/g) ?? []
-  const detail = `${header} must be * or a list of entity tags such as "v1"`
+  const detail = `${header} must be * or a list of entity tags such as "1-a5F"`
   throw new Problem({ status: 400, code: 'invalid_header', detail, errors: [{ header, detail }] })
 }

@@ -9,7 +9,7 @@ import { TableRepository } from '../repository/table-repository.ts'
 import { type PlannedResource, seenBy } from '../resource/resource.ts'
 import { planRead, readGather, type ResourceUrl } from '../resource/resource-read.ts'
 import { requestEngine } from './access.ts'
-import { textTag } from './etag.ts'
+import { answerTag } from './etag.ts'
 import { type Environment, taskOptions } from './front.ts'
 import { readBody } from './input.ts'
 import { encodeJson } from './json.ts'
@@ -41,7 +41,7 @@ export function addGather(
         return `${JSON.stringify(name)}:{"status":${problem.status},"body":${await problem.text()}}`
       }
       const body = encodeJson(result.value.body)
-      const etag = JSON.stringify(result.value.tag ?? textTag(body))
+      const etag = JSON.stringify(answerTag(body, result.value.version))
       return `${JSON.stringify(name)}:{"status":200,"etag":${etag},"body":${body}}`
     })
     const body = `{${(await Promise.all(members)).join()}}`

@@ -14,7 +14,7 @@ import { readRow, readRows } from '../resource/row-input.ts'
 import { keySegment, readKey, withKey } from '../resource/row-key.ts'
 import { acceptedType } from './accept.ts'
 import { requestEngine } from './access.ts'
-import { checkConditions, isConditional, isKnown, rowTag, textTag } from './etag.ts'
+import { answerTag, checkConditions, isConditional, isKnown, rowTag } from './etag.ts'
 import { type Environment, taskOptions } from './front.ts'
 import { idempotent } from './idempotency.ts'
 import { readBody } from './input.ts'
@@ -77,8 +77,9 @@ function handlersOf(resource: PlannedResource, options: ResourceRoutesOptions) {
   async function get(context: Context<Environment>): Promise<Response> {
     acceptedType(context, ['application/json'])
     const { url } = context.req
-    const { body, tag } = await read(context, planRead({ resource, url, segment: segmentOf(url) }))
-    return answer(context, encodeJson(body), tag === undefined ? {} : { etag: tag })
+    const { body, version } = await read(context, planRead({ resource, url, segment: segmentOf(url) }))
+    const text = encodeJson(body)
+    return answer(context, text, { etag: answerTag(text, version) })
   }
 
   async function add(context: Context<Environment>): Promise<Response> {
@@ -211,7 +212,7 @@ function createRun(resource: PlannedResource, options: ResourceRoutesOptions) {
 
 /** An answer of JSON, or none where the client has it already. */
 function answer(context: Context<Environment>, body: string, given: Record<string, string>, status = 200): Response {
-  const etag = given.etag ?? textTag(body)
+  const etag = given.etag ?? answerTag(body)
   const timing = context.get('timing')
   const headers: Record<string, string> = {
     ...given,

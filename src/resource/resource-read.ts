@@ -12,8 +12,8 @@ import { readKey } from './row-key.ts'
 /** What was read. */
 interface ReadAnswer {
   readonly body: Readonly<Record<string, unknown>>
-  /** The entity tag of a row that has a version, read whole. */
-  readonly tag: string | undefined
+  /** That of a row which has one. */
+  readonly version: string | undefined
 }
 
 /** A resource, the URL that asks for it, and the key of a row as it stands there; without one, its list. */
@@ -33,24 +33,21 @@ export function planRead({
     const query = readListQuery(resource, readParameters(url))
     return async (repository) => {
       const { rows: data, next = null, previous = null, count } = await repository.list(query)
-      return { body: { data, next, previous, count }, tag: undefined }
+      return { body: { data, next, previous, count }, version: undefined }
     }
   }
   const key = readKey(resource, segment)
   const query = readRowQuery(resource, readParameters(url))
   return async (repository) => {
     const body = await repository.get(key, query)
-    return { body, tag: query?.with ? undefined : versionTag(resource, body) }
+    return { body, version: versionOf(resource, body) }
   }
 }
 
-/** The entity tag of a row by its version; undefined where it has none. */
-export function versionTag(
-  { plan, view }: PlannedResource,
-  row: Readonly<Record<string, unknown>>,
-): string | undefined {
+/** The version of a row as it is seen; undefined where it has none. */
+export function versionOf({ plan }: PlannedResource, row: Readonly<Record<string, unknown>>): string | undefined {
   const version = plan.version && row[plan.version.property]
-  return version === undefined ? undefined : `"v${String(version)}${view}"`
+  return version === undefined ? undefined : String(version)
 }
 
 /** Reads that are asked for together, by name. */

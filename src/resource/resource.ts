@@ -4,7 +4,6 @@
  * other resources. What is not published, be it a column or a whole table, is not there for a client: no filter, sort,
  * select, relation or message tells that it exists.
  */
-import { createHash } from 'node:crypto'
 import { getTableName, getTableUniqueName, getViewName, is, Many, type Relation, SQL, Table } from 'drizzle-orm'
 import type { PgTable, PgView } from 'drizzle-orm/pg-core'
 import type { Drizzle } from '../drizzle/driver.ts'
@@ -133,8 +132,6 @@ export interface PlannedResource {
   readonly maxLimit: number
   /** The properties to read; undefined: all there are. */
   readonly select: readonly string[] | undefined
-  /** Tells the answers of roles that see other columns apart, where one version is behind both; else empty. */
-  readonly view: string
   /** The same as roles see it that have options of their own, or relations to what has. */
   readonly roles: ReadonlyMap<string, PlannedResource>
 }
@@ -150,10 +147,7 @@ export function planResources(drizzle: Drizzle, resources: readonly Resource[]):
   const planned = resources.map((given) => planResource(formed, given))
   relate(planned)
   for (const role of new Set(resources.flatMap(({ options }) => Object.keys(options.roles ?? {})))) {
-    const seen = resources.map((given, index) => {
-      const resource = planResource(formed, ofRole(given, role))
-      return { ...resource, view: viewOf(resource, planned[index]) }
-    })
+    const seen = resources.map((given) => planResource(formed, ofRole(given, role)))
     relate(seen)
     seen.forEach((resource, index) => planned[index]?.roles.set(role, resource))
   }
@@ -166,12 +160,6 @@ export function planResources(drizzle: Drizzle, resources: readonly Resource[]):
 function ofRole({ options, ...given }: Resource, role: string): Resource {
   const own = options.roles && Object.hasOwn(options.roles, role) ? options.roles[role] : undefined
   return { ...given, options: { ...options, ...own }, writes: given.writes && own?.readOnly !== true }
-}
-
-/** A digest of the columns that a role sees, where they are not those that everybody does. */
-function viewOf({ columns }: PlannedResource, everybody: PlannedResource | undefined): string {
-  const [own, others] = [columns, everybody?.columns ?? columns].map((seen) => [...seen.keys()].join())
-  return own === undefined || own === others ? '' : `-${createHash('sha1').update(own).digest('base64url').slice(0, 8)}`
 }
 
 function relate(planned: readonly ReturnType<typeof planResource>[]): void {
@@ -213,7 +201,6 @@ function planResource(drizzle: Drizzle, { source, path, options, writes }: Resou
     requireMatch,
     maxLimit,
     select,
-    view: '',
     roles,
   }
 }

@@ -121,7 +121,7 @@ const requests: readonly Request[] = [
   ],
   ['POST', '/orders', { customerId: 1, items: [{ productId: 3, quantity: 9999 }] }],
   ['PATCH', '/customers/1', { job: 'Nurse' }],
-  ['PUT', '/customers/1', { job: 'Cook' }, { 'if-match': '"v2"' }],
+  ['PUT', '/customers/1', { job: 'Cook' }, { 'if-match': '*' }],
   ['POST', '/reviews', { productId: 1, customerId: 1, rating: 5 }],
   ['POST', '/reviews', { productId: 1, customerId: 1, rating: 5 }],
   ['POST', '/reviews', { productId: 2147483647, customerId: 1, rating: 5 }],
