@@ -5,6 +5,9 @@
  */
 import { InvalidValue } from '../repository/columns/invalid-value.ts'
 
+/** The most parts of a text: counted while it is split, so that one with too many is refused before any is read. */
+const mostParts = 1000
+
 /** The parts of a text between separators that stand outside of quotes and parentheses. @throws InvalidValue */
 export function splitText(given: string, separator: ',' | ';'): string[] {
   const parts: string[] = []
@@ -20,6 +23,7 @@ export function splitText(given: string, separator: ',' | ';'): string[] {
     else if (character === ')' && --depth < 0) break
     else if (character === separator && depth === 0) {
       parts.push(given.slice(start, at))
+      if (parts.length >= mostParts) throw new InvalidValue(`lists more than ${mostParts} values`)
       start = at + 1
     }
   }

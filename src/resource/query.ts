@@ -12,7 +12,7 @@ import type { PlannedResource, ResourceColumn } from './resource.ts'
 import { faultOf } from './row-input.ts'
 
 /** How much a query may ask for. */
-const most = { conditions: 100, listed: 1000, depth: 4, relations: 10 }
+const most = { parameters: 200, conditions: 100, depth: 4, relations: 10 }
 
 const defaultLimit = 100
 
@@ -34,6 +34,8 @@ export function readParameters(url: string): ReadonlyMap<string, string> {
       throw new WrongParameter(name ?? part.replace(/=.*/s, ''), 'is not valid UTF-8 in percent-encoding')
     if (!part.includes('=')) throw new WrongParameter(name, 'needs a value')
     if (parameters.has(name)) throw new WrongParameter(name, 'stands there twice')
+    if (parameters.size >= most.parameters)
+      throw new WrongParameter(name, `is one of more than ${most.parameters} parameters`)
     parameters.set(name, value)
   }
   return parameters
@@ -282,7 +284,6 @@ function operandOf(column: ResourceColumn, operator: string, given: string, grou
   }
   if (operator === 'in' || operator === 'notIn') {
     const parts = splitText(grouped ? inParentheses(given) : given, ',')
-    if (parts.length > most.listed) throw new InvalidValue(`lists more than ${most.listed} values`)
     return parts.map((part) => valueOf(column, unquoted(part)))
   }
   if (operator !== 'like' && operator !== 'ilike')

@@ -1,6 +1,6 @@
 /** Filters and relations that go round in circles, or on and on: refused with what to do, before anything is sent. */
 import { relations } from 'drizzle-orm'
-import { integer, pgTable } from 'drizzle-orm/pg-core'
+import { customType, integer, pgTable } from 'drizzle-orm/pg-core'
 import { describe, expect, test } from 'vitest'
 import { UsageError } from '../../src/errors.ts'
 import type { Where } from '../../src/repository/types/table-types.ts'
@@ -99,6 +99,41 @@ describe('a filter', () => {
       const wide = Array.from({ length: 100_000 }, (_, id) => ({ id }))
       await expect(repository(nodes).count({ or: wide })).rejects.toThrow(/65533 values.*in: \[/)
       expect(await repository(nodes).count({ id: { in: wide.map(({ id }) => id) } })).toBe(10)
+    })
+  })
+
+  test('with more values than a statement takes is refused before any of them is read', async () => {
+    let read = 0
+    const counting = customType<{ data: number; driverData: string }>({
+      dataType: () => 'integer',
+      toDriver: (value) => {
+        read += 1
+        return String(value)
+      },
+    })
+    const counted = pgTable('nodes', { id: counting('id').primaryKey() })
+    await undone(async ({ repository }) => {
+      const { count } = repository(counted)
+      const wide = Array.from({ length: 70_000 }, (_, id) => ({ id }))
+      const half = wide.slice(0, 35_000)
+      for (const where of [
+        { or: wide },
+        { and: [{ or: half }, { not: { or: half } }] },
+        { or: [{ or: wide }, { id: 1 }] },
+      ]) {
+        await expect(count(where as never)).rejects.toThrow(/65533 values/)
+      }
+      expect(read).toBe(0)
+      expect(await count({ or: wide.slice(0, 5) } as never)).toBe(4)
+      expect(read).toBe(5)
+    })
+  })
+
+  test('that stands in itself twice is a UsageError at once', async () => {
+    const filter: { or: Filter[] } = { or: [] }
+    filter.or.push(filter, filter)
+    await undone(async ({ repository }) => {
+      await expect(repository(nodes).count(filter)).rejects.toThrow(UsageError)
     })
   })
 })

@@ -34,14 +34,17 @@ export class Values {
 
   /** Takes a value, with its property if it has one, and returns the fragment that stands for it. */
   take(value: unknown, property?: string): () => SQL {
-    if (this.all.length >= maxParameters) {
-      throw new UsageError(
-        `a statement takes at most ${maxParameters} values: give many values of one column as one list, { in: [...] }, or split the call`,
-      )
-    }
+    if (this.all.length >= maxParameters) throw tooManyValues()
     const position = this.all.push(value) - 1
     return () => sql`${slot(position, property)}`
   }
+}
+
+/** The error for a statement with more values than the server takes. */
+export function tooManyValues(): UsageError {
+  return new UsageError(
+    `a statement takes at most ${maxParameters} values: give many values of one column as one list, { in: [...] }, or split the call`,
+  )
 }
 
 /** Part of the shape of a statement that has varying SQL of the caller's, and so is rendered every time. */

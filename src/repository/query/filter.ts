@@ -7,11 +7,12 @@
 import { is, SQL, sql } from 'drizzle-orm'
 import { type ColumnKind, innermostOf, isKind } from '../../drizzle/column-kind.ts'
 import { UsageError } from '../../errors.ts'
+import { maxParameters } from '../../pool/connection.ts'
 import { isPlain } from '../../values/plain-object.ts'
 import { encodeFor } from '../columns/encode.ts'
 import { dateComparison, dateList, type Fragment } from './instant-filter.ts'
 import { isNotNull, isNull, typedList, typedParameter } from './own-type-condition.ts'
-import { type Values, varying } from './compiled-statement.ts'
+import { tooManyValues, type Values, varying } from './compiled-statement.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
 import { pattern } from '../columns/text.ts'
 import { isFinerThanDate } from '../columns/type-limits.ts'
@@ -40,6 +41,8 @@ export function readFilter(plan: TablePlan, where: unknown, values: Values, dept
     )
   }
   if (!isPlain(where)) throw new UsageError(`a filter of ${plan.name} must be an object of columns and conditions`)
+  // Found out by taking each of them, it would be known only after a second of work.
+  if (depth === 0 && countValues(where) > maxParameters) throw tooManyValues()
   const conditions: Condition[] = []
   for (const [name, given] of Object.entries(where)) {
     if (given === undefined)
@@ -50,6 +53,22 @@ export function readFilter(plan: TablePlan, where: unknown, values: Values, dept
     if (condition.shape !== '') conditions.push(condition)
   }
   return allOf(conditions)
+}
+
+/** How many values a filter takes, at least; of one that goes round in circles, some. */
+function countValues(where: unknown): number {
+  let count = 0
+  const unread: unknown[] = [where]
+  for (let read = 0; unread.length > 0 && count <= maxParameters && read <= 2 * maxParameters; read++) {
+    const filter = unread.pop()
+    if (!isPlain(filter)) continue
+    for (const [name, given] of Object.entries(filter)) {
+      if (isCombination(name)) for (const inner of Array.isArray(given) ? given : [given]) unread.push(inner)
+      else if (!isPlain(given)) count += given === null || given === undefined ? 0 : 1
+      else for (const operator in given) if (operator !== 'isNull' && given[operator] !== null) count += 1
+    }
+  }
+  return count
 }
 
 /** Reads the `where` of options that may leave it out. @throws UsageError as well when it is there but undefined. */
