@@ -26,7 +26,8 @@ beforeAll(async () => {
   for (const role of ['rivulet_test_clerk', 'rivulet_test_guest']) {
     await shop.engine.session(async ({ db }) => {
       await db.execute(`do $$ begin create role ${role}; exception when others then null; end $$`)
-      await db.execute(`grant all on all tables in schema public to ${role}`)
+      // What these roles may do is what staff may.
+      await db.execute(`grant staff to ${role}`)
     })
   }
   const resources = [

@@ -67,7 +67,7 @@ function watch(program: string, args: readonly string[], cwd: string, env: Recor
   const ready = (async () => {
     const state = () => (child.exitCode === null ? output : `ended: ${errors}`)
     await expect.poll(state, { timeout: 30_000 }).toMatch(/Ctrl-C stops it|^ended/)
-    const url = /http:\/\/127\.0\.0\.1:\d+/.exec(output)?.[0]
+    const url = /http:\/\/(?:127\.0\.0\.1|0\.0\.0\.0):\d+/.exec(output)?.[0]
     if (url === undefined) throw new Error(`it did not start: ${errors}`)
     return url
   })()
@@ -264,7 +264,7 @@ test('the database of a DATABASE_URL is changed only when asked to, and what to 
 
   const wrong = start(env, directory, '--sede')
   expect(await wrong.ended).toBe(1)
-  expect(wrong.errors()).toMatch(/^rivulet: npm start takes --migrate .*, --seed .* and --log .*\n$/)
+  expect(wrong.errors()).toMatch(/^rivulet: npm start takes --migrate .*, --seed .*, --insecure .* and --log .*\n$/)
 })
 
 test('other machines are let in with tokens, or with --insecure, and never by a slip', async () => {
@@ -272,7 +272,7 @@ test('other machines are let in with tokens, or with --insecure, and never by a 
   const env = { DATABASE_URL: database.url, RIVULET_HOST: '0.0.0.0' }
   const open = start(env)
   expect(await open.ended).toBe(1)
-  expect(open.errors()).toMatch(/^rivulet: 0\.0\.0\.0 may be reached .* --insecure .*\n$/)
+  expect(open.errors()).toMatch(/^rivulet: 0\.0\.0\.0 may be reached .*--insecure .*\n$/)
 
   const insecure = start(env, directory, '--insecure')
   expect((await fetch(`${await insecure.ready}/orders`)).status).toBe(200)
