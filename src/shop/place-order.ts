@@ -88,8 +88,7 @@ function matchLines({ items }: OrderRequest, stock: ReadonlyMap<number, Product>
   const shortages: Shortage[] = []
   const lines = items.map(({ productId, quantity }) => {
     const { price = '0', stock: left = 0, available = false } = stock.get(productId) ?? {}
-    // PostgreSQL has numerics that are no number, and takes NaN for more than any: nobody can pay that.
-    const inStock = available && price !== 'NaN' ? left : 0
+    const inStock = available ? left : 0
     if (inStock < quantity) shortages.push({ productId, wanted: quantity, inStock })
     return { productId, quantity, unitPrice: price }
   })
