@@ -125,7 +125,15 @@ const requests: readonly Request[] = [
   ['POST', '/reviews', { productId: 1, customerId: 1, rating: 5 }],
   ['POST', '/reviews', { productId: 1, customerId: 1, rating: 5 }],
   ['POST', '/reviews', { productId: 2147483647, customerId: 1, rating: 5 }],
+  ['POST', '/orders', { customerId: 1, items: [{ productId: 4, quantity: 1 }] }, { 'idempotency-key': 'one' }],
+  ['POST', '/orders', { customerId: 1, items: [{ productId: 4, quantity: 1 }] }, { 'idempotency-key': 'one' }],
+  ['POST', '/orders', { customerId: 2, items: [{ productId: 4, quantity: 1 }] }, { 'idempotency-key': 'two' }],
   ['GET', '/orders?count=true&limit=1'],
+  // Other types.
+  ...['/orders', '/order-items', '/customers', '/reviews', '/orders?customerId=2'].flatMap((path): Request[] => [
+    ['GET', path, undefined, { accept: 'application/x-ndjson' }],
+    ['GET', path, undefined, { accept: 'text/csv' }],
+  ]),
 ]
 
 let full: TestShop
