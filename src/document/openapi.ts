@@ -58,7 +58,7 @@ function openApiDocument(
     security: [],
     tags: [...ownTags, ...tags, { name: serviceTag, description: 'The service itself.' }],
     paths: merged(
-      { ...Object.fromEntries(rows), ...(gathered > 0 ? gatherPath(gathered) : {}), ...servicePaths },
+      { ...Object.fromEntries(rows), ...(gathered > 0 ? gatherPath(resources, gathered) : {}), ...servicePaths },
       paths,
     ),
     components: {
@@ -302,8 +302,15 @@ const answeredAs = (type: string, id: string, description: string) => {
   const answered = { description, content: { [type]: { schema: { type: 'string' } } } }
   return { ...operation, responses: { ...operation.responses, '200': answered } }
 }
-function gatherPath(most: number): object {
-  const path = { type: 'string', description: 'What a GET would ask for: `/products/7`, `/reviews?limit=5`.' }
+function gatherPath(resources: readonly PlannedResource[], most: number): object {
+  const names = resources.map(({ path }) => path)
+  const path = {
+    type: 'string',
+    description: 'What a GET of a resource would ask for: its list or one of its rows, with parameters.',
+    pattern: `^/(?:${names.map((name) => name.replaceAll('.', '[.]')).join('|')})(?:/[^/?#]+)?(?:[?][^#]*)?$`,
+    maxLength: 8192,
+    examples: names.slice(0, 5).map((name) => `/${name}?limit=5`),
+  }
   const properties = {
     queries: { type: 'object', additionalProperties: path, minProperties: 1, maxProperties: most },
     snapshot: { type: 'boolean', description: 'True: all see one instant of the database.' },
