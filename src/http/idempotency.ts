@@ -31,6 +31,11 @@ export function takeKeys(options: IdempotencyOptions | undefined): MiddlewareHan
   }
 }
 
+/** Refuses a key where no answer is kept. @throws Problem 400 */
+export function refuseKey(context: Context<Environment>, reason: string): void {
+  if (context.get('keyed')) throw wrongKey(reason)
+}
+
 function wrongKey(reason: string): Problem {
   const errors = [{ header: 'idempotency-key', detail: reason }]
   return new Problem({ status: 400, code: 'invalid_header', detail: `idempotency-key: ${reason}`, errors })

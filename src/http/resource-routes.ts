@@ -16,7 +16,7 @@ import { acceptedType } from './accept.ts'
 import { requestEngine } from './access.ts'
 import { answerTag, checkConditions, isConditional, isKnown, rowTag } from './etag.ts'
 import { type Environment, taskOptions } from './front.ts'
-import { idempotent } from './idempotency.ts'
+import { idempotent, refuseKey } from './idempotency.ts'
 import { readBody } from './input.ts'
 import { encodeJson } from './json.ts'
 import { pointerOf, Problem, problemOf } from './problem.ts'
@@ -85,6 +85,7 @@ function handlersOf(resource: PlannedResource, options: ResourceRoutesOptions) {
   async function add(context: Context<Environment>): Promise<Response> {
     refuseParameters(context)
     if (isLines(context)) {
+      refuseKey(context, 'answers to NDJSON are not kept: send JSON, or look before you send a request again')
       const inserting = insertLines(context, await requestEngine(context, options.engine), resource, options)
       return inserting.catch((error: unknown) => explainWrite(resource, error, context))
     }

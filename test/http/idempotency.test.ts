@@ -81,7 +81,7 @@ describe('a request with a key', () => {
     const path = headers.get('location') ?? ''
     const conditions = under(`"${fresh()}"`, { 'if-match': headers.get('etag') ?? '' })
     const first = await send('PATCH', path, { job: 'Baker' }, conditions)
-    expect([first.status, first.headers.get('etag')]).toEqual([200, '"v2"'])
+    expect([first.status, first.headers.get('etag')?.slice(0, 3)]).toEqual([200, '"2-'])
     await send('PATCH', path, { job: 'Nurse' })
     expect(lasting(await send('PATCH', path, { job: 'Baker' }, conditions))).toEqual(lasting(first))
     expect((await send('GET', path)).json).toMatchObject({ job: 'Nurse', version: 3 })
