@@ -3,11 +3,11 @@ import { once } from 'node:events'
 import { drizzleOf, type Engine, openEngine } from '../engine.ts'
 import { UsageError } from '../errors.ts'
 import { createApp } from '../http/app.ts'
+import type { Identify } from '../http/front.ts'
 import { describeFault } from '../http/request-log.ts'
 import { openHttpServer } from '../http/server.ts'
 import type { Shutdown } from '../http/shutdown.ts'
 import { resourcesOfSchema, type SchemaResources } from '../resource/schema-resources.ts'
-import { textOption } from './arguments.ts'
 import { type CommandResult, exitCodes, type OptionValues, type Run } from './command.ts'
 import type { Project } from './project.ts'
 import { schemaFiles } from './schema-files.ts'
@@ -18,24 +18,29 @@ import { matches } from './verify.ts'
 interface Service {
   readonly url: string
   readonly port: number
+  readonly hostname: string
+  /** Who asks; undefined: nobody is asked. */
+  readonly identity: Identify | undefined
   readonly shutdown: Shutdown
 }
 
 /** Serves until a signal. @throws UsageError when the schema has nothing to serve. */
-export async function serveSchema(run: Run, project: Project, { url, port, shutdown }: Service): Promise<void> {
+export async function serveSchema(run: Run, project: Project, service: Service): Promise<void> {
   const { values, console, announce } = run
-  const { asked, forced } = shutdown
+  const { url, port, hostname, identity } = service
+  const { asked, forced } = service.shutdown
   const schema = await loadSchema(project)
   await using engine = await openEngine({ schema, url, ...(project.casing && { casing: project.casing }) })
   const found = publish(engine, schema, values)
   const app = createApp(engine, {
     resources: found.resources,
+    identity,
     health: { draining: asked },
     onFault: (error, request) => console.note(describeFault(error, request)),
     ...(values['log'] === true && { log: (entry: object) => console.note(JSON.stringify(entry)) }),
   })
   asked.throwIfAborted()
-  await using server = await openHttpServer(app, { port, hostname: textOption(values, 'host') })
+  await using server = await openHttpServer(app, { port, hostname, insecure: values['insecure'] === true })
   forced.addEventListener('abort', () => void server.close({ timeoutMs: 0 }))
   for (const { name, reason } of found.leftOut) console.note(console.style('yellow', `${name} is left out: ${reason}`))
   announce(described(server.url, server.port, found))

@@ -2,8 +2,9 @@
  * `rivulet serve`: every table and view of the schema over HTTP, until a signal. The first one finishes the requests under
  * way, the second cuts them off; what was opened is closed on every way out, the database last.
  */
-import { listenPort } from '../config.ts'
+import { listenHost, listenPort, tokenSettings } from '../config.ts'
 import { UsageError } from '../errors.ts'
+import type { Identify } from '../http/front.ts'
 import { watchSignals } from '../http/shutdown.ts'
 import { withPackages } from '../optional-packages.ts'
 import { textOption } from './arguments.ts'
@@ -20,12 +21,18 @@ Serves what the schema in the Drizzle config declares: lists, rows by key and th
 another schema has both (sales.orders: /sales.orders); where that is taken, it is /public.NAME, or the name of the export.
 Views, and tables without a key, are read only. What cannot be served is left out, with the reason.
 
-Only what the database lets the role of its URL do is possible, so give it no more than clients may do. Serve other
-roles, other paths, fewer columns or routes of your own with createApp of rivulet/http.
+Without tokens everybody may do what the role of the database's URL may do, so it listens for this machine only. With
+RIVULET_JWT_AUDIENCE, RIVULET_JWT_ISSUER and RIVULET_JWT_SECRET or RIVULET_JWKS_URL, requests carry JSON Web Tokens
+(Authorization: Bearer …): their claim "role" is the role of their sessions, if it is one of --role, and policies read all
+claims from the setting request.jwt.claims. For other paths, fewer columns and routes of your own, write a program with
+createApp of rivulet/http.
 
 Options:
       --port PORT         0 takes any that is free. Default: PORT, else 3000
-      --host ADDRESS      the address to listen on. Default: 127.0.0.1, this machine only
+      --host ADDRESS      the address to listen on. Default: RIVULET_HOST, else 127.0.0.1, this machine only
+      --role ROLE         a role that tokens may name; may be given several times
+      --anonymous ROLE    the role of requests without a token. Default: they are refused
+      --insecure          let other machines in without tokens
       --read-only         no changes
       --only PATTERN      tables and views with such names only, ! for all but those; may be given several times
       --schema PATH       the schema's file or folder, in place of the config's; then there may be no config at all
@@ -44,6 +51,9 @@ Examples:
   options: {
     port: { type: 'string' },
     host: { type: 'string' },
+    role: { type: 'string', multiple: true },
+    anonymous: { type: 'string' },
+    insecure: { type: 'boolean' },
     'read-only': { type: 'boolean' },
     only: { type: 'string', multiple: true },
     schema: { type: 'string', multiple: true },
@@ -53,13 +63,16 @@ Examples:
   run: async (run) => {
     const shutdown = watchSignals()
     try {
-      const port = portOption(run.values)
+      const given = portOption(run.values)
       const project = await run.project()
+      // Only now: the project may have an .env file.
+      const hostname = textOption(run.values, 'host') ?? listenHost()
+      const place = { port: given ?? listenPort(3000), hostname, identity: await readIdentity(run.values) }
       const { serveSchema } = await withPackages('`rivulet serve`', ['hono', '@hono/node-server'], () => {
         return import('./serve-schema.ts')
       })
       shutdown.asked.throwIfAborted()
-      await withDatabase(project, (url) => serveSchema(run, project, { url, port, shutdown }))
+      await withDatabase(project, (url) => serveSchema(run, project, { ...place, url, shutdown }))
     } catch (error) {
       if (error !== shutdown.asked.reason) throw error
     } finally {
@@ -69,9 +82,27 @@ Examples:
   },
 }
 
-function portOption(values: OptionValues): number {
+function portOption(values: OptionValues): number | undefined {
   const text = textOption(values, 'port')
-  if (text === undefined) return listenPort(3000)
+  if (text === undefined) return undefined
   if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text)
   throw new UsageError(`--port takes a whole number from 0 to 65535, not ${text}`)
 }
+
+/** Who asks, by the tokens that the environment says how to check; undefined where it says nothing. @throws UsageError */
+async function readIdentity(values: OptionValues): Promise<Identify | undefined> {
+  const settings = tokenSettings()
+  const roles = [values['role'] ?? []].flat().map(String)
+  const anonymous = textOption(values, 'anonymous')
+  if (settings !== undefined && roles.length > 0) {
+    const { tokenIdentity } = await withPackages('checking tokens', ['jose'], loadTokens)
+    return tokenIdentity(settings, { roles, anonymous })
+  }
+  if (settings !== undefined) throw new UsageError('--role has to name the roles that tokens may have')
+  if (roles.length === 0 && anonymous === undefined) return undefined
+  throw new UsageError(
+    '--role and --anonymous need tokens: set RIVULET_JWT_AUDIENCE, RIVULET_JWT_ISSUER and RIVULET_JWT_SECRET or RIVULET_JWKS_URL',
+  )
+}
+
+const loadTokens = () => import('./token-identity.ts')

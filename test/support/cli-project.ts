@@ -50,13 +50,14 @@ export async function makeProject(): Promise<CliProject> {
   }
   await write({ 'package.json': '{"type":"module"}', 'drizzle.config.ts': config, 'schema.ts': schema('nmae: text()') })
   // Nothing passes signals on to the command here, as npm does.
-  const { npm_lifecycle_event: _, ...inherited } = process.env
-  const start = (args: readonly string[]) =>
-    spawn(process.execPath, [compiledProgram('src/cli/main.ts'), ...args], {
+  const start = (args: readonly string[]) => {
+    const { npm_lifecycle_event: _, ...inherited } = process.env
+    return spawn(process.execPath, [compiledProgram('src/cli/main.ts'), ...args], {
       cwd: directory,
       env: { ...inherited, DATABASE_URL: database.url },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
+  }
   return {
     directory,
     database,

@@ -4,10 +4,11 @@ import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { withConnection } from '../../src/migrate/connect.ts'
 import { Admin } from '../support/admin.ts'
 import { type CliProject, ended, type End, makeProject } from '../support/cli-project.ts'
+import { audience, issuer, secret, tokenOf } from '../support/tokens.ts'
 
 const sql = `
 create schema sales;
@@ -80,7 +81,7 @@ async function serve(...args: string[]): Promise<Service> {
   const end = ended(child)
   const state = () => (child.exitCode === null ? result : `ended: ${errors}`)
   await expect.poll(state, { timeout: 30_000 }).toMatch(/"leftOut": \[[^\]]*\]\n}\n$|stops it\.\n$|^ended/)
-  const url = /http:\/\/127\.0\.0\.1:\d+/.exec(result)?.[0]
+  const url = /http:\/\/127\.0\.0\.\d:\d+/.exec(result)?.[0]
   if (url === undefined) throw new Error(`it did not start: ${errors}`)
   return { process: child, url, result, errors: () => errors, end }
 }
@@ -180,6 +181,50 @@ test('the second signal cuts off what is under way, on the database too', async 
   await expect.poll(sleeping).toBe(0)
 })
 
+test('takes tokens: their role is the role of the session, and policies read their claims', async () => {
+  await withConnection(project.database.url, (connection) =>
+    connection.script(`
+      do $$ begin create role rivulet_serve_reader; exception when others then null; end $$;
+      do $$ begin create role rivulet_serve_nobody; exception when others then null; end $$;
+      grant select on customers to rivulet_serve_reader;
+      alter table customers enable row level security;
+      create policy own on customers to rivulet_serve_reader
+        using (id = (current_setting('request.jwt.claims', true)::json ->> 'sub')::int)`),
+  )
+  vi.stubEnv('RIVULET_JWT_SECRET', secret)
+  vi.stubEnv('RIVULET_JWT_ISSUER', issuer)
+  vi.stubEnv('RIVULET_JWT_AUDIENCE', audience)
+  try {
+    const roles = ['--role', 'rivulet_serve_reader', '--anonymous', 'rivulet_serve_nobody']
+    const { url } = await serve('--only', 'customers', ...roles)
+    const ask = async (claims?: object) => {
+      const headers = claims ? { authorization: `Bearer ${await tokenOf({ ...claims })}` } : undefined
+      const response = await fetch(`${url}/customers?select=name`, headers ? { headers } : {})
+      return [response.status, await response.json()]
+    }
+    const reader = { role: 'rivulet_serve_reader' }
+    expect(await ask({ ...reader, sub: '2' })).toMatchObject([200, { data: [{ name: 'Ada' }] }])
+    expect(await ask({ ...reader, sub: '1' })).toMatchObject([200, { data: [{ name: 'Lynn' }] }])
+    expect(await ask()).toMatchObject([403, { code: 'insufficient_privilege' }])
+    expect(await ask({ role: 'postgres' })).toMatchObject([403, { code: 'insufficient_scope' }])
+    expect(await ask({ ...reader, iss: 'another' })).toMatchObject([401, { code: 'invalid_token' }])
+    // A slip must not leave everything open.
+    const { exitCode, stderr } = await project.rivulet('serve', '--port', '0')
+    expect([exitCode, stderr]).toEqual([64, expect.stringContaining('--role has to name the roles') as string])
+  } finally {
+    vi.unstubAllEnvs()
+  }
+  const { exitCode, stderr } = await project.rivulet('serve', '--port', '0', '--role', 'rivulet_serve_reader')
+  expect([exitCode, stderr]).toEqual([64, expect.stringContaining('set RIVULET_JWT_AUDIENCE') as string])
+})
+
+test('listens for other machines only when it is told that nobody is asked who they are', async () => {
+  const { exitCode, stderr } = await project.rivulet('serve', '--port', '0', '--host', '0.0.0.0')
+  expect([exitCode, stderr]).toEqual([64, expect.stringContaining('--insecure') as string])
+  const { result } = await serve('--host', '127.0.0.2', '--insecure')
+  expect(result).toContain('at http://127.0.0.2:')
+})
+
 test('needs no config where the schema is given, and takes it in place of that of the config', async () => {
   const other = `import { integer, pgTable } from 'drizzle-orm/pg-core'
 export const hits = pgTable('hits', { id: integer().primaryKey() })`
@@ -197,7 +242,7 @@ export const hits = pgTable('hits', { id: integer().primaryKey() })`
 test.each([
   [['--port', '70000'], 64, '--port takes a whole number from 0 to 65535, not 70000'],
   [['--port', 'x'], 64, '--port takes a whole number'],
-  [['--host', '203.0.113.1', '--schema', 'schema.ts'], 64, '203.0.113.1 is no address of this machine'],
+  [['--host', '203.0.113.1', '--insecure', '--schema', 'schema.ts'], 64, '203.0.113.1 is no address of this machine'],
   [
     ['--only', 'nothing*', '--schema', 'schema.ts'],
     64,

@@ -27,7 +27,8 @@ const layers: readonly (readonly string[])[] = [
   ['migrate', 'document'],
   ['engine.ts'],
   ['http', 'testing', 'declaration-types.ts'],
-  ['cli', 'jwt'],
+  ['jwt'],
+  ['cli'],
   ['shop', 'index.ts'],
 ]
 const floors = new Map(
