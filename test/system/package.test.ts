@@ -110,6 +110,20 @@ describe('what is not installed', () => {
     )
   })
 
+  test('rivulet serve says that it needs hono and @hono/node-server, and how to install them', async () => {
+    const config = `export default { dialect: 'postgresql', schema: './schema.js', out: './migrations' }`
+    await writeFile(join(bare, 'drizzle.config.js'), config)
+    const { code, stderr } = (await run(join(bare, 'node_modules/.bin/rivulet'), ['serve'], { cwd: bare }).catch(
+      (error: unknown) => error as { code: number; stderr: string },
+    )) as { code: number; stderr: string }
+    await rm(join(bare, 'drizzle.config.js'))
+    expect([code, stderr]).toEqual([
+      64,
+      'rivulet: `rivulet serve` needs hono and @hono/node-server, and not all of them are installed: ' +
+        'npm install hono@4 @hono/node-server@2\n',
+    ])
+  })
+
   test.each(['rivulet', 'rivulet/migrate', 'rivulet/schema'])('%s does not need', async (entry) => {
     expect(await runModule(`await import('${entry}')`, {}, bare)).toBe('')
   })
