@@ -49,7 +49,8 @@ function openApiDocument(
 ): object {
   const { title = 'Rivulet', version = '1.0.0', description = 'Tables of a database as an API.' } = options
   const { paths, schemas, tags = [] } = options
-  const rows = resources.flatMap((each) => pathsOf(each, keyed))
+  const words = wordsOf(resources)
+  const rows = resources.flatMap((each) => pathsOf(each, words, keyed))
   const ownTags = resources.map(({ path, plan }) => ({ name: path, description: `Rows of ${plan.name}.` }))
   return {
     openapi: '3.1.0',
@@ -62,7 +63,11 @@ function openApiDocument(
       paths,
     ),
     components: {
-      schemas: { Problem: problemSchema, ...Object.fromEntries(resources.flatMap(schemasOf)), ...schemas },
+      schemas: {
+        Problem: problemSchema,
+        ...Object.fromEntries(resources.flatMap((resource) => schemasOf(resource, words))),
+        ...schemas,
+      },
       responses: { Problem: problemAnswer },
       ...(resources.length > 0 ? { parameters: { ...listParameters, ...conditions } } : {}),
     },
@@ -78,9 +83,24 @@ function merged(own: Readonly<Record<string, object>>, others: OpenApiOptions['p
 const license = { name: 'Proprietary', identifier: 'LicenseRef-Proprietary' }
 const serviceTag = 'service'
 
-/** `order-items` as `OrderItems`, a word of programs. */
-function wordOf(path: string): string {
-  return path.replaceAll(/(?:^|[^A-Za-z\d]+)([A-Za-z\d]?)/g, (_, letter: string) => letter.toUpperCase())
+/** Words by path, for the names of schemas and operations. */
+type Words = ReadonlyMap<string, string>
+
+/** The schemas of a resource. */
+const namesOf = (word: string) => [word, `${word}Page`, `New${word}`, `${word}Patch`]
+
+/** `order-items` as `OrderItems`; with a number where a name made of it is taken: `orders` has a schema NewOrders, too. */
+function wordsOf(resources: readonly PlannedResource[]): Words {
+  const taken = new Set(['Problem'])
+  const wordOf = ({ path }: PlannedResource) => {
+    const parts = path.split(/[^A-Za-z\d]+/).map((part) => part.charAt(0).toUpperCase() + part.slice(1))
+    const plain = parts.join('') || 'Resource'
+    let word = plain
+    for (let next = 2; namesOf(word).some((name) => taken.has(name)); next++) word = `${plain}${next}`
+    for (const name of namesOf(word)) taken.add(name)
+    return word
+  }
+  return new Map(resources.map((resource) => [resource.path, wordOf(resource)]))
 }
 
 const reference = (kind: 'schemas' | 'responses' | 'parameters', name: string) => ({
@@ -94,12 +114,12 @@ const streamed = (line: JsonSchema) => ({
   'text/csv': { schema: { type: 'string', description: 'RFC 4180, with a line of names.' } },
 })
 
-function schemasOf(resource: PlannedResource): [string, JsonSchema][] {
+function schemasOf(resource: PlannedResource, words: Words): [string, JsonSchema][] {
   const { path, columns, relations, writes } = resource
-  const word = wordOf(path)
+  const word = words.get(path) ?? path
   const all = [...columns.values()]
   const related = [...relations].map(([name, { many, target }]): [string, JsonSchema] => {
-    const schema = reference('schemas', wordOf(target.path))
+    const schema = reference('schemas', words.get(target.path) ?? target.path)
     return [name, many ? array(schema) : { anyOf: [schema, { type: 'null' }] }]
   })
   // Nothing is required of what `select` may leave out.
@@ -129,9 +149,9 @@ function propertiesOf(columns: readonly ResourceColumn[]): Record<string, JsonSc
   )
 }
 
-function pathsOf(resource: PlannedResource, keyed: boolean): [string, object][] {
+function pathsOf(resource: PlannedResource, words: Words, keyed: boolean): [string, object][] {
   const { path, columns, key, writes } = resource
-  const word = wordOf(path)
+  const word = words.get(path) ?? path
   const row = reference('schemas', word)
   const operation = operationOf(path, word)
   const added = { oneOf: [reference('schemas', `New${word}`), array(reference('schemas', `New${word}`))] }

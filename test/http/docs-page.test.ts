@@ -94,6 +94,27 @@ describe('the pages', () => {
   })
 })
 
+test('no two resources share a name in the document, whatever their paths are', async () => {
+  const paths = ['orders', 'new-orders', 'orders-page', 'orders.page', 'orders_patch', 'problem', 'Orders', '~', '2.0']
+  const resources = paths.map((path) => resource(toySchema.samples, { path }))
+  const response = await createApp(toy.engine, { resources }).request('/openapi.json')
+  const text = await response.text()
+  const { paths: routes, components } = JSON.parse(text) as {
+    paths: Record<string, Record<string, { operationId?: string }>>
+    components: { schemas: Record<string, unknown> }
+  }
+  const names = Object.keys(components.schemas)
+  // A row, a page, a new row and a patch of each, and the problem.
+  expect(names).toHaveLength(paths.length * 4 + 1)
+  expect(names.filter((name) => !/^[A-Za-z0-9._-]+$/.test(name))).toEqual([])
+  const ids = Object.values(routes).flatMap((item) =>
+    Object.values(item).flatMap(({ operationId }) => operationId ?? []),
+  )
+  expect(new Set(ids).size).toBe(ids.length)
+  const named = Array.from(text.matchAll(/#\/components\/schemas\/([^"]+)/g), ([, name]) => name)
+  expect(named.filter((name) => !names.includes(name ?? ''))).toEqual([])
+})
+
 test.each([
   [undefined, 'application/json'],
   ['*/*', 'application/json'],
