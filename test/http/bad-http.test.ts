@@ -140,6 +140,18 @@ describe('a request', () => {
     })
   })
 
+  test.each([
+    ['a body', ['content-length: 100', '', '{"name":"half']],
+    ['chunks', ['transfer-encoding: chunked', '', '20', '{"name":"half']],
+    ['headers', ['x: ']],
+  ])('whose client stops in the middle of %s is a 400, and writes nothing', async (_, rest) => {
+    const socket = connect(server.port, '127.0.0.1')
+    socket.end([post, 'host: a', json, ...rest].join('\r\n'))
+    expect((await answerOf(socket)).status).toBe(400)
+    const { status, body } = await exchange('GET /customers?name=half HTTP/1.1', 'host: a', ...end)
+    expect([status, JSON.parse(body).data]).toEqual([200, []])
+  })
+
   test('of the method CONNECT or TRACE is told which methods there are', async () => {
     expect((await exchange('CONNECT a:1 HTTP/1.1', 'host: a:1', ...end)).head).toMatch(/^allow: get, head, post/m)
     expect((await exchange('TRACE /customers HTTP/1.1', 'host: a', ...end)).head).toMatch(/^allow: get, head, post/m)
