@@ -16,7 +16,6 @@ import { HttpField } from './http.ts'
 import { type Contender, latency, measure, type Measured, type Spread } from './measure.ts'
 
 const options = { rounds: 9, roundMs: 500, concurrency: 10, yardsticks: 2 }
-const http = { ...options, concurrency: 16 }
 
 async function main(): Promise<void> {
   const given = environment('DATABASE_URL')
@@ -28,9 +27,9 @@ async function main(): Promise<void> {
   await race('Product page: three reads at once, 10 pages at a time', field.productPage)
   await using servers = await HttpField.open(database.url)
   const row = await servers.race((index) => `/products/${1 + (index % 16)}`)
-  await race('HTTP: GET /products/:id, 16 at a time', row, http)
+  await race('HTTP: GET /products/:id, 10 at a time', row)
   const page = await servers.race((index) => `/product/${1 + (index % 16)}/${1 + (index % 24)}`)
-  await race('HTTP: the product page, 16 at a time', page, http)
+  await race('HTTP: the product page, 10 at a time', page)
 }
 
 async function prepare(url: string): Promise<void> {
@@ -46,8 +45,8 @@ async function prepare(url: string): Promise<void> {
   )
 }
 
-async function race(title: string, contenders: readonly Contender[], how = options): Promise<void> {
-  const results = await measure(contenders, how)
+async function race(title: string, contenders: readonly Contender[]): Promise<void> {
+  const results = await measure(contenders, options)
   console.log(`\n${title}\n`)
   const yardsticks = contenders.slice(0, options.yardsticks).map(({ name }) => `to ${name}`)
   const rows = [['', 'ops/s', '', ...yardsticks.flatMap((yardstick) => [yardstick, '']), 'how'], ...results.map(rowOf)]
