@@ -97,7 +97,9 @@ function check(
   const { status, text } = answered
   const [fault] = faults
   const problem =
-    (status >= 500 ? `a fault of the service: ${String((fault as Error | undefined)?.stack ?? fault)}` : undefined) ??
+    (status >= 500 || faults.length > 0
+      ? `a fault of the service: ${String((fault as Error | undefined)?.stack ?? fault)}`
+      : undefined) ??
     api.faultOf(operation, answered) ??
     (status >= 400 && inside.test(text) ? 'the inside is told' : undefined)
   if (problem === undefined) return
