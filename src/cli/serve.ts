@@ -5,7 +5,7 @@
 import { listenHost, listenPort, tokenSettings } from '../config.ts'
 import { UsageError } from '../errors.ts'
 import type { Identify } from '../http/front.ts'
-import { watchSignals } from '../http/shutdown.ts'
+import { watchSignals } from '../task/shutdown.ts'
 import { withPackages } from '../optional-packages.ts'
 import { textOption } from './arguments.ts'
 import { type Command, commonHelp, exitCodes, type OptionValues } from './command.ts'
