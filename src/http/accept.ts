@@ -1,7 +1,7 @@
 /** Which of the types that a resource has a client wants (RFC 9110, 12.5.1): of those it takes, the one it likes best. */
 import type { Context } from 'hono'
 import { type Accept, parseAccept } from 'hono/utils/accept'
-import { Problem } from './problem.ts'
+import { Problem } from '../answer/problem.ts'
 
 /** One of these types; the first for a client that does not say. @throws Problem 406 where it takes none of them */
 export function acceptedType<TType extends string>({ req }: Context, types: readonly [TType, ...TType[]]): TType {

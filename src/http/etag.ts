@@ -6,8 +6,8 @@
  */
 import { createHash } from 'node:crypto'
 import type { Context } from 'hono'
-import { encodeJson } from './json.ts'
-import { Problem } from './problem.ts'
+import { encodeJson } from '../answer/json.ts'
+import { Problem } from '../answer/problem.ts'
 import type { PlannedResource } from '../resource/resource.ts'
 import { versionOf } from '../resource/resource-read.ts'
 

@@ -13,7 +13,7 @@ import { Deadline } from '../task/deadline.ts'
 import type { Identity } from '../session/identity.ts'
 import type { TaskOptions } from '../task/scope.ts'
 import { UsageError } from '../errors.ts'
-import { Problem, problemOf, problemResponse } from './problem.ts'
+import { Problem, problemOf, problemResponse } from '../answer/problem.ts'
 import { clientGone, type FaultyRequest, logAnswer, type RequestEntry } from './request-log.ts'
 
 /** How requests are bounded, and what is told of those that fail. */

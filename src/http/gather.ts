@@ -12,9 +12,9 @@ import { requestEngine } from './access.ts'
 import { answerTag } from './etag.ts'
 import { type Environment, taskOptions } from './front.ts'
 import { readBody } from './input.ts'
-import { encodeJson } from './json.ts'
+import { encodeJson } from '../answer/json.ts'
 import { explainRead, type ResourceRoutesOptions } from './resource-routes.ts'
-import { serverTiming } from './server-timing.ts'
+import { serverTiming } from '../answer/server-timing.ts'
 
 /** Adds `POST /gather`, of at most `most` reads. */
 export function addGather(

@@ -8,8 +8,8 @@ import type { Engine } from '../engine.ts'
 import { RivuletError } from '../errors.ts'
 import { Deadline } from '../task/deadline.ts'
 import { type Environment, taskOptions } from './front.ts'
-import { jsonResponse } from './json.ts'
-import { Problem } from './problem.ts'
+import { jsonResponse } from '../answer/json.ts'
+import { Problem } from '../answer/problem.ts'
 
 /** Options of `addHealth`. */
 export interface HealthOptions {

@@ -14,7 +14,7 @@ import type { Session } from '../repository/session.ts'
 import type { TransactionOptions } from '../session/session.ts'
 import { requestEngine } from './access.ts'
 import { type Environment, type IdempotencyOptions, taskOptions } from './front.ts'
-import { Problem } from './problem.ts'
+import { Problem } from '../answer/problem.ts'
 
 /** Reads the key of each POST and PATCH. @throws Problem 400 for one that is malformed, or that nobody would keep. */
 export function takeKeys(options: IdempotencyOptions | undefined): MiddlewareHandler<Environment> {

@@ -11,7 +11,7 @@ import { type DocumentedRoutes, openApiDocuments, type OpenApiOptions } from '..
 import { explainedProblems } from '../document/problem-types.ts'
 import type { PlannedResource } from '../resource/resource.ts'
 import type { Environment } from './front.ts'
-import { jsonResponse } from './json.ts'
+import { jsonResponse } from '../answer/json.ts'
 
 /** Adds `/`, `/openapi.json` and `/docs`. */
 export function addPages(

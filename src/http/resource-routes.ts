@@ -18,12 +18,12 @@ import { answerTag, checkConditions, isConditional, isKnown, rowTag } from './et
 import { type Environment, taskOptions } from './front.ts'
 import { idempotent, refuseKey } from './idempotency.ts'
 import { readBody } from './input.ts'
-import { encodeJson } from './json.ts'
-import { pointerOf, Problem, problemOf } from './problem.ts'
+import { encodeJson } from '../answer/json.ts'
+import { pointerOf, Problem, problemOf } from '../answer/problem.ts'
 import { type RowStreamOptions, answerStream, streamTypes } from './row-stream.ts'
 import { insertLines, isLines, type RowUploadOptions } from './row-upload.ts'
-import { serverTiming } from './server-timing.ts'
-import { TextResponse } from './text-response.ts'
+import { serverTiming } from '../answer/server-timing.ts'
+import { TextResponse } from '../answer/text-response.ts'
 
 type Row = Record<string, unknown>
 

@@ -19,7 +19,7 @@ import type { PlannedResource } from '../resource/resource.ts'
 import { csvLines, jsonLines, RowText } from '../resource/row-text.ts'
 import { Patience } from '../task/patience.ts'
 import { type Environment, type FrontOptions, taskOptions } from './front.ts'
-import { problemOf } from './problem.ts'
+import { problemOf } from '../answer/problem.ts'
 
 /** What a list may be besides JSON: its type for `Accept`, and how its rows are written. */
 const formats = {

@@ -12,8 +12,8 @@ import { readLines } from '../resource/row-lines.ts'
 import { Deadline } from '../task/deadline.ts'
 import { type Environment, taskOptions } from './front.ts'
 import { bodyTooLarge, bodyTooSlow, refuseOtherTypes } from './input.ts'
-import { jsonResponse } from './json.ts'
-import { Problem } from './problem.ts'
+import { jsonResponse } from '../answer/json.ts'
+import { Problem } from '../answer/problem.ts'
 
 export interface RowUploadOptions {
   /** Bytes that a line may have. */

@@ -16,7 +16,7 @@ import type { Duplex } from 'node:stream'
 import { getRequestListener, RequestError } from '@hono/node-server'
 import { ConfigInvalid, PortUnavailable } from '../errors.ts'
 import { asksWho } from './front.ts'
-import { Problem, problemOf, problemResponse } from './problem.ts'
+import { Problem, problemOf, problemResponse } from '../answer/problem.ts'
 
 /** Options of `openHttpServer`. */
 export interface HttpServerOptions {

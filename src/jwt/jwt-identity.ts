@@ -8,7 +8,7 @@ import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtV
 import { refuseUnknown } from '../config.ts'
 import { ConfigInvalid } from '../errors.ts'
 import type { Identify } from '../http/front.ts'
-import { Problem } from '../http/problem.ts'
+import { Problem } from '../answer/problem.ts'
 import { optionNames } from '../option-names.ts'
 import { checkIdentity, type Identity } from '../session/identity.ts'
 

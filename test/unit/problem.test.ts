@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { problemTypes } from '../../src/document/problem-types.ts'
 import * as errors from '../../src/errors.ts'
 import { createFront } from '../../src/http/front.ts'
-import { Problem, problemOf, problemResponse } from '../../src/http/problem.ts'
+import { Problem, problemOf, problemResponse } from '../../src/answer/problem.ts'
 import { classesOf } from '../docs/doc-comments.ts'
 
 const secret = 'row value 4711'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { TextResponse } from '../../src/http/text-response.ts'
+import { TextResponse } from '../../src/answer/text-response.ts'
 
 test('the Response of the adapter is found, and Node keeps its own', async () => {
   expect(TextResponse).not.toBe(Response)
