@@ -14,7 +14,7 @@ export interface FuzzedRequest {
   readonly body: string | undefined
 }
 
-/** Values that answers had, by the names of their properties; of each the last few. */
+/** Values that answers had, by the names of their properties; of each the last ones. */
 export class Seen {
   readonly #values = new Map<string, unknown[]>()
   /** Rows by the path of their list, for keys of several parts. */
@@ -34,14 +34,15 @@ export class Seen {
     if (Array.isArray(json)) return json.slice(0, 5).forEach((inner) => this.add(path, inner))
     if (!('data' in json) && !('errors' in json)) keep(this.#rows, path, json as Record<string, unknown>)
     for (const [name, value] of Object.entries(json)) {
-      if (typeof value === 'object') this.add(path, value)
+      // Rows within rows are of other tables.
+      if (typeof value === 'object') this.add(name === 'data' ? path : '', value)
       else keep(this.#values, name, value)
     }
   }
 }
 
 function keep<T>(map: Map<string, T[]>, name: string, value: T): void {
-  map.set(name, [...(map.get(name) ?? []).slice(-19), value])
+  map.set(name, [...(map.get(name) ?? []).slice(-199), value])
 }
 
 /** Any request of an operation; of a `valid` one every part is as the document describes it. */
