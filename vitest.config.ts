@@ -24,7 +24,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'integration',
-          include: ['test/{integration,http,openapi}/**/*.test.ts'],
+          include: ['test/{integration,http}/**/*.test.ts'],
           globalSetup: server,
         },
       },

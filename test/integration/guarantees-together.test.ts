@@ -437,17 +437,15 @@ describe('a snapshot gather', () => {
 
   test('outlives a task whose identity is refused, even on one connection', async () => {
     await using engine = await bank.engine({ pool: { max: 1 } })
-    const answers = await engine.gather(
+    const answers = await engine.gatherSettled(
       {
-        a: optional(
-          withIdentity({ role: 'rivulet_nobody' }, ({ sql }: BankSession) => sql`select 1`),
-          'instead',
-        ),
+        a: withIdentity({ role: 'rivulet_nobody' }, ({ sql }: BankSession) => sql`select 1`),
         b: async ({ sql }) => (await sql`select 1 as one`)[0],
       },
       { snapshot: true },
     )
-    expect(answers).toEqual({ a: 'instead', b: { one: 1 } })
+    expect(answers.a).toMatchObject({ status: 'rejected', reason: expect.any(UsageError) as UsageError })
+    expect(answers.b).toEqual({ status: 'fulfilled', value: { one: 1 } })
     expect(engine.stats()).toMatchObject({ opened: 1, retired: 0 })
   })
 

@@ -30,8 +30,10 @@ const program = `
 import createClient from 'openapi-fetch'
 import type { paths } from './shop.ts'
 
+type Json = 'application/json' | 'application/problem+json'
+
 export async function shopping(baseUrl: string) {
-  const client = createClient<paths>({ baseUrl })
+  const client = createClient<paths, Json>({ baseUrl })
 
   const page = await client.GET('/reviews', {
     params: { query: { rating: { in: '4,5' }, createdAt: { gte: '2020-01-01T00:00:00Z' }, sort: '-rating,id', limit: 2, with: 'product', count: true } },
@@ -64,7 +66,7 @@ export async function shopping(baseUrl: string) {
 }
 
 export function wrong() {
-  const client = createClient<paths>()
+  const client = createClient<paths, Json>()
   // @ts-expect-error a row without its name
   void client.POST('/customers', { body: { job: 'y' } })
   // @ts-expect-error an operator that the type does not have
