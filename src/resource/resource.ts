@@ -78,7 +78,7 @@ export function resource<
     readonly readOnly?: TReadOnly
     readonly roles?: Readonly<Record<string, RoleOptions<keyof TSource['$inferSelect'] & string>>>
   } = {},
-): Resource<TSource, TPath, TReadOnly extends true ? false : true, THidden, TFixed> {
+): Resource<TSource, NoInfer<TPath>, TReadOnly extends true ? false : true, NoInfer<THidden>, NoInfer<TFixed>> {
   const name = is(source, Table) ? getTableName(source) : getViewName(source as PgView)
   const path = options.path ?? pathOfName(name)
   if (isOwnPath(path))

@@ -2,7 +2,11 @@
 import { hc, type InferRequestType, type InferResponseType } from 'hono/client'
 import type { ExtractSchema } from 'hono/types'
 import { expectTypeOf, test } from 'vitest'
+import { orderItems, orders } from '../../schema/index.ts'
+import { createApp } from '../../src/http/app.ts'
+import { resource } from '../../src/resource/resource.ts'
 import type { createShopApp } from '../../src/shop/app.ts'
+import type { ShopEngine } from '../../src/shop/product-page.ts'
 
 const client = hc<ReturnType<typeof createShopApp>>('http://127.0.0.1')
 
@@ -15,6 +19,20 @@ test('a list answers rows as JSON', () => {
   expectTypeOf<Order['status']>().toEqualTypeOf<'pending' | 'paid' | 'shipped' | 'delivered' | 'cancelled'>()
   expectTypeOf<InferResponseType<typeof list>['next']>().toEqualTypeOf<string | null>()
   void (() => list({ query: { limit: '5', 'total[gt]': '100' } }))
+})
+
+test('a resource that is declared where the application is made has the types of its table', () => {
+  const app = createApp({} as ShopEngine, {
+    resources: [resource(orders), resource(orderItems, { hidden: ['unitPrice'] })],
+  })
+  const own = hc<typeof app>('http://127.0.0.1')
+  const list = own.orders.$get
+  expectTypeOf<InferResponseType<typeof list>['data'][number]['id']>().toEqualTypeOf<string>()
+  const items = own['order-items'].$get
+  type Item = InferResponseType<typeof items>['data'][number]
+  expectTypeOf<keyof Item>().toEqualTypeOf<'orderId' | 'productId' | 'quantity' | 'createdAt' | 'updatedAt'>()
+  // @ts-expect-error nothing of this name is published
+  void own.users
 })
 
 test('a row has a key, and a path with hyphens its own', () => {
