@@ -38,7 +38,7 @@ export function apiReports() {
     const { status, stdout } = spawnSync(process.execPath, [compiler, ...options], { encoding: 'utf8' })
     if (status !== 0) throw new Error(`the declarations cannot be made:\n${stdout}`)
     const reports = Object.entries(entries).map(([name, entry]) => report(folder, name, entry))
-    const exported = new Set(reports.flatMap((each) => each.exported))
+    const exported = new Set([...reports.flatMap((each) => each.exported), ...ofEntries()])
     return reports.map(({ name, text, unexported }) => ({
       name,
       text,
@@ -47,6 +47,19 @@ export function apiReports() {
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/**
+ * The types that the entries made for declarations export.
+ * @returns {string[]}
+ */
+function ofEntries() {
+  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const paths = Object.values(exports).filter((path) => String(path).endsWith('/declaration-types.js'))
+  return paths.flatMap((/** @type {string} */ path) => {
+    const text = readFileSync(join(root, path.replace('./dist/', 'src/').replace(/\.js$/, '.ts')), 'utf8')
+    return Array.from(text.matchAll(/^export type \{([^}]*)\}/gm), ([, list = '']) => list.match(/\w+/g) ?? []).flat()
+  })
 }
 
 /**
@@ -90,6 +103,10 @@ function report(folder, name, entry) {
     .replace(/^> Do not edit[^\n]*$/m, '> Written by `npm run api`; a test compares it with the code.')
     .replaceAll(/^ *\/\/ \(undocumented\)\n/gm, '')
     .replace(/\n\/\/ \(No @packageDocumentation[^\n]*\n\n/, '')
+  // What only a namespace has: TypeScript writes no declaration by such a name, but by an entry that exports the type.
+  for (const [, list = ''] of text.matchAll(/^declare namespace \w+ \{\s+export \{([^}]*)\}/gm)) {
+    unexported.push(...(list.match(/\w+/g) ?? []))
+  }
   const exported = Array.from(text.matchAll(/^export (?:declare |abstract )*\w+ (\w+)/gm), ([, type = '']) => type)
   return { name, text, unexported, exported }
 }

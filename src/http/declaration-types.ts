@@ -1,6 +1,6 @@
 /**
  * The types that other types of `rivulet/http` are made of, exported for declarations to name. Nobody needs them to write
- * a program, and they may change with any version.
+ * a program, and they may change with any version. They are `rivulet/http/types`, for the reason that `rivulet/types` is one.
  */
 export type {
   Columns,

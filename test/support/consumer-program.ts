@@ -2,7 +2,8 @@
 export const consumerProgram = `
 import { integer, pgTable } from 'drizzle-orm/pg-core'
 import { conventions, defineRepository, NotFound, openEngine, optional, type Session } from 'rivulet'
-import { createApp, openHttpServer } from 'rivulet/http'
+import { createApp, openHttpServer, requestEngine, resource } from 'rivulet/http'
+import { jwtIdentity } from 'rivulet/jwt'
 import { applyMigrations } from 'rivulet/migrate'
 import * as schema from 'rivulet/schema'
 import { createShopApp, placeOrder, productPage } from 'rivulet/shop'
@@ -41,5 +42,18 @@ export const namedOf = defineRepository(schema.customers, (base) => ({ byName: (
 export const ordersPage = (session: Session<typeof schema>) => session.repository(schema.orders).list({ with: { items: true } })
 export const own = conventions(pgTable('own', { id: integer().primaryKey(), version: integer().notNull() }), { version: 'version' })
 export const lockOwn = (session: Session<{ own: typeof own }>) => session.repository(own).lock(1, 'update', { skipLocked: true })
+export const words = resource(own, { path: 'my-words', hidden: ['version'], roles: { reader: { readOnly: true } } })
+export const who = jwtIdentity({ secret: 'a secret of at least 32 bytes, for HS256', algorithms: ['HS256'], audience: 'api', issuer: 'https://issuer', roles: ['reader'], identityOf: () => ({ role: 'reader' }) })
+const published = [resource(schema.customers), resource(schema.orders, { fixed: ['total'], readOnly: true }), words]
+export const publishing = createApp(engine, { resources: published, identity: who })
+export const app = createApp(engine, { resources: [resource(schema.customers), words, resource(schema.orderItems)] })
+export const bare = createApp(engine)
+export const chained = createApp(engine, { resources: [resource(schema.products), resource(schema.customers)], idempotency: {} })
+  .get('/named/:name', async (context) => {
+    const own = await requestEngine(context, engine)
+    return context.json(await own.session((session) => namedOf(session).byName(context.req.param('name'))))
+  })
+  .post('/words', async (context) => context.json({ made: true as const, page: await engine.session(ordersPage) }, 201))
+export const listening = openHttpServer(app, { port: 0 })
 export const many = (session: Session<typeof schema>) => session.repository(schema.customers).getMany([1])
 `

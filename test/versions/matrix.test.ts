@@ -32,7 +32,7 @@ beforeAll(async () => {
   const tarball = await pack(join(folder, 'checkout'))
   await install(bare, tarball)
   await cp(bare, full, { recursive: true, verbatimSymlinks: true })
-  await install(full, 'hono@4', '@hono/node-server@2', 'zod@4', 'tsx@4', 'drizzle-kit@0.31', '@types/node@20')
+  await install(full, 'hono@4', '@hono/node-server@2', 'jose@6', 'zod@4', 'tsx@4', 'drizzle-kit@0.31', '@types/node@20')
 })
 afterAll(() => rm(folder, { recursive: true, force: true, maxRetries: 10 }))
 
@@ -190,6 +190,7 @@ describe.each(compilers)('TypeScript %s', (version) => {
       module: resolution === 'nodenext' ? 'nodenext' : 'esnext',
       moduleResolution: resolution,
       noEmit: true,
+      declaration: true,
       // Drizzle's own declarations name drivers that are not installed.
       skipLibCheck: true,
       types: ['node'],
