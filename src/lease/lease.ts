@@ -1,8 +1,6 @@
 /**
  * A lease is one task's use of one connection: every statement of its session, nested transactions included, goes through
- * it, in order.
- *
- *   open ──cancel, deadline──▶ cancelled ──▶ released        open ──task returns──▶ released
+ * it, in order. Its states are drawn in `src/README.md`.
  *
  * A cancelled lease refuses every statement with the reason, has what runs stopped on the server, and its connection is
  * closed afterwards, never reused: the request to cancel might come late.

@@ -1,8 +1,6 @@
 /**
  * What is known of the transaction that is open on a lease. It is made when the transaction begins and dropped when it
- * ends, so nothing of it can be taken for a later one's.
- *
- *   deferred ──a statement is sent──▶ begun ──commit──▶ committing          (dropped from any of them)
+ * ends, so nothing of it can be taken for a later one's. Its states are drawn in `src/README.md`.
  *
  * BEGIN, settings, savepoints and the time limit are steps that wait for the next statement and travel in its batch, so
  * that it cannot run without them. If none follows, they are never sent.

@@ -1,7 +1,6 @@
 /**
- * One PostgreSQL backend: a postgres.js client with `max: 1` on a socket of our own that connects exactly once.
- *
- *   open ──close()──▶ closing ──▶ closed        open ──loss, destroy()──▶ closed
+ * One PostgreSQL backend: a postgres.js client with `max: 1` on a socket of our own that connects exactly once. Its states,
+ * and those of a statement on it, are drawn in `src/README.md`.
  *
  * postgres.js would reconnect silently after a loss, with the transaction and its settings gone; here the second
  * connect is refused, and a lost connection refuses every statement (`ConnectionLost`). Nothing of postgres.js's pool,

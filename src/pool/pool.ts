@@ -1,8 +1,7 @@
 /**
  * A bounded set of connections and a FIFO queue of calls that wait for one. It grows when a call waits, shrinks when
- * none does, replaces what was lost, and never hands a connection to two holders.
- *
- *   connection: opening ──▶ idle ◀──▶ leased          any of the three ──▶ closing ──▶ gone
+ * none does, replaces what was lost, and never hands a connection to two leases. The states of a connection are drawn in
+ * `src/README.md`.
  *
  * A connection counts against `max` until its socket has closed, so the server never sees more than `max` backends.
  * While connecting fails, one attempt at a time is made, with capped exponential backoff and jitter. What changes who

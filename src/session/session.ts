@@ -1,8 +1,6 @@
 /**
  * A session is what one task sees of the database, on one connection: typed queries (`db`), plain SQL (`sql`), cursors
- * (`stream`) and nested units of work (`transaction`).
- *
- *   open ──transaction, stream──▶ busy ──its end──▶ open        open, busy ──task returns──▶ ended
+ * (`stream`) and nested units of work (`transaction`). Its states are drawn in `src/README.md`.
  *
  * While a unit of work runs, only its own session may be used, so that no statement of another branch slips into it.
  * After the task has ended everything taken from the session refuses to work. Several statements at once are sent in

@@ -1,10 +1,7 @@
 /**
  * A transaction brackets a unit of work: BEGIN … COMMIT on a free connection, SAVEPOINT … RELEASE inside another one.
- *
- *   deferred ──first statement──▶ begun ──▶ committed | rolled back        deferred ──▶ never sent
- *
  * BEGIN travels in the batch of the first statement, so an empty transaction costs nothing, and no statement runs outside
- * the transaction it belongs to. It is committed only when the server said COMMIT.
+ * the transaction it belongs to. It is committed only when the server said COMMIT. Its states are drawn in `src/README.md`.
  * https://www.postgresql.org/docs/current/sql-begin.html
  */
 import { SessionEnded, UsageError } from '../errors.ts'
@@ -39,6 +36,9 @@ function transactionModes({ isolation, readOnly, deferrable }: TransactionSettin
   return modes.filter(Boolean).join(', ')
 }
 
+/** Over as soon as its end is asked for, which happens once; detached when its session has ended first. */
+type State = 'open' | 'over' | 'detached'
+
 export class Transaction {
   readonly #lease: Lease
   /** The transaction that is open on the connection: this one, or the one it is a part of. */
@@ -46,8 +46,7 @@ export class Transaction {
   readonly #savepoint: string | undefined
   readonly #deferral: Deferral
   readonly #writes: boolean
-  /** Ended one way or the other: there is nothing left to undo. */
-  #over = false
+  #state: State = 'open'
 
   /**
    * Begins a transaction, or a savepoint inside one, with `steps` behind it; all of it travels with the first statement.
@@ -94,14 +93,13 @@ export class Transaction {
 
   /** The session has ended first: from now on it touches nothing, as what becomes of it is decided elsewhere. */
   detach(): void {
-    this.#over = true
+    this.#state = 'detached'
   }
 
   /** Makes the work last. @throws CommitOutcomeUnknown, SessionEnded, or the error for which the server refused. */
   async commit(): Promise<void> {
-    if (this.#over) throw new SessionEnded('the session of this transaction has ended')
-    this.#over = true
-    if (!this.#deferral.sent()) return this.#drop()
+    if (this.#state !== 'open') throw new SessionEnded('the session of this transaction has ended')
+    if (!this.#end()) return
     if (this.#savepoint === undefined) return commit(this.#lease, this.#open, { askTransactionId: this.#writes })
     try {
       await this.#lease.script(`release savepoint ${this.#savepoint}`)
@@ -124,9 +122,7 @@ export class Transaction {
    */
   async rollback(running = 0): Promise<void> {
     const lease = this.#lease
-    if (this.#over) return
-    this.#over = true
-    if (!this.#deferral.sent()) return this.#drop()
+    if (this.#state !== 'open' || !this.#end()) return
     if (lease.refusal || lease.connection.lost) return
     if (this.#savepoint !== undefined) return this.#rewind()
     if (running > 0) {
@@ -146,8 +142,7 @@ export class Transaction {
 
   /** Undoes a nested transaction in the batch of the next statement; the end of the outer one undoes it as well. */
   undo(): void {
-    this.#over = true
-    if (!this.#deferral.sent()) return this.#drop()
+    if (!this.#end()) return
     this.#open.rewound()
     this.#open.defer({ text: `rollback to savepoint ${this.#savepoint}` })
     this.#open.defer({ text: `release savepoint ${this.#savepoint}` })
@@ -162,8 +157,12 @@ export class Transaction {
     }
   }
 
-  #drop(): void {
+  /** It is over from now on. True when the server has to be told; otherwise it was never sent, and is dropped. */
+  #end(): boolean {
+    this.#state = 'over'
+    if (this.#deferral.sent()) return true
     this.#deferral.drop()
     if (this.#savepoint === undefined) this.#lease.ended()
+    return false
   }
 }

@@ -24,18 +24,59 @@ describe('the code map', () => {
     expect(missing).toEqual([])
   })
 
-  test.each([
+  /** The machines that are drawn, by how the text above each begins. */
+  const drawings = new Map(
+    Array.from(
+      section('State machines').matchAll(/^(\S[^\n]*(?:\n[^\n`][^\n]*)*)\n\n```\n([^]*?)```/gm),
+      ([, text = '', drawing = '']) => [text.replace(/ \(`[^]*/, ''), { text, drawing }] as const,
+    ),
+  )
+
+  const machines = [
     // Those that count against `max`.
-    ['pool/pool.ts', /#size\(\): number \{\n([^\n]*)/, /#(\w+)/g, ['gone']],
-    ['lease/lease.ts', /type State =([^]*?)\n\n/, /kind: '(\w+)'/g, []],
-    ['session/session.ts', /interface OpenWork<([^]*?)\nconst open/, /kind: '(\w+)'/g, []],
-    ['lease/open-transaction.ts', /  state: ([^=]*) =/, /'(\w+)'/g, ['dropped, never sent']],
-  ])('draws the states of %s as the code has them', (file, union, state, ends) => {
-    const code = union.exec(readFileSync(join(root, file), 'utf8'))?.[1] ?? ''
-    const declared = Array.from(code.matchAll(state), ([, name = '']) => name)
+    ['A connection', 'pool/pool.ts', /#size\(\): number \{\n([^\n]*)/, /#(\w+)/g, ['gone']],
+    ['A lease', 'lease/lease.ts', /type State =([^]*?)\n\n/, /kind: '(\w+)'/g, []],
+    // Where it stands among `#unanswered` says the rest.
+    [
+      'A statement on its connection',
+      'pool/connection.ts',
+      /interface Outcome<T> \{([^]*?)\n\}/,
+      /readonly (\w+): /g,
+      ['waiting', 'sent'],
+    ],
+    [
+      'The transaction open on a lease',
+      'lease/open-transaction.ts',
+      /  state: ([^=]*) =/,
+      /'(\w+)'/g,
+      ['dropped, never sent'],
+    ],
+    ['A session', 'session/session.ts', /interface OpenWork<([^]*?)\nconst open/, /kind: '(\w+)'/g, []],
+    ['A transaction as the task sees it', 'session/transaction.ts', /type State = ([^\n]*)/, /'(\w+)'/g, []],
+  ] as const
+
+  test('draws the machines that a test compares, and no other', () => {
+    expect([...drawings.keys()]).toEqual(machines.map(([title]) => title))
+  })
+
+  test.each(machines)('draws the states as the code has them: %s', (title, file, union, state, ends) => {
+    const source = readFileSync(join(root, file), 'utf8')
+    const declared = Array.from(union.exec(source)?.[1]?.matchAll(state) ?? [], ([, name = '']) => name)
     expect(declared.length).toBeGreaterThan(1)
-    const [, drawing = ''] = new RegExp(`\`${file}\`[^]*?\`\`\`\n([^]*?)\`\`\``).exec(map) ?? []
-    const drawn = drawing.split(/[└◀]?─+(?:[^─▶\n]*─+)?[▶▲┘]?|\n/).map((word) => word.trim())
+    const { text = '', drawing = '' } = drawings.get(title) ?? {}
+    expect(text).toContain(`\`${file}\``)
+    const drawn = drawing.split(/[└◀]?─+(?:[^─▶\n]*─+)?[▶▲┘]?|[|\n]/).map((word) => word.trim())
     expect(new Set(drawn.filter(Boolean))).toEqual(new Set([...declared, ...ends]))
   })
+
+  test.each(machines)('has the only drawing of its machine: %s', (_, file) => {
+    const [header = ''] = /^\/\*\*[^]*?\*\//.exec(readFileSync(join(root, file), 'utf8')) ?? []
+    expect(header).toMatch(/drawn in\s+(?:\* )?`src\/README\.md`/)
+    expect(header).not.toContain('──')
+  })
 })
+
+/** The text of a section of the map. */
+function section(title: string): string {
+  return new RegExp(`^## ${title}\n([^]*?)(?=^## )`, 'm').exec(map)?.[1] ?? ''
+}
