@@ -68,7 +68,7 @@ export type {
 } from './repository/types/standalone-types.ts'
 export type {
   Alone,
-  Answer,
+  ReturnedRow,
   Bare,
   Changes,
   ColumnFilters,

@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sslRequest } from '../address/ssl-request.ts'
 import { EmbeddedServerFailed } from '../errors.ts'
 import type { Keeper } from './keeper.ts'
-import { identityOf, isAlive, lookUp } from './process-identity.ts'
+import { processIdentity, isAlive, lookUp } from './process-identity.ts'
 import type { ServerUser } from './server-user.ts'
 
 export interface Postmaster {
@@ -155,7 +155,7 @@ async function startOnce({
  */
 export async function stopPostmaster(data: string): Promise<void> {
   const found = await findPostmaster(data)
-  if (found !== undefined) await stopProcess(identityOf(found.pid))
+  if (found !== undefined) await stopProcess(processIdentity(found.pid))
 }
 
 /** Stops the server with this process identity; `timeoutsMs` are the time limits of the three steps. */

@@ -32,7 +32,7 @@ export function lookUp(pid: number): ProcessFacts | undefined {
 }
 
 /** `pid-start`, fit for a file name. */
-export function identityOf(pid: number): string {
+export function processIdentity(pid: number): string {
   return `${pid}-${lookUp(pid)?.startedAt ?? 'unknown'}`
 }
 
@@ -40,7 +40,7 @@ let own: string | undefined
 
 /** The identity of this process. */
 export function ownIdentity(): string {
-  own ??= identityOf(process.pid)
+  own ??= processIdentity(process.pid)
   return own
 }
 

@@ -10,7 +10,7 @@ import { TableRepository } from '../repository/table-repository.ts'
 import { readParameters, readStreamQuery, WrongParameter } from '../resource/query.ts'
 import { type PlannedResource, seenBy } from '../resource/resource.ts'
 import { planRead } from '../resource/resource-read.ts'
-import { readRow, readRows } from '../resource/row-input.ts'
+import { readRow, readRows, type RowValues } from '../resource/row-input.ts'
 import { keySegment, readKey, withKey } from '../resource/row-key.ts'
 import { acceptedType } from './accept.ts'
 import { requestEngine } from './access.ts'
@@ -24,8 +24,6 @@ import { type RowStreamOptions, answerStream, streamTypes } from './row-stream.t
 import { insertLines, isLines, type RowUploadOptions } from './row-upload.ts'
 import { serverTiming } from '../answer/server-timing.ts'
 import { TextResponse } from '../answer/text-response.ts'
-
-type Row = Record<string, unknown>
 
 export interface ResourceRoutesOptions extends RowStreamOptions, RowUploadOptions {
   /** What requests are answered by, each under its own identity. */
@@ -146,7 +144,11 @@ function handlersOf(resource: PlannedResource, options: ResourceRoutesOptions) {
   }
 
   /** Locks the row, if it is there, and answers it. @throws Problem 412 */
-  async function meetConditions(context: Context, repository: TableRepository, key: unknown): Promise<Row | undefined> {
+  async function meetConditions(
+    context: Context,
+    repository: TableRepository,
+    key: unknown,
+  ): Promise<RowValues | undefined> {
     const row = await repository.lock(key, 'update').catch((error: unknown) => {
       if (!(error instanceof NotFound)) throw error
     })
@@ -154,13 +156,13 @@ function handlersOf(resource: PlannedResource, options: ResourceRoutesOptions) {
     return row ?? undefined
   }
 
-  function visible(row: Row): Row {
+  function visible(row: RowValues): RowValues {
     return resource.select ? Object.fromEntries(resource.select.map((name) => [name, row[name]])) : row
   }
 
   function rowAnswer(
     context: Context<Environment>,
-    stored: Row,
+    stored: RowValues,
     headers: Record<string, string> = {},
     status = 200,
   ): Response {

@@ -71,7 +71,7 @@ export function jwtIdentity(options: JwtOptions): Identify {
   const { algorithms, keyFor } = options.secret === undefined ? publicKeys(options) : secretKey(options)
   const rules = { audience, issuer, clockTolerance: clockToleranceSeconds, requiredClaims: ['exp'], algorithms }
   return async (context) => {
-    const token = tokenOf(context.req.header('authorization'))
+    const token = bearerToken(context.req.header('authorization'))
     if (token === undefined) {
       if (anonymous) return anonymous
       throw refusal(401, 'token_required', 'send an access token: authorization: Bearer …')
@@ -90,7 +90,7 @@ export function jwtIdentity(options: JwtOptions): Identify {
 }
 
 /** The token of a header; undefined without one. @throws Problem 400, 401 */
-function tokenOf(header: string | undefined): string | undefined {
+function bearerToken(header: string | undefined): string | undefined {
   if (header === undefined) return undefined
   const [, scheme = '', given = ''] = /^(\S*) *(.*)$/s.exec(header) ?? []
   // Who says by other means who they are is not nobody.

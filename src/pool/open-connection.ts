@@ -14,7 +14,7 @@ import { type Connection, SocketConnection, withoutQuery } from './connection.ts
 import type { Client } from './connection-parts.ts'
 import { DriverSocket } from './driver-socket.ts'
 import { shakeHands } from './handshake.ts'
-import { PlaceOrder } from './place-order.ts'
+import { HostOrder } from './host-order.ts'
 import { ServerMessages } from './server-messages.ts'
 import { askServer, type ServerAnswer, ServerState } from './server-state.ts'
 import { openSocket, reachedBy } from './socket.ts'
@@ -44,13 +44,13 @@ export function openConnection({ address, connectTimeoutMs, signal }: Connection
  * time: certificates, keys and password files are replaced while a service runs.
  */
 export function connectionOpener(addressNow: () => ServerAddress, connectTimeoutMs: number): Open {
-  const order = new PlaceOrder()
+  const order = new HostOrder()
   return async (signal = new AbortController().signal) => openSomewhere(addressNow(), order, connectTimeoutMs, signal)
 }
 
 async function openSomewhere(
   address: ServerAddress,
-  order: PlaceOrder,
+  order: HostOrder,
   connectTimeoutMs: number,
   signal: AbortSignal,
 ): Promise<Connection> {

@@ -93,10 +93,10 @@ const verbatim: Partial<Record<ColumnKind, ColumnJson['verbatim']>> = {
   timestamp: 'timestamp',
 }
 
-type Form = Pick<ColumnJson, 'schema' | 'decode' | 'encode'> & Partial<Pick<ColumnJson, 'parse' | 'parseElement'>>
+type JsonForm = Pick<ColumnJson, 'schema' | 'decode' | 'encode'> & Partial<Pick<ColumnJson, 'parse' | 'parseElement'>>
 
 /** What is said of a kind, where it is not a text that arrives and goes as it is. */
-interface Rule {
+interface JsonRule {
   readonly schema?: JsonSchema
   /** JSON as what the repository's encoder takes. */
   readonly read?: (json: unknown) => unknown
@@ -105,7 +105,7 @@ interface Rule {
   readonly parse?: (text: string) => unknown
 }
 
-function formOf(column: PgColumn, kind: ColumnKind): Form {
+function formOf(column: PgColumn, kind: ColumnKind): JsonForm {
   const element = elementOf(column)
   if (element) return ofArray(column, element)
   if (kind === 'custom' || kind === 'other') return ofServerText(column)
@@ -120,7 +120,7 @@ function formOf(column: PgColumn, kind: ColumnKind): Form {
   }
 }
 
-function ruleOf(column: PgColumn, kind: ColumnKind): Rule {
+function ruleOf(column: PgColumn, kind: ColumnKind): JsonRule {
   const { enumValues, length, withTimezone } = column as PgColumn & { length?: number; withTimezone?: boolean }
   const range = integerRanges[kind]
   if (range) return { schema: { type: 'integer', minimum: range[0], maximum: range[1] }, parse: parseWhole }
@@ -191,7 +191,7 @@ export function nullable(schema: JsonSchema): JsonSchema {
   }
 }
 
-function ofArray(column: PgColumn, element: PgColumn): Form {
+function ofArray(column: PgColumn, element: PgColumn): JsonForm {
   const { schema, parse } = jsonOf(element)
   const { read = plain, write = plain } =
     elementOf(element) || isKind(element, 'custom', 'other') ? {} : ruleOf(element, kindOf(element))
@@ -212,7 +212,7 @@ function each(value: unknown, change: (value: unknown) => unknown): unknown {
 }
 
 /** A type of the user's own travels as the server writes it: what the mapping makes of it may be anything. */
-function ofServerText(column: PgColumn): Form {
+function ofServerText(column: PgColumn): JsonForm {
   const type = column.getSQLType()
   if (/^bytea$/i.test(type))
     return { schema: { type: 'string', contentEncoding: 'base64' }, decode: plain, encode: readBytes }

@@ -31,10 +31,11 @@ export class WrongRows extends Error {
 /** Faults that are told at once. */
 export const mostFaults = 20
 
-type Row = Record<string, unknown>
+/** A row by its properties, whatever its table. */
+export type RowValues = Record<string, unknown>
 
 /** The row of a JSON value. @throws WrongRows */
-export function readRow(resource: PlannedResource, given: unknown, use: RowUse): Row {
+export function readRow(resource: PlannedResource, given: unknown, use: RowUse): RowValues {
   const faults: RowFault[] = []
   const row = checkedRow(resource, given, use, [], faults)
   if (faults.length > 0) throw new WrongRows(faults)
@@ -42,9 +43,9 @@ export function readRow(resource: PlannedResource, given: unknown, use: RowUse):
 }
 
 /** The new rows of a JSON array. @throws WrongRows */
-export function readRows(resource: PlannedResource, given: readonly unknown[]): Row[] {
+export function readRows(resource: PlannedResource, given: readonly unknown[]): RowValues[] {
   const faults: RowFault[] = []
-  const rows: Row[] = []
+  const rows: RowValues[] = []
   for (let index = 0; index < given.length && faults.length < mostFaults; index++) {
     rows.push(checkedRow(resource, given[index], 'insert', [index], faults))
   }
@@ -59,7 +60,7 @@ export function checkedRow(
   use: RowUse,
   path: readonly number[],
   faults: RowFault[],
-): Row {
+): RowValues {
   const add = (detail: string, ...name: string[]) => faults.push({ path: [...path, ...name], detail })
   if (!isPlain(given)) {
     add('must be an object')
@@ -83,7 +84,7 @@ export function checkedRow(
 }
 
 /** A row that takes another's place has its defaults where it says nothing; what the database made up stays. */
-function defaultsOf(columns: PlannedResource['columns']): Row {
+function defaultsOf(columns: PlannedResource['columns']): RowValues {
   const known = [...columns.values()].filter((column) => column.writable && column.default !== undefined)
   return Object.fromEntries(known.map((column) => [column.property, column.default]))
 }

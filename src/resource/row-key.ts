@@ -1,9 +1,7 @@
 /** The key of a row as a segment of a path: its parts between commas, each percent-encoded, so that any text can be one. */
 import { readKeyPart, WrongParameter } from './query.ts'
 import type { PlannedResource } from './resource.ts'
-import { WrongRows } from './row-input.ts'
-
-type Row = Record<string, unknown>
+import { type RowValues, WrongRows } from './row-input.ts'
 
 /** The key that a segment, as it stands in the URL, says. @throws WrongParameter */
 export function readKey({ key }: PlannedResource, segment: string): unknown {
@@ -21,16 +19,16 @@ export function readKey({ key }: PlannedResource, segment: string): unknown {
 }
 
 /** The segment of a row. */
-export function keySegment({ key }: PlannedResource, row: Row): string {
+export function keySegment({ key }: PlannedResource, row: RowValues): string {
   return key.map(({ property }) => encodeURIComponent(String(row[property]))).join(',')
 }
 
 /** A row for the place of this key, which it may say again. @throws WrongRows when it says another one */
 export function withKey({ key }: PlannedResource, given: unknown, value: unknown): unknown {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) return given
-  const row: Row = { ...given }
+  const row: RowValues = { ...given }
   for (const { property, writable } of key) {
-    const wanted = key.length === 1 ? value : (value as Row)[property]
+    const wanted = key.length === 1 ? value : (value as RowValues)[property]
     if (Object.hasOwn(row, property) && String(row[property]) !== String(wanted)) {
       throw new WrongRows([{ path: [property], detail: 'is not that of the path' }])
     }

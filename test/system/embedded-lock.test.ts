@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { withProcessLock } from '../../src/embedded/process-lock.ts'
 import { compiledProgram } from '../support/compiled-package.ts'
-import { identityOf, isAlive, ownIdentity } from '../../src/embedded/process-identity.ts'
+import { processIdentity, isAlive, ownIdentity } from '../../src/embedded/process-identity.ts'
 import { EmbeddedServerFailed } from '../../src/errors.ts'
 
 let directory = ''
@@ -59,7 +59,7 @@ test('the lock of a process whose number another one has now is succeeded', asyn
 })
 
 test('a lock that a living process keeps for too long is an error that names it', async () => {
-  await writeFile(join(directory, 'locks', '1'), identityOf(process.ppid))
+  await writeFile(join(directory, 'locks', '1'), processIdentity(process.ppid))
   const failure = withProcessLock(directory, () => Promise.resolve(), { timeoutMs: 30 })
   await expect(failure).rejects.toBeInstanceOf(EmbeddedServerFailed)
   await expect(failure).rejects.toThrow(`Process ${process.ppid} `)

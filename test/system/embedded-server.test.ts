@@ -7,7 +7,7 @@ import { mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { stopProcess } from '../../src/embedded/postmaster.ts'
-import { identityOf } from '../../src/embedded/process-identity.ts'
+import { processIdentity } from '../../src/embedded/process-identity.ts'
 import { openEmbeddedServer } from '../../src/embedded/server.ts'
 import { EmbeddedServerFailed } from '../../src/errors.ts'
 import {
@@ -174,7 +174,7 @@ describe('after a crash', () => {
     await using server = await openEmbeddedServer({ directory, ...quick })
     const pid = await runningPid(directory)
     process.kill(pid, 'SIGSTOP')
-    await stopProcess(identityOf(pid), [50, 50, 10_000])
+    await stopProcess(processIdentity(pid), [50, 50, 10_000])
     expect(isRunning(pid)).toBe(false)
     await server.stop()
   })

@@ -1,6 +1,6 @@
 /** The code map (`src/README.md`) held against the tree: its folders, the files it names, the states it draws. */
 import { readdirSync, readFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 
 const root = new URL('../../src/', import.meta.url).pathname
@@ -16,12 +16,15 @@ describe('the code map', () => {
     expect(listed.toSorted()).toEqual(there.toSorted())
   })
 
-  test('names no file that is not there', () => {
-    const named = Array.from(map.matchAll(/[\w/-]+\.[jt]s\b/g), ([name]) => name).filter(
-      (name) => name !== 'postgres.js',
+  test('names each file so that it can be no other', () => {
+    const named = Array.from(map.matchAll(/[\w./-]+\.[jt]s\b/g), ([name]) => name).filter(
+      (name) => name !== 'postgres.js' && !name.startsWith('../'),
     )
-    const missing = named.filter((name) => !files.some((file) => file === name || basename(file) === name))
-    expect(missing).toEqual([])
+    const counted = named.map((name) => {
+      const meant = files.filter((file) => file === name || (!files.includes(name) && file.endsWith(`/${name}`)))
+      return `${name}: ${meant.length}`
+    })
+    expect(counted.filter((entry) => !entry.endsWith(': 1'))).toEqual([])
   })
 
   /** The machines that are drawn, by how the text above each begins. */

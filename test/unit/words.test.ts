@@ -18,15 +18,15 @@ test('no name is exported by two files', () => {
   expect(twice.map(([name, paths]) => `${name}: ${paths.join(', ')}`)).toEqual([])
 })
 
-/** Private to each file: the machine that it draws; `http/`, `resource/` and `document/` have the words of HTTP and of JSON. */
-const isPrivate = (name: string, path: string) => name === 'State' || /^src\/(?:http|resource|document)\//.test(path)
+/** Private to each file: the machine that it draws. */
+const isPrivate = (name: string) => name === 'State'
 
 test('a type has a name of its own, exported or not', () => {
   const declaration = /^(?:export )?(?:abstract )?(?:class|interface|type) +([\w$]+)/gm
   const files = new Map<string, string[]>()
   for (const path of sourceFiles()) {
     for (const [, name = ''] of readFileSync(join(root, path), 'utf8').matchAll(declaration)) {
-      if (!isPrivate(name, path)) files.set(name, [...(files.get(name) ?? []), path])
+      if (!isPrivate(name)) files.set(name, [...(files.get(name) ?? []), path])
     }
   }
   expect(files.get('Lease')).toEqual(['src/lease/lease.ts'])

@@ -50,7 +50,7 @@ export async function upsertRow(
   const on = conflictColumns(plan, options.on, inserted)
   const updated = updates(plan, row, on, options.update)
   const selection = selectionOf(plan)
-  const shape = [shapeOf(plan, inserted), on.map(({ token }) => token).join(','), shapeOf(plan, updated)]
+  const shape = [shapeOf(plan, inserted), on.map(({ shapeName }) => shapeName).join(','), shapeOf(plan, updated)]
   const create = () => new CompiledStatement(plan.drizzle, upsertText(plan, inserted, on, updated))
   const statement = shape.includes(undefined) ? create() : plan.statements.of(`upsert${shape.join('/')}`, create)
   const values = [...assignedValues(inserted), ...assignedValues(updated)]
@@ -175,7 +175,7 @@ async function rowInTheWay(
     return new CompiledStatement(plan.drizzle, sql`select ${selectionOf(plan).sql} from ${plan.source}${where}`)
   }
   const shape = shapeOf(plan, keyed)
-  const absent = nulls.map(({ column }) => column.token).join(',')
+  const absent = nulls.map(({ column }) => column.shapeName).join(',')
   const statement =
     shape === undefined ? create() : plan.statements.of(`conflicting${shape}/${absent}/${removed}`, create)
   const [row] = selectionOf(plan).marked(await statement.run(runner, assignedValues(keyed)))

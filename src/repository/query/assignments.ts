@@ -112,7 +112,7 @@ function assign(column: PlannedColumn, value: unknown): Assignment {
 export function shapeOf(plan: TablePlan, assignments: readonly Assignment[]): string | undefined {
   let shape = ''
   for (const { column, expression } of assignments) {
-    shape += `,${column.token}`
+    shape += `,${column.shapeName}`
     if (!expression) continue
     const { text, parameters } = plan.drizzle.render(expression)
     if (parameters.length > 0) return undefined

@@ -184,8 +184,8 @@ const comparisons: Readonly<Record<string, SQL>> = {
 }
 
 function operator(column: PlannedColumn, name: string, operand: unknown, values: Values): Condition {
-  const { property, token, reference } = column
-  const condition = (fragment: Fragment, shape = name): Condition => ({ shape: `${token}.${shape}`, sql: fragment })
+  const { property, shapeName, reference } = column
+  const condition = (fragment: Fragment, shape = name): Condition => ({ shape: `${shapeName}.${shape}`, sql: fragment })
   if (name === 'isNull' || (operand === null && (name === 'eq' || name === 'ne'))) {
     if (name === 'isNull' && typeof operand !== 'boolean')
       throw new UsageError(`isNull of ${property} must be true or false`)

@@ -29,7 +29,10 @@ export class TotalOrder {
     this.terms = terms
     this.total = total
     this.shape = terms
-      .map(({ column, descending, nullsFirst }) => `${column.token} ${descending ? 'd' : 'a'}${nullsFirst ? 'f' : 'l'}`)
+      .map(
+        ({ column, descending, nullsFirst }) =>
+          `${column.shapeName} ${descending ? 'd' : 'a'}${nullsFirst ? 'f' : 'l'}`,
+      )
       .join(',')
   }
 

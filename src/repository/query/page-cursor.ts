@@ -53,7 +53,7 @@ export function exactColumn(column: PlannedColumn): PlannedColumn {
     exact = {
       ...column,
       property: `${column.property}, exact`,
-      token: `${column.token} exact`,
+      shapeName: `${column.shapeName} exact`,
       reference,
       column: undefined,
       decode: undefined,

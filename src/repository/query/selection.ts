@@ -22,7 +22,7 @@ export class Selection {
     const further = hidden.filter((column) => !visible.includes(column))
     this.#visible = visible
     this.columns = further.length === 0 ? visible : [...visible, ...new Set(further)]
-    this.shape = this.columns.map(({ token }) => token).join(',')
+    this.shape = this.columns.map(({ shapeName }) => shapeName).join(',')
   }
 
   /** The select list. */

@@ -24,7 +24,7 @@ export interface PlannedColumn {
    * The property in the shapes of statements: quoted if it is not a plain word, since shapes have their own
    * punctuation.
    */
-  readonly token: string
+  readonly shapeName: string
   /** The name in the database. */
   readonly name: string
   /** Its reference in a statement. */
@@ -60,12 +60,12 @@ export interface TablePlan {
 const plans = new WeakMap<Drizzle, WeakMap<Source, TablePlan>>()
 
 /** What a plan makes of a column. */
-type Form = (column: PlannedColumn) => PlannedColumn
+type ColumnForm = (column: PlannedColumn) => PlannedColumn
 
-const forms = new WeakMap<Drizzle, Form>()
+const forms = new WeakMap<Drizzle, ColumnForm>()
 
 /** The same Drizzle, whose plans take and give values in another form than the schema's types say: as JSON, for example. */
-export function withForm(drizzle: Drizzle, form: Form): Drizzle {
+export function withForm(drizzle: Drizzle, form: ColumnForm): Drizzle {
   const formed = { ...drizzle }
   forms.set(formed, form)
   return formed
@@ -165,7 +165,7 @@ function planColumn(property: string, name: string, column: PgColumn, reference:
   const { row, ownType } = readerOf(column)
   return {
     property,
-    token: tokenOf(property),
+    shapeName: shapeName(property),
     name,
     reference,
     bare: sql`${sql.identifier(name)}`,
@@ -191,7 +191,7 @@ function answered(decode: Decode): Decode {
   return (value) => decode(value instanceof AnsweredText ? value.value : value)
 }
 
-function tokenOf(property: string): string {
+function shapeName(property: string): string {
   return /^\w+$/.test(property) ? property : JSON.stringify(property)
 }
 
@@ -200,7 +200,7 @@ function planExpression(property: string, drizzle: Drizzle, field: SQL.Aliased, 
   const { decoder } = field.sql as unknown as { decoder: { mapFromDriverValue(value: unknown): unknown } }
   return {
     property,
-    token: tokenOf(property),
+    shapeName: shapeName(property),
     name: field.fieldAlias,
     reference,
     bare: sql`${sql.identifier(field.fieldAlias)}`,

@@ -8,7 +8,7 @@ import type { Source } from './conventions.ts'
 import type { LockMode, LockWait } from './lock-mode.ts'
 import type {
   Alone,
-  Answer,
+  ReturnedRow,
   KeyIn,
   Kind,
   Named,
@@ -163,20 +163,20 @@ export interface KeyedRepository<_TWhy, TSchema, TName extends keyof TSchema> ex
     options?: ReadOptions<TSchema, TName, TSelect, TWith>,
   ): Promise<Several<Selected<TSchema, TName, TSelect, TWith>, KeyIn<TSchema, TName>>>
   /** Like `get`; all loads of one session in one tick are one statement. @throws NotFound */
-  load(key: KeyIn<TSchema, TName>): Promise<Answer<TSchema, TName>>
+  load(key: KeyIn<TSchema, TName>): Promise<ReturnedRow<TSchema, TName>>
 }
 
 /** Every operation on a table with a key. */
 export interface Repository<TSchema, TName extends keyof TSchema> extends KeyedRepository<never, TSchema, TName> {
   /** Inserts a row and returns it as stored. @throws DatabaseError (02000) when a trigger skips it. */
-  insert(row: NewRowIn<TSchema, TName>): Promise<Answer<TSchema, TName>>
+  insert(row: NewRowIn<TSchema, TName>): Promise<ReturnedRow<TSchema, TName>>
   /**
    * Inserts any number of rows in the given order, all or none, and returns them in that order. Neighbouring rows with
    * the same columns share a statement, so rows of one shape are by far the fastest. Always in a transaction of its own
    * (a savepoint inside one): meanwhile the session refuses other statements. @throws DatabaseError (02000) as
    * `insert`.
    */
-  insertMany(rows: readonly NewRowIn<TSchema, TName>[]): Promise<Answer<TSchema, TName>[]>
+  insertMany(rows: readonly NewRowIn<TSchema, TName>[]): Promise<ReturnedRow<TSchema, TName>[]>
   /**
    * Changes the row with this key and returns it; `undefined` leaves a column as it is.
    * @throws NotFound, VersionConflict, DatabaseError (02000) when a trigger or a policy skips it
@@ -185,7 +185,7 @@ export interface Repository<TSchema, TName extends keyof TSchema> extends KeyedR
     key: KeyIn<TSchema, TName>,
     patch: PatchIn<TSchema, TName>,
     options?: IfVersion<Version<Named<TSchema, TName>>>,
-  ): Promise<Answer<TSchema, TName>>
+  ): Promise<ReturnedRow<TSchema, TName>>
   /** Changes every row that the filter matches and returns their number. @throws UsageError when it matches all rows */
   updateWhere(where: WhereIn<TSchema, TName>, patch: PatchIn<TSchema, TName>): Promise<number>
   /**
@@ -194,12 +194,12 @@ export interface Repository<TSchema, TName extends keyof TSchema> extends KeyedR
    * without one.
    * `update`: columns to take from the row, or a patch; default: all given columns; `[]` leaves the row as it is.
    */
-  upsert(row: NewRowIn<TSchema, TName>, options?: UpsertOptions<TSchema, TName>): Promise<Answer<TSchema, TName>>
+  upsert(row: NewRowIn<TSchema, TName>, options?: UpsertOptions<TSchema, TName>): Promise<ReturnedRow<TSchema, TName>>
   /** Removes the row with this key (with soft delete: hides it) and returns it. @throws as `update` */
   remove(
     key: KeyIn<TSchema, TName>,
     options?: IfVersion<Version<Named<TSchema, TName>>>,
-  ): Promise<Answer<TSchema, TName>>
+  ): Promise<ReturnedRow<TSchema, TName>>
   /** Removes every row that the filter matches and returns their number. @throws UsageError when it matches all rows */
   removeWhere(where: WhereIn<TSchema, TName>): Promise<number>
   /**
@@ -210,7 +210,7 @@ export interface Repository<TSchema, TName extends keyof TSchema> extends KeyedR
     key: KeyIn<TSchema, TName>,
     mode: LockMode,
     wait?: LockWait<TSkip>,
-  ): Promise<Answer<TSchema, TName> | Skipped<TSkip>>
+  ): Promise<ReturnedRow<TSchema, TName> | Skipped<TSkip>>
 }
 
 /** How `upsert` decides and what it updates. */
@@ -222,9 +222,9 @@ export interface UpsertOptions<TSchema, TName extends keyof TSchema> {
 /** Every operation on a table with soft delete. */
 export interface SoftDeleteRepository<TSchema, TName extends keyof TSchema> extends Repository<TSchema, TName> {
   /** Shows a removed row again and returns it. @throws NotFound when no removed row has this key */
-  restore(key: KeyIn<TSchema, TName>): Promise<Answer<TSchema, TName>>
+  restore(key: KeyIn<TSchema, TName>): Promise<ReturnedRow<TSchema, TName>>
   /** Deletes the row for good, removed or not, and returns it. @throws NotFound */
-  purge(key: KeyIn<TSchema, TName>): Promise<Answer<TSchema, TName>>
+  purge(key: KeyIn<TSchema, TName>): Promise<ReturnedRow<TSchema, TName>>
 }
 
 /** The repository of one table or view of a schema, by its name there. */

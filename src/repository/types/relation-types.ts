@@ -5,7 +5,7 @@
 import type { Many, One, Relations } from 'drizzle-orm'
 import type {
   Alone,
-  Answer,
+  ReturnedRow,
   ConventionsOf,
   IsUnion,
   Named,
@@ -43,8 +43,8 @@ export type Unloaded = false | undefined
 
 /** The selected columns; nothing selected is the whole row. `Part<Schema, 'words', 'uses'>` is `{ uses: number }`. */
 export type Part<TSchema, TName extends keyof TSchema, TSelect> = [TSelect] extends [never]
-  ? Answer<TSchema, TName>
-  : Pick<Answer<TSchema, TName>, TSelect & keyof Answer<TSchema, TName>>
+  ? ReturnedRow<TSchema, TName>
+  : Pick<ReturnedRow<TSchema, TName>, TSelect & keyof ReturnedRow<TSchema, TName>>
 
 /** A row with related rows. `Loaded<{ rating: 1 }, ['customer', Customer]>` is `{ rating: 1; customer: Customer }`. */
 export type Loaded<TRow, TRelated extends readonly [PropertyKey, unknown]> = {

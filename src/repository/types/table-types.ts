@@ -51,10 +51,10 @@ export interface Spread {
 }
 
 /**
- * The row that an operation returns: `Row` itself if no schema names the table. `Answer<Schema, 'words'>` is
+ * The row that an operation returns: `Row` itself if no schema names the table. `ReturnedRow<Schema, 'words'>` is
  * `RowIn<…>`.
  */
-export type Answer<TSchema, TName extends keyof TSchema> = TSchema extends Alone<Readable> | Spread
+export type ReturnedRow<TSchema, TName extends keyof TSchema> = TSchema extends Alone<Readable> | Spread
   ? Fields<Pairs<Plain<Named<TSchema, TName>>>>
   : RowIn<TSchema, TName>
 

@@ -11,7 +11,7 @@ import { ConnectionLost } from '../errors.ts'
 /** Milliseconds for which a place that failed is tried last; doubled while it goes on failing. */
 const distrustMs = { first: 10_000, longest: 300_000 }
 
-export class PlaceOrder {
+export class HostOrder {
   readonly #distrust = new Map<string, { readonly until: number; readonly forMs: number }>()
 
   /**
