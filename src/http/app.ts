@@ -57,7 +57,7 @@ export function createApp<
   const app = createFront(front)
   const own = engine as unknown as Engine
   const planned = planResources(drizzleOf(engine), resources)
-  app.use(takeKeys(idempotency))
+  app.use(takeKeys(idempotency, maxBodyBytes))
   addHealth(app, own, health)
   const gathered = planned.length > 0 ? maxGatheredReads : 0
   addPages(app, planned, openApi, { keyed: idempotency !== undefined, gathered })

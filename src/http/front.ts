@@ -62,7 +62,7 @@ export interface Environment {
     /** The answer to an error; those who watch over faults are told of it. */
     failed: (error: unknown) => Response
     /** What the client calls this request, to send it again. */
-    keyed?: (IdempotencyOptions & { readonly key: string }) | undefined
+    keyed?: (IdempotencyOptions & { readonly key: string; readonly maxBodyBytes: number }) | undefined
     /** Tells the body from others, where the request has a key. */
     bodyDigest?: string | undefined
     /** True where an answer is cut off because it failed in its middle. */

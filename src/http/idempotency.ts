@@ -4,20 +4,30 @@
  * something else than 408, 429, 5xx or silence. What was refused is not kept: the next request under the key tries anew.
  * https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
  */
-import { createHash } from 'node:crypto'
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Schema } from '../drizzle/driver.ts'
 import { type Engine, engineIdentity } from '../engine.ts'
 import { CommitOutcomeUnknown } from '../errors.ts'
-import { claimKey, keepAnswer, type KeptAnswer, keptForMs, type KeyedRequest } from '../idempotency/kept-answers.ts'
+import {
+  claimKey,
+  digest,
+  keepAnswer,
+  type KeptAnswer,
+  keptForMs,
+  type KeyedRequest,
+} from '../idempotency/kept-answers.ts'
 import type { Session } from '../repository/session.ts'
 import type { TransactionOptions } from '../session/session.ts'
 import { requestEngine } from './access.ts'
 import { type Environment, type IdempotencyOptions, taskOptions } from './front.ts'
 import { Problem } from '../answer/problem.ts'
+import { bodyTooSlow, readBytes } from './input.ts'
 
 /** Reads the key of each POST and PATCH. @throws Problem 400 for one that is malformed, or that nobody would keep. */
-export function takeKeys(options: IdempotencyOptions | undefined): MiddlewareHandler<Environment> {
+export function takeKeys(
+  options: IdempotencyOptions | undefined,
+  maxBodyBytes: number,
+): MiddlewareHandler<Environment> {
   return async (context, next) => {
     const given = context.req.header('idempotency-key')
     if (given !== undefined && ['POST', 'PATCH'].includes(context.req.method)) {
@@ -25,7 +35,7 @@ export function takeKeys(options: IdempotencyOptions | undefined): MiddlewareHan
       const key = quoted ?? bare
       if (!options) throw wrongKey('answers are not kept here: leave it out, and look before you send a request again')
       if (key === undefined) throw wrongKey('must be 1 to 255 characters of ASCII, in quotes or without them')
-      context.set('keyed', { ...options, key })
+      context.set('keyed', { ...options, key, maxBodyBytes })
     }
     await next()
   }
@@ -102,19 +112,23 @@ type KeyedOptions = NonNullable<Environment['Variables']['keyed']>
 async function requestOf(
   context: Context<Environment>,
   engine: object,
-  { key, owner: ownerOf }: KeyedOptions,
+  { key, owner: ownerOf, maxBodyBytes }: KeyedOptions,
 ): Promise<KeyedRequest> {
   const { method, url } = context.req
   const { role = '', settings = {} } = engineIdentity(engine) ?? {}
   const owner = (await ownerOf?.(context)) ?? [role, ...Object.entries(settings).sort(([a], [b]) => (a < b ? -1 : 1))]
-  const body = context.get('bodyDigest') ?? digest(new Uint8Array(await context.req.arrayBuffer()))
+  const body = context.get('bodyDigest') ?? (await digestOfBody(context, maxBodyBytes))
   const path = url.replace(/^\w+:\/\/[^/]*/, '')
   return { owner: digest(JSON.stringify(owner)), key, fingerprint: digest(`${method} ${path} ${body}`) }
 }
 
-/** Tells contents apart without telling them. */
-export function digest(content: string | Uint8Array): string {
-  return createHash('sha256').update(content).digest('base64url')
+/** Of a body that the handler has not looked at, and may still. @throws Problem 408, 413 */
+async function digestOfBody(context: Context<Environment>, maxBytes: number): Promise<string> {
+  const { req } = context
+  if (Object.keys(req.bodyCache).length > 0) return digest(new Uint8Array(await req.arrayBuffer()))
+  const bytes = await context.get('deadline').race(readBytes(req.raw, maxBytes), bodyTooSlow)
+  req.bodyCache.arrayBuffer = Promise.resolve(new Uint8Array(bytes).buffer) as never
+  return digest(bytes)
 }
 
 async function answerOf(response: Response, maxBytes: number): Promise<KeptAnswer> {

@@ -7,7 +7,7 @@ import type { Context, MiddlewareHandler } from 'hono'
 import type { z } from 'zod'
 import { type InputIssue, InvalidInput } from '../errors.ts'
 import type { Environment } from './front.ts'
-import { digest } from './idempotency.ts'
+import { digest } from '../idempotency/kept-answers.ts'
 import { Problem } from '../answer/problem.ts'
 import { WrongParameter } from '../resource/query.ts'
 import { mostFaults, WrongRows } from '../resource/row-input.ts'
@@ -95,7 +95,8 @@ export function bodyTooSlow(): Problem {
   return new Problem({ status: 408, code: 'request_timeout', detail, headers: { connection: 'close' } })
 }
 
-async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
+/** A body whole. @throws Problem 413 */
+export async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
   const length = request.headers.get('content-length')
   if (Number(length) > maxBytes) throw bodyTooLarge(maxBytes)
   // The server has made sure that it is not longer than it says.

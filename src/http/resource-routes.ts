@@ -117,14 +117,21 @@ function handlersOf(resource: PlannedResource, options: ResourceRoutesOptions) {
   async function put(context: Context<Environment>): Promise<Response> {
     refuseParameters(context)
     const key = keyOf(context)
-    isConditional(context, resource)
+    const conditional = isConditional(context, resource)
     const row = readRow(resource, withKey(resource, await body(context), key), 'replace')
-    return write(context, true, async (repository) => {
-      const present = await meetConditions(context, repository, key)
-      if (present) return rowAnswer(context, await repository.update(key, row))
-      // A key that the database makes up cannot be given one.
-      if (resource.key.some(({ writable }) => !writable)) return rowAnswer(context, await repository.get(key))
-      return rowAnswer(context, await repository.upsert(row), sendable({ location: pathOf(context) }), 201)
+    const attempt = () =>
+      write(context, true, async (repository) => {
+        const present = await meetConditions(context, repository, key)
+        if (present) return rowAnswer(context, await repository.update(key, row))
+        // A key that the database makes up cannot be given one.
+        if (resource.key.some(({ writable }) => !writable)) return rowAnswer(context, await repository.get(key))
+        const added = conditional ? await repository.insert(row) : await repository.upsert(row)
+        return rowAnswer(context, added, sendable({ location: pathOf(context) }), 201)
+      })
+    return attempt().catch((error: unknown) => {
+      // A row that is not there cannot be locked: whoever was first has added it, and the conditions are put to theirs.
+      if (conditional && error instanceof Problem && error.code === 'unique_violation') return attempt()
+      throw error
     })
   }
 

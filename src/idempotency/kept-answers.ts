@@ -6,6 +6,7 @@
  * A key belongs to its owner. The table is the login role's alone: a role that is put on needs no right to it and gains
  * none, because it is put off for our statements. https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
  */
+import { createHash } from 'node:crypto'
 import { DatabaseError, UsageError } from '../errors.ts'
 import type { SqlTag } from '../drizzle/sql-tag.ts'
 
@@ -128,4 +129,9 @@ async function asLoginRole<T>(sql: SqlTag, statement: () => Promise<T>): Promise
       { cause },
     )
   }
+}
+
+/** Tells contents apart without telling them. */
+export function digest(content: string | Uint8Array): string {
+  return createHash('sha256').update(content).digest('base64url')
 }

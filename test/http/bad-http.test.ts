@@ -167,6 +167,24 @@ describe('a request', () => {
     expect(got?.head).toContain(`content-length: ${Buffer.byteLength(got?.body ?? '')}`)
   })
 
+  test('with a great many headers has all of them: none is left out behind which another one hides', async () => {
+    const many = Array.from({ length: 2100 }, () => 'a:b')
+    const hidden = await exchange('GET /customers/1 HTTP/1.1', 'host: a', ...many, 'host: b', ...end)
+    expect(hidden.status).toBe(400)
+    const body = '{"job":"x"}'
+    const lines = [
+      'host: a',
+      json,
+      `content-length: ${body.length}`,
+      ...many,
+      'if-match: "stale"',
+      'connection: close',
+      '',
+      body,
+    ]
+    expect((await exchangeWith(patient, ['PATCH /customers/1 HTTP/1.1', ...lines])).status).toBe(412)
+  })
+
   test('that cannot wait is not waited for', async () => {
     const held = new AbortController()
     const { max } = shop.engine.stats()

@@ -350,6 +350,23 @@ describe('an application', () => {
     expect((await send('POST', '/customers', { name: 'now' }, under('"a"'))).status).toBe(201)
   })
 
+  test('bounds a body that a route of its own does not read, and hands it to one that does', async () => {
+    const app = createApp(shop.engine, { idempotency: {}, maxBodyBytes: 100, requestTimeoutMs: 300 })
+    app.post('/echo', (context) =>
+      idempotent(context, shop.engine, async () => jsonResponse({ length: (await context.req.text()).length })),
+    )
+    const ask = (body: string | ReadableStream) => {
+      const init = { method: 'POST', body, headers: under(`"${fresh()}"`), duplex: 'half' }
+      return app.request('/echo', init as RequestInit)
+    }
+    const small = await ask('x'.repeat(100))
+    expect([small.status, await small.json()]).toEqual([200, { length: 100 }])
+    expect((await ask('x'.repeat(101))).status).toBe(413)
+    const endless = new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(60)) })
+    expect((await ask(endless)).status).toBe(413)
+    expect((await ask(new ReadableStream({ pull: () => new Promise(() => {}) }))).status).toBe(408)
+  })
+
   test('keeps the answers of routes of its own, whatever they are', async () => {
     const app = createApp(shop.engine, { idempotency: {} })
     let runs = 0

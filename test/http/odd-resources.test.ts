@@ -224,6 +224,13 @@ describe('a key', () => {
     expect(await send('PUT', '/odd-shelves/put,1', {}, { 'if-none-match': '*' })).toMatchObject({ status: 412 })
     expect(await send('PUT', '/odd-shelves/put,2', {}, { 'if-match': '*' })).toMatchObject({ status: 412 })
     expect(await send('PUT', '/odd-shelves/put,3', {}, { 'if-none-match': '*' })).toMatchObject({ status: 201 })
+    const attempts = [1, 2, 3, 4, 5].map((capacity) =>
+      send('PUT', '/odd-shelves/put,4', { capacity }, { 'if-none-match': '*' }),
+    )
+    const answers = await Promise.all(attempts)
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, 412, 412, 412, 412])
+    const first = answers.find(({ status }) => status === 201)
+    expect((await send('GET', '/odd-shelves/put,4')).json.capacity).toBe(first?.json.capacity)
     expect(await send('PUT', '/odd-shelves/put,3', { area: 1 })).toMatchObject({ status: 422 })
   })
 
