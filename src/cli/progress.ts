@@ -14,8 +14,8 @@ export function reporter(console: Console, done = 'applied'): OnProgress {
 function describe(progress: MigrationProgress, done: string): string | undefined {
   switch (progress.type) {
     case 'lock.awaited': {
-      const { holderPid, holder, waitedMs } = progress
-      const who = holderPid === undefined ? 'another session' : `backend ${holderPid}${holder ? ` (${holder})` : ''}`
+      const { pid, application, waitedMs } = progress
+      const who = pid === undefined ? 'another session' : `backend ${pid}${application ? ` (${application})` : ''}`
       return `waiting: ${who} is migrating this database (${duration(waitedMs)} so far)`
     }
     case 'file.started': {

@@ -42,7 +42,7 @@ export function map<TSession, TItem, T>(
     throw new UsageError('concurrency must be a whole number of at least 1')
   }
   if (typeof task !== 'function') throw new UsageError('map takes items and a function of (session, item, index)')
-  // The scope and the holder are those of the caller, not of the code that reads the results.
+  // The scope and the lease are those of the caller, not of the code that reads the results.
   const parent = currentOf(runtime)
   const trace = captureTrace(runtime, map)
   return new Mapping(runtime, iteratorOf(items), task, {
@@ -196,7 +196,7 @@ class Mapping<TSession, TItem, T> {
       const before = this.#done
       this.#active += 1
       try {
-        return await runTask(this.#runtime, task, { scope, label, identity, trace, holder: parent?.lease })
+        return await runTask(this.#runtime, task, { scope, label, identity, trace, parent: parent?.lease })
       } catch (error) {
         if (begun || !isPoolRefusal(error) || this.#active === 1) throw error
       } finally {

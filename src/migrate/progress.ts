@@ -1,12 +1,12 @@
 /** What a migrator reports while it runs, for a person who watches or a program that logs. */
 
 export type MigrationProgress =
-  /** Another migrator holds the lock; reported again every few seconds. */
+  /** Another backend has the migration lock; reported again every few seconds. */
   | {
       readonly type: 'lock.awaited'
-      readonly holderPid: number | undefined
-      /** The holder's application_name. */
-      readonly holder: string | undefined
+      readonly pid: number | undefined
+      /** The application_name of that backend. */
+      readonly application: string | undefined
       readonly waitedMs: number
     }
   | {

@@ -18,7 +18,7 @@ import type { PoolStats } from './pool-stats.ts'
 import { Preparation } from './preparation.ts'
 import { Reserve } from './deadlock-avoidance.ts'
 import { SilenceWatch } from './silence-watch.ts'
-import { type AcquireRequest, type Holder, WaitQueue } from './wait-queue.ts'
+import { type AcquireRequest, type PoolLease, WaitQueue } from './wait-queue.ts'
 
 /** A connection that is idle or leased. */
 interface PoolEntry {
@@ -29,7 +29,7 @@ interface PoolEntry {
   idleUntil: number
   /** While leased: since when. */
   leasedSince: number | undefined
-  holder: Holder | undefined
+  lease: PoolLease | undefined
 }
 
 /** Milliseconds between looks at idle connections, at most. */
@@ -104,7 +104,7 @@ export class Pool {
     const reason = request.scope?.reason
     if (reason) return Promise.reject(request.cancelled(reason, 0))
     if (this.#closed) return Promise.reject(new PoolClosed('the engine is closed: open a new one'))
-    if (request.holder) this.#reserve.nested()
+    if (request.parent) this.#reserve.nested()
     const refusal = this.#queue.refusal(request, this.#size(), this.#room())
     if (refusal) return Promise.reject(refusal)
     return this.#queue.join(
@@ -114,10 +114,10 @@ export class Pool {
     )
   }
 
-  /** Names the task that holds `connection`, once it is known. */
-  setHolder(connection: Connection, holder: Holder): void {
+  /** Says by which lease `connection` is used, once there is one. */
+  setLease(connection: Connection, lease: PoolLease): void {
     const entry = this.#entries.get(connection)
-    if (entry) entry.holder = holder
+    if (entry) entry.lease = lease
   }
 
   /** Takes a connection back: to the first in the queue, to the idle ones, or, with a reason, to be closed. */
@@ -127,7 +127,7 @@ export class Pool {
     const now = performance.now()
     this.#queue.held(now - entry.leasedSince)
     entry.leasedSince = undefined
-    entry.holder = undefined
+    entry.lease = undefined
     this.#leased -= 1
     const doubted = this.#demotion.doubts(connection, now)
     const reason = retire ?? (doubted ? 'server_changed' : this.#outlived(entry, now))
@@ -168,7 +168,7 @@ export class Pool {
     const unwatched = this.#silence.stop()
     this.#queue.refuseAll(new PoolClosed('the engine was closed'))
     this.#idle.length = 0
-    // What is still leased is closed under its holder: from here on it counts as closing, and its release as nothing.
+    // What is still leased is closed under its task: from here on it counts as closing, and its release as nothing.
     this.#leased = 0
     for (const entry of this.#entries.values()) this.#retire(entry, 'pool_closing')
     this.#attempts.abort(new PoolClosed('the engine was closed'))
@@ -212,21 +212,21 @@ export class Pool {
       const spare = this.#idle.length > 0 || this.#canGrow()
       if (spare && !this.#reserve.active) return
       const leased = [...this.#entries.values()].filter(({ leasedSince }) => leasedSince !== undefined)
-      const holders = leased.map(({ holder }) => holder)
-      const stuck = this.#queue.stuckHolders()
-      if (!holders.every((holder): holder is Holder => holder !== undefined && stuck.has(holder))) return
+      const leases = leased.map(({ lease }) => lease)
+      const stuck = this.#queue.stuckLeases()
+      if (!leases.every((lease): lease is PoolLease => lease !== undefined && stuck.has(lease))) return
       if (spare) {
         // Held back for calls that do not come: the tasks nest otherwise than they did.
         this.#reserve.forget()
         return this.#advance()
       }
-      const victim = this.#queue.newestOf(new Set(holders))
+      const victim = this.#queue.newestOf(new Set(leases))
       if (!victim) return
       this.#reserve.learn(this.#queue.deepest)
       this.#counters.deadlocks += 1
-      const who = holders.map(({ label, acquiredAt }) => `${label ?? 'unlabelled task'} (${acquiredAt})`)
-      this.#publish?.({ type: 'deadlock.detected', label: victim.label, holders: who })
-      this.#queue.refuseDeadlocked(victim, who)
+      const tasks = leases.map(({ label, acquiredAt }) => `${label ?? 'unlabelled task'} (${acquiredAt})`)
+      this.#publish?.({ type: 'deadlock.detected', label: victim.label, tasks })
+      this.#queue.refuseDeadlocked(victim, tasks)
     }
   }
 
@@ -309,7 +309,7 @@ export class Pool {
     const { maxLifetimeMs } = this.#settings
     // Up to a tenth less, so that connections opened together do not end together.
     const retireAt = maxLifetimeMs === 0 ? Infinity : connection.openedAt + maxLifetimeMs * (1 - Math.random() * 0.1)
-    const entry: PoolEntry = { connection, retireAt, idleUntil: Infinity, leasedSince: undefined, holder: undefined }
+    const entry: PoolEntry = { connection, retireAt, idleUntil: Infinity, leasedSince: undefined, lease: undefined }
     this.#entries.set(connection, entry)
     this.#preparation.admit(connection)
     void connection.closed.then(() => this.#closedByServer(entry))

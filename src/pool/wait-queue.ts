@@ -18,13 +18,13 @@ import type { CancelReason, Scope } from '../task/scope.ts'
 import type { Connection } from './connection.ts'
 import { OverloadWatch } from './overload.ts'
 
-/** A task that holds a connection and may ask for another one: what deadlock detection needs to know of it. */
-export interface Holder {
+/** A lease as the pool sees it: what deadlock detection needs to know of a task that may ask for another connection. */
+export interface PoolLease {
   readonly label: string | undefined
-  /** Where the holder asked for its connection: a stack frame. */
+  /** Where the task asked for its connection: a stack frame. */
   readonly acquiredAt: string
   /** The task in whose course this one was asked for, and which waits for it. */
-  readonly parent: Holder | undefined
+  readonly parent: PoolLease | undefined
 }
 
 /** Who asks for a connection. */
@@ -32,8 +32,8 @@ export interface AcquireRequest {
   /** Bounds the wait. */
   readonly scope?: Scope | undefined
   readonly label?: string | undefined
-  /** The task in whose course this call is made, when that task holds a connection itself. */
-  readonly holder?: Holder | undefined
+  /** The lease of the task in whose course this call is made, where it has one. */
+  readonly parent?: PoolLease | undefined
   /** Makes the error when the scope is cancelled while waiting. */
   readonly cancelled: (reason: CancelReason, waitedMs: number) => RivuletError
 }
@@ -79,7 +79,7 @@ export class WaitQueue {
    * The error for a call that should not even begin to wait. `connections` serve the queue; `room` of those that wait
    * can have one before a lease is released.
    */
-  refusal({ scope, holder }: AcquireRequest, connections: number, room: number): PoolOverloaded | undefined {
+  refusal({ scope, parent }: AcquireRequest, connections: number, room: number): PoolOverloaded | undefined {
     const waiting = this.size
     const { maxQueue } = this.#settings
     if (waiting - room >= maxQueue) {
@@ -89,7 +89,7 @@ export class WaitQueue {
       )
     }
     const patienceMs = Math.min(this.#settings.acquireTimeoutMs, scope?.deadline?.remainingMs ?? Infinity)
-    const before = holder ? this.nested : waiting
+    const before = parent ? this.nested : waiting
     if (before < room) return undefined
     if (!this.#overload.inVain(before, connections, patienceMs)) return undefined
     this.overloads += 1
@@ -111,7 +111,7 @@ export class WaitQueue {
         clearTimeout(timer)
         unwatch?.()
       }
-      const waiter: Waiter = { ...request, level: levelOf(request.holder), since, resolve, reject, stopWatching }
+      const waiter: Waiter = { ...request, level: levelOf(request.parent), since, resolve, reject, stopWatching }
       this.#kind(waiter).add(waiter)
       joined()
     })
@@ -154,18 +154,18 @@ export class WaitQueue {
     this.#overload.held(heldMs)
   }
 
-  /** The holders that cannot go on: they wait themselves, or for a task of theirs that does. */
-  stuckHolders(): ReadonlySet<Holder> {
-    const stuck = new Set<Holder>()
+  /** The leases whose tasks cannot go on: they wait themselves, or for a task of theirs that does. */
+  stuckLeases(): ReadonlySet<PoolLease> {
+    const stuck = new Set<PoolLease>()
     for (const waiter of this.#nested) {
-      for (let holder = waiter.holder; holder && !stuck.has(holder); holder = holder.parent) stuck.add(holder)
+      for (let lease = waiter.parent; lease && !stuck.has(lease); lease = lease.parent) stuck.add(lease)
     }
     return stuck
   }
 
-  /** The call that one of `holders` made last. */
-  newestOf(holders: ReadonlySet<Holder>): Waiter | undefined {
-    return [...this.#nested].findLast(({ holder }) => holder && holders.has(holder))
+  /** The call that one of `leases` made last. */
+  newestOf(leases: ReadonlySet<PoolLease>): Waiter | undefined {
+    return [...this.#nested].findLast(({ parent }) => parent && leases.has(parent))
   }
 
   /** The level of the call that is the most sessions deep. */
@@ -173,17 +173,17 @@ export class WaitQueue {
     return Math.max(1, ...[...this.#nested].map(({ level }) => level))
   }
 
-  /** Takes a call out of the queue that waits for `holders`, who wait themselves. */
-  refuseDeadlocked(victim: Waiter, holders: readonly string[]): void {
+  /** Takes a call out of the queue that waits for `tasks`, which wait themselves. */
+  refuseDeadlocked(victim: Waiter, tasks: readonly string[]): void {
     const error = new PoolDeadlock(
-      `${victim.label ?? 'this task'} asks for another connection while holding one, and all ${holders.length} are held ` +
-        `by tasks that do the same: pass the session on, or raise pool.max. Held by: ${holders.join('; ')}`,
+      `${victim.label ?? 'this task'} asks for another connection while holding one, and all ${tasks.length} are held ` +
+        `by tasks that do the same: pass the session on, or raise pool.max. Held by: ${tasks.join('; ')}`,
     )
     this.leave(victim, error)
   }
 
-  #kind({ holder }: AcquireRequest): Set<Waiter> {
-    return holder ? this.#nested : this.#fresh
+  #kind({ parent }: AcquireRequest): Set<Waiter> {
+    return parent ? this.#nested : this.#fresh
   }
 
   /** The first of `waiters` that is not too late. */
@@ -192,7 +192,7 @@ export class WaitQueue {
       if (mayServe && !mayServe(waiter.level)) continue
       const waitMs = now - waiter.since
       // Nested calls overtake the others: how long they wait says nothing about the queue, unless they are all of it.
-      if (!waiter.holder || this.#fresh.size === 0) this.#observe(waitMs, now)
+      if (!waiter.parent || this.#fresh.size === 0) this.#observe(waitMs, now)
       const remainingMs = waiter.scope?.deadline?.remainingMs ?? Infinity
       // The last call takes no connection away from another.
       if (this.size === 1 || !this.#overload.tooLate(remainingMs)) return waiter
@@ -214,9 +214,9 @@ export class WaitQueue {
   }
 }
 
-/** How many sessions deep a call made in the course of `holder` is. */
-function levelOf(holder: Holder | undefined): number {
+/** How many sessions deep a call made in the course of `parent` is. */
+function levelOf(parent: PoolLease | undefined): number {
   let level = 1
-  for (let each = holder; each; each = each.parent) level += 1
+  for (let each = parent; each; each = each.parent) level += 1
   return level
 }

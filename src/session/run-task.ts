@@ -63,8 +63,8 @@ export interface RunOptions extends Pick<TaskOptions, 'label'> {
   readonly timing?: Timing | undefined
   /** Where the task was asked for, when that is not where it is run from. */
   readonly trace?: Trace | undefined
-  /** The session in whose course the task was asked for, where it is not the current one. */
-  readonly holder?: Lease | undefined
+  /** The lease of the task in whose course this one was asked for, where it is not the current one. */
+  readonly parent?: Lease | undefined
 }
 
 /** The session in whose course the current code runs; undefined for work that outlived its session. */
@@ -133,14 +133,13 @@ export function captureTrace(
 function leaseOn(
   runtime: Runtime,
   connection: Connection,
-  { label, scope, timing, holder }: RunOptions,
+  { label, scope, timing, parent = currentOf(runtime)?.lease }: RunOptions,
   queueMs: number,
   trace: Trace | undefined,
 ): Lease {
   const { pool, publish, ownsServerSession } = runtime
-  const parent = holder ?? currentOf(runtime)?.lease
   const lease = new Lease(connection, { label, publish, ownsServerSession, queueMs, trace, parent })
-  pool.setHolder(connection, lease)
+  pool.setLease(connection, lease)
   runtime.leases.add(lease)
   if (timing) Object.assign(timing, { waitMs: queueMs, backendPid: connection.backendPid })
   publish?.({ type: 'session.acquired', label, backendPid: connection.backendPid, waitMs: queueMs })
@@ -251,11 +250,11 @@ function unfinishedWork(lease: Lease, running: number): Promise<UsageError> | Us
   return new UsageError('the task left a transaction open, which was rolled back: use session.transaction')
 }
 
-function acquireRequest(runtime: Runtime, { label, scope, holder }: RunOptions) {
+function acquireRequest(runtime: Runtime, { label, scope, parent }: RunOptions) {
   return {
     label,
     scope,
-    holder: holder ?? currentOf(runtime)?.lease,
+    parent: parent ?? currentOf(runtime)?.lease,
     cancelled: (reason: CancelReason, waitedMs: number): RivuletError => {
       if (reason.kind === 'cancelled') return reason.error
       const { opening, open } = runtime.pool.stats()

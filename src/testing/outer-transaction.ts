@@ -9,13 +9,13 @@
 import { ConnectionLost, PoolTimeout, UsageError } from '../errors.ts'
 import type { Step } from '../pool/batch.ts'
 import type { Connection, Result } from '../pool/connection.ts'
-import type { Holder } from '../pool/wait-queue.ts'
+import type { PoolLease } from '../pool/wait-queue.ts'
 import { FrameSettings } from './frame-settings.ts'
 
 /** Who has frames: a connection of the sandbox. */
 export interface FrameOwner {
   /** The task that has the connection now. */
-  readonly holder: Holder | undefined
+  readonly lease: PoolLease | undefined
   /** What it has set for its session. */
   readonly settings: readonly Step[]
 }
@@ -112,7 +112,7 @@ export class OuterTransaction {
 
   /** Undoes all work, and begins anew, once what was given up has ended. @throws PoolTimeout when that takes too long. */
   async restart(): Promise<void> {
-    await this.turn({ holder: undefined, settings: [] })
+    await this.turn({ lease: undefined, settings: [] })
     try {
       this.#inForce = undefined
       await this.connection.script('rollback; begin')
@@ -266,13 +266,13 @@ export class OuterTransaction {
     // There is nothing left to wait for: those that wait are told.
     if (!top || top.owner === owner || this.lost) return true
     if (this.#frames.some((frame) => frame.owner === owner)) return false
-    for (let each = owner.holder?.parent; each; each = each.parent) if (each === top.owner.holder) return true
+    for (let each = owner.lease?.parent; each; each = each.parent) if (each === top.owner.lease) return true
     return false
   }
 
   #timedOut(): PoolTimeout {
-    const holder = this.#frames.at(-1)?.owner.holder
-    const who = holder ? `${holder.label ?? 'an unlabelled task'} (${holder.acquiredAt})` : 'another session'
+    const lease = this.#frames.at(-1)?.owner.lease
+    const who = lease ? `${lease.label ?? 'an unlabelled task'} (${lease.acquiredAt})` : 'another session'
     return new PoolTimeout(
       `no turn on the one connection of the sandbox within ${this.#patienceMs} ms (pool.acquireTimeoutMs): ${who} is in a ` +
         'transaction, and this session was not opened in the course of it',

@@ -12,7 +12,7 @@ import { ConnectionLost, type RivuletError, UsageError } from '../errors.ts'
 import type { Step } from '../pool/batch.ts'
 import type { Connection, Outcome, Result, StatementOptions } from '../pool/connection.ts'
 import { PreparedStatements } from '../pool/prepared-statements.ts'
-import type { Holder } from '../pool/wait-queue.ts'
+import type { PoolLease } from '../pool/wait-queue.ts'
 import type { Frame, FrameOwner, OuterTransaction } from './outer-transaction.ts'
 
 /** A statement that waits, or runs. */
@@ -36,7 +36,7 @@ export class SandboxConnection implements Connection, FrameOwner {
   refusedWrite = false
   statementTimeoutMs = 0
   readonly prepared = new PreparedStatements()
-  holder: Holder | undefined
+  lease: PoolLease | undefined
   /** Its task was cancelled: nothing more is sent, and it is closed as soon as what runs has been stopped. */
   givenUp = false
   settings: Step[] = []

@@ -7,7 +7,7 @@ import { UsageError } from '../errors.ts'
 import type { Publish, RetireReason } from '../observe/observation.ts'
 import type { Connection } from '../pool/connection.ts'
 import { Pool } from '../pool/pool.ts'
-import type { AcquireRequest, Holder } from '../pool/wait-queue.ts'
+import type { AcquireRequest, PoolLease } from '../pool/wait-queue.ts'
 import { type OpenConnection, OuterTransaction } from './outer-transaction.ts'
 import { SandboxConnection } from './sandbox-connection.ts'
 
@@ -42,10 +42,10 @@ export class SandboxPool extends Pool {
     return lost ? Promise.reject(lost) : super.acquire(request)
   }
 
-  override setHolder(connection: Connection, holder: Holder): void {
-    super.setHolder(connection, holder)
+  override setLease(connection: Connection, lease: PoolLease): void {
+    super.setLease(connection, lease)
     if (!(connection instanceof SandboxConnection)) return
-    connection.holder = holder
+    connection.lease = lease
     this.#leased.add(connection)
   }
 

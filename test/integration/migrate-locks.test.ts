@@ -31,7 +31,7 @@ describe('the migration lock', () => {
       if (progress.type === 'lock.awaited') release.emit('now')
     }
     expect((await applyMigrations(database.url, { ...project, onProgress })).applied).toHaveLength(1)
-    expect(seen[0]).toMatchObject({ type: 'lock.awaited', holderPid: holder.backendPid, holder: 'the test' })
+    expect(seen[0]).toMatchObject({ type: 'lock.awaited', pid: holder.backendPid, application: 'the test' })
     await held
     await holder.close()
   })

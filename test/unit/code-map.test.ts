@@ -27,6 +27,15 @@ describe('the code map', () => {
     expect(counted.filter((entry) => !entry.endsWith(': 1'))).toEqual([])
   })
 
+  test('gives a word one line of the glossary', () => {
+    const words = Array.from(section('Words').matchAll(/^\| ([^|]+?) +\|/gm), ([, word = '']) => word)
+    const terms = words
+      .filter((word) => word !== 'word' && !word.startsWith('-'))
+      .flatMap((word) => word.split(/, | \/ /))
+    expect(terms).toEqual(expect.arrayContaining(['resource', 'backend', 'problem', 'holder']))
+    expect(terms.filter((term, index) => terms.indexOf(term) !== index)).toEqual([])
+  })
+
   /** The machines that are drawn, by how the text above each begins. */
   const drawings = new Map(
     Array.from(
@@ -81,5 +90,5 @@ describe('the code map', () => {
 
 /** The text of a section of the map. */
 function section(title: string): string {
-  return new RegExp(`^## ${title}\n([^]*?)(?=^## )`, 'm').exec(map)?.[1] ?? ''
+  return new RegExp(`^## ${title}\n([^]*?)(?=^## |(?![^]))`, 'm').exec(map)?.[1] ?? ''
 }

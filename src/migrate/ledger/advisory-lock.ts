@@ -4,7 +4,7 @@
  *   absent ──pg_try_advisory_lock──▶ held ──release, or the connection's end──▶ absent
  *
  * Waiting polls, because a blocked `pg_advisory_lock()` would keep its snapshot for as long as it waits, and CREATE
- * INDEX CONCURRENTLY, run by the holder, waits for every older snapshot: a deadlock PostgreSQL breaks by killing the
+ * INDEX CONCURRENTLY, run under the lock, waits for every older snapshot: a deadlock PostgreSQL breaks by killing the
  * build. https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
  *
  */
@@ -31,7 +31,7 @@ export interface LockOptions {
 
 /**
  * Runs `work` while holding the lock.
- * @throws MigrationRefused ('locked') naming the holder when the time is up, ConfigInvalid behind a pooler.
+ * @throws MigrationRefused ('locked') naming the backend that has it when the time is up, ConfigInvalid behind a pooler.
  */
 export async function withLock<T>(connection: Connection, options: LockOptions, work: () => Promise<T>): Promise<T> {
   await refusePooler(connection)
@@ -74,16 +74,16 @@ async function acquire(connection: Connection, { key, deadline, signal, onProgre
     if (row?.held) return
     const waitedMs = performance.now() - started
     if (deadline.expired || performance.now() >= reportAt) {
-      const holder = await findHolder(connection, key)
-      if (deadline.expired) throw timedOut(holder, waitedMs)
-      onProgress?.({ type: 'lock.awaited', holderPid: holder?.pid, holder: holder?.application, waitedMs })
+      const other = await findLocking(connection, key)
+      if (deadline.expired) throw timedOut(other, waitedMs)
+      onProgress?.({ type: 'lock.awaited', pid: other?.pid, application: other?.application, waitedMs })
       reportAt = performance.now() + reportEveryMs
     }
     await delay(Math.min(backoffMs(failures, pauses), deadline.remainingMs), undefined, { signal })
   }
 }
 
-interface LockHolder {
+interface LockingBackend {
   readonly pid: number
   readonly application: string
 }
@@ -93,17 +93,17 @@ const matches = `l.locktype = 'advisory' and l.granted and l.objsubid = 1
   and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
   and (l.classid::bigint << 32 | l.objid::bigint) = ${keySql}`
 
-async function findHolder(connection: Connection, key: string): Promise<LockHolder | undefined> {
+async function findLocking(connection: Connection, key: string): Promise<LockingBackend | undefined> {
   const rows = await connection.query(
     `select l.pid, coalesce(a.application_name, '') as application
      from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a on a.pid = l.pid where ${matches}`,
     [key],
   )
-  return rows[0] as LockHolder | undefined
+  return rows[0] as LockingBackend | undefined
 }
 
-function timedOut(holder: LockHolder | undefined, waitedMs: number): MigrationRefused {
-  const who = holder ? `backend ${holder.pid}${holder.application && ` (${holder.application})`}` : 'another session'
+function timedOut(other: LockingBackend | undefined, waitedMs: number): MigrationRefused {
+  const who = other ? `backend ${other.pid}${other.application && ` (${other.application})`}` : 'another session'
   return new MigrationRefused(
     'locked',
     `another migration is running: ${who} still holds the lock after ${Math.round(waitedMs / 1000)} s. ` +
