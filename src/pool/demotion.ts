@@ -9,10 +9,11 @@
  * before it to the same place. Where everything is read-only on purpose, a stray write costs one connection every few
  * seconds at most.
  */
+import { backoffMs, type BackoffOptions } from '../task/backoff.ts'
 import type { Connection } from './connection.ts'
 
-/** Milliseconds between two connections replaced for the same doubt; doubled while the doubt comes back. */
-const pauseMs = { first: 1000, longest: 10_000 }
+/** Between two connections replaced for the same doubt, longer while the doubt comes back; no one else knows of it. */
+const pauses: BackoffOptions = { firstMs: 1000, longestMs: 10_000, jitter: 0 }
 /** Milliseconds without a refusal after which the first pause is enough again. */
 const forgottenMs = 60_000
 
@@ -23,7 +24,8 @@ export class Demotion {
   readonly #outdatedBefore = new Map<string, number>()
   /** Whether a fresh connection is wanted although no call waits: to see what the server is by now. */
   wantsFresh = false
-  #pauseMs = pauseMs.first
+  /** Doubts that came back, one after the other. */
+  #inARow = 0
   #patientUntil = 0
 
   /** Whether a connection that comes back is to be replaced because it was refused a write. */
@@ -34,9 +36,9 @@ export class Demotion {
     // Its session asked for a read-only transaction: the server itself would have taken the write.
     if (server.reports && !server.readOnly) return false
     if (now < this.#patientUntil) return false
-    if (now > this.#patientUntil + forgottenMs) this.#pauseMs = pauseMs.first
-    this.#patientUntil = now + this.#pauseMs
-    this.#pauseMs = Math.min(pauseMs.longest, this.#pauseMs * 2)
+    if (now > this.#patientUntil + forgottenMs) this.#inARow = 0
+    this.#patientUntil = now + backoffMs(this.#inARow, pauses)
+    this.#inARow += 1
     this.#doubted.set(placeOf(connection), now)
     this.wantsFresh = true
     return true

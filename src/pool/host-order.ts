@@ -7,12 +7,13 @@ import dns from 'node:dns'
 import { isIP } from 'node:net'
 import type { Endpoint, ServerAddress } from '../address/server-address.ts'
 import { ConnectionLost } from '../errors.ts'
+import { backoffMs, type BackoffOptions } from '../task/backoff.ts'
 
-/** Milliseconds for which a place that failed is tried last; doubled while it goes on failing. */
-const distrustMs = { first: 10_000, longest: 300_000 }
+/** For how long a place that failed is tried last, longer while it goes on failing; nobody waits for it, so no one is spread. */
+const distrust: BackoffOptions = { firstMs: 10_000, longestMs: 300_000, jitter: 0 }
 
 export class HostOrder {
-  readonly #distrust = new Map<string, { readonly until: number; readonly forMs: number }>()
+  readonly #distrust = new Map<string, { readonly until: number; readonly failures: number }>()
 
   /**
    * The places, names resolved, as late as possible; a name that stands for nothing is handed to `unresolved`.
@@ -44,9 +45,8 @@ export class HostOrder {
   record(place: Endpoint, useful: boolean): void {
     const key = keyOf(place)
     if (useful) return void this.#distrust.delete(key)
-    const before = this.#distrust.get(key)
-    const forMs = before ? Math.min(distrustMs.longest, before.forMs * 2) : distrustMs.first
-    this.#distrust.set(key, { until: performance.now() + forMs, forMs })
+    const failures = this.#distrust.get(key)?.failures ?? 0
+    this.#distrust.set(key, { until: performance.now() + backoffMs(failures, distrust), failures: failures + 1 })
   }
 
   #distrusts(place: Endpoint): boolean {
