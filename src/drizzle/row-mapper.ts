@@ -120,7 +120,7 @@ interface Decoder {
 }
 
 /** Drizzle's decoder of a field: the column itself, or what `mapWith` gave to an expression. */
-function mappingOf(field: Field): Decoder {
+export function mappingOf(field: Field): Decoder {
   if (is(field, Column)) return field as unknown as Decoder
   const expression: unknown = is(field, SQL)
     ? field

@@ -6,6 +6,7 @@
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { type ColumnKind, elementOf, innermostOf, isKind, kindOf } from '../drizzle/column-kind.ts'
 import { readerOf } from '../drizzle/column-reader.ts'
+import { traitsOf } from '../drizzle/column-traits.ts'
 import { textTwin } from '../drizzle/text-twin.ts'
 import { encodeFor, encoderOf, encodeUntyped } from '../repository/columns/encode.ts'
 import { type Encode, InvalidValue, checkedText } from '../repository/columns/invalid-value.ts'
@@ -121,7 +122,7 @@ function formOf(column: PgColumn, kind: ColumnKind): JsonForm {
 }
 
 function ruleOf(column: PgColumn, kind: ColumnKind): JsonRule {
-  const { enumValues, length, withTimezone } = column as PgColumn & { length?: number; withTimezone?: boolean }
+  const { length, withTimezone } = traitsOf(column)
   const range = integerRanges[kind]
   if (range) return { schema: { type: 'integer', minimum: range[0], maximum: range[1] }, parse: parseWhole }
   switch (kind) {
@@ -141,7 +142,7 @@ function ruleOf(column: PgColumn, kind: ColumnKind): JsonRule {
     case 'varchar':
     case 'char':
     case 'enum':
-      return { schema: enumValues?.length ? { type: 'string', enum: enumValues } : bounded(length) }
+      return { schema: column.enumValues?.length ? { type: 'string', enum: column.enumValues } : bounded(length) }
     case 'uuid':
       return { schema: { type: 'string', format: 'uuid' } }
     case 'date':

@@ -141,6 +141,29 @@ describe('imports', () => {
   })
 })
 
+describe('Drizzle', () => {
+  /** A cast that gives an object what its type does not show. */
+  const reading = /\bas (?:unknown as|\w+ &) \{/
+
+  test('has its internals read in drizzle/ only', () => {
+    const users = new Set(
+      inSrc
+        .filter(({ imports }) => imports.some(({ specifier }) => specifier.startsWith('drizzle-orm')))
+        .map(({ path }) => path),
+    )
+    const concerned = (path: string) => users.has(path) && !path.startsWith('src/drizzle/')
+    expect(users.size).toBeGreaterThan(30)
+    expect(linesWith(reading, concerned)).toEqual([])
+  })
+
+  test.each(['column as unknown as { length: number }', 'column as PgColumn & { length: number }'])(
+    'knows %s',
+    (cast) => {
+      expect(cast).toMatch(reading)
+    },
+  )
+})
+
 describe('the process', () => {
   test('its environment is read in config.ts only', () => {
     expect(linesWith(/\bprocess\.env\b|\bimport\b.*\benv\b.*node:process/, (path) => path !== 'src/config.ts')).toEqual(

@@ -7,6 +7,7 @@
 import { is, SQL } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { type ColumnKind, delimiterOf, elementOf, isJsonType, isKind, kindOf } from '../../drizzle/column-kind.ts'
+import { traitsOf } from '../../drizzle/column-traits.ts'
 import { InvalidInput } from '../../errors.ts'
 import { arrayText, quotedElement } from '../../values/array.ts'
 import { bytesText } from '../../values/bytes.ts'
@@ -162,7 +163,7 @@ function checkShape(value: readonly unknown[]): void {
 function mappedEncoder(column: PgColumn): Encode {
   const type = column.getSQLType()
   const limit = limitOf(type)
-  const { mapTo, mapFrom } = column as unknown as { mapTo?: unknown; mapFrom?: unknown }
+  const { mapTo, mapFrom } = traitsOf(column)
   const textOnly = isKind(column, 'custom') && mapTo === undefined && mapFrom === undefined && isTextType(type)
   return (value, purpose) => {
     const result = textOnly ? checkedText(value) : mapped(column, value)

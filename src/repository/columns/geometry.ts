@@ -3,6 +3,7 @@
  * write null for NaN.
  */
 import type { PgColumn } from 'drizzle-orm/pg-core'
+import { traitsOf } from '../../drizzle/column-traits.ts'
 import { InvalidValue, type Encode, checkedType } from './invalid-value.ts'
 import { finite, finiteOrNot } from './number.ts'
 
@@ -52,7 +53,7 @@ export function geometryEncoder(coordinates: Coordinates): Encode {
 
 /** The encoder of pgvector's vectors. */
 export function vectorEncoder(column: PgColumn): Encode {
-  const { dimensions } = column as unknown as { dimensions: number }
+  const { dimensions } = traitsOf(column)
   return (value) => {
     if (!Array.isArray(value) || value.length !== dimensions) {
       throw new InvalidValue(`must be an array of ${dimensions} numbers`)

@@ -4,13 +4,14 @@
  * https://www.postgresql.org/docs/current/datatype-datetime.html#DATATYPE-INTERVAL-INPUT
  */
 import type { PgColumn } from 'drizzle-orm/pg-core'
+import { traitsOf } from '../../drizzle/column-traits.ts'
 import { anyUnits, wholeUnits } from '../../values/interval.ts'
 import { InvalidValue, type Encode, checkedText } from './invalid-value.ts'
 import { fractionIssue } from '../../values/temporal.ts'
 
 /** The encoder of `interval`. */
 export function intervalEncoder(column: PgColumn): Encode {
-  const { fields, precision = 6 } = column as unknown as { fields?: string; precision?: number }
+  const { fields, precision = 6 } = traitsOf(column)
   const last = fields?.split(' ').at(-1) ?? 'second'
   const count = ['year', 'month', 'day', 'hour', 'minute'].indexOf(last) + 1
   const kept = count > 0 ? wholeUnits(count) : anyUnits(precision)

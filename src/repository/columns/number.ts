@@ -4,6 +4,7 @@
  */
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { ColumnKind } from '../../drizzle/column-kind.ts'
+import { type ColumnTraits, traitsOf } from '../../drizzle/column-traits.ts'
 import { InvalidValue, type Encode, type Purpose, checkedText, checkedType } from './invalid-value.ts'
 
 /** The least and the greatest value of each type of whole numbers. */
@@ -74,26 +75,21 @@ function isMeantBy(number: number, single: number): boolean {
 }
 
 /** The digits a numeric column keeps: in all, and after the point. */
-interface Digits {
-  readonly precision?: number
-  readonly scale?: number
-}
-
-const digitsOf = (column: PgColumn) => column as unknown as Digits
+type Digits = Pick<ColumnTraits, 'precision' | 'scale'>
 
 /** The encoder of numeric columns whose values are text. */
 export function numericString(column: PgColumn): Encode {
-  return (value, purpose) => numericText(digitsOf(column), checkedText(value), purpose)
+  return (value, purpose) => numericText(traitsOf(column), checkedText(value), purpose)
 }
 
 /** The encoder of numeric columns whose values are numbers. */
 export function numericNumber(column: PgColumn): Encode {
-  return (value, purpose) => numericText(digitsOf(column), String(finite(value)), purpose)
+  return (value, purpose) => numericText(traitsOf(column), String(finite(value)), purpose)
 }
 
 /** The encoder of numeric columns whose values are bigints. */
 export function numericBigint(column: PgColumn): Encode {
-  return (value, purpose) => numericText(digitsOf(column), String(bigint(value)), purpose)
+  return (value, purpose) => numericText(traitsOf(column), String(bigint(value)), purpose)
 }
 
 const numericPattern = /^([+-]?)(?:(\d+)(?:\.(\d*))?|\.(\d+))(?:e([+-]?\d{1,5}))?$/i

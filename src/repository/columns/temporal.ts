@@ -1,5 +1,6 @@
 /** Dates and times as parameters. Values that are only compared may have more digits than the column. */
 import type { PgColumn } from 'drizzle-orm/pg-core'
+import { traitsOf } from '../../drizzle/column-traits.ts'
 import { InvalidValue, type Encode, typeNameOf, type Purpose, checkedText } from './invalid-value.ts'
 import { dateText, fractionIssue, rangeIssue, temporalIssue, timestampText } from '../../values/temporal.ts'
 
@@ -25,7 +26,7 @@ function known(given: Date, type: 'date' | 'timestamp'): Date {
 
 /** Refuses a value to store that would be rounded. */
 function checkFraction(text: string, column: PgColumn, purpose: Purpose): string {
-  const { precision } = column as unknown as { precision?: number }
+  const { precision } = traitsOf(column)
   const issue = purpose === 'store' ? fractionIssue(text, precision) : undefined
   if (issue !== undefined) throw new InvalidValue(issue)
   return text
@@ -46,7 +47,7 @@ export function instantEncoder(column: PgColumn): Encode {
 
 /** The encoder of dates and times that are text. */
 export function temporalEncoder(type: 'date' | 'time' | 'timestamp', column: PgColumn): Encode {
-  const { withTimezone = false } = column as unknown as { withTimezone?: boolean }
+  const { withTimezone = false } = traitsOf(column)
   return (value, purpose) => {
     const given = checkedText(value)
     const issue = temporalIssue(given, type, withTimezone)

@@ -2,11 +2,12 @@
 import { isIP } from 'node:net'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { isKind } from '../../drizzle/column-kind.ts'
+import { traitsOf } from '../../drizzle/column-traits.ts'
 import { InvalidValue, type Encode, matching, checkedText } from './invalid-value.ts'
 
 /** The encoder of text, with the column's length and `enum`, if it has them. */
 export function textEncoder(column: PgColumn): Encode {
-  const { length = isKind(column, 'char') ? 1 : undefined } = column as unknown as { length?: number }
+  const { length = isKind(column, 'char') ? 1 : undefined } = traitsOf(column)
   const values = column.enumValues && new Set(column.enumValues)
   return (value, purpose) => {
     const given = checkedText(value)
@@ -39,7 +40,7 @@ export function enumEncoder(column: PgColumn): Encode {
 
 /** The encoder of `bit(n)`. */
 export function bitsEncoder(column: PgColumn): Encode {
-  const { dimensions } = column as unknown as { dimensions: number }
+  const { dimensions } = traitsOf(column)
   return (value, purpose) => {
     const bits = matching(checkedText(value), /^[01]*$/, 'must be made of 0 and 1')
     if (purpose === 'store' && bits.length !== dimensions) throw new InvalidValue(`must have ${dimensions} bits`)

@@ -4,6 +4,7 @@
  */
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { isKind } from '../../drizzle/column-kind.ts'
+import { traitsOf } from '../../drizzle/column-traits.ts'
 import { InvalidValue, type Purpose } from './invalid-value.ts'
 import { numericText } from './number.ts'
 import { fractionIssue } from '../../values/temporal.ts'
@@ -64,6 +65,6 @@ function fractions(precision: string | undefined): Limit {
 /** Whether rows may be finer than their Dates show: PostgreSQL keeps microseconds, a Date milliseconds. */
 export function isFinerThanDate(column: PgColumn | undefined): boolean {
   if (!column || !isKind(column, 'timestamp as Date')) return false
-  const { precision = 6 } = column as unknown as { precision?: number }
+  const { precision = 6 } = traitsOf(column)
   return precision > 3
 }

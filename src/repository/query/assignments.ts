@@ -3,6 +3,7 @@
  * and the columns of the conventions. Checks that every given property is a column that may be written.
  */
 import { is, SQL, sql } from 'drizzle-orm'
+import { traitsOf } from '../../drizzle/column-traits.ts'
 import { UsageError } from '../../errors.ts'
 import { isPlain } from '../../values/plain-object.ts'
 import type { PlannedColumn, TablePlan } from './table-plan.ts'
@@ -58,7 +59,7 @@ export function updateAssignments(plan: TablePlan, isGiven: (property: string) =
  * `now()` alone such a column would store the wall clock of the session's TimeZone.
  */
 export function transactionTime({ column }: PlannedColumn): SQL {
-  const { withTimezone = false } = column as unknown as { withTimezone?: boolean }
+  const withTimezone = column && traitsOf(column).withTimezone
   return withTimezone ? sql`now()` : sql`now() at time zone 'UTC'`
 }
 

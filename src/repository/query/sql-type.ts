@@ -4,8 +4,9 @@
  * columns that are left out.
  */
 import { type SQL, sql } from 'drizzle-orm'
-import type { PgColumn, PgEnum } from 'drizzle-orm/pg-core'
+import type { PgColumn } from 'drizzle-orm/pg-core'
 import { elementOf, isJsonType } from '../../drizzle/column-kind.ts'
+import { traitsOf } from '../../drizzle/column-traits.ts'
 import type { PlannedColumn } from './table-plan.ts'
 
 /** How a column travels in a list of columns: declared as `type`, and read from there by `read`. */
@@ -25,7 +26,7 @@ export function recordColumn({ column }: PlannedColumn): RecordColumn {
 function typeOf(column: PgColumn): SQL {
   const element = elementOf(column)
   if (element) return sql`${typeOf(element)}[]`
-  const { enum: named } = column as unknown as { enum?: PgEnum<[string, ...string[]]> }
+  const { enum: named } = traitsOf(column)
   if (named) {
     const name = sql.identifier(named.enumName)
     return named.schema === undefined ? sql`${name}` : sql`${sql.identifier(named.schema)}.${name}`

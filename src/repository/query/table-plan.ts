@@ -8,6 +8,7 @@ import { UsageError } from '../../errors.ts'
 import type { Drizzle } from '../../drizzle/driver.ts'
 import { isKind } from '../../drizzle/column-kind.ts'
 import { type Decode, readerOf } from '../../drizzle/column-reader.ts'
+import { mappingOf } from '../../drizzle/row-mapper.ts'
 import { firstOwnOid, plainReader, type Read } from '../../values/server-type.ts'
 import { isPlain } from '../../values/plain-object.ts'
 import { AnsweredText } from '../columns/answered-text.ts'
@@ -197,7 +198,7 @@ function shapeName(property: string): string {
 
 /** An expression of a view has a decoder, but no type of its own to check a value by. */
 function planExpression(property: string, drizzle: Drizzle, field: SQL.Aliased, reference: SQL): PlannedColumn {
-  const { decoder } = field.sql as unknown as { decoder: { mapFromDriverValue(value: unknown): unknown } }
+  const decoder = mappingOf(field)
   return {
     property,
     shapeName: shapeName(property),
