@@ -57,7 +57,7 @@ export type Observation =
   | (Labelled & { readonly type: 'session.pipelined'; readonly statements: number })
   /** A session holds a connection and has used it for nothing for `idleSessionMs`. */
   | (Labelled & { readonly type: 'session.held_idle'; readonly idleMs: number; readonly acquiredAt: string })
-  /** A call got PoolDeadlock; `tasks` are those that waited for each other, each with the place that asked for its connection. */
+  /** A call got PoolDeadlock; `tasks` are those that waited for each other, each with the line that asked for its connection. */
   | (Labelled & { readonly type: 'deadlock.detected'; readonly tasks: readonly string[] })
   /** The queue no longer empties: calls that would be served too late are turned away. */
   | { readonly type: 'overload.started'; readonly queueMs: number; readonly waiting: number }
