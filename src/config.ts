@@ -6,7 +6,7 @@
 import { serverAddress } from './address/database-url.ts'
 import type { ServerAddress } from './address/server-address.ts'
 import { ConfigInvalid } from './errors.ts'
-import { unknownOption } from './option-names.ts'
+import { checkSettings, optionNames, type OptionNames } from './option-names.ts'
 import type { Observer } from './observe/observation.ts'
 
 /** What `openEngine` takes. */
@@ -86,7 +86,7 @@ export type PoolSettings = { readonly [K in keyof Required<PoolConfig>]: number 
 
 /** Fills in the defaults. @throws ConfigInvalid naming the setting that is out of range, and its range. */
 export function poolSettings(pool: PoolConfig = {}): PoolSettings {
-  refuseUnknown('pool', pool, Object.keys(poolRanges))
+  checkSettings('pool', poolNames, pool)
   const settings = Object.entries(poolRanges).map(([name, [fallback, min, max]]) => {
     const value = pool[name as keyof PoolConfig] ?? fallback
     if (!Number.isSafeInteger(value) || value < min || value > max) {
@@ -111,12 +111,10 @@ export const poolRanges: { readonly [K in keyof Required<PoolConfig>]: readonly 
   catalogCheckMs: [1000, 0, dayMs],
 }
 
-/** @throws ConfigInvalid when `given` has a key that is not one of `known`: a misspelt setting must not be ignored. */
-export function refuseUnknown(where: string, given: object, known: readonly string[]): void {
-  const unknown = unknownOption(given, known)
-  if (unknown === undefined) return
-  throw new ConfigInvalid(`unknown setting ${where}.${unknown}; known are ${known.join(', ')}`)
-}
+const poolNames: OptionNames = new Map(Object.keys(poolRanges).map((name) => [name, true]))
+
+/** The names of the table of applied migrations. */
+export const ledgerNames = optionNames<NonNullable<Config['migrationsLedger']>>({ schema: 'string', table: 'string' })
 
 /** The value of an environment variable; an empty one counts as unset. */
 export function environment(name: string): string | undefined {

@@ -8,8 +8,8 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { is, Table, View } from 'drizzle-orm'
-import { type Config, environment, parseDatabaseUrl, poolSettings, refuseUnknown } from './config.ts'
-import { optionNames } from './option-names.ts'
+import { type Config, environment, ledgerNames, parseDatabaseUrl, poolSettings } from './config.ts'
+import { checkOptions, checkSettings, optionNames } from './option-names.ts'
 import { ConfigInvalid, PoolClosed, UsageError } from './errors.ts'
 import { createPublish, type Publish } from './observe/observation.ts'
 import { connectionOpener } from './pool/open-connection.ts'
@@ -21,7 +21,7 @@ import { ActiveLeases } from './lease/active-leases.ts'
 import { createDrizzle, type Drizzle, type Schema } from './drizzle/driver.ts'
 import { gather, gatherOptions, type GatherOptions, type TaskCollection } from './gather/gather.ts'
 import { type ItemTask, map, mapOptions, type MapOptions } from './gather/map.ts'
-import { checkOptions, checkTask, sessionOptions, transactionOptions } from './session/options.ts'
+import { checkTask, checkTransactionOptions, sessionOptions } from './session/options.ts'
 import { currentOf, openScope, type Running, runTask, type Runtime, type Task } from './session/run-task.ts'
 import type { TransactionOptions } from './session/session.ts'
 import type { GatherTask } from './gather/task-spec.ts'
@@ -48,7 +48,7 @@ export interface CloseOptions {
   readonly timeoutMs?: number | undefined
 }
 
-const closeOptions = optionNames<CloseOptions>({ timeoutMs: true })
+const closeOptions = optionNames<CloseOptions>({ timeoutMs: 'number' })
 
 /** The composed service; open it with `openEngine`. */
 export interface Engine<TSchema extends Schema = Schema> extends AsyncDisposable {
@@ -96,8 +96,9 @@ export type CreatePool = (...given: ConstructorParameters<typeof Pool>) => Pool
 export async function openEngineOn<TSchema extends Schema>(
   config: Config<TSchema>,
   createPool: CreatePool,
+  caller = 'openEngine',
 ): Promise<Engine<TSchema>> {
-  checkConfig(config)
+  checkConfig(config, caller)
   const settings = poolSettings(config.pool)
   const publish = createPublish([config.observe ?? []].flat())
   const server = await serverFor(config.url)
@@ -121,7 +122,7 @@ export async function openEngineOn<TSchema extends Schema>(
 
 /** The schema of an engine as Drizzle reads it, for what is made from it. @throws UsageError for what is no engine. */
 export function drizzleOf(engine: object): Drizzle {
-  const drizzle = drizzleBehind(engine)
+  const drizzle = typeof engine === 'object' && engine !== null ? drizzleBehind(engine) : undefined
   if (drizzle) return drizzle
   throw new UsageError('this takes an engine: the one that openEngine returned')
 }
@@ -167,7 +168,7 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
 
   async transaction<T>(unitOfWork: Task<Session<TSchema>, T>, options: TransactionOptions = {}): Promise<Awaited<T>> {
     checkTask('transaction', unitOfWork)
-    checkOptions('transaction', transactionOptions, options)
+    checkTransactionOptions(options)
     // The call's own scope bounds the transaction as well: it must not be bounded twice.
     const { signal, timeoutMs, ...rest } = options
     const task = (session: Session<TSchema>) => session.transaction(unitOfWork, rest)
@@ -204,7 +205,6 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
   close(options: CloseOptions = {}): Promise<void> {
     checkOptions('close', closeOptions, options)
     const { timeoutMs = 10_000 } = options
-    if (!(timeoutMs >= 0)) throw new UsageError('timeoutMs must be a number of milliseconds of at least 0')
     this.#core.closing ??= closeCore(this.#core, Math.min(timeoutMs, 2 ** 31 - 1))
     return this.#core.closing
   }
@@ -358,25 +358,25 @@ const configKeys = optionNames<Config>({
   pooler: true,
   casing: true,
   migrations: true,
-  migrationsFolder: true,
-  migrationsLedger: true,
+  migrationsFolder: 'string',
+  migrationsLedger: ledgerNames,
   observe: true,
   applicationName: true,
-  traceSessions: true,
-  idleSessionMs: true,
+  traceSessions: 'boolean',
+  idleSessionMs: 'number',
 })
 
-function checkConfig(config: Config): void {
+function checkConfig(config: Config, caller: string): void {
   if (typeof config !== 'object' || config === null)
-    throw new ConfigInvalid('openEngine takes a config: { schema, url?, … }')
-  refuseUnknown('config', config, configKeys)
+    throw new ConfigInvalid(`${caller} takes a config: { schema, url?, … }`)
+  checkSettings('config', configKeys, config)
   const { schema } = config as { schema?: unknown }
   if (!isRecord(schema) || !Object.values(schema).some((entry) => is(entry, Table) || is(entry, View))) {
     throw new ConfigInvalid(
       "config.schema has no tables: pass your Drizzle schema, as in import * as schema from './schema'",
     )
   }
-  const { url, pool, observe, idleSessionMs, applicationName } = config as unknown as Readonly<Record<string, unknown>>
+  const { url, pool, observe, applicationName } = config as unknown as Readonly<Record<string, unknown>>
   must('url', url === undefined || typeof url === 'string', 'a string; of a URL object, its href')
   must('pool', pool === undefined || isRecord(pool), 'an object, such as { max: 10 }')
   must(
@@ -385,7 +385,6 @@ function checkConfig(config: Config): void {
     'a function, or an array of them',
   )
   must('applicationName', applicationName === undefined || isName(applicationName), 'a text without NUL')
-  must('idleSessionMs', idleSessionMs === undefined || Number(idleSessionMs) >= 0, 'milliseconds of at least 0')
   mustBeOneOf('pooler', config.pooler, ['none', 'transaction'])
   mustBeOneOf('casing', config.casing, ['snake_case', 'camelCase'])
   mustBeOneOf('migrations', config.migrations, ['verify', 'apply', 'ignore'])

@@ -30,8 +30,8 @@ export interface GatherOptions extends TaskOptions {
 export const gatherOptions = optionNames<GatherOptions>({
   ...taskOptionNames,
   concurrency: true,
-  snapshot: true,
-  onTimings: true,
+  snapshot: 'boolean',
+  onTimings: 'function',
 })
 
 /** Tasks by name, or in order. */

@@ -22,7 +22,7 @@ export interface MapOptions extends TaskOptions {
 }
 
 /** The options of `map`. */
-export const mapOptions = optionNames<MapOptions>({ ...taskOptionNames, concurrency: true, ordered: true })
+export const mapOptions = optionNames<MapOptions>({ ...taskOptionNames, concurrency: true, ordered: 'boolean' })
 
 /** What `map` runs for each item. */
 export type ItemTask<TSession, TItem, T> = (session: TSession, item: TItem, index: number) => T | PromiseLike<T>

@@ -3,8 +3,7 @@
  * may be nested; both return a plain description that `gather` reads.
  */
 import { UsageError } from '../errors.ts'
-import { checkOptions } from '../session/options.ts'
-import { optionNames } from '../option-names.ts'
+import { checkOptions, optionNames } from '../option-names.ts'
 import type { TaskOptions } from '../task/scope.ts'
 import type { Task } from '../session/run-task.ts'
 import { checkIdentity, type Identity } from '../session/identity.ts'
@@ -23,7 +22,7 @@ export interface TaskSpec<TSession, T> {
 /** A task, bare or described. */
 export type GatherTask<TSession, T> = Task<TSession, T> | TaskSpec<TSession, T>
 
-const optionalOptions = optionNames<Pick<TaskOptions, 'timeoutMs'>>({ timeoutMs: true })
+const optionalOptions = optionNames<Pick<TaskOptions, 'timeoutMs'>>({ timeoutMs: 'number' })
 
 /**
  * Marks a task of a gather that may fail or be late: its result is then `fallback`, and the others go on.

@@ -5,11 +5,10 @@
  */
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
-import { refuseUnknown } from '../config.ts'
 import { ConfigInvalid } from '../errors.ts'
 import type { Identify } from '../http/front.ts'
 import { Problem } from '../answer/problem.ts'
-import { optionNames } from '../option-names.ts'
+import { checkSettings, optionNames } from '../option-names.ts'
 import { checkIdentity, type Identity } from '../session/identity.ts'
 
 /** The claims of a token whose signature, times, audience and issuer have been checked; all others are as they were sent. */
@@ -171,18 +170,18 @@ function publicKeys({
 const jwtOptionNames = optionNames<JwtOptions>({
   secret: true,
   jwksUrl: true,
-  algorithms: true,
+  algorithms: 'list',
   audience: true,
   issuer: true,
   clockToleranceSeconds: true,
   jwksTimeoutMs: true,
   roles: true,
-  identityOf: true,
+  identityOf: 'function',
   anonymous: true,
 })
 
 function checkJwtOptions(options: JwtOptions): void {
-  refuseUnknown('jwtIdentity', options, jwtOptionNames)
+  checkSettings('jwtIdentity', jwtOptionNames, options)
   const { secret, jwksUrl, algorithms, audience, issuer, roles, identityOf, anonymous } = options
   const { clockToleranceSeconds: tolerance = 0, jwksTimeoutMs = 1 } = options
   if ((secret === undefined) === (jwksUrl === undefined)) invalid('needs either a secret or a jwksUrl')

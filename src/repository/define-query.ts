@@ -3,6 +3,7 @@
  * Drizzle more than sending it. Values that change are placeholders, as in Drizzle's own prepared queries.
  * https://orm.drizzle.team/docs/perf-queries
  */
+import { UsageError } from '../errors.ts'
 import type { CompiledQuery, Database, Drizzle, Schema } from '../drizzle/driver.ts'
 import { type AnySession, taskSessionOf } from './session.ts'
 
@@ -16,6 +17,9 @@ export type DefinedQuery<TResult> = (session: AnySession, values?: Record<string
 export function defineQuery<TSchema extends Schema, TResult>(
   build: (db: Database<TSchema>) => PromiseLike<TResult> & { prepare(name: string): unknown },
 ): DefinedQuery<TResult> {
+  if (typeof build !== 'function') {
+    throw new UsageError('defineQuery takes a function that returns a Drizzle query: (db) => db.select().from(…)')
+  }
   const compiled = new WeakMap<Drizzle, CompiledQuery<TResult>>()
   return (session, values) => {
     const task = taskSessionOf(session)

@@ -5,9 +5,9 @@
  *   const lynn = await engine.session((session) => customersOf(session).byName('Lynn'))
  */
 import { UsageError } from '../errors.ts'
-import { optionNames, unknownOption } from '../option-names.ts'
+import { checkOptions, optionNames } from '../option-names.ts'
 import type { Schema } from '../drizzle/driver.ts'
-import type { Source } from './types/conventions.ts'
+import { isSource, type Source } from './types/conventions.ts'
 import type { RepositoryOf } from './types/operations.ts'
 import { TableRepository } from './table-repository.ts'
 import type { RepositoryRunner } from './query/repository-runner.ts'
@@ -21,6 +21,8 @@ export interface DefineOptions<TSchema extends Schema> {
   readonly schema?: TSchema
 }
 
+const defineOptions = optionNames<DefineOptions<Schema>>({ schema: true })
+
 /**
  * Defines a repository of `source` with further methods, which see the table's operations as `base` and their session.
  * A method named like an operation takes its place; `base` keeps the original. The methods may be those of a class.
@@ -30,8 +32,10 @@ export function defineRepository<TSource extends Source, TExtras extends object,
   extras: (base: RepositoryOf<TSource, TSchema>, session: Session<TSchema>) => TExtras,
   options: DefineOptions<TSchema> = {},
 ): (session: AnySession) => Extended<RepositoryOf<TSource, TSchema>, TExtras> {
-  const unknown = unknownOption(options, optionNames<DefineOptions<TSchema>>({ schema: true }))
-  if (unknown !== undefined) throw new UsageError(`defineRepository has no option ${unknown}; it takes schema`)
+  if (!isSource(source) || typeof extras !== 'function') {
+    throw new UsageError('defineRepository takes a table or view and a function of its repository: (base) => ({ … })')
+  }
+  checkOptions('defineRepository', defineOptions, options)
   let known: DomainClass | undefined
   return (session) => {
     const task = taskSessionOf(session)

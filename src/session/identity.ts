@@ -5,7 +5,7 @@
  * https://www.postgresql.org/docs/current/ddl-rowsecurity.html
  */
 import { InsufficientPrivilege, InvalidInput, UsageError } from '../errors.ts'
-import { optionNames, unknownOption } from '../option-names.ts'
+import { checkOptions, optionNames } from '../option-names.ts'
 import { isPlain } from '../values/plain-object.ts'
 import type { DeferredStep } from '../lease/open-transaction.ts'
 
@@ -32,8 +32,7 @@ export function mergeIdentities(base: Identity | undefined, own: Identity | unde
 export function checkIdentity(identity: Identity): void {
   if (typeof identity !== 'object' || identity === null) throw new UsageError('an identity is { role, settings }')
   // A misspelt role would leave the login role in force.
-  const unknown = unknownOption(identity, identityNames)
-  if (unknown !== undefined) throw new UsageError(`an identity has role and settings, not ${JSON.stringify(unknown)}`)
+  checkOptions('an identity', identityNames, identity)
   const { role, settings = {} } = identity
   if (!isPlain(settings)) throw new UsageError('the settings of an identity are an object of names and strings')
   if (!('role' in identity) && Object.keys(settings).length === 0) {

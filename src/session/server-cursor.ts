@@ -10,8 +10,7 @@ import type { Lease } from '../lease/lease.ts'
 import type { CursorQuery } from '../drizzle/driver.ts'
 import type { PendingPromises } from '../lease/pending-promises.ts'
 import type { Ask } from '../drizzle/plain-rows.ts'
-import { optionNames } from '../option-names.ts'
-import { checkOptions } from './options.ts'
+import { checkOptions, optionNames } from '../option-names.ts'
 
 /** Options of a stream of rows. */
 export interface CursorOptions {

@@ -15,7 +15,7 @@ import { attemptsFrom, createRetry, type RetryOptions } from '../task/retry.ts'
 import { Scope, type TaskOptions } from '../task/scope.ts'
 import type { Lease } from '../lease/lease.ts'
 import type { CursorQuery, Database, Drizzle, Schema, StatementRunner } from '../drizzle/driver.ts'
-import { checkOptions, checkTask, transactionOptions } from './options.ts'
+import { checkTask, checkTransactionOptions } from './options.ts'
 import { isOutdated } from '../lease/outdated.ts'
 import { PendingPromises } from '../lease/pending-promises.ts'
 import { createSqlTag, type SqlTag } from '../drizzle/sql-tag.ts'
@@ -184,7 +184,7 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     give: (nested: TaskSession<TSchema>) => TGiven,
   ): Promise<Awaited<T>> {
     checkTask('transaction', unitOfWork)
-    checkOptions('transaction', transactionOptions, options)
+    checkTransactionOptions(options)
     const refusal = this.#refusal()
     if (refusal) throw refusal
     const outermost = !this.#lease.transaction

@@ -38,7 +38,7 @@ export interface Sandbox<TSchema extends Schema = Schema> extends AsyncDisposabl
  */
 export async function openSandbox<TSchema extends Schema>(config: Config<TSchema>): Promise<Sandbox<TSchema>> {
   let pool!: SandboxPool
-  const engine = await openEngineOn(config, (...given) => (pool = new SandboxPool(...given)))
+  const engine = await openEngineOn(config, (...given) => (pool = new SandboxPool(...given)), 'openSandbox')
   const close = () => engine.close({ timeoutMs: 0 })
   return { engine, rollback: () => pool.rollback(), close, [Symbol.asyncDispose]: close }
 }

@@ -4,8 +4,8 @@
  */
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { type Config, refuseUnknown } from '../config.ts'
-import { optionNames } from '../option-names.ts'
+import { type Config, ledgerNames } from '../config.ts'
+import { checkOptions, optionNames } from '../option-names.ts'
 import type { Schema } from '../drizzle/driver.ts'
 import { type Engine, openEngine } from '../engine.ts'
 import { ConfigInvalid, UsageError } from '../errors.ts'
@@ -46,30 +46,29 @@ export interface TestDatabaseOptions<TSchema extends Schema = Schema> {
   readonly url?: string | undefined
 }
 
-const known = optionNames<TestDatabaseOptions<Schema>>({
-  migrations: true,
-  migrationsLedger: true,
-  schema: true,
-  seed: true,
-  engine: true,
-  url: true,
-})
-
 const knownOfEngine = optionNames<TestEngineOptions>({
   pool: true,
   pooler: true,
   casing: true,
   observe: true,
   applicationName: true,
-  traceSessions: true,
-  idleSessionMs: true,
+  traceSessions: 'boolean',
+  idleSessionMs: 'number',
+})
+
+const known = optionNames<TestDatabaseOptions<Schema>>({
+  migrations: true,
+  migrationsLedger: ledgerNames,
+  schema: true,
+  seed: optionNames<TestSeed>({ run: 'function', files: 'list' }),
+  engine: knownOfEngine,
+  url: 'string',
 })
 
 /**
  * Opens a database of its own; disposing drops it, under whatever is still connected.
- * @throws MigrationFailed and MigrationRefused for the migrations, what the seed throws, UsageError and ConfigInvalid for
- * options that cannot be meant, ConfigInvalid when the server's role may not create databases, ConnectionLost when the
- * server cannot be reached.
+ * @throws MigrationFailed and MigrationRefused for the migrations, what the seed throws, UsageError for options that cannot
+ * be meant, ConfigInvalid when the server's role may not create databases, ConnectionLost when the server cannot be reached.
  */
 export async function openTestDatabase<TSchema extends Schema>(
   options: TestDatabaseOptions<TSchema>,
@@ -93,15 +92,15 @@ export async function openTestDatabase<TSchema extends Schema>(
   }
 }
 
-/** @throws UsageError, ConfigInvalid for options of `caller` that cannot be meant. */
+/** @throws UsageError for options of `caller` that cannot be meant. */
 export function checkTestDatabase<TSchema extends Schema>(caller: string, options: TestDatabaseOptions<TSchema>): void {
   if (typeof options !== 'object' || options === null) {
     throw new UsageError(`${caller} takes options: { migrations, schema?, seed?, engine?, url? }`)
   }
-  refuseUnknown(caller, options, known)
-  const { migrations, schema, seed, engine = {} } = options
+  checkOptions(caller, known, options)
+  const { migrations, schema, seed } = options
   if (typeof migrations !== 'string' && !(migrations instanceof URL)) {
-    throw new ConfigInvalid(
+    throw new UsageError(
       "migrations must be the folder that drizzle-kit writes to, such as new URL('./migrations', import.meta.url)",
     )
   }
@@ -109,10 +108,6 @@ export function checkTestDatabase<TSchema extends Schema>(caller: string, option
   if (seed && (typeof seed.run !== 'function' || !Array.isArray(seed.files))) {
     throw new UsageError('a seed is { run, files }: a function of an engine, and the files that decide what it does')
   }
-  if (typeof engine !== 'object' || engine === null) {
-    throw new UsageError("engine must be settings of openEngine, such as { casing: 'snake_case' }")
-  }
-  refuseUnknown(`${caller}.engine`, engine, knownOfEngine)
 }
 
 /** The template of a project. */

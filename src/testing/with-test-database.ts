@@ -34,7 +34,7 @@ type Use<T> = (value: T) => Promise<void>
  * Vitest's `test`, with the fixtures `database`, `engine` and `sandbox`:
  * `export const test = withTestDatabase(base, { schema, migrations: new URL('./migrations', import.meta.url) })`.
  * What still runs on an engine when its test or file is over is cancelled: a test that hangs costs its time limit and no more.
- * @throws UsageError and ConfigInvalid for arguments that cannot be meant; the fixtures throw as `openTestDatabase` does.
+ * @throws UsageError for arguments that cannot be meant; the fixtures throw as `openTestDatabase` does.
  */
 export function withTestDatabase<TContext, TSchema extends Schema>(
   base: TestAPI<TContext>,
@@ -47,6 +47,9 @@ export function withTestDatabase<TContext, TSchema extends Schema>(
   }
   checkTestDatabase('withTestDatabase', options)
   const { schema } = options
+  if (typeof schema !== 'object' || schema === null) {
+    throw new UsageError("withTestDatabase needs the schema, for its engines: import * as schema from './schema'")
+  }
   const fixtures = {
     database: [
       // Vitest reads off the parameter's pattern what a fixture needs.

@@ -149,6 +149,8 @@ test('misspelt options, and what is no option at all, are refused', async () => 
     { pool: null },
     { casing: 'x' },
     { idleSessionMs: -1 },
+    { traceSessions: 'yes' },
+    { migrations: 'apply', migrationsFolder: 7 },
     { observe: 5 },
     { url: new URL('http://x') },
   ]) {
@@ -162,6 +164,9 @@ test('a transaction in a session refuses them as well, before anything is writte
     for (const [unitOfWork, options, message] of [
       [write, { readonly: true }, 'transaction has no option readonly'],
       [write, { timeoutMS: 50 }, 'transaction has no option timeoutMS'],
+      [write, { readOnly: 'yes' }, 'readOnly must be true or false'],
+      [write, { readOnly: 0 }, 'readOnly must be true or false'],
+      [write, { deferrable: 'no' }, 'deferrable must be true or false'],
       [write, { retries: 3 }, 'attempts is the number of runs'],
       [write, { label: 7 }, 'label must be a text'],
       [write, { signal: {} }, 'signal must be an AbortSignal'],
@@ -175,6 +180,55 @@ test('a transaction in a session refuses them as well, before anything is writte
     expect(await sql`select from customers where name = 'misspelt'`).toHaveLength(0)
     // Nothing of the refused ones is left in the way.
     expect(await transaction(() => 1, { readOnly: true })).toBe(1)
+  })
+})
+
+describe('each method of an engine refuses in our own words', () => {
+  const methods = ['session', 'transaction', 'gather', 'gatherSettled', 'map', 'as', 'close'] as const
+  const call = async (method: (typeof methods)[number], ...given: readonly unknown[]) => {
+    const returned = (engine[method] as (...given: readonly unknown[]) => unknown)(...given)
+    if (method === 'map') for await (const _ of returned as AsyncIterable<unknown>);
+    return await (returned as Promise<unknown>)
+  }
+
+  test.each(methods.filter((method) => method !== 'close'))(
+    'nothing, null, and what %s does not take',
+    async (method) => {
+      await expect(call(method)).rejects.toThrow(UsageError)
+      for (const given of [null, 7, 'select 1', Promise.resolve(1)]) {
+        await expect(call(method, given)).rejects.toThrow(UsageError)
+      }
+    },
+  )
+
+  test.each<[(typeof methods)[number], readonly unknown[], Record<string, unknown>]>([
+    ['session', [() => 1], { timeoutMs: 'soon' }],
+    ['transaction', [() => 1], { readOnly: 'yes' }],
+    ['gather', [[]], { snapshot: 'yes' }],
+    ['gatherSettled', [[]], { onTimings: true }],
+    ['map', [[], () => 1], { ordered: 'no' }],
+    ['close', [], { timeoutMs: -1 }],
+  ])('options of %s that are misspelt or of the wrong type', async (method, given, wrong) => {
+    const known = method === 'gatherSettled' ? 'gather' : method
+    await expect(call(method, ...given, { misspelt: 1 })).rejects.toThrow(`${known} has no option misspelt; it takes `)
+    await expect(call(method, ...given, wrong)).rejects.toThrow(`${known}: ${Object.keys(wrong)[0]} must be `)
+    for (const options of [null, 7, 'x', []]) await expect(call(method, ...given, options)).rejects.toThrow(UsageError)
+  })
+
+  test('and so does each of a session', async () => {
+    await engine.session(async ({ repository, stream, transaction, sql }) => {
+      for (const nothing of [undefined, null, 7, {}] as never[]) {
+        expect(() => repository(nothing)).toThrow(UsageError)
+        await expect(transaction(nothing)).rejects.toThrow(UsageError)
+        await expect(stream(nothing).next()).rejects.toThrow(UsageError)
+        await expect((async () => sql(nothing))()).rejects.toThrow(UsageError)
+      }
+      const operations = repository(schema.customers)
+      await expect(operations.list({ count: 'yes' } as never)).rejects.toThrow('count must be true or false')
+      await expect(operations.list({ were: {} } as never)).rejects.toThrow('has no option were; it takes ')
+      const misspelt = stream(fragment`select 1`, { batch: 1 } as never)
+      await expect(misspelt.next()).rejects.toThrow('stream has no option batch; it takes batchSize')
+    })
   })
 })
 

@@ -1,7 +1,7 @@
 /** `withTestDatabase`: its fixtures have the settings that are given for engines, and mistakes are told where it is called. */
 import { integer, pgTable, text } from 'drizzle-orm/pg-core'
 import { afterAll, describe, expect, inject, test as base } from 'vitest'
-import { ConfigInvalid, UsageError } from '../../src/errors.ts'
+import { UsageError } from '../../src/errors.ts'
 import type { Observation } from '../../src/observe/observation.ts'
 import type { TestDatabaseOptions } from '../../src/testing/test-database.ts'
 import { withTestDatabase } from '../../src/testing/with-test-database.ts'
@@ -65,10 +65,10 @@ describe('mistakes are told where it is called', () => {
     ["withTestDatabase takes the test function of 'vitest'", [], UsageError],
     ["withTestDatabase takes the test function of 'vitest'", [given], UsageError],
     ['withTestDatabase takes options: { migrations', [base], UsageError],
-    ['migrations must be the folder', [base, { schema }], ConfigInvalid],
-    ['unknown setting withTestDatabase.casing', [base, { ...given, casing: 'snake_case' }], ConfigInvalid],
-    ['unknown setting withTestDatabase.engine.url', [base, { ...given, engine: { url } }], ConfigInvalid],
-    ['engine must be settings of openEngine', [base, { ...given, engine: 'snake_case' }], UsageError],
+    ['migrations must be the folder', [base, { schema }], UsageError],
+    ['withTestDatabase has no option casing', [base, { ...given, casing: 'snake_case' }], UsageError],
+    ['withTestDatabase.engine has no option url', [base, { ...given, engine: { url } }], UsageError],
+    ['the options of withTestDatabase.engine are an object', [base, { ...given, engine: 'snake_case' }], UsageError],
   ])('%s', (message, args, kind) => {
     expect(() => call(...args)).toThrow(message)
     expect(() => call(...args)).toThrow(kind)
@@ -77,6 +77,6 @@ describe('mistakes are told where it is called', () => {
   base('a setting of engines that cannot be is one that the type refuses', () => {
     // @ts-expect-error The database is the file's own.
     const options: TestDatabaseOptions = { migrations: migrations.folder, engine: { url } }
-    expect(() => call(base, options)).toThrow(ConfigInvalid)
+    expect(() => call(base, options)).toThrow(UsageError)
   })
 })

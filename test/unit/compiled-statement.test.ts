@@ -93,7 +93,7 @@ describe('conventions', () => {
 
   test('that do not exist are refused at once', () => {
     const table = pgTable('t', { id: integer('id').primaryKey(), version: integer('version').notNull() })
-    expect(() => conventions(table, { verison: 'version' } as never)).toThrow('unknown convention verison')
+    expect(() => conventions(table, { verison: 'version' } as never)).toThrow('conventions has no option verison')
   })
 
   test('that the table cannot keep are refused when its first repository is made', () => {

@@ -1,6 +1,6 @@
 /** The settings of the pool: their defaults and ranges, and that an unknown one is named. */
 import { describe, expect, test } from 'vitest'
-import { poolSettings, refuseUnknown } from '../../src/config.ts'
+import { poolSettings } from '../../src/config.ts'
 import { ConfigInvalid } from '../../src/errors.ts'
 
 describe('the settings of the pool', () => {
@@ -34,9 +34,5 @@ describe('the settings of the pool', () => {
   ])('%o are refused', (pool, message) => {
     expect(() => poolSettings(pool)).toThrow(ConfigInvalid)
     expect(() => poolSettings(pool)).toThrow(message)
-  })
-
-  test('an unknown setting is named with those that are known', () => {
-    expect(() => refuseUnknown('x', { a: 1, c: 2 }, ['a', 'b'])).toThrow('unknown setting x.c; known are a, b')
   })
 })

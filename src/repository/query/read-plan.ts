@@ -17,7 +17,7 @@ import {
 } from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'
 import { InvalidInput, NotFound, UsageError } from '../../errors.ts'
-import { optionNames, unknownOption } from '../../option-names.ts'
+import { checkOptions, optionNames } from '../../option-names.ts'
 import type { ManyOptions } from '../types/relation-types.ts'
 import { isPlain } from '../../values/plain-object.ts'
 import { textOf } from '../columns/encode.ts'
@@ -109,8 +109,7 @@ function planRelations(plan: TablePlan, relations: unknown, depth: number): Rela
     if (given !== true && !isPlain(given))
       throw new UsageError(`the relation ${name} must be true, false or an object of options`)
     const options = given === true ? {} : given
-    const unknown = unknownOption(options, relationOptions)
-    if (unknown !== undefined) throw new UsageError(`the relation ${name} has no option ${JSON.stringify(unknown)}`)
+    checkOptions(`the relation ${name}`, relationOptions, options)
     return new RelationLoad(plan, name, relation, { ...options, depth })
   })
 }

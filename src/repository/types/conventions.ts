@@ -4,10 +4,10 @@
  * is attached to the table, so every repository of the table keeps it, and its types know it. Optimistic locking:
  * https://www.sqlalchemy.org/ (version_id_col); soft delete as in Rails' paranoia.
  */
-import { is, Table } from 'drizzle-orm'
+import { is, Table, View } from 'drizzle-orm'
 import type { PgMaterializedView, PgTable, PgView } from 'drizzle-orm/pg-core'
 import { UsageError } from '../../errors.ts'
-import { optionNames, unknownOption } from '../../option-names.ts'
+import { checkOptions, optionNames } from '../../option-names.ts'
 
 /** Anything that rows can be read from: a table, a view or a materialized view. */
 export type Source = PgTable | PgView | PgMaterializedView
@@ -24,7 +24,12 @@ export interface Conventions {
   readonly removedAt?: string
 }
 
-const names = optionNames<Conventions>({ key: true, version: true, updatedAt: true, removedAt: true })
+const names = optionNames<Conventions>({
+  key: 'list',
+  version: 'string',
+  updatedAt: 'string',
+  removedAt: 'string',
+})
 
 /** The symbol under which a table has its conventions; registered, since a package may be loaded twice. */
 export const declared: unique symbol = Symbol.for('rivulet.conventions') as never
@@ -87,15 +92,21 @@ export function conventions<TSource extends Source, const TConventions extends P
   source: TSource,
   promises: Given<TSource, TConventions>,
 ): TSource & Declared<TConventions> {
+  if (!isSource(source))
+    throw new UsageError('conventions takes a table or view, and what it promises: { key, version, … }')
+  checkOptions('conventions', names, promises)
   if (conventionsOf(source) !== undefined) throw new UsageError('this table already has conventions')
   if (!is(source, Table) && Object.keys(promises).some((name) => name !== 'key')) {
     throw new UsageError('a view is read-only: the only convention it can have is its key')
   }
-  const unknown = unknownOption(promises, names)
-  if (unknown !== undefined) throw new UsageError(`unknown convention ${unknown}: there are ${names.join(', ')}`)
   // Not enumerable: drizzle-kit and Drizzle's relational queries look through the values of a table.
   Object.defineProperty(source, declared, { value: Object.freeze({ ...promises }), enumerable: false })
   return source as TSource & Declared<TConventions>
+}
+
+/** Whether rows can be read from it: it is a table or view. */
+export function isSource(value: unknown): value is Source {
+  return is(value, Table) || is(value, View)
 }
 
 /** Returns the conventions of a table or view. */
