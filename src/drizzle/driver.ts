@@ -157,7 +157,9 @@ export function createDrizzle<TSchema extends Schema>(
       const prepared = isPreparable(query) ? query.prepare('cursor') : undefined
       if (prepared instanceof UncachedQuery) throw prepared.refusal()
       if (!SessionQuery.isOne(prepared)) {
-        throw new UsageError('stream takes a Drizzle select, or a fragment made with sql of drizzle-orm')
+        throw new UsageError(
+          'stream takes a Drizzle query, such as db.select().from(…) or db.query.…, or a fragment made with sql of drizzle-orm',
+        )
       }
       return SessionQuery.cursor(prepared) as CursorQuery<TRow>
     },
