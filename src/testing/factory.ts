@@ -4,12 +4,13 @@
  * The nth row of a factory is the same in every run: it is made of n and of randomness that belongs to the seed, the
  * table and n, whatever else was made before. What must be unique is made of n.
  */
-import { getTableName } from 'drizzle-orm'
-import type { PgTable } from 'drizzle-orm/pg-core'
+import { getTableName, is } from 'drizzle-orm'
+import { PgTable } from 'drizzle-orm/pg-core'
 import { InvalidInput, UsageError } from '../errors.ts'
 import { type AnySession, taskSessionOf } from '../repository/session.ts'
 import { createRepository } from '../repository/table-repository.ts'
 import type { NewRow, Row } from '../repository/types/table-types.ts'
+import { isPlain } from '../values/plain-object.ts'
 import { type SeededRandom, seededRandom } from './seeded-random.ts'
 
 /** Values that a test gives itself, in place of the factory's. */
@@ -42,13 +43,19 @@ interface Inserts<TTable extends PgTable> {
  * `seed` is a whole number, by default 1.
  */
 export function defineFactory<TTable extends PgTable>(table: TTable, make: Make<TTable>, seed = 1): Factory<TTable> {
-  if (typeof make !== 'function') throw new UsageError('defineFactory takes a table and a function of (n, random)')
+  if (!is(table, PgTable) || typeof make !== 'function') {
+    throw new UsageError('defineFactory takes a table and a function of (n, random)')
+  }
   if (!Number.isSafeInteger(seed)) throw new InvalidInput('the seed of a factory must be a whole number')
   const name = getTableName(table)
   let made = 0
   const build = (overrides: Overrides<TTable> = {}): NewRow<TTable> => {
+    if (!isPlain(overrides)) throw new UsageError(`the values given for a row of ${name} must be an object`)
     made += 1
-    return { ...make(made, seededRandom(`${seed} ${name} ${made}`)), ...overrides }
+    const row = make(made, seededRandom(`${seed} ${name} ${made}`))
+    if (!isPlain(row))
+      throw new UsageError(`the function of the factory of ${name} must return a row: an object of values`)
+    return { ...row, ...overrides }
   }
   const inserts = (session: AnySession) => createRepository(taskSessionOf(session), table) as unknown as Inserts<TTable>
   return {
