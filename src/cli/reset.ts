@@ -53,10 +53,11 @@ Examples:
       if (values.yes !== true) {
         await console.confirm(`Everything in the database ${database} will be dropped.`, '--yes', signal)
       }
-      const options = { ...found.source, ...waitValues(values), signal, onProgress: reporter(console) }
+      const { folder, ledger } = found.source
+      const options = { ledger, ...waitValues(values), signal, onProgress: reporter(console) }
       const { dropped } = await emptyDatabase(url, { ...options, database: named })
       console.note(`dropped everything in ${database}`)
-      const { applied } = await applyMigrations(url, options)
+      const { applied } = await applyMigrations(url, { ...options, folder })
       if (seedFile !== undefined) await runSeed(found, url, seedFile)
       const seeded = seedFile === undefined ? '' : ' and seeded'
       const text = `Applied ${count(applied.length)} to the empty database${seeded}.`

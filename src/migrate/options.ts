@@ -1,5 +1,7 @@
 /** Options that several commands share: where the migrations are, and how long to wait for others. */
+import { ledgerNames } from '../config.ts'
 import { UsageError } from '../errors.ts'
+import { checkOptions, type OptionNames } from '../option-names.ts'
 import { Deadline } from '../task/deadline.ts'
 import type { LedgerName } from './ledger/ledger.ts'
 import type { OnProgress } from './progress.ts'
@@ -24,6 +26,24 @@ export interface WaitOptions {
   /** When aborted, the running statement is stopped and its transaction rolled back. */
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: OnProgress | undefined
+}
+
+/** The names of where migrations are; the folder is looked at by itself, because it must be given. */
+export const sourceNames = { folder: true, ledger: ledgerNames } as const
+
+/** The names of time limits. */
+export const waitNames = { lockTimeoutMs: true, maxWaitMs: 'number', signal: 'signal', onProgress: 'function' } as const
+
+/** Checks what a command was given, before anything is read or changed. @throws UsageError */
+export function checkCommand(command: string, names: OptionNames, target: unknown, options: unknown): void {
+  // A connection is taken from our own code only.
+  if (typeof target !== 'string' && !(typeof target === 'object' && target !== null && 'backendPid' in target)) {
+    throw new UsageError(`${command} takes the URL of a database first, a text: ${command}(url, { … })`)
+  }
+  checkOptions(command, names, options)
+  const { folder } = options as { readonly folder?: unknown }
+  if (!names.has('folder') || typeof folder === 'string') return
+  throw new UsageError(`${command} needs the folder of the migrations, a path: ${command}(url, { folder: 'drizzle' })`)
 }
 
 /** The options of `withLock` and `runWork` with their defaults. @throws UsageError for a time out of range. */

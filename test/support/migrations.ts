@@ -59,7 +59,7 @@ export async function makeFolder(files: Readonly<Record<string, string>>): Promi
     )
   }
   await write(files)
-  return { folder, write, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) }
+  return folderOf(folder, write)
 }
 
 /** A folder in the layout of drizzle-kit 1.0: `<name>/migration.sql`, no journal. */
@@ -72,7 +72,16 @@ export async function makeFolders(files: Readonly<Record<string, string>>): Prom
     }
   }
   await write(files)
-  return { folder, write, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) }
+  return folderOf(folder, write)
+}
+
+/** A command takes it as its options: what is no option does not show there. */
+function folderOf(folder: string, write: MigrationFolder['write']): MigrationFolder {
+  const project: Omit<MigrationFolder, 'write'> = {
+    folder,
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+  }
+  return Object.defineProperty(project as MigrationFolder, 'write', { value: write })
 }
 
 /** Writes `meta/_journal.json`; `entries` may be anything, for folders that are broken on purpose. */

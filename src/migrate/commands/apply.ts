@@ -3,12 +3,13 @@
  * whole run. Any process may start it at any time, as often as it likes: the second one finds nothing left to do.
  */
 import type { Connection } from '../../pool/connection.ts'
+import { optionNames } from '../../option-names.ts'
 import { refusePooler, withConnection } from '../connect.ts'
 import { findMigration, type Migration, readMigrations } from '../files/folder.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { assertLockHeld, withLock } from '../ledger/advisory-lock.ts'
 import { MigrationRefused } from '../../errors.ts'
-import { type MigrationSource, waiting, type WaitOptions } from '../options.ts'
+import { checkCommand, type MigrationSource, sourceNames, waiting, waitNames, type WaitOptions } from '../options.ts'
 import { createLedger } from '../run/create-ledger.ts'
 import { runWork } from '../run/run-file.ts'
 import {
@@ -27,6 +28,8 @@ export interface ApplyOptions extends MigrationSource, WaitOptions {
   /** Also applies files that are older than the newest applied one. Default false. */
   readonly outOfOrder?: boolean | undefined
 }
+
+const applyNames = optionNames<ApplyOptions>({ ...sourceNames, ...waitNames, to: 'string', outOfOrder: 'boolean' })
 
 /** A migration applied by this run. */
 export interface AppliedMigration {
@@ -48,6 +51,7 @@ export interface ApplyResult {
  * @throws MigrationFailed naming file, statement and line; MigrationRefused when it must not even begin; Cancelled.
  */
 export async function applyMigrations(target: string, options: ApplyOptions): Promise<ApplyResult> {
+  checkCommand('applyMigrations', applyNames, target, options)
   const migrations = await readMigrations(options.folder)
   const ledger = new Ledger(options.ledger)
   const wait = waiting(options)
@@ -86,6 +90,7 @@ export interface PlannedMigration {
 
 /** Returns what `applyMigrations` would do now; changes nothing. @throws as it would. */
 export async function planMigrations(target: string, options: ApplyOptions): Promise<readonly PlannedMigration[]> {
+  checkCommand('planMigrations', applyNames, target, options)
   const migrations = await readMigrations(options.folder)
   const ledger = new Ledger(options.ledger)
   return withConnection(target, async (connection) => {
@@ -99,11 +104,14 @@ export async function planMigrations(target: string, options: ApplyOptions): Pro
   })
 }
 
+const checkNames = optionNames<MigrationSource>(sourceNames)
+
 /**
  * Returns normally when the database has every migration of the folder, unchanged. It may have more, if the next
  * release has already migrated it. @throws MigrationRefused ('pending' or 'inconsistent'), which names the others.
  */
 export async function checkMigrations(target: string, source: MigrationSource): Promise<void> {
+  checkCommand('checkMigrations', checkNames, target, source)
   const migrations = await readMigrations(source.folder)
   const rows = await withConnection(target, (connection) => new Ledger(source.ledger).read(connection))
   const compared = compareWithLedger(migrations, rows)

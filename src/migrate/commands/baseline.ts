@@ -2,7 +2,9 @@
  * Adopts a database that already has what the migrations would make, because it was made by hand or by
  * `drizzle-kit push`: writes them into the ledger without running them. Nothing else is changed.
  */
-import { type MigrationSource, waiting, type WaitOptions } from '../options.ts'
+import { UsageError } from '../../errors.ts'
+import { optionNames } from '../../option-names.ts'
+import { checkCommand, type MigrationSource, sourceNames, waiting, waitNames, type WaitOptions } from '../options.ts'
 import { createLedger } from '../run/create-ledger.ts'
 import { withConnection } from '../connect.ts'
 import { findMigration, readMigrations } from '../files/folder.ts'
@@ -19,6 +21,13 @@ export interface BaselineOptions extends MigrationSource, WaitOptions {
   readonly acceptChanged?: boolean | undefined
 }
 
+const baselineNames = optionNames<BaselineOptions>({
+  ...sourceNames,
+  ...waitNames,
+  to: 'string',
+  acceptChanged: 'boolean',
+})
+
 /** The result of `baselineMigrations`. */
 export interface BaselineResult {
   /** Written into the ledger now. */
@@ -32,6 +41,10 @@ export interface BaselineResult {
  * files, or a file is one comment.
  */
 export async function baselineMigrations(target: string, options: BaselineOptions): Promise<BaselineResult> {
+  checkCommand('baselineMigrations', baselineNames, target, options)
+  if ((options.to as unknown) === undefined) {
+    throw new UsageError('baselineMigrations needs `to`: the last migration whose changes the database already has')
+  }
   const migrations = await readMigrations(options.folder)
   const last = migrations.indexOf(findMigration(migrations, options.to))
   const ledger = new Ledger(options.ledger)

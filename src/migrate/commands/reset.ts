@@ -2,9 +2,10 @@
  * Empties a development database: drops every schema that is not PostgreSQL's own with everything in it, the ledger
  * included, and creates an empty `public`. In one transaction, under the migration lock.
  */
-import { type MigrationSource, waiting, type WaitOptions } from '../options.ts'
+import { checkCommand, type MigrationSource, sourceNames, waiting, waitNames, type WaitOptions } from '../options.ts'
 import type { ServerAddress } from '../../address/server-address.ts'
 import { parseDatabaseUrl } from '../../config.ts'
+import { optionNames } from '../../option-names.ts'
 import { LockTimeout, MigrationRefused, UsageError } from '../../errors.ts'
 import { withConnection } from '../connect.ts'
 import { Ledger } from '../ledger/ledger.ts'
@@ -17,11 +18,14 @@ export interface EmptyOptions extends WaitOptions, Pick<MigrationSource, 'ledger
   readonly database?: string | undefined
 }
 
+const emptyNames = optionNames<EmptyOptions>({ ...waitNames, ledger: sourceNames.ledger, database: 'string' })
+
 /** Drops everything. @throws UsageError for a database that is not local and was not named. */
 export async function emptyDatabase(
   url: string,
   options: EmptyOptions,
 ): Promise<{ readonly dropped: readonly string[] }> {
+  checkCommand('emptyDatabase', emptyNames, url, options)
   refuseForeign(parseDatabaseUrl(url), options.database)
   const ledger = new Ledger(options.ledger)
   const wait = waiting(options)

@@ -4,11 +4,12 @@
  */
 import type { Connection } from '../../pool/connection.ts'
 import { assertLockHeld, withLock } from '../ledger/advisory-lock.ts'
-import { type MigrationSource, waiting, type WaitOptions } from '../options.ts'
+import { optionNames } from '../../option-names.ts'
+import { checkCommand, type MigrationSource, sourceNames, waiting, waitNames, type WaitOptions } from '../options.ts'
 import { withConnection } from '../connect.ts'
 import { findMigration, type Migration, readMigrations } from '../files/folder.ts'
 import { Ledger, type LedgerRow } from '../ledger/ledger.ts'
-import { MigrationRefused } from '../../errors.ts'
+import { MigrationRefused, UsageError } from '../../errors.ts'
 import { runWork } from '../run/run-file.ts'
 import { compareWithLedger, contradiction, inState } from '../ledger/migration-state.ts'
 import type { Script } from '../files/script.ts'
@@ -21,6 +22,9 @@ export interface RevertOptions extends MigrationSource {
   /** The migration to go back to; it stays applied. Default: the one before the newest. */
   readonly to?: string | undefined
 }
+
+const planNames = optionNames<RevertOptions>({ ...sourceNames, to: 'string' })
+const revertNames = optionNames<RevertOptions & WaitOptions>({ ...sourceNames, ...waitNames, to: 'string' })
 
 /** One migration that would be reverted. */
 export interface PlannedRevert {
@@ -36,6 +40,7 @@ export interface PlannedRevert {
  * Returns what `revertMigrations` would do now, in order; changes nothing. @throws MigrationRefused for a missing file.
  */
 export async function planRevert(target: string, options: RevertOptions): Promise<readonly PlannedRevert[]> {
+  checkCommand('planRevert', planNames, target, options)
   const migrations = await readMigrations(options.folder)
   const ledger = new Ledger(options.ledger)
   const steps = await withConnection(target, (connection) => stepsNow(connection, ledger, migrations, options))
@@ -53,6 +58,8 @@ export async function revertMigrations(
   names: readonly string[],
   options: RevertOptions & WaitOptions,
 ): Promise<{ readonly reverted: readonly string[] }> {
+  checkCommand('revertMigrations', revertNames, target, options)
+  if (!Array.isArray(names)) throw new UsageError('revertMigrations takes the names that planRevert returned, a list')
   const migrations = await readMigrations(options.folder)
   const ledger = new Ledger(options.ledger)
   const wait = waiting(options)

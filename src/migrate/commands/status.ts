@@ -1,6 +1,7 @@
 /** The state of files and ledger, for people and for programs. Only reads. */
 import { MigrationRefused } from '../../errors.ts'
-import type { MigrationSource } from '../options.ts'
+import { optionNames } from '../../option-names.ts'
+import { checkCommand, type MigrationSource, sourceNames } from '../options.ts'
 import { withConnection } from '../connect.ts'
 import { readMigrations } from '../files/folder.ts'
 import { strayFiles } from '../files/layout.ts'
@@ -35,8 +36,11 @@ export interface StatusResult {
   readonly invalidIndexes: readonly string[]
 }
 
+const statusNames = optionNames<MigrationSource>(sourceNames)
+
 /** The state of every migration. @throws MigrationRefused when the folder itself is broken. */
 export async function migrationStatus(target: string, source: MigrationSource): Promise<StatusResult> {
+  checkCommand('migrationStatus', statusNames, target, source)
   const migrations = await readMigrations(source.folder)
   const ledger = new Ledger(source.ledger)
   const { rows, invalid, unfinished } = await withConnection(target, async (connection) => ({

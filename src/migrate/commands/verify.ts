@@ -4,9 +4,10 @@
  * them are compared with what the code declares (`code-comparison.ts`).
  */
 import type { Connection } from '../../pool/connection.ts'
-import type { MigrationSource } from '../options.ts'
+import { optionNames } from '../../option-names.ts'
+import { checkCommand, type MigrationSource, sourceNames } from '../options.ts'
 import { MigrationFailed, MigrationRefused } from '../../errors.ts'
-import { type CodeComparison, type CodeSql, compareCode } from '../schema/code-comparison.ts'
+import { checkCode, type CodeComparison, type CodeSql, codeNames, compareCode } from '../schema/code-comparison.ts'
 import { withConnection } from '../connect.ts'
 import { isOfFile, scratchExplanation } from '../run/failure.ts'
 import { sqlStateOf } from '../../sqlstate.ts'
@@ -35,6 +36,16 @@ export interface VerifyOptions extends MigrationSource {
   readonly signal?: AbortSignal | undefined
 }
 
+const verifyNames = optionNames<VerifyOptions>({
+  ...sourceNames,
+  scratchUrl: 'string',
+  schemas: 'list',
+  keepsTable: 'function',
+  asApplied: 'boolean',
+  code: codeNames,
+  signal: 'signal',
+})
+
 /** The result of `verifyDatabase`. */
 export interface VerifyResult {
   /** Where the live database differs from what its applied migrations make. */
@@ -52,6 +63,8 @@ export interface VerifyResult {
  * @throws MigrationRefused when files and ledger contradict each other, or when a replay fails.
  */
 export async function verifyDatabase(url: string, options: VerifyOptions): Promise<VerifyResult> {
+  checkCommand('verifyDatabase', verifyNames, url, options)
+  if (options.code !== undefined) checkCode('verifyDatabase', options.code)
   const migrations = await readMigrations(options.folder)
   const ledger = new Ledger(options.ledger)
   const before = await withConnection(url, async (connection) => {
@@ -100,8 +113,17 @@ export interface VerifyCodeOptions extends MigrationSource {
   readonly signal?: AbortSignal | undefined
 }
 
+const verifyCodeNames = optionNames<VerifyCodeOptions>({
+  ...sourceNames,
+  code: codeNames,
+  throwAway: 'boolean',
+  signal: 'signal',
+})
+
 /** Compares the schema in code with all migrations, on a server where a scratch database may be made. */
 export async function verifyCode(scratchUrl: string, options: VerifyCodeOptions): Promise<CodeComparison> {
+  checkCommand('verifyCode', verifyCodeNames, scratchUrl, options)
+  checkCode('verifyCode', options.code)
   const migrations = await readMigrations(options.folder)
   const ledger = new Ledger(options.ledger)
   const { signal, throwAway = false } = options

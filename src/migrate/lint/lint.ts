@@ -5,6 +5,8 @@
  * A comment before a statement silences a rule for it and gives the reason: `-- rivulet:ignore drop-column: unused
  * since 2.3`. `-- rivulet:ignore-file …` above the first statement does so for the file. A reason is required.
  */
+import { UsageError } from '../../errors.ts'
+import { checkOptions, optionNames } from '../../option-names.ts'
 import { parseScript, type Statement, unknownDirective } from '../files/script.ts'
 import { isPulledComment } from '../files/check-script.ts'
 import { bodyOf } from './body.ts'
@@ -49,8 +51,20 @@ export interface LintSource {
   readonly report?: boolean
 }
 
+const fileNames = optionNames<LintSource>({ file: 'string', text: 'string', report: 'boolean' })
+
+/** @throws UsageError */
+function checkSources(sources: readonly LintSource[]): void {
+  if (!Array.isArray(sources)) throw new UsageError('lint takes a list of files: [{ file, text }]')
+  for (const source of sources as readonly LintSource[]) {
+    checkOptions('a file of lint', fileNames, source)
+    if (source.text === undefined || source.file === undefined) throw new UsageError('a file of lint is { file, text }')
+  }
+}
+
 /** The findings in `sources`, which must be in the order in which they are applied. */
 export async function lint(sources: readonly LintSource[]): Promise<readonly Finding[]> {
+  checkSources(sources)
   const history = new History()
   const findings: Finding[] = []
   for (const { file, text, report = true } of sources) {

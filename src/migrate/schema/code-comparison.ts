@@ -9,6 +9,8 @@
  * than the code declares, which is not drift.
  */
 import type { Connection } from '../../pool/connection.ts'
+import { UsageError } from '../../errors.ts'
+import { optionNames } from '../../option-names.ts'
 import { scratchExplanation } from '../run/failure.ts'
 import { sqlStateOf } from '../../sqlstate.ts'
 import { readHandMadeViews } from './hand-made-views.ts'
@@ -32,6 +34,16 @@ export interface CodeSql {
   readonly whole: string
   /** For the next migration: what its snapshots lack. Default nothing. */
   readonly ungenerated?: string | undefined
+}
+
+export const codeNames = optionNames<CodeSql>({ whole: 'string', ungenerated: 'string' })
+
+/** @throws UsageError without the SQL for an empty database: nothing would be declared */
+export function checkCode(command: string, code: CodeSql | undefined): void {
+  if (typeof code?.whole === 'string') return
+  throw new UsageError(
+    `${command} needs what drizzle-kit writes for the schema in code: { code: { whole, ungenerated? } }`,
+  )
 }
 
 /** A statement of drizzle-kit's that PostgreSQL refuses. */

@@ -4,7 +4,8 @@
  */
 import type { Connection } from '../../pool/connection.ts'
 import { MigrationFailed, MigrationRefused } from '../../errors.ts'
-import type { MigrationSource } from '../options.ts'
+import { optionNames } from '../../option-names.ts'
+import { checkCommand, type MigrationSource, sourceNames } from '../options.ts'
 import { withConnection } from '../connect.ts'
 import { isOfFile, scratchExplanation } from '../run/failure.ts'
 import { sqlStateOf } from '../../sqlstate.ts'
@@ -44,8 +45,17 @@ export interface TryOptions extends MigrationSource {
   readonly signal?: AbortSignal | undefined
 }
 
+const tryNames = optionNames<TryOptions>({
+  ...sourceNames,
+  names: 'list',
+  throwAway: 'boolean',
+  standIn: 'boolean',
+  signal: 'signal',
+})
+
 /** Tries migrations on the server at `url`, with the settings and extensions of the database there. */
 export async function tryMigrations(url: string, options: TryOptions): Promise<Trial> {
+  checkCommand('tryMigrations', tryNames, url, options)
   const migrations = await readMigrations(options.folder)
   const chosen = options.names?.map((name) => findMigration(migrations, name)) ?? migrations
   const last = migrations.findLastIndex((migration) => chosen.includes(migration))
