@@ -5,6 +5,7 @@
 
 import type { TypedResponse } from 'hono'
 import type { StatusCode } from 'hono/utils/http-status'
+import { checkOptions, optionNames } from '../option-names.ts'
 import type { Json } from '../resource/row-json.ts'
 import { TextResponse } from './text-response.ts'
 
@@ -13,11 +14,14 @@ export function encodeJson(value: unknown): string {
   return JSON.stringify(value, (_, member: unknown) => (typeof member === 'bigint' ? member.toString() : member))
 }
 
+const answerOptions = optionNames<{ status: number; headers: object }>({ status: 'number', headers: true })
+
 /** A JSON answer, whose type Hono's client knows, with its length, which the answer to HEAD has as well. */
 export function jsonResponse<T, TStatus extends StatusCode = 200>(
   value: T,
   init: { readonly status?: TStatus; readonly headers?: Readonly<Record<string, string>> } = {},
 ): Response & TypedResponse<Json<T>, TStatus, 'json'> {
+  checkOptions('jsonResponse', answerOptions, init)
   const body = encodeJson(value)
   const length = String(Buffer.byteLength(body))
   const headers = { 'content-type': 'application/json', 'content-length': length, ...init.headers }

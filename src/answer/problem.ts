@@ -6,7 +6,8 @@
 import { randomUUID } from 'node:crypto'
 import type { StatusCode } from 'hono/utils/http-status'
 import { problemTypePrefix, problemTypes } from '../document/problem-types.ts'
-import { DatabaseError, DeadlineExceeded, InvalidInput, RivuletError } from '../errors.ts'
+import { DatabaseError, DeadlineExceeded, InvalidInput, RivuletError, UsageError } from '../errors.ts'
+import { checkOptions, optionNames } from '../option-names.ts'
 import { jsonResponse } from './json.ts'
 import { WrongParameter } from '../resource/query.ts'
 import { mostFaults, WrongRows } from '../resource/row-input.ts'
@@ -40,6 +41,16 @@ export interface ProblemOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
+const problemNames = optionNames<ProblemOptions>({
+  status: 'number',
+  code: 'string',
+  detail: 'string',
+  errors: 'list',
+  retryAfterSeconds: 'number',
+  members: true,
+  headers: true,
+})
+
 /** An answer other than success; handlers throw it, and an application maps its own errors to it. */
 export class Problem extends Error {
   readonly status: number
@@ -47,6 +58,7 @@ export class Problem extends Error {
   readonly options: ProblemOptions
 
   constructor(options: ProblemOptions, { cause }: ErrorOptions = {}) {
+    checkOptions('Problem', problemNames, options)
     super(options.detail ?? options.code, { cause })
     this.name = 'Problem'
     this.status = options.status
@@ -103,7 +115,10 @@ export function pointerOf(path: readonly (string | number)[]): string {
 }
 
 /** The answer itself; `requestId` leads to it in the log. */
-export function problemResponse({ options }: Problem, requestId: string = randomUUID()): Response {
+export function problemResponse(problem: Problem, requestId: string = randomUUID()): Response {
+  if (typeof problem?.options !== 'object')
+    throw new UsageError('problemResponse takes a Problem: problemOf(error) is one')
+  const { options } = problem
   const { status, code, detail, errors, members, retryAfterSeconds, headers } = options
   const type = `${problemTypePrefix}${code}`
   const title = code.charAt(0).toUpperCase() + code.slice(1).replaceAll('_', ' ')

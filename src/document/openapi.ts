@@ -2,6 +2,7 @@
  * The document of an application in OpenAPI 3.1, made from its resources: what routes there are, what each takes and
  * answers, and how it fails. https://spec.openapis.org/oas/v3.1.0
  */
+import { optionNames } from '../option-names.ts'
 import { type JsonSchema, nullable } from '../resource/column-json.ts'
 import { problemTypePrefix } from './problem-types.ts'
 import { type PlannedResource, type ResourceColumn, seenBy } from '../resource/resource.ts'
@@ -22,6 +23,17 @@ export interface OpenApiOptions {
   /** Tags that those have. */
   readonly tags?: readonly { readonly name: string; readonly description: string }[]
 }
+
+/** The options of a document. */
+export const openApiNames = optionNames<OpenApiOptions>({
+  title: 'string',
+  version: 'string',
+  description: 'string',
+  paths: true,
+  schemas: true,
+  problems: true,
+  tags: 'list',
+})
 
 /** What an application serves besides its resources. */
 export interface DocumentedRoutes {

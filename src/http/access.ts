@@ -17,7 +17,7 @@ export async function requestEngine<TSchema extends Record<string, unknown>>(
   context: Context<Environment>,
   engine: Engine<TSchema>,
 ): Promise<Engine<TSchema>> {
-  const resolve = context.get('identity') as Environment['Variables']['identity'] | undefined
+  const resolve = context?.get?.('identity') as Environment['Variables']['identity'] | undefined
   if (!resolve) throw new UsageError('requestEngine takes the context of a route of createApp, which knows who asks')
   const identity = await resolve()
   return identity === undefined ? engine : engine.as(identity)

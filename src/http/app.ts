@@ -3,14 +3,15 @@
  * service lives and can do its work. Routes of a domain stand beside them: it is a Hono application like any other.
  */
 import type { Hono, Schema as Routes } from 'hono'
-import type { OpenApiOptions } from '../document/openapi.ts'
+import { openApiNames, type OpenApiOptions } from '../document/openapi.ts'
 import { drizzleOf, type Engine } from '../engine.ts'
+import { checkOptions, optionNames } from '../option-names.ts'
 import { createFront, type Environment, type FrontOptions, type IdempotencyOptions } from './front.ts'
 import { addGather } from './gather.ts'
 import { addHealth, type HealthOptions } from './health.ts'
 import { takeKeys } from './idempotency.ts'
 import { addPages } from './pages.ts'
-import { planResources, type Resource } from '../resource/resource.ts'
+import { checkResources, planResources, type Resource } from '../resource/resource.ts'
 import { resourceRoutes } from './resource-routes.ts'
 import type { GatherRoute, RoutesOf } from './typed-routes.ts'
 
@@ -32,10 +33,27 @@ export interface AppOptions<TResources extends readonly Resource[] = readonly Re
   readonly streamIdleMs?: number | undefined
 }
 
+const appNames = optionNames<AppOptions>({
+  identity: 'function',
+  middleware: 'list',
+  requestTimeoutMs: 'number',
+  problemFor: 'function',
+  onFault: 'function',
+  log: 'function',
+  resources: true,
+  health: optionNames<HealthOptions>({ timeoutMs: 'number', migrations: 'function', draining: 'signal' }),
+  openApi: openApiNames,
+  maxGatheredReads: 'number',
+  idempotency: optionNames<IdempotencyOptions>({ maxAgeMs: 'number', maxAnswerBytes: 'number', owner: 'function' }),
+  maxBodyBytes: 'number',
+  maxStreamBytes: 'number',
+  streamIdleMs: 'number',
+})
+
 /** An application that knows its routes, for `hc<typeof app>`. */
 export type App<TRoutes extends Routes = Routes> = Hono<Environment, TRoutes>
 
-/** Makes an application; add routes to it, and serve it with `openHttpServer`. @throws UsageError for wrong resources. */
+/** Makes an application; add routes to it, and serve it with `openHttpServer`. @throws UsageError. */
 export function createApp<
   TSchema extends Record<string, unknown>,
   const TResources extends readonly Resource[] = readonly [],
@@ -43,6 +61,7 @@ export function createApp<
   engine: Engine<TSchema>,
   options: AppOptions<TResources> = {},
 ): App<Extract<RoutesOf<TResources[number]> & GatherRoute, Routes>> {
+  checkOptions('createApp', appNames, options)
   const {
     resources = [],
     health,
@@ -54,6 +73,7 @@ export function createApp<
     maxGatheredReads = 20,
     ...front
   } = options
+  checkResources(resources)
   const app = createFront(front)
   const own = engine as unknown as Engine
   const planned = planResources(drizzleOf(engine), resources)

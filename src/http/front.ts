@@ -116,6 +116,7 @@ export function createFront(options: FrontOptions = {}): Hono<Environment> {
 
 /** What a handler gives to every call of the engine: the client's patience, the request's deadline, the route's name. */
 export function taskOptions(context: Context<Environment>): TaskOptions {
+  if (!context?.req) throw new UsageError('taskOptions takes the context of a route of createApp')
   const { method, raw } = context.req
   return {
     signal: raw.signal,

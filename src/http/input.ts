@@ -5,7 +5,7 @@
  */
 import type { Context, MiddlewareHandler } from 'hono'
 import type { z } from 'zod'
-import { type InputIssue, InvalidInput } from '../errors.ts'
+import { type InputIssue, InvalidInput, UsageError } from '../errors.ts'
 import type { Environment } from './front.ts'
 import { digest } from '../idempotency/kept-answers.ts'
 import { Problem } from '../answer/problem.ts'
@@ -30,6 +30,7 @@ export function jsonBody<TSchema extends z.ZodType<object>>(
   schema: TSchema,
   maxBytes: number = maxBodyBytes,
 ): MiddlewareHandler<Environment, string, JsonInput<TSchema>> {
+  if (typeof schema?.safeParse !== 'function') throw new UsageError('jsonBody takes a schema of zod')
   return async (context, next) => {
     const result = schema.safeParse(await readBody(context, maxBytes))
     if (!result.success) {
@@ -124,6 +125,7 @@ const maxInteger = 2_147_483_647
 
 /** A key in the path: a whole number from 1 to 2147483647. @throws WrongParameter */
 export function integerKey(context: Context, name: string): number {
+  if (!context?.req) throw new UsageError('integerKey takes the context of a route, and the name of the key')
   const text = context.req.param(name) ?? ''
   const key = Number(text)
   if (/^[1-9][0-9]{0,9}$/.test(text) && key <= maxInteger) return key

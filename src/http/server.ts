@@ -14,7 +14,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener, RequestError } from '@hono/node-server'
-import { ConfigInvalid, PortUnavailable } from '../errors.ts'
+import { ConfigInvalid, PortUnavailable, UsageError } from '../errors.ts'
+import { checkOptions, optionNames } from '../option-names.ts'
 import { asksWho } from './front.ts'
 import { Problem, problemOf, problemResponse } from '../answer/problem.ts'
 
@@ -33,6 +34,10 @@ export interface HttpServerOptions {
   readonly headersTimeoutMs?: number | undefined
 }
 
+const closeNames = optionNames<{ timeoutMs: number }>({ timeoutMs: 'number' })
+const ownNames = { port: 'number', hostname: 'string', insecure: 'boolean', headersTimeoutMs: 'number' } as const
+const serverNames = optionNames<HttpServerOptions>(ownNames)
+
 /** A listening server; close it. */
 export interface HttpServer extends AsyncDisposable {
   /** `http://127.0.0.1:3000` */
@@ -48,11 +53,15 @@ export interface HttpServer extends AsyncDisposable {
 /** Bodies are bounded where they are read; this is for those that nobody reads, and longer than an upload of rows takes. */
 const requestTimeout = 3_600_000
 
-/** Listens. @throws PortUnavailable when it is taken or may not be used; ConfigInvalid. */
+/** Listens. @throws PortUnavailable when it is taken or may not be used; UsageError; ConfigInvalid. */
 export async function openHttpServer(
   app: { fetch(request: Request, env?: object): Response | Promise<Response> },
-  { port, hostname = '127.0.0.1', insecure = false, headersTimeoutMs = 10_000 }: HttpServerOptions,
+  options: HttpServerOptions,
 ): Promise<HttpServer> {
+  checkOptions('openHttpServer', serverNames, options)
+  const { port, hostname = '127.0.0.1', insecure = false, headersTimeoutMs = 10_000 } = options
+  if (!Number.isInteger(port) || port > 65_535) throw new UsageError('port must be 0 to 65535; 0 is any free one')
+  if (typeof app?.fetch !== 'function') throw new UsageError('openHttpServer takes an application of createApp first')
   if (!insecure && !isLoopback(hostname) && !asksWho(app)) {
     throw new ConfigInvalid(
       `${hostname} may be reached from other machines, and the application does not ask who is there: give createApp an ` +
@@ -60,8 +69,8 @@ export async function openHttpServer(
     )
   }
   // Node's own Request and Response stay as they are: the rest of the process is none of our business.
-  const options = { overrideGlobalObjects: false, errorHandler, hostname: 'localhost' }
-  const listener = getRequestListener((request, env) => app.fetch(request, env), options)
+  const adapterOptions = { overrideGlobalObjects: false, errorHandler, hostname: 'localhost' }
+  const listener = getRequestListener((request, env) => app.fetch(request, env), adapterOptions)
   const server = createServer(
     // Node's own answers have no body.
     { requireHostHeader: false, headersTimeout: headersTimeoutMs, requestTimeout, connectionsCheckingInterval: 500 },
@@ -78,10 +87,9 @@ export async function openHttpServer(
   server.on('connect', (_, socket) => {
     void refuse(tunnel, socket, () => false)
   })
-  const drain = prepareDrain(server)
+  const close = prepareDrain(server)
   await listening(server, port, hostname)
   const bound = (server.address() as AddressInfo).port
-  const close: HttpServer['close'] = (options) => drain(options?.timeoutMs ?? 10_000)
   const host = hostname.includes(':') ? `[${hostname}]` : hostname
   return { url: `http://${host}:${bound}`, port: bound, close, [Symbol.asyncDispose]: () => close() }
 }
@@ -116,7 +124,7 @@ function listenError(cause: NodeJS.ErrnoException, port: number, hostname: strin
 }
 
 /** Watches the answers under way; answers what drains the server. */
-function prepareDrain(server: Server): (timeoutMs: number) => Promise<void> {
+function prepareDrain(server: Server): HttpServer['close'] {
   const underWay = new Set<ServerResponse>()
   let closed: Promise<void> | undefined
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
@@ -133,7 +141,9 @@ function prepareDrain(server: Server): (timeoutMs: number) => Promise<void> {
       if (closed) setImmediate(() => server.closeIdleConnections())
     })
   })
-  return async (timeoutMs) => {
+  return async (options = {}) => {
+    checkOptions('close', closeNames, options)
+    const { timeoutMs = 10_000 } = options
     closed ??= new Promise((resolve) => server.close(() => resolve()))
     for (const response of underWay) endConnection(response)
     const timer = setTimeout(() => server.closeAllConnections(), timeoutMs)

@@ -8,6 +8,7 @@
  */
 import { createHash } from 'node:crypto'
 import { DatabaseError, UsageError } from '../errors.ts'
+import { checkOptions, optionNames } from '../option-names.ts'
 import type { SqlTag } from '../drizzle/sql-tag.ts'
 
 /** A request that its client can send again. */
@@ -34,7 +35,8 @@ export const keptForMs = 86_400_000
  * `engine.session(createIdempotencyTable)`. The login role of the service needs `usage` of the schema, and `select`,
  * `insert`, `update` and `delete` of `rivulet.idempotency_keys`; the roles that it puts on need nothing.
  */
-export async function createIdempotencyTable({ sql }: { readonly sql: SqlTag }): Promise<void> {
+export async function createIdempotencyTable(session: { readonly sql: SqlTag }): Promise<void> {
+  const sql = sqlOf('createIdempotencyTable', session)
   // IF NOT EXISTS alone would need rights even where nothing is missing, and fail where several do this at once.
   await sql`do $$ begin
     perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('rivulet.idempotency_keys', 0));
@@ -51,11 +53,22 @@ export async function createIdempotencyTable({ sql }: { readonly sql: SqlTag }):
   end $$`
 }
 
+const removeOptions = optionNames<{ olderThanMs?: number }>({ olderThanMs: 'number' })
+
+/** @throws UsageError for what is no session */
+function sqlOf(call: string, session: { readonly sql: SqlTag } | null | undefined): SqlTag {
+  if (typeof session?.sql === 'function') return session.sql
+  throw new UsageError(`${call} takes a session: engine.session(${call})`)
+}
+
 /** Removes answers older than `olderThanMs`, by default a day; returns how many. Run it now and then, as from a cron job. */
 export async function removeIdempotencyKeys(
-  { sql }: { readonly sql: SqlTag },
-  { olderThanMs = keptForMs }: { readonly olderThanMs?: number } = {},
+  session: { readonly sql: SqlTag },
+  options: { readonly olderThanMs?: number } = {},
 ): Promise<number> {
+  const sql = sqlOf('removeIdempotencyKeys', session)
+  checkOptions('removeIdempotencyKeys', removeOptions, options)
+  const { olderThanMs = keptForMs } = options
   const { count } = await sql`
     delete from rivulet.idempotency_keys where created_at < now() - ${olderThanMs}::float8 * interval '1 ms'`
   return count

@@ -8,9 +8,10 @@ import { getTableName, getTableUniqueName, getViewName, is, Many, type Relation,
 import type { PgTable, PgView } from 'drizzle-orm/pg-core'
 import type { Drizzle } from '../drizzle/driver.ts'
 import { UsageError } from '../errors.ts'
+import { checkOptions, optionNames } from '../option-names.ts'
 import { relationsOf } from '../repository/query/read-plan.ts'
 import { type PlannedColumn, planOf, type TablePlan, withForm } from '../repository/query/table-plan.ts'
-import type { Source } from '../repository/types/conventions.ts'
+import { isSource, type Source } from '../repository/types/conventions.ts'
 import { asJson, type ColumnJson, columnJson, plain } from './column-json.ts'
 
 /** What a role sees and writes of a resource, where that is not what everybody does. */
@@ -43,6 +44,41 @@ export interface ResourceOptions<
   readonly requireMatch?: boolean
   /** The most rows of a page, and of a relation. 1 to 10,000; default 1,000. */
   readonly maxLimit?: number
+}
+
+const roleNames = optionNames<RoleOptions>({ readOnly: 'boolean', hidden: 'list', fixed: 'list' })
+
+const resourceNames = optionNames<ResourceOptions>({
+  path: 'string',
+  readOnly: 'boolean',
+  hidden: 'list',
+  fixed: 'list',
+  roles: true,
+  requireMatch: 'boolean',
+  maxLimit: 'number',
+})
+
+/** @throws UsageError for options that cannot be meant: what is hidden must not be published for a slip. */
+function checkResource(options: ResourceOptions): void {
+  checkOptions('resource', resourceNames, options)
+  const { roles = {}, maxLimit = 1000 } = options
+  if (typeof roles !== 'object' || roles === null || Array.isArray(roles)) {
+    throw new UsageError('resource: roles must be an object of options by role')
+  }
+  for (const [role, own] of Object.entries(roles)) checkOptions(`resource.roles.${role}`, roleNames, own)
+  if (Number.isInteger(maxLimit) && maxLimit >= 1 && maxLimit <= 10_000) return
+  throw new UsageError('resource: maxLimit must be a whole number from 1 to 10000')
+}
+
+/** @throws UsageError for anything but a list of what `resource` returns */
+export function checkResources(resources: unknown): void {
+  if (!Array.isArray(resources))
+    throw new UsageError('createApp: resources must be a list, such as [resource(customers)]')
+  for (const given of resources as readonly (Partial<Resource> | null | undefined)[]) {
+    if (isSource(given)) throw new UsageError('createApp: a table is published as resource(table): it was given bare')
+    if (isSource(given?.source) && typeof given.path === 'string' && typeof given.options === 'object') continue
+    throw new UsageError('createApp: each of resources must be what resource(table) returns')
+  }
 }
 
 /** A table or view to publish. */
@@ -79,6 +115,8 @@ export function resource<
     readonly roles?: Readonly<Record<string, RoleOptions<keyof TSource['$inferSelect'] & string>>>
   } = {},
 ): Resource<TSource, NoInfer<TPath>, TReadOnly extends true ? false : true, NoInfer<THidden>, NoInfer<TFixed>> {
+  if (!isSource(source)) throw new UsageError('resource takes a table or view of your Drizzle schema')
+  checkResource(options)
   const name = is(source, Table) ? getTableName(source) : getViewName(source as PgView)
   const path = options.path ?? pathOfName(name)
   if (isOwnPath(path))

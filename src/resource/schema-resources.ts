@@ -9,12 +9,12 @@ import {
   getTableConfig,
   getViewConfig,
   PgMaterializedView,
-  PgTable,
+  type PgTable,
   PgView,
 } from 'drizzle-orm/pg-core'
 import type { Drizzle } from '../drizzle/driver.ts'
 import { UsageError } from '../errors.ts'
-import { conventionsOf, type Source } from '../repository/types/conventions.ts'
+import { conventionsOf, isSource, type Source } from '../repository/types/conventions.ts'
 import { isOwnPath, pathOfName, planResources, type Resource, resource } from './resource.ts'
 
 /** What of a schema is published, and what is not. */
@@ -76,10 +76,6 @@ function candidates({ schema, name, exported }: Found): string[] {
   const path = pathOfName(name)
   if (path === '') return [exported]
   return schema === undefined ? [path, `public.${path}`, exported] : [`${pathOfName(schema)}.${path}`, exported]
-}
-
-function isSource(value: unknown): value is Source {
-  return is(value, PgTable) || is(value, PgView) || is(value, PgMaterializedView)
 }
 
 function configOf(source: Source): { readonly schema?: string | undefined; readonly name: string } {
