@@ -2,6 +2,22 @@
 import { UsageError } from '../errors.ts'
 import type { OptionValues } from './command.ts'
 
+/** What is wrong with a command's arguments, from what Node's `parseArgs` throws; its own words take names for files. */
+export function wrongArguments(command: string, cause: unknown): UsageError {
+  const { code, message = String(cause) } = cause as { readonly code?: unknown; readonly message?: string }
+  const [, given = ''] = /'([^']*?)(?: <[^']*)?'/s.exec(message) ?? []
+  const option = given.replace(/^-\w, /, '')
+  const kinds: Readonly<Record<string, string>> = {
+    ERR_PARSE_ARGS_UNKNOWN_OPTION: `rivulet ${command} has no option ${option}`,
+    ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL: `rivulet ${command} takes options only, not ${JSON.stringify(given)}`,
+    ERR_PARSE_ARGS_INVALID_OPTION_VALUE: message.includes('does not take')
+      ? `${option} takes no value`
+      : `${option} needs a value; one that begins with a hyphen is given as ${option}=VALUE`,
+  }
+  const fault = kinds[String(code)] ?? message
+  return new UsageError(`${fault}\n\`rivulet ${command} --help\` lists its options`, { cause })
+}
+
 /** The text given for an option; undefined when it was not given. */
 export function textOption(values: OptionValues, name: string): string | undefined {
   const value = values[name]

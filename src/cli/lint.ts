@@ -1,6 +1,6 @@
 /** `rivulet lint`: finds what would lock or break a database in use. */
 import { basename, relative, resolve } from 'node:path'
-import { UsageError } from '../errors.ts'
+import { MigrationRefused, UsageError } from '../errors.ts'
 import { findMigration, readMigrations } from '../migrate/files/folder.ts'
 import { type Finding, lint as lintSources, lintRules, type LintSource } from '../migrate/lint/lint.ts'
 import { readSql } from '../migrate/files/text-file.ts'
@@ -30,7 +30,8 @@ Options:
       --scratch URL       the server on which to make the scratch database
 ${commonHelp}
 
-Exit codes: 0 nothing found, 1 findings, or a file could not be tried, 3 the migrations folder is broken
+Exit codes: 0 nothing found, 1 findings, or a file could not be tried, 3 the migrations folder is broken, 64 wrong
+arguments, such as a file that cannot be read
 
 Examples:
   rivulet lint
@@ -109,6 +110,13 @@ async function folderFiles(project: Run['project'], since: string | undefined): 
   return migrations.map(({ path, text }, index) => ({ file: relative('', path), text, report: index > after }))
 }
 
+/** A file that the command line names. @throws UsageError where it is none: that says nothing of the migrations folder */
+async function readNamed(path: string): Promise<string> {
+  return readSql(path).catch((error: unknown) => {
+    throw error instanceof MigrationRefused ? new UsageError(error.message, { cause: error }) : error
+  })
+}
+
 /** Files of the project's folder are read after those before them; others stand for themselves. */
 async function namedFiles(names: readonly string[], project: Run['project']): Promise<readonly LintSource[]> {
   const migrations = await project()
@@ -121,7 +129,7 @@ async function namedFiles(names: readonly string[], project: Run['project']): Pr
   return [
     ...known.map(({ path, text }) => ({ file: relative('', path), text, report: paths.includes(resolve(path)) })),
     ...(await Promise.all(
-      strangers.map(async (path) => ({ file: relative('', path) || basename(path), text: await readSql(path) })),
+      strangers.map(async (path) => ({ file: relative('', path) || basename(path), text: await readNamed(path) })),
     )),
   ]
 }

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Cancelled, ConfigInvalid, MigrationRefused, PackageMissing, RivuletError, UsageError } from '../errors.ts'
 import { layoutKind, strayFiles } from '../migrate/files/layout.ts'
+import { wrongArguments } from './arguments.ts'
 import { type Command, exitCodes, type CommandResult } from './command.ts'
 import { commands, help } from './commands.ts'
 import { Console } from './console.ts'
@@ -94,8 +95,7 @@ function parsed(command: Command, args: readonly string[]) {
     const options = { ...command.options, ...commonOptions }
     return parseArgs({ args: [...args], options, allowPositionals: command.takesFiles === true, strict: true })
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause)
-    throw new UsageError(`${message}\n\`rivulet ${command.name} --help\` lists its options`, { cause })
+    throw wrongArguments(command.name, cause)
   }
 }
 

@@ -234,7 +234,10 @@ describe('every end', { timeout: 180_000 }, () => {
     await using project = await makeProject()
     const cases: [string[], number, RegExp][] = [
       [['nonsense'], 64, /unknown command "nonsense"/],
-      [['migrate', '--nonsense'], 64, /Unknown option '--nonsense'[^]*rivulet migrate --help/],
+      [['migrate', '--nonsense'], 64, /rivulet migrate has no option --nonsense\n[^]*rivulet migrate --help/],
+      [['lint', '--rule', 'x'], 64, /rivulet lint has no option --rule\n/],
+      [['lint', 'nofile.sql'], 64, /nofile\.sql cannot be read: there is no such file/],
+      [['lint', '.'], 64, /cannot be read: it is a folder, not a file/],
       [['baseline'], 64, /baseline needs --to NAME/],
       [['seed'], 64, /no seed module is configured: give --file FILE/],
       [['status', '--config', 'nowhere.ts'], 64, /there is no config file at .*nowhere\.ts/],

@@ -42,6 +42,18 @@ describe('a FIFO', { timeout: 180_000 }, () => {
     }
   })
 
+  test('that lint is to read is refused as a wrong argument, in the migrations folder and elsewhere', async () => {
+    await using project = await makeProject()
+    expect(await run(project, 'generate', '--name', 'init')).toMatchObject({ exitCode: 0 })
+    for (const file of ['elsewhere.sql', 'migrations/0000_init.sql']) {
+      await putFifo(project, file)
+      const stderr = expect.stringMatching(/^rivulet: .*\.sql cannot be read: it is a FIFO, not a file\n$/)
+      expect(await run(project, 'lint', file)).toEqual({ exitCode: 64, stdout: '', stderr })
+    }
+    // The folder itself is broken now.
+    expect(await run(project, 'lint')).toMatchObject({ exitCode: 3 })
+  })
+
   test('in the place of the seed, the schema or the config is refused before anyone imports it', async () => {
     await using project = await makeProject()
     await project.write({ 'seed.ts': 'export default () => undefined' })

@@ -1,7 +1,9 @@
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import { wrongArguments } from '../../src/cli/arguments.ts'
 import { table } from '../../src/cli/console.ts'
 import { terminated } from '../../src/cli/migrate.ts'
 import { loadProject } from '../../src/cli/project.ts'
@@ -29,6 +31,31 @@ async function urlFor(config: object): Promise<string | undefined> {
   return withDirectory({ 'drizzle.config.json': content }, async (directory) => {
     return (await loadProject(join(directory, 'drizzle.config.json'))).databaseUrl()
   })
+}
+
+test.each<[string[], boolean, string]>([
+  [['--rule', 'x'], true, 'rivulet lint has no option --rule'],
+  [['--rule=x'], true, 'rivulet lint has no option --rule'],
+  [['-z'], true, 'rivulet lint has no option -z'],
+  [['--since'], true, '--since needs a value; one that begins with a hyphen is given as --since=VALUE'],
+  [['--since', '-x'], true, '--since needs a value; one that begins with a hyphen is given as --since=VALUE'],
+  [['--yes=no'], true, '--yes takes no value'],
+  [['a file'], false, 'rivulet lint takes options only, not "a file"'],
+])('of %j the command says what is wrong, in its own words', (args, allowPositionals, message) => {
+  const options = { since: { type: 'string' }, yes: { type: 'boolean', short: 'y' } } as const
+  const fault = wrongArguments(
+    'lint',
+    caughtFrom(() => parseArgs({ args, options, allowPositionals })),
+  )
+  expect(fault.message).toBe(`${message}\n\`rivulet lint --help\` lists its options`)
+})
+
+function caughtFrom(work: () => unknown): unknown {
+  try {
+    return work()
+  } catch (error) {
+    return error
+  }
 }
 
 describe('the Drizzle config', () => {

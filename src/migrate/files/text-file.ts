@@ -23,7 +23,7 @@ export async function readSql(path: string): Promise<string> {
  */
 export async function readRegularFile(path: string): Promise<Buffer> {
   const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch((cause: unknown) => {
-    throw refused(`${path} cannot be read`, cause)
+    throw refused(`${path} cannot be read: ${whyUnread(cause)}`, cause)
   })
   try {
     const other = otherThanFile(await file.stat())
@@ -32,6 +32,19 @@ export async function readRegularFile(path: string): Promise<Buffer> {
   } finally {
     await file.close()
   }
+}
+
+/** Why a file could not be opened, in words. */
+function whyUnread(cause: unknown): string {
+  const { code = '', message } = cause as NodeJS.ErrnoException
+  const reasons: Readonly<Record<string, string>> = {
+    ENOENT: 'there is no such file',
+    ENOTDIR: 'there is no such file',
+    EACCES: 'this user may not read it',
+    // What opening a socket says.
+    ENXIO: 'it is no file',
+  }
+  return reasons[code] ?? message
 }
 
 /** What it is instead of a regular file; undefined for one. */
