@@ -21,7 +21,7 @@ import type { TransactionOptions } from '../session/session.ts'
 import { requestEngine } from './access.ts'
 import { type Environment, type IdempotencyOptions, taskOptions } from './front.ts'
 import { Problem } from '../answer/problem.ts'
-import { bodyTooSlow, readBytes } from './input.ts'
+import { bodyTooSlow, readBodyBytes } from './input.ts'
 
 /** Reads the key of each POST and PATCH. @throws Problem 400 for one that is malformed, or that nobody would keep. */
 export function takeKeys(
@@ -126,7 +126,7 @@ async function requestOf(
 async function digestOfBody(context: Context<Environment>, maxBytes: number): Promise<string> {
   const { req } = context
   if (Object.keys(req.bodyCache).length > 0) return digest(new Uint8Array(await req.arrayBuffer()))
-  const bytes = await context.get('deadline').race(readBytes(req.raw, maxBytes), bodyTooSlow)
+  const bytes = await context.get('deadline').race(readBodyBytes(req.raw, maxBytes), bodyTooSlow)
   req.bodyCache.arrayBuffer = Promise.resolve(new Uint8Array(bytes).buffer) as never
   return digest(bytes)
 }

@@ -55,7 +55,7 @@ function issuesOf(issue: z.core.$ZodIssue): InputIssue[] {
 /** The body, which must be JSON. @throws Problem 400, 408, 413, 415, 422 */
 export async function readBody(context: Context<Environment>, maxBytes: number): Promise<unknown> {
   refuseOtherTypes(context, jsonTypes)
-  const bytes = await context.get('deadline').race(readBytes(context.req.raw, maxBytes), bodyTooSlow)
+  const bytes = await context.get('deadline').race(readBodyBytes(context.req.raw, maxBytes), bodyTooSlow)
   if (context.get('keyed')) context.set('bodyDigest', digest(bytes))
   let text: string
   try {
@@ -97,7 +97,7 @@ export function bodyTooSlow(): Problem {
 }
 
 /** A body whole. @throws Problem 413 */
-export async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
+export async function readBodyBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
   const length = request.headers.get('content-length')
   if (Number(length) > maxBytes) throw bodyTooLarge(maxBytes)
   // The server has made sure that it is not longer than it says.
