@@ -9,6 +9,7 @@ import { problemTypePrefix, problemTypes } from '../document/problem-types.ts'
 import { DatabaseError, DeadlineExceeded, InvalidInput, RivuletError, UsageError } from '../errors.ts'
 import { checkOptions, optionNames } from '../option-names.ts'
 import { jsonResponse } from './json.ts'
+import { TooManyRows } from '../resource/answer-budget.ts'
 import { WrongParameter } from '../resource/query.ts'
 import { mostFaults, WrongRows } from '../resource/row-input.ts'
 
@@ -90,6 +91,7 @@ export function problemOf(error: unknown): Problem {
     }))
     return new Problem({ status: 422, code: 'invalid_input', detail: error.message, errors })
   }
+  if (error instanceof TooManyRows) return new Problem({ status: 422, code: 'too_many_rows', detail: error.message })
   if (!(error instanceof RivuletError))
     return new Problem({ status: 500, code: 'internal', detail: problemTypes.internal.detail })
   const { code, message } = error

@@ -117,6 +117,10 @@ const ofRequests = {
     meaning:
       'The answer is longer than what is kept for an `Idempotency-Key`, and nothing was done: ask for less at once.',
   },
+  too_many_rows: {
+    status: 422,
+    meaning: 'The answer would have too many rows, related ones included: ask for fewer relations, or smaller limits.',
+  },
   refused: { status: 422, meaning: 'A function of the database refuses it, and says why in `detail`.' },
   precondition_required: {
     status: 428,

@@ -23,6 +23,8 @@ export interface AppOptions<TResources extends readonly Resource[] = readonly Re
   readonly openApi?: OpenApiOptions | undefined
   /** Reads that one `POST /gather` may have; 0: there is no such route. Default 20. */
   readonly maxGatheredReads?: number | undefined
+  /** Rows an answer of JSON may have, related ones included, all reads of a gather together. Default 10,000. */
+  readonly maxRows?: number | undefined
   /** Takes `Idempotency-Key`: needs the table that `createIdempotencyTable` makes. Default: a request with one is refused. */
   readonly idempotency?: IdempotencyOptions | undefined
   /** Bytes the body of a resource's request may have. Default 1,048,576. */
@@ -44,6 +46,7 @@ const appNames = optionNames<AppOptions>({
   health: optionNames<HealthOptions>({ timeoutMs: 'number', migrations: 'function', draining: 'signal' }),
   openApi: openApiNames,
   maxGatheredReads: 'number',
+  maxRows: 'number',
   idempotency: optionNames<IdempotencyOptions>({ maxAgeMs: 'number', maxAnswerBytes: 'number', owner: 'function' }),
   maxBodyBytes: 'number',
   maxStreamBytes: 'number',
@@ -71,6 +74,7 @@ export function createApp<
     maxStreamBytes = 1_073_741_824,
     streamIdleMs = 30_000,
     maxGatheredReads = 20,
+    maxRows = 10_000,
     ...front
   } = options
   checkResources(resources)
@@ -81,7 +85,7 @@ export function createApp<
   addHealth(app, own, health)
   const gathered = planned.length > 0 ? maxGatheredReads : 0
   addPages(app, planned, openApi, { keyed: idempotency !== undefined, gathered })
-  const routes = { engine: own, maxBodyBytes, maxStreamBytes, streamIdleMs, onFault: front.onFault }
+  const routes = { engine: own, maxBodyBytes, maxRows, maxStreamBytes, streamIdleMs, onFault: front.onFault }
   if (gathered > 0) addGather(app, planned, gathered, routes)
   for (const resource of planned) app.route(`/${resource.path}`, resourceRoutes(resource, routes))
   return app as never

@@ -6,6 +6,7 @@ import type { Hono } from 'hono'
 import type { TaskTiming } from '../observe/observation.ts'
 import { type Session, taskSessionOf } from '../repository/session.ts'
 import { TableRepository } from '../repository/table-repository.ts'
+import { AnswerBudget } from '../resource/answer-budget.ts'
 import { type PlannedResource, seenBy } from '../resource/resource.ts'
 import { planRead, readGather, type ResourceUrl } from '../resource/resource-read.ts'
 import { requestEngine } from './access.ts'
@@ -21,7 +22,7 @@ export function addGather(
   app: Hono<Environment>,
   resources: readonly PlannedResource[],
   most: number,
-  { engine, maxBodyBytes }: ResourceRoutesOptions,
+  { engine, maxBodyBytes, maxRows }: ResourceRoutesOptions,
 ): void {
   app.post('/gather', async (context) => {
     const role = (await context.get('identity')())?.role
@@ -31,7 +32,8 @@ export function addGather(
     const askedAt = performance.now()
     let timings: readonly TaskTiming[] = []
     const onTimings = (all: readonly TaskTiming[]) => (timings = all)
-    const tasks = Object.fromEntries([...reads].map(([name, url]) => [name, taskOf(url)]))
+    const budget = new AnswerBudget(maxRows)
+    const tasks = Object.fromEntries([...reads].map(([name, url]) => [name, taskOf(url, budget)]))
     const settled = await own.gatherSettled(tasks, { ...taskOptions(context), ...how, onTimings })
     // For a client that is gone there is nothing to put together.
     context.req.raw.signal.throwIfAborted()
@@ -50,9 +52,9 @@ export function addGather(
   })
 }
 
-function taskOf(url: ResourceUrl) {
+function taskOf(url: ResourceUrl, budget: AnswerBudget) {
   return async (session: Session) => {
-    const repository = new TableRepository(taskSessionOf(session), url.resource.plan)
+    const repository = new TableRepository(taskSessionOf(session), url.resource.plan, budget)
     return planRead(url)(repository).catch(explainRead)
   }
 }

@@ -7,6 +7,7 @@ import type { Engine } from '../engine.ts'
 import { DatabaseError, ForeignKeyViolation, InvalidInput, NotFound, UniqueViolation, UsageError } from '../errors.ts'
 import { type Session, taskSessionOf } from '../repository/session.ts'
 import { TableRepository } from '../repository/table-repository.ts'
+import { AnswerBudget } from '../resource/answer-budget.ts'
 import { readParameters, readStreamQuery, WrongParameter } from '../resource/query.ts'
 import { type PlannedResource, seenBy } from '../resource/resource.ts'
 import { planRead } from '../resource/resource-read.ts'
@@ -30,6 +31,8 @@ export interface ResourceRoutesOptions extends RowStreamOptions, RowUploadOption
   readonly engine: Engine
   /** Bytes a body may have. */
   readonly maxBodyBytes: number
+  /** Rows an answer may have, related ones included. */
+  readonly maxRows: number
 }
 
 type Handlers = ReturnType<typeof handlersOf>
@@ -189,7 +192,7 @@ function createRun(resource: PlannedResource, options: ResourceRoutesOptions) {
     let begunAt = askedAt
     const result = await perform((session) => {
       begunAt = performance.now()
-      return work(new TableRepository(taskSessionOf(session), resource.plan))
+      return work(new TableRepository(taskSessionOf(session), resource.plan, new AnswerBudget(options.maxRows)))
     })
     const endedAt = performance.now()
     const timing = { key: resource.path, waitMs: begunAt - askedAt, runMs: endedAt - begunAt }

@@ -16,7 +16,7 @@ import { lockRow } from './operations/lock.ts'
 import type { LockMode, LockWait } from './types/lock-mode.ts'
 import type { RepositoryOf } from './types/operations.ts'
 import { checkOperationOptions } from './query/operation-options.ts'
-import type { PlainReadOptions } from './query/read-plan.ts'
+import type { PlainReadOptions, RowBudget } from './query/read-plan.ts'
 import { purgeRow, removeRow, restoreRow } from './operations/remove.ts'
 import type { RepositoryRunner } from './query/repository-runner.ts'
 import { type PlainStreamOptions, streamRows } from './operations/stream.ts'
@@ -29,15 +29,18 @@ import { removeRows, updateRows } from './operations/bulk-write.ts'
 export class TableRepository {
   readonly #runner: RepositoryRunner
   readonly #plan: TablePlan
+  readonly #budget: RowBudget | undefined
 
-  constructor(runner: RepositoryRunner, plan: TablePlan) {
+  /** `budget`: how many rows what `get` and `list` answer may have. */
+  constructor(runner: RepositoryRunner, plan: TablePlan, budget?: RowBudget) {
     this.#runner = runner
     this.#plan = plan
+    this.#budget = budget
   }
 
   get get() {
     return (key: unknown, options?: PlainReadOptions) => {
-      const answer = getRow(this.#runner, this.#plan, key, options)
+      const answer = getRow(this.#runner, this.#plan, key, options, this.#budget)
       // A plain read is the statement's own promise, which the session already tracks.
       return options === undefined ? answer : this.#runner.track(answer)
     }
@@ -71,7 +74,7 @@ export class TableRepository {
   }
 
   get list() {
-    return (options?: PlainListOptions) => this.#runner.track(listRows(this.#runner, this.#plan, options))
+    return (options?: PlainListOptions) => this.#runner.track(listRows(this.#runner, this.#plan, options, this.#budget))
   }
 
   get stream() {

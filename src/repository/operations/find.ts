@@ -5,7 +5,7 @@
 import { sql } from 'drizzle-orm'
 import { isFilter, readFilter, readRequiredFilter } from '../query/filter.ts'
 import { checkOperationOptions } from '../query/operation-options.ts'
-import { readPlanOf, type PlainReadOptions } from '../query/read-plan.ts'
+import { readPlanOf, type PlainReadOptions, type RowBudget } from '../query/read-plan.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
 import { type ReadRow, selectionOf } from '../query/selection.ts'
 import { list, CompiledStatement, Values } from '../query/compiled-statement.ts'
@@ -20,12 +20,14 @@ export function getRow(
   plan: TablePlan,
   key: unknown,
   options: PlainReadOptions | undefined,
+  budget?: RowBudget,
 ): Promise<ReadRow> {
   const found = (row: ReadRow | undefined): ReadRow => {
     if (row === undefined) throw notFound(plan)
     return row
   }
-  return options === undefined ? pointRead(runner, plan, key, found) : readByKey(runner, plan, key, options).then(found)
+  if (options === undefined) return pointRead(runner, plan, key, found)
+  return readByKey(runner, plan, key, options, budget).then(found)
 }
 
 /** Returns the row with this key, or the first in key order that a filter matches. */
@@ -63,6 +65,7 @@ async function readByKey(
   plan: TablePlan,
   key: unknown,
   options: PlainReadOptions,
+  budget?: RowBudget,
 ): Promise<ReadRow | undefined> {
   checkOperationOptions('read', options)
   const readPlan = readPlanOf(plan, options)
@@ -71,7 +74,7 @@ async function readByKey(
     return keyedStatement(plan, selection.sql, options.removed)
   })
   const answered = selection.marked(await statement.run(runner, keyParameters(plan, key)))
-  const [row] = await readPlan.rows(runner, answered)
+  const [row] = await readPlan.rows(runner, answered, budget)
   return row
 }
 

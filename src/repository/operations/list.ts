@@ -9,7 +9,7 @@ import { decodeCursor, encodeCursor, exactColumn, type Position, positionOf } fr
 import { type Condition, readOptionalFilter } from '../query/filter.ts'
 import { checkOperationOptions } from '../query/operation-options.ts'
 import { type TotalOrder, totalOrder } from '../query/order.ts'
-import { type ReadPlan, readPlanOf, type PlainReadOptions } from '../query/read-plan.ts'
+import { type ReadPlan, readPlanOf, type PlainReadOptions, type RowBudget } from '../query/read-plan.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
 import { type ReadRow, type Selection } from '../query/selection.ts'
 import { list, CompiledStatement, Values } from '../query/compiled-statement.ts'
@@ -57,6 +57,7 @@ export async function listRows(
   runner: RepositoryRunner,
   plan: TablePlan,
   options: PlainListOptions = {},
+  budget?: RowBudget,
 ): Promise<PlainPage> {
   checkOperationOptions('list', options)
   const { after, before } = options
@@ -94,7 +95,7 @@ export async function listRows(
   const more = found.length > limit
   const page = found.slice(0, limit)
   if (backwards) page.reverse()
-  const rows = await readPlan.rows(runner, page)
+  const rows = await readPlan.rows(runner, page, budget)
   const cursors = cursorsOf(request, order, page, { backwards, more })
   return { rows, ...cursors, ...(count === undefined ? {} : { count }) }
 }

@@ -37,6 +37,13 @@ export interface PlainReadOptions {
   readonly removed?: Removed
 }
 
+/** How many rows an answer may still have: a row counts as often as it stands there. */
+export interface RowBudget {
+  readonly left: number
+  /** @throws where fewer are left */
+  take(rows: number): void
+}
+
 export class ReadPlan {
   readonly selection: Selection
   readonly #relations: readonly RelationLoad[]
@@ -46,12 +53,22 @@ export class ReadPlan {
     this.#relations = relations
   }
 
-  /** The rows that the caller sees, in order, with their related rows. */
-  async rows(runner: RepositoryRunner, answered: readonly (readonly unknown[])[]): Promise<ReadRow[]> {
+  /**
+   * The rows that the caller sees, in order, with their related rows. `times` says how often each stands in the answer, as
+   * rows with the same related row share it: a budget is asked before anything is loaded for them.
+   */
+  async rows(
+    runner: RepositoryRunner,
+    answered: readonly (readonly unknown[])[],
+    budget?: RowBudget,
+    times: readonly number[] = answered.map(() => 1),
+  ): Promise<ReadRow[]> {
+    budget?.take(times.reduce((sum, each) => sum + each, 0))
     const rows = answered.map((values) => this.selection.read(values))
     if (this.#relations.length === 0) return rows
     // Sent together, they share round trips; all have ended when this does, also when one fails.
-    const loads = this.#relations.map((relation) => relation.load(runner, this.selection, answered, rows))
+    const read = { selection: this.selection, answered, rows, times }
+    const loads = this.#relations.map((relation) => relation.load(runner, read, budget))
     const failed = (await Promise.allSettled(loads)).find((load) => load.status === 'rejected')
     if (failed) throw failed.reason
     return rows
@@ -68,6 +85,21 @@ export function readPlanOf(
   const relations = options.with === undefined ? [] : planRelations(plan, options.with, depth + 1)
   const selection = selectionOf(plan, options.select)
   return new ReadPlan(selection.and([...needed, ...relations.flatMap(({ fields }) => fields)]), relations)
+}
+
+/** Rows that a relation is loaded for: as the connection read them, as the caller sees them, how often each is there. */
+interface ReadRows {
+  readonly selection: Selection
+  readonly answered: readonly (readonly unknown[])[]
+  readonly rows: readonly ReadRow[]
+  readonly times: readonly number[]
+}
+
+/** Keys of related rows, how often each is asked for, and how many rows there may be. */
+interface Wanted {
+  readonly keys: readonly (readonly string[])[]
+  readonly times: readonly number[]
+  readonly budget: RowBudget | undefined
 }
 
 /** The options of a relation, before types are added. */
@@ -162,19 +194,21 @@ export class RelationLoad {
   /** Puts the related rows on the rows. */
   async load(
     runner: RepositoryRunner,
-    selection: Selection,
-    answered: readonly (readonly unknown[])[],
-    rows: readonly ReadRow[],
+    { selection, answered, rows, times }: ReadRows,
+    budget: RowBudget | undefined,
   ): Promise<void> {
     // Before any answer, so that the properties of a row are in the order asked for, whichever relation answers first.
     for (const row of rows) row[this.#name] = undefined
     const keys = answered.map((values) => keyOf(values, selection, this.fields))
     const places = new Map<string, number>()
-    const wanted: (readonly string[])[] = []
-    for (const key of keys) {
-      if (key !== undefined && !places.has(key.text)) places.set(key.text, wanted.push(key.values))
-    }
-    const related = wanted.length === 0 ? undefined : await this.#related(runner, wanted)
+    const wanted = { keys: [] as (readonly string[])[], times: [] as number[], budget }
+    keys.forEach((key, index) => {
+      if (key === undefined) return
+      const place = places.get(key.text) ?? wanted.keys.push(key.values)
+      places.set(key.text, place)
+      wanted.times[place - 1] = (wanted.times[place - 1] ?? 0) + (times[index] ?? 1)
+    })
+    const related = wanted.keys.length === 0 ? undefined : await this.#related(runner, wanted)
     rows.forEach((row, index) => {
       const key = keys[index]
       const found = (key && related?.get(places.get(key.text) as number)) ?? []
@@ -193,17 +227,16 @@ export class RelationLoad {
   }
 
   /** The related rows by the number of their key; the server decides what is equal. */
-  async #related(
-    runner: RepositoryRunner,
-    wanted: readonly (readonly string[])[],
-  ): Promise<ReadonlyMap<number, ReadRow[]>> {
+  async #related(runner: RepositoryRunner, wanted: Wanted): Promise<ReadonlyMap<number, ReadRow[]>> {
     const values = new Values()
     const { selection } = this.#readPlan
     const answered = selection.marked(await this.#statement(wanted, values).run(runner, values.all))
-    const rows = await this.#readPlan.rows(runner, answered)
+    const places = answered.map((row) => Number(row.at(-1)))
+    const times = places.map((place) => wanted.times[place - 1] ?? 1)
+    const rows = await this.#readPlan.rows(runner, answered, wanted.budget, times)
     const groups = new Map<number, ReadRow[]>()
     rows.forEach((row, index) => {
-      const place = Number(answered[index]?.at(-1))
+      const place = places[index] as number
       const group = groups.get(place)
       if (group) group.push(row)
       else groups.set(place, [row])
@@ -211,15 +244,18 @@ export class RelationLoad {
     return groups
   }
 
-  #statement(wanted: readonly (readonly string[])[], values: Values): CompiledStatement {
+  #statement(wanted: Wanted, values: Values): CompiledStatement {
     const target = this.#target
     const { selection } = this.#readPlan
     const condition = readOptionalFilter(target, this.#options, values)
     const order = this.#order
-    const keys = values.take(keysParameter(wanted))
+    const keys = values.take(keysParameter(wanted.keys))
     const limit = this.#options.limit === undefined ? undefined : values.take(this.#options.limit)
-    const shape = `with/${this.#joined}/${limit ? 'n' : ''}/${selection.shape}/${condition.shape}/${order.shape}`
+    // One more than there may be, so that too many are known without reading them all.
+    const most = wanted.budget && values.take(wanted.budget.left + 1)
+    const shape = `with/${this.#joined}/${limit ? 'n' : ''}${most ? 'm' : ''}/${selection.shape}/${condition.shape}/${order.shape}`
     return target.statements.of(shape, () => {
+      const atMost = most ? sql` limit ${most()}` : sql``
       // Compared in the types of the columns on both sides, as a foreign key is.
       const on = isWanted(this.#references, this.fields)
       const from = sql`${wantedKeys(this.fields, keys())} join ${target.source} on ${on}`
@@ -227,7 +263,7 @@ export class RelationLoad {
       if (!limit) {
         return new CompiledStatement(
           target.drizzle,
-          sql`select ${selection.sql}, ${wantedNumber} from ${from}${where}${order.clause()}`,
+          sql`select ${selection.sql}, ${wantedNumber} from ${from}${where}${order.clause()}${atMost}`,
         )
       }
       const names = selection.columns.map((_, index) => sql.identifier(`c${index}`))
@@ -237,7 +273,7 @@ export class RelationLoad {
       const outer = list(names.map((name) => sql`ranked.${name}`))
       return new CompiledStatement(
         target.drizzle,
-        sql`select ${outer}, ranked.n from (${ranked}) ranked where ranked.place <= ${limit()} order by ranked.place`,
+        sql`select ${outer}, ranked.n from (${ranked}) ranked where ranked.place <= ${limit()} order by ranked.place${atMost}`,
       )
     })
   }
