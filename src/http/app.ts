@@ -85,7 +85,7 @@ export function createApp<
   addHealth(app, own, health)
   const gathered = planned.length > 0 ? maxGatheredReads : 0
   addPages(app, planned, openApi, { keyed: idempotency !== undefined, gathered })
-  const routes = { engine: own, maxBodyBytes, maxRows, maxStreamBytes, streamIdleMs, onFault: front.onFault }
+  const routes = { engine: own, maxBodyBytes, maxRows, maxStreamBytes, streamIdleMs }
   if (gathered > 0) addGather(app, planned, gathered, routes)
   for (const resource of planned) app.route(`/${resource.path}`, resourceRoutes(resource, routes))
   return app as never

@@ -14,7 +14,8 @@ import type { Identity } from '../session/identity.ts'
 import type { TaskOptions } from '../task/scope.ts'
 import { UsageError } from '../errors.ts'
 import { Problem, problemOf, problemResponse } from '../answer/problem.ts'
-import { clientGone, type FaultyRequest, logAnswer, type RequestEntry } from './request-log.ts'
+import { clientGone, entryTeller, type FaultyRequest, type RequestEntry } from './request-log.ts'
+import { watchBody } from './streamed-body.ts'
 
 /** How requests are bounded, and what is told of those that fail. */
 export interface FrontOptions {
@@ -26,7 +27,7 @@ export interface FrontOptions {
   readonly requestTimeoutMs?: number | undefined
   /** Maps the application's own errors; undefined: the table of `problem.ts` decides. */
   readonly problemFor?: ((error: unknown) => Problem | undefined) | undefined
-  /** Told of every error that was answered with a status from 500: the answer says nothing of it. Default: none. */
+  /** Told of every error that was answered with a status from 500, or cut an answer off. Default: none. */
   readonly onFault?: ((error: unknown, request: FaultyRequest) => void) | undefined
   /** The access log: told of every request once it is answered. Default: none. It must not throw. */
   readonly log?: ((entry: RequestEntry) => void) | undefined
@@ -59,14 +60,12 @@ export interface Environment {
     identity: () => Promise<Identity | undefined>
     /** Where the time went, for `Server-Timing`; undefined before there was a task. */
     timing?: string
-    /** The answer to an error; those who watch over faults are told of it. */
-    failed: (error: unknown) => Response
+    /** The answer to an error, or to one that cuts an answer off; those who watch over faults are told of it. */
+    failed: (error: unknown, isCut?: boolean) => Response
     /** What the client calls this request, to send it again. */
     keyed?: (IdempotencyOptions & { readonly key: string; readonly maxBodyBytes: number }) | undefined
     /** Tells the body from others, where the request has a key. */
     bodyDigest?: string | undefined
-    /** True where an answer is cut off because it failed in its middle. */
-    brokeOff?: boolean
   }
 }
 
@@ -88,16 +87,16 @@ export function createFront(options: FrontOptions = {}): Hono<Environment> {
     context.set('requestId', requestId)
     context.set('deadline', Deadline.after(Math.min(requestTimeoutMs, patienceMs(context))))
     context.set('identity', identityOnce(context, identity))
-    context.set('failed', (error) => {
+    context.set('failed', (error, isCut) => {
       const problem = problemFor?.(error) ?? (error instanceof HTTPException ? fromHono(error) : problemOf(error))
       const { status } = problem
-      if (status >= 500)
+      if (status >= 500 || isCut)
         onFault?.(error, { method: context.req.method, route: routePath(context, -1), status, requestId })
       return problemResponse(problem, requestId)
     })
     await next()
+    await watchBody(context, log ? entryTeller(context, startedAt, log) : () => undefined)
     context.res.headers.set('x-request-id', requestId)
-    if (log) logAnswer(context, startedAt, log)
   })
   app.use(secureHeaders(apiHeaders))
   if (middleware.length > 0) app.use(keepHeaders, ...middleware)

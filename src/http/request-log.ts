@@ -40,20 +40,15 @@ export function describeFault(error: unknown, { method, route, status, requestId
   return `${line} ${expected ? `${error.code}: ${error.message}` : inspect(error)}`
 }
 
-/** Tells `log` of a request once it is answered; `startedAt` is of `performance.now()`. */
-export function logAnswer(context: Context, startedAt: number, log: (entry: RequestEntry) => void): void {
+/** Tells `log` of a request by the status and the bytes it came to; `startedAt` is of `performance.now()`. */
+export function entryTeller(context: Context, startedAt: number, log: (entry: RequestEntry) => void) {
   const { req, res } = context
   // Of what has matched, the last: known now, and no more when a stream ends.
   const route = routePath(context, -1)
-  const length = res.headers.get('content-length')
   const waits = Array.from(res.headers.get('server-timing')?.matchAll(/-wait;dur=([\d.]+)/g) ?? [], ([, ms]) =>
     Number(ms),
   )
-  let told = false
-  const end = (status: number, bytes: number) => {
-    // A body that is cancelled has an end as well.
-    if (told) return
-    told = true
+  return (status: number, bytes: number) => {
     log({
       time: new Date(performance.timeOrigin + startedAt).toISOString(),
       method: req.method,
@@ -66,41 +61,10 @@ export function logAnswer(context: Context, startedAt: number, log: (entry: Requ
       requestId: context.get('requestId') as string,
     })
   }
-  if (length !== null || res.body === null || req.method === 'HEAD') {
-    return end(res.status, req.method === 'HEAD' ? 0 : Number(length))
-  }
-  context.res = new Response(
-    counted(res.body, (bytes, fault) => end(fault && context.get('brokeOff') ? 500 : (fault ?? res.status), bytes)),
-    res,
-  )
 }
 
 /** nginx's status for a client that did not wait; it is never seen by one. */
 export const clientGone = 499
-
-/** The same bytes; `end` is told once how many were read, and by which status these were not all. */
-function counted(body: ReadableStream<Uint8Array>, end: (bytes: number, fault?: number) => void): ReadableStream {
-  const reader = body.getReader()
-  let bytes = 0
-  return new ReadableStream({
-    async pull(controller) {
-      const { done, value } = await reader.read().catch((error: unknown) => {
-        end(bytes, 500)
-        throw error
-      })
-      if (done) {
-        end(bytes)
-        return controller.close()
-      }
-      bytes += value.byteLength
-      controller.enqueue(value)
-    },
-    cancel(reason) {
-      end(bytes, clientGone)
-      return reader.cancel(reason)
-    },
-  })
-}
 
 function parameterNames(url: string): string[] | undefined {
   const at = url.indexOf('?')

@@ -7,9 +7,7 @@
  * take as long as it makes progress; what fails then ends the connection without the last chunk, so that no client takes
  * a part for the whole. A client that goes away, or takes nothing for too long, stops the statement on the server.
  */
-import type { Writable } from 'node:stream'
 import type { Context } from 'hono'
-import { routePath } from 'hono/route'
 import type { Engine } from '../engine.ts'
 import { Cancelled, DeadlineExceeded } from '../errors.ts'
 import { cursorOf } from '../repository/operations/stream.ts'
@@ -18,8 +16,7 @@ import type { StreamQuery } from '../resource/query.ts'
 import type { PlannedResource } from '../resource/resource.ts'
 import { csvLines, jsonLines, RowText } from '../resource/row-text.ts'
 import { Patience } from '../task/patience.ts'
-import { type Environment, type FrontOptions, taskOptions } from './front.ts'
-import { problemOf } from '../answer/problem.ts'
+import { type Environment, taskOptions } from './front.ts'
 
 /** What a list may be besides JSON: its type for `Accept`, and how its rows are written. */
 const formats = {
@@ -31,7 +28,7 @@ export type StreamType = keyof typeof formats
 
 export const streamTypes = Object.keys(formats) as readonly StreamType[]
 
-export interface RowStreamOptions extends Pick<FrontOptions, 'onFault'> {
+export interface RowStreamOptions {
   /** Milliseconds that may pass without a row, or without the client's taking one. */
   readonly streamIdleMs: number
 }
@@ -48,10 +45,9 @@ export async function answerStream(
   context: Context<Environment>,
   engine: Engine,
   { type, resource, query }: StreamedList,
-  { streamIdleMs, onFault }: RowStreamOptions,
+  { streamIdleMs }: RowStreamOptions,
 ): Promise<Response> {
   const { raw, method } = context.req
-  const { outgoing } = (context.env ?? {}) as { outgoing?: Writable }
   const { format, contentType } = formats[type]
   const patience = new Patience(raw.signal)
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
@@ -97,15 +93,7 @@ export async function answerStream(
     },
   )
   await Promise.race([first, complete])
-  complete.catch((error: unknown) => {
-    // The server would end the answer in words, as if it were whole; to it this is a client that went away.
-    context.set('brokeOff', !(error instanceof Cancelled))
-    if (outgoing) outgoing.destroy()
-    else void writer.abort(error).catch(() => undefined)
-    const { status } = problemOf(error)
-    const request = { method, route: routePath(context, -1), status, requestId: context.get('requestId') }
-    if (!(error instanceof Cancelled)) onFault?.(error, request)
-  })
+  complete.catch((error: unknown) => writer.abort(error)).catch(() => undefined)
   const headers = { 'content-type': contentType, 'cache-control': 'private, no-cache', vary: 'accept, authorization' }
   return method === 'HEAD' ? context.body(null, 200, headers) : context.body(readable as ReadableStream, 200, headers)
 }
