@@ -14,6 +14,7 @@ import type { Identity } from '../session/identity.ts'
 import type { TaskOptions } from '../task/scope.ts'
 import { UsageError } from '../errors.ts'
 import { Problem, problemOf, problemResponse } from '../answer/problem.ts'
+import { markAsking } from '../server/asking.ts'
 import { clientGone, entryTeller, type FaultyRequest, type RequestEntry } from './request-log.ts'
 import { watchBody } from './streamed-body.ts'
 
@@ -69,18 +70,11 @@ export interface Environment {
   }
 }
 
-const asking = new WeakSet<object>()
-
-/** True for an application whose routes know who asks: one that was given an `identity`. */
-export function asksWho(app: object): boolean {
-  return asking.has(app)
-}
-
 /** An application with error handling and time limits, and no routes. */
 export function createFront(options: FrontOptions = {}): Hono<Environment> {
   const { middleware = [], requestTimeoutMs = 10_000, identity, problemFor, onFault, log } = options
   const app = new Hono<Environment>()
-  if (identity) asking.add(app)
+  if (identity) markAsking(app)
   app.use(async (context, next) => {
     const startedAt = performance.now()
     const requestId = requestIdOf(context)

@@ -17,7 +17,7 @@ import { MigrationRefused, PortUnavailable, RivuletError, UsageError } from '../
 import type { Identify } from '../http/front.ts'
 import { describeFault } from '../http/request-log.ts'
 import { createIdempotencyTable } from '../idempotency/kept-answers.ts'
-import { openHttpServer } from '../http/server.ts'
+import { openHttpServer } from '../server/server.ts'
 import { type Shutdown, watchSignals } from '../task/shutdown.ts'
 import { applyMigrations, checkMigrations } from '../migrate/commands/apply.ts'
 import { withPackages } from '../optional-packages.ts'

@@ -12,7 +12,7 @@ import postgres from 'postgres'
 import * as schema from '../../schema/index.ts'
 import { parseDatabaseUrl } from '../../src/config.ts'
 import { openEngine } from '../../src/engine.ts'
-import { openHttpServer } from '../../src/http/server.ts'
+import { openHttpServer } from '../../src/server/server.ts'
 import { createShopApp } from '../../src/shop/app.ts'
 
 const { customers, orders, products, reviews } = schema

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createShopApp } from '../../src/shop/app.ts'
-import { type HttpServer, openHttpServer } from '../../src/http/server.ts'
+import { type HttpServer, openHttpServer } from '../../src/server/server.ts'
 import { openTestShop, type TestShop } from '../support/shop.ts'
 
 let shop: TestShop

@@ -6,7 +6,7 @@
  */
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type HttpServer, openHttpServer } from '../../src/http/server.ts'
+import { type HttpServer, openHttpServer } from '../../src/server/server.ts'
 import { createShopApp } from '../../src/shop/app.ts'
 import { type FuzzedRequest, requestOf, Seen } from '../support/fuzz.ts'
 import { type Answered, OpenApi, type Operation } from '../support/openapi.ts'

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { MigrationRefused } from '../../src/errors.ts'
 import { createApp } from '../../src/http/app.ts'
-import { openHttpServer } from '../../src/http/server.ts'
+import { openHttpServer } from '../../src/server/server.ts'
 import { openTestShop, type TestShop } from '../support/shop.ts'
 
 test('GET /readyz answers 200 with the gauges of the pool', async () => {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ConfigInvalid, PortUnavailable } from '../../src/errors.ts'
 import { createFront, taskOptions } from '../../src/http/front.ts'
 import { jsonResponse } from '../../src/answer/json.ts'
-import { openHttpServer } from '../../src/http/server.ts'
+import { openHttpServer } from '../../src/server/server.ts'
 import type { ShopSession } from '../../src/shop/repositories.ts'
 import { openTestShop, type TestShop } from '../support/shop.ts'
 

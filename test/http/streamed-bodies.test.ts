@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { cors } from 'hono/cors'
 import { stream } from 'hono/streaming'
 import { createFront } from '../../src/http/front.ts'
-import { type HttpServer, openHttpServer } from '../../src/http/server.ts'
+import { type HttpServer, openHttpServer } from '../../src/server/server.ts'
 
 const secret = new Error('secret postgres://u:pw@h/db')
 const told: unknown[] = []

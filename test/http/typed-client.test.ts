@@ -1,7 +1,7 @@
 /** Hono's typed client against the shop on a port: what the types say is what comes back. */
 import { hc } from 'hono/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type HttpServer, openHttpServer } from '../../src/http/server.ts'
+import { type HttpServer, openHttpServer } from '../../src/server/server.ts'
 import { createShopApp } from '../../src/shop/app.ts'
 import { openTestShop, type TestShop } from '../support/shop.ts'
 

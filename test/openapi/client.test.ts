@@ -5,7 +5,7 @@
 import openapiTS, { astToString } from 'openapi-typescript'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createShopApp } from '../../src/shop/app.ts'
-import { openHttpServer } from '../../src/http/server.ts'
+import { openHttpServer } from '../../src/server/server.ts'
 import { openTestShop, type TestShop } from '../support/shop.ts'
 import { createToyApp, openToy } from '../support/toy.ts'
 import { TypeFolder } from '../support/type-folder.ts'

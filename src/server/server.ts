@@ -16,7 +16,7 @@ import type { Duplex } from 'node:stream'
 import { getRequestListener, RequestError } from '@hono/node-server'
 import { ConfigInvalid, PortUnavailable, UsageError } from '../errors.ts'
 import { checkOptions, optionNames } from '../option-names.ts'
-import { asksWho } from './front.ts'
+import { asksWho } from './asking.ts'
 import { Problem, problemOf, problemResponse } from '../answer/problem.ts'
 
 /** Options of `openHttpServer`. */
