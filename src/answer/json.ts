@@ -7,11 +7,12 @@ import type { TypedResponse } from 'hono'
 import type { StatusCode } from 'hono/utils/http-status'
 import { checkOptions, optionNames } from '../option-names.ts'
 import type { Json } from '../resource/row-json.ts'
+import { writeJson } from '../values/exact-json.ts'
 import { TextResponse } from './text-response.ts'
 
 /** Encodes a value; members that are undefined are left out. */
 export function encodeJson(value: unknown): string {
-  return JSON.stringify(value, (_, member: unknown) => (typeof member === 'bigint' ? member.toString() : member))
+  return writeJson(value, (_, member) => (typeof member === 'bigint' ? member.toString() : member)) as string
 }
 
 const answerOptions = optionNames<{ status: number; headers: object }>({ status: 'number', headers: true })

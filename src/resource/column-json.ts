@@ -4,7 +4,7 @@
  * microseconds, and NaN, which is no JSON, is a word. What may be stored is for the repositories' own rules to say.
  */
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import { type ColumnKind, elementOf, innermostOf, isKind, kindOf } from '../drizzle/column-kind.ts'
+import { type ColumnKind, elementOf, innermostOf, isJsonType, isKind, kindOf } from '../drizzle/column-kind.ts'
 import { readerOf } from '../drizzle/column-reader.ts'
 import { traitsOf } from '../drizzle/column-traits.ts'
 import { textTwin } from '../drizzle/text-twin.ts'
@@ -14,6 +14,8 @@ import { integerRanges } from '../repository/columns/number.ts'
 import { limitOf } from '../repository/columns/type-limits.ts'
 import type { PlannedColumn } from '../repository/query/table-plan.ts'
 import { bytesText } from '../values/bytes.ts'
+import { readExactJson } from '../values/exact-json.ts'
+import { arrayReader, elementTypeOf, oids, type Read } from '../values/server-type.ts'
 import { exactNumber, isNumberText, JsonFault, parseJson } from '../values/strict-json.ts'
 
 /** A JSON Schema of draft 2020-12, as OpenAPI 3.1 has it. */
@@ -50,7 +52,7 @@ export function asJson(planned: PlannedColumn): PlannedColumn {
   const formed: PlannedColumn = {
     ...rest,
     column: twin,
-    ...(untyped && !twin ? { untyped } : {}),
+    ...(untyped && !twin && { untyped: (type: number) => exactReader(type) ?? untyped(type) }),
     decode: json.decode,
     // What a `$defaultFn` makes is no JSON, but a value of the schema's own type.
     encode: (value, purpose) => {
@@ -111,7 +113,7 @@ function formOf(column: PgColumn, kind: ColumnKind): JsonForm {
   if (element) return ofArray(column, element)
   if (kind === 'custom' || kind === 'other') return ofServerText(column)
   const { schema = { type: 'string' }, read, write = plain, parse } = ruleOf(column, kind)
-  const { row } = readerOf(column)
+  const row = isJsonType(column) ? exactly : readerOf(column).row
   const encode = encoderOf(column)
   return {
     schema,
@@ -196,7 +198,7 @@ function ofArray(column: PgColumn, element: PgColumn): JsonForm {
   const { schema, parse } = jsonOf(element)
   const { read = plain, write = plain } =
     elementOf(element) || isKind(element, 'custom', 'other') ? {} : ruleOf(element, kindOf(element))
-  const { row } = readerOf(column)
+  const row = isJsonType(innermostOf(column)) ? exactArray : readerOf(column).row
   const encode = encoderOf(column)
   return {
     schema: { type: 'array', items: elementOf(element) ? schema : nullable(schema) },
@@ -205,6 +207,30 @@ function ofArray(column: PgColumn, element: PgColumn): JsonForm {
     parse: parseDocument,
     ...(elementOf(element) ? {} : { parseElement: parse }),
   }
+}
+
+/** JSON as the server wrote it. Where a schema calls text JSON, the text stays. */
+function exactly(value: unknown): unknown {
+  if (typeof value !== 'string') return value
+  try {
+    return readExactJson(value)
+  } catch {
+    return value
+  }
+}
+
+const readExactArray = arrayReader(exactly)
+const exactArray = (value: unknown) => (typeof value === 'string' ? readExactArray(value) : each(value, exactly))
+
+/** The reader of what an expression answers, where that is JSON. */
+function exactReader(type: number): Read | undefined {
+  const element = elementTypeOf(type)
+  if (element !== undefined && isJsonOid(element)) return readExactArray
+  return isJsonOid(type) ? readExactJson : undefined
+}
+
+function isJsonOid(type: number): boolean {
+  return type === oids.json || type === oids.jsonb
 }
 
 function each(value: unknown, change: (value: unknown) => unknown): unknown {

@@ -13,6 +13,7 @@ import { AnsweredText } from '../repository/columns/answered-text.ts'
 import type { StreamReading } from '../repository/operations/stream.ts'
 import type { Selection } from '../repository/query/selection.ts'
 import type { PlannedColumn } from '../repository/query/table-plan.ts'
+import { writeJson } from '../values/exact-json.ts'
 import { connectionReaders } from '../values/server-type.ts'
 import { type ColumnJson, columnJson } from './column-json.ts'
 
@@ -43,7 +44,7 @@ export const jsonLines: RowFormat = {
   end: '}\n',
   null: 'null',
   mark: '"',
-  value: (value) => JSON.stringify(value) ?? 'null',
+  value: (value) => writeJson(value) ?? 'null',
   quote: (out, start, text, from, to) => {
     let at = start
     out[at++] = quote
@@ -74,7 +75,7 @@ export const csvLines: RowFormat = {
   mark: '',
   value: (value, document) => {
     if (typeof value === 'string' && !document) return csvText(value)
-    return value === null && !document ? '' : csvText(JSON.stringify(value) ?? '')
+    return value === null && !document ? '' : csvText(writeJson(value) ?? '')
   },
   quote: (out, start, text, from, to) => {
     let at = start

@@ -53,6 +53,11 @@ const elements = new Map(
   ][],
 )
 
+/** The type of the elements of an array's type; undefined for all others. */
+export function elementTypeOf(oid: number): number | undefined {
+  return elements.get(oid)
+}
+
 const boxes = 603
 
 /**
