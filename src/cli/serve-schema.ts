@@ -35,6 +35,7 @@ export async function serveSchema(run: Run, project: Project, service: Service):
   const app = createApp(engine, {
     resources: found.resources,
     identity,
+    openApi: { bearer: identity !== undefined },
     health: { draining: asked },
     onFault: (error, request) => console.note(describeFault(error, request)),
     ...(values['log'] === true && { log: (entry: object) => console.note(JSON.stringify(entry)) }),

@@ -14,6 +14,8 @@ export interface OpenApiOptions {
   /** Default: 1.0.0. */
   readonly version?: string
   readonly description?: string
+  /** True: it says that requests may have an access token (RFC 6750), as `jwtIdentity` reads. Default false. */
+  readonly bearer?: boolean
   /** Path items of routes that stand beside the resources. */
   readonly paths?: Readonly<Record<string, object>>
   /** Schemas that those refer to. */
@@ -29,6 +31,7 @@ export const openApiNames = optionNames<OpenApiOptions>({
   title: 'string',
   version: 'string',
   description: 'string',
+  bearer: 'boolean',
   paths: true,
   schemas: true,
   problems: true,
@@ -60,7 +63,7 @@ function openApiDocument(
   { keyed = false, gathered = 0 }: DocumentedRoutes,
 ): object {
   const { title = 'Rivulet', version = '1.0.0', description = 'Tables of a database as an API.' } = options
-  const { paths, schemas, tags = [] } = options
+  const { paths, schemas, tags = [], bearer = false } = options
   const words = wordsOf(resources)
   const rows = resources.flatMap((each) => pathsOf(each, words, keyed))
   const ownTags = resources.map(({ path, plan }) => ({ name: path, description: `Rows of ${plan.name}.` }))
@@ -68,13 +71,15 @@ function openApiDocument(
     openapi: '3.1.0',
     info: { title, version, description, contact: { name: title }, license },
     servers: [{ url: '/', description: 'Where this document is served.' }],
-    security: [],
+    // Who has none may be let in, too.
+    security: bearer ? [{ bearer: [] }, {}] : [],
     tags: [...ownTags, ...tags, { name: serviceTag, description: 'The service itself.' }],
     paths: merged(
       { ...Object.fromEntries(rows), ...(gathered > 0 ? gatherPath(resources, gathered) : {}), ...servicePaths },
       paths,
     ),
     components: {
+      ...(bearer ? { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } } : {}),
       schemas: {
         Problem: problemSchema,
         ...Object.fromEntries(resources.flatMap((resource) => schemasOf(resource, words))),

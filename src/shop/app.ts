@@ -55,7 +55,7 @@ export function createShopApp(
     ...options,
     resources,
     problemFor,
-    openApi: openApi(options.idempotency !== undefined),
+    openApi: { ...openApi(options.idempotency !== undefined), bearer: options.identity !== undefined },
   })
 
   return app

@@ -6,6 +6,7 @@ import { createConfig, lintFromString } from '@redocly/openapi-core'
 import spectral from '@stoplight/spectral-core'
 import { oas } from '@stoplight/spectral-rulesets'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createShopApp } from '../../src/shop/app.ts'
 import { openTestShop, type TestShop } from '../support/shop.ts'
 import { createToyApp, openToy, type Toy } from '../support/toy.ts'
 
@@ -21,9 +22,18 @@ afterAll(async () => {
 })
 
 async function documentOf(name: string): Promise<string> {
-  const app = name === 'the shop' ? shop : createToyApp(toy)
+  const app =
+    name === 'the shop' ? createShopApp(shop.engine, { identity: () => ({ role: 'staff' }) }) : createToyApp(toy)
   return (await app.request('/openapi.json')).text()
 }
+
+test('the document says that requests may have a token, where they may', async () => {
+  expect(JSON.parse(await documentOf('the shop'))).toMatchObject({
+    security: [{ bearer: [] }, {}],
+    components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
+  })
+  expect(JSON.parse(await documentOf('a schema with everything'))).toMatchObject({ security: [] })
+})
 
 describe.each(['the shop', 'a schema with everything'])('the document of %s', (name) => {
   test('passes spectral:oas without a warning', async () => {
