@@ -279,7 +279,13 @@ const misfits = new Set(['42883', '42804', '42725'])
 
 /** What the server alone finds wrong with a query is wrong with the request. */
 export function explainRead(error: unknown): never {
-  if (error instanceof InvalidInput) throw new WrongParameter(String(error.path[0] ?? 'query'), error.message)
+  if (error instanceof InvalidInput) {
+    const name = String(error.path[0] ?? 'query')
+    throw new WrongParameter(
+      name,
+      error.message.startsWith(`${name} `) ? error.message.slice(name.length + 1) : error.message,
+    )
+  }
   const cause = error instanceof UsageError ? error.cause : error
   if (!(cause instanceof DatabaseError) || !(misfits.has(cause.sqlState) || cause.sqlState.startsWith('22')))
     throw error

@@ -4,7 +4,7 @@
  */
 import type { TableRepository } from '../repository/table-repository.ts'
 import { isPlain } from '../values/plain-object.ts'
-import { readListQuery, readParameters, readRowQuery } from './query.ts'
+import { readListQuery, readParameters, readRowQuery, WrongParameter } from './query.ts'
 import type { PlannedResource } from './resource.ts'
 import { mostFaults, type RowFault, WrongRows } from './row-input.ts'
 import { readKey } from './row-key.ts'
@@ -33,6 +33,7 @@ export function planRead({
     const query = readListQuery(resource, readParameters(url))
     return async (repository) => {
       const { rows: data, next = null, previous = null, count } = await repository.list(query)
+      if (Math.max(next?.length ?? 0, previous?.length ?? 0) > longestCursor) throw new WrongParameter('sort', noPlace)
       return { body: { data, next, previous, count }, version: undefined }
     }
   }
@@ -43,6 +44,11 @@ export function planRead({
     return { body, version: versionOf(resource, body) }
   }
 }
+
+/** A request line may have 8192 characters in most servers: this leaves room for filters. */
+const longestCursor = 6144
+const noPlace =
+  'is by a value that is too long for a URL to name the next page: sort by another column, or read the list as application/x-ndjson'
 
 /** The version of a row as it is seen; undefined where it has none. */
 export function versionOf({ plan }: PlannedResource, row: Readonly<Record<string, unknown>>): string | undefined {

@@ -74,7 +74,7 @@ function floatText(bytes: Buffer): string {
 /** The position a cursor stands for. @throws InvalidInput when it is malformed, or of another table or order. */
 export function decodeCursor(plan: TablePlan, order: TotalOrder, cursor: unknown, option: string): Position {
   const refused = new InvalidInput(
-    `${option} is not a cursor of ${plan.name} in this order: use next or previous of a page with the same orderBy`,
+    `${option} is not a cursor of ${plan.name} in this order: use next or previous of a page in the same order`,
     { path: [option] },
   )
   if (typeof cursor !== 'string' || cursor.length > 100_000) throw refused
