@@ -231,7 +231,7 @@ function operationOf(tag: string, word: string) {
       return [status, { description, ...(answered ? { content: { ...json(answered), ...stream } } : {}) }]
     })
     const reads = verb === 'list' || verb === 'get'
-    const failures = ['400', '404', ...(reads ? ['406'] : ['409', '412', '422']), 'default']
+    const failures = ['400', '404', ...(reads ? ['406', '412'] : ['409', '412', '422']), 'default']
     const lines = verb === 'create' ? { 'application/x-ndjson': { schema: reference('schemas', `New${word}`) } } : {}
     return {
       operationId: `${verb}${word}`,

@@ -15,7 +15,7 @@ import { readRow, readRows, type RowValues } from '../resource/row-input.ts'
 import { keySegment, readKey, withKey } from '../resource/row-key.ts'
 import { acceptedType } from './accept.ts'
 import { requestEngine } from './access.ts'
-import { answerTag, checkConditions, isConditional, isKnown, rowTag } from './etag.ts'
+import { answerTag, checkConditions, checkMatch, isConditional, isKnown, refuseConditions, rowTag } from './etag.ts'
 import { type Environment, taskOptions } from './front.ts'
 import { idempotent, refuseKey } from './idempotency.ts'
 import { readBody } from './input.ts'
@@ -85,6 +85,7 @@ function handlersOf(resource: PlannedResource, options: ResourceRoutesOptions) {
 
   async function add(context: Context<Environment>): Promise<Response> {
     refuseParameters(context)
+    refuseConditions(context)
     if (isLines(context)) {
       refuseKey(context, 'answers to NDJSON are not kept: send JSON, or look before you send a request again')
       const inserting = insertLines(context, await requestEngine(context, options.engine), resource, options)
@@ -235,6 +236,7 @@ function answer(context: Context<Environment>, body: string, given: Record<strin
   }
   if (timing !== undefined) headers['server-timing'] = timing
   const isRead = context.req.method === 'GET' || context.req.method === 'HEAD'
+  if (isRead) checkMatch(context, etag)
   if (isRead && isKnown(context, etag)) return new TextResponse(null, { status: 304, headers })
   headers['content-type'] = 'application/json'
   // With its length, which the answer to HEAD has as well.
@@ -251,9 +253,14 @@ function refuseParameters({ req }: Context): void {
   for (const name of readParameters(req.url).keys()) throw new WrongParameter(name, 'is no parameter of this method')
 }
 
-/** Without what is so long that a client would refuse the whole answer: a key, or a place in a list, may be a long text. */
+/**
+ * Without what is so long that a client would refuse the whole answer (a key, or a place in a list, may be a long text), and
+ * without the path of a key `.` or `..`, which clients take for another one, percent-encoded too.
+ */
 function sendable(headers: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).filter(([, value]) => value.length <= 4096))
+  return Object.fromEntries(
+    Object.entries(headers).filter(([, text]) => text.length <= 4096 && !/\/\.{1,2}$/.test(text)),
+  )
 }
 
 /** As the client wrote it: Hono's own path is decoded, which is no text for a header. */
@@ -279,13 +286,7 @@ const misfits = new Set(['42883', '42804', '42725'])
 
 /** What the server alone finds wrong with a query is wrong with the request. */
 export function explainRead(error: unknown): never {
-  if (error instanceof InvalidInput) {
-    const name = String(error.path[0] ?? 'query')
-    throw new WrongParameter(
-      name,
-      error.message.startsWith(`${name} `) ? error.message.slice(name.length + 1) : error.message,
-    )
-  }
+  if (error instanceof InvalidInput) throw new WrongParameter(String(error.path[0] ?? 'query'), error.message)
   const cause = error instanceof UsageError ? error.cause : error
   if (!(cause instanceof DatabaseError) || !(misfits.has(cause.sqlState) || cause.sqlState.startsWith('22')))
     throw error

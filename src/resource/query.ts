@@ -54,10 +54,13 @@ export class WrongParameter extends Error {
   readonly parameter: string
   readonly detail: string
 
+  /** The name may stand before the detail already. */
   constructor(parameter: string, detail: string) {
-    super(`${parameter.slice(0, 100)} ${detail}`)
-    this.parameter = parameter.slice(0, 100)
-    this.detail = detail
+    const name = parameter.slice(0, 100)
+    const rest = detail.startsWith(`${name} `) ? detail.slice(name.length + 1) : detail
+    super(`${name} ${rest}`)
+    this.parameter = name
+    this.detail = rest
   }
 }
 

@@ -50,3 +50,32 @@ test('a parameter that is refused is named once', async () => {
     'after is not a cursor of notes in this order: use next or previous of a page in the same order',
   )
 })
+
+test('a key that clients take for another path has no location, and is found by a filter', async () => {
+  for (const id of ['.', '..', '...', 'a/..']) {
+    const { status, headers } = await send('POST', '/notes', { id, n: 9, body: '' })
+    const known = /^\.{1,2}$/.test(id) ? null : `/notes/${encodeURIComponent(id)}`
+    expect([status, headers.get('location')]).toEqual([201, known])
+    const found = await send('GET', `/notes?id=${encodeURIComponent(id)}`)
+    expect(found.json.data).toMatchObject([{ id }])
+    const read = known === null ? undefined : await send('GET', known)
+    expect(read?.json ?? found.json.data[0]).toMatchObject({ id })
+  }
+})
+
+test('a read is held to If-Match, and what adds rows takes no conditions', async () => {
+  const etag = (await send('GET', '/notes/n1')).headers.get('etag')!
+  for (const path of ['/notes/n1', '/notes?sort=n&select=id&limit=1']) {
+    const current = (await send('GET', path)).headers.get('etag')!
+    for (const method of ['GET', 'HEAD']) {
+      expect((await send(method, path, undefined, { 'if-match': '"other"' })).status).toBe(412)
+      expect((await send(method, path, undefined, { 'if-match': `"other", ${current}` })).status).toBe(200)
+      expect((await send(method, path, undefined, { 'if-match': '*', 'if-none-match': current })).status).toBe(304)
+    }
+  }
+  for (const condition of [{ 'if-none-match': '*' }, { 'if-none-match': etag }, { 'if-match': etag }]) {
+    const { status, json } = await send('POST', '/notes', { id: 'new', n: 1, body: '' }, condition)
+    expect([status, json.code]).toEqual([400, 'invalid_header'])
+  }
+  expect((await send('GET', '/notes/new')).status).toBe(404)
+})
