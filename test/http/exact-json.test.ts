@@ -62,11 +62,13 @@ test('so do related rows, and what a view works out', async () => {
   expect(text).toContain(lines.text.trim())
 })
 
+async function store(doc: string): Promise<void> {
+  await tables.engine.session(({ sql: run }) => run`update bills set doc = ${doc}::text::jsonb where id = 2`)
+}
+
 test('a validator tells neighbours apart, and what GET gave is not rounded by PUT', async () => {
   const seen = await send('GET', '/bills/2')
   const etag = seen.headers.get('etag')!
-  const store = (doc: string) =>
-    tables.engine.session(({ sql: run }) => run`update bills set doc = ${doc}::text::jsonb where id = 2`)
   await store(second)
   expect((await send('PATCH', '/bills/2', { n: 1 }, { 'if-match': etag })).status).toBe(412)
   expect((await send('GET', '/bills/2', undefined, { 'if-none-match': etag })).text).toContain(second)
