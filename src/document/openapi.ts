@@ -250,7 +250,8 @@ function operationOf(tag: string, word: string) {
 
 /** `rating[gte]=4`; an operator that is not named is `eq`. */
 function filterParameters({ columns, maxLimit }: PlannedResource): unknown[] {
-  const filters = [...columns.values()].map(({ property, json: { operators } }) => ({
+  const filtered = [...columns.values()].filter(({ json: { operators } }) => operators.length > 0)
+  const filters = filtered.map(({ property, json: { operators } }) => ({
     name: property,
     in: 'query',
     style: 'deepObject',

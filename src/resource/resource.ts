@@ -9,6 +9,7 @@ import type { PgTable, PgView } from 'drizzle-orm/pg-core'
 import type { Drizzle } from '../drizzle/driver.ts'
 import { UsageError } from '../errors.ts'
 import { checkOptions, optionNames } from '../option-names.ts'
+import { isCombination } from '../repository/query/filter.ts'
 import { relationsOf } from '../repository/query/read-plan.ts'
 import { type PlannedColumn, planOf, type TablePlan, withForm } from '../repository/query/table-plan.ts'
 import { isSource, type Source } from '../repository/types/conventions.ts'
@@ -250,9 +251,10 @@ function columnOf(planned: PlannedColumn, kept: boolean): ResourceColumn {
   const required = neverNull && !kept && !generated && !column?.hasDefault && !makes
   const made = is(column?.default, SQL) || makes !== undefined
   const absent: unknown = made ? undefined : (column?.default ?? (neverNull ? undefined : null))
+  const json = columnJson(planned)
   return {
     ...planned,
-    json: columnJson(planned),
+    json: isCombination(planned.property) ? { ...json, operators: [] } : json,
     nullable: !neverNull,
     writable: column !== undefined && !generated && !kept,
     required,

@@ -105,7 +105,8 @@ export function isFilter(plan: TablePlan, keyOrWhere: unknown): boolean {
   return names.every((name) => isCombination(name) || plan.columns.some(({ property }) => property === name))
 }
 
-function isCombination(name: string): name is 'and' | 'or' | 'not' {
+/** Also where a column has this name: no filter is by that column. */
+export function isCombination(name: string): name is 'and' | 'or' | 'not' {
   return name === 'and' || name === 'or' || name === 'not'
 }
 
@@ -138,6 +139,12 @@ function combined(
   values: Values,
   depth: number,
 ): Condition {
+  const isColumn = plan.columns.some(({ property }) => property === name)
+  if (isColumn && (name === 'not' ? !isPlain(given) : !Array.isArray(given))) {
+    throw new UsageError(
+      `${name} in a filter of ${plan.name} combines filters, and is not its column: to filter by that, rename the property in the schema, as in ${name}_: text('${name}')`,
+    )
+  }
   if (name === 'not') {
     const { shape, truth, sql: inner } = readRequiredFilter(plan, given, values, depth)
     const opposite = truth && (truth === 'all' ? 'none' : 'all')

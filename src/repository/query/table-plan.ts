@@ -100,12 +100,6 @@ function createPlan(drizzle: Drizzle, source: Source): TablePlan {
       `${name} has no column ${JSON.stringify(property)}: it has ${[...byProperty.keys()].join(', ')}`,
     )
   }
-  const reserved = ['and', 'or', 'not'].find((word) => byProperty.has(word))
-  if (reserved !== undefined) {
-    throw new UsageError(
-      `the property ${reserved} of ${name} cannot be told from the operator ${reserved} in a filter: rename the property in the schema, as in ${reserved}_: text('${reserved}')`,
-    )
-  }
   const promised = conventionsOf(source) ?? {}
   return {
     source,
