@@ -13,6 +13,7 @@ import { takeKeys } from './idempotency.ts'
 import { addPages } from './pages.ts'
 import { checkResources, planResources, type Resource } from '../resource/resource.ts'
 import { resourceRoutes } from './resource-routes.ts'
+import { Places } from '../task/places.ts'
 import type { GatherRoute, RoutesOf } from './typed-routes.ts'
 
 export interface AppOptions<TResources extends readonly Resource[] = readonly Resource[]> extends FrontOptions {
@@ -33,6 +34,8 @@ export interface AppOptions<TResources extends readonly Resource[] = readonly Re
   readonly maxStreamBytes?: number | undefined
   /** Milliseconds that a stream of rows may stand still, for the database or for the client. Default 30,000. */
   readonly streamIdleMs?: number | undefined
+  /** Streams of rows, down and up, at the same time: each holds a connection. Default: half of `pool.max`, at least 1. */
+  readonly maxStreams?: number | undefined
 }
 
 const appNames = optionNames<AppOptions>({
@@ -51,6 +54,7 @@ const appNames = optionNames<AppOptions>({
   maxBodyBytes: 'number',
   maxStreamBytes: 'number',
   streamIdleMs: 'number',
+  maxStreams: 'number',
 })
 
 /** An application that knows its routes, for `hc<typeof app>`. */
@@ -73,6 +77,7 @@ export function createApp<
     maxBodyBytes = 1_048_576,
     maxStreamBytes = 1_073_741_824,
     streamIdleMs = 30_000,
+    maxStreams,
     maxGatheredReads = 20,
     maxRows = 10_000,
     ...front
@@ -85,7 +90,8 @@ export function createApp<
   addHealth(app, own, health)
   const gathered = planned.length > 0 ? maxGatheredReads : 0
   addPages(app, planned, openApi, { keyed: idempotency !== undefined, gathered })
-  const routes = { engine: own, maxBodyBytes, maxRows, maxStreamBytes, streamIdleMs }
+  const streams = new Places(maxStreams ?? Math.max(1, Math.floor(engine.stats().max / 2)))
+  const routes = { engine: own, maxBodyBytes, maxRows, maxStreamBytes, streamIdleMs, streams }
   if (gathered > 0) addGather(app, planned, gathered, routes)
   for (const resource of planned) app.route(`/${resource.path}`, resourceRoutes(resource, routes))
   return app as never

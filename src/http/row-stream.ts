@@ -16,6 +16,7 @@ import type { StreamQuery } from '../resource/query.ts'
 import type { PlannedResource } from '../resource/resource.ts'
 import { csvLines, jsonLines, RowText } from '../resource/row-text.ts'
 import { Patience } from '../task/patience.ts'
+import type { Places } from '../task/places.ts'
 import { type Environment, taskOptions } from './front.ts'
 
 /** What a list may be besides JSON: its type for `Accept`, and how its rows are written. */
@@ -31,6 +32,8 @@ export const streamTypes = Object.keys(formats) as readonly StreamType[]
 export interface RowStreamOptions {
   /** Milliseconds that may pass without a row, or without the client's taking one. */
   readonly streamIdleMs: number
+  /** For all streams of the application, down and up. */
+  readonly streams: Places
 }
 
 /** A list to be streamed. */
@@ -45,7 +48,7 @@ export async function answerStream(
   context: Context<Environment>,
   engine: Engine,
   { type, resource, query }: StreamedList,
-  { streamIdleMs }: RowStreamOptions,
+  { streamIdleMs, streams }: RowStreamOptions,
 ): Promise<Response> {
   const { raw, method } = context.req
   const { format, contentType } = formats[type]
@@ -64,23 +67,25 @@ export async function answerStream(
     patience.wait(streamIdleMs, late)
   }
   patience.wait(context.get('deadline').remainingMs, late)
-  const work = engine.session(
-    async (session) => {
-      phase = 'statement'
-      const { limit, ...options } = query
-      let text!: RowText
-      const cursor = cursorOf(resource.plan, options, (selection) => (text = new RowText(format, selection)), limit)
-      const batches = taskSessionOf(session).batches(() => cursor, { size: () => text.size, ahead: 2 })
-      let head: string | undefined = text.head
-      for await (const chunks of batches) {
-        begun()
-        if (method === 'HEAD') return
-        if (head) await write(Buffer.from(head))
-        head = undefined
-        for (const chunk of chunks) await write(chunk)
-      }
-    },
-    { signal: patience.signal, label: taskOptions(context).label },
+  const work = streams.run(() =>
+    engine.session(
+      async (session) => {
+        phase = 'statement'
+        const { limit, ...options } = query
+        let text!: RowText
+        const cursor = cursorOf(resource.plan, options, (selection) => (text = new RowText(format, selection)), limit)
+        const batches = taskSessionOf(session).batches(() => cursor, { size: () => text.size, ahead: 2 })
+        let head: string | undefined = text.head
+        for await (const chunks of batches) {
+          begun()
+          if (method === 'HEAD') return
+          if (head) await write(Buffer.from(head))
+          head = undefined
+          for (const chunk of chunks) await write(chunk)
+        }
+      },
+      { signal: patience.signal, label: taskOptions(context).label },
+    ),
   )
   const complete = work.then(
     () => {
@@ -92,7 +97,8 @@ export async function answerStream(
       throw patience.reason ?? error
     },
   )
-  await Promise.race([first, complete])
+  // The answer to HEAD is all there is: with it the connection is free.
+  await (method === 'HEAD' ? complete : Promise.race([first, complete]))
   complete.catch((error: unknown) => writer.abort(error)).catch(() => undefined)
   const headers = { 'content-type': contentType, 'cache-control': 'private, no-cache', vary: 'accept, authorization' }
   return method === 'HEAD' ? context.body(null, 200, headers) : context.body(readable as ReadableStream, 200, headers)

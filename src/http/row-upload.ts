@@ -10,6 +10,7 @@ import { TableRepository } from '../repository/table-repository.ts'
 import type { PlannedResource } from '../resource/resource.ts'
 import { readLines } from '../resource/row-lines.ts'
 import { Deadline } from '../task/deadline.ts'
+import type { Places } from '../task/places.ts'
 import { type Environment, taskOptions } from './front.ts'
 import { bodyTooLarge, bodyTooSlow, refuseOtherTypes } from './input.ts'
 import { jsonResponse } from '../answer/json.ts'
@@ -22,6 +23,7 @@ export interface RowUploadOptions {
   readonly maxStreamBytes: number
   /** Milliseconds that may pass without a byte of the body, or with the writing of one chunk. */
   readonly streamIdleMs: number
+  readonly streams: Places
 }
 
 const lineType = 'application/x-ndjson'
@@ -46,17 +48,19 @@ export async function insertLines(
   let inserted = 0
   if (!chunk.done) {
     const work = { signal, label, attempts: 1 }
-    await engine.transaction(async (session) => {
-      if (inserted > 0) throw readAlready
-      for (; !chunk.done; chunk = await chunks.next()) {
-        const rows = chunk.value
-        inserted += rows.length
-        await session.transaction(
-          (nested) => new TableRepository(taskSessionOf(nested), resource.plan).insertMany(rows),
-          { timeoutMs: options.streamIdleMs },
-        )
-      }
-    }, work)
+    await options.streams.run(() =>
+      engine.transaction(async (session) => {
+        if (inserted > 0) throw readAlready
+        for (; !chunk.done; chunk = await chunks.next()) {
+          const rows = chunk.value
+          inserted += rows.length
+          await session.transaction(
+            (nested) => new TableRepository(taskSessionOf(nested), resource.plan).insertMany(rows),
+            { timeoutMs: options.streamIdleMs },
+          )
+        }
+      }, work),
+    )
   }
   return jsonResponse({ inserted }, { status: 201 })
 }
