@@ -35,37 +35,33 @@ export function isConditional({ req }: Context, { requireMatch }: PlannedResourc
   // `*` is for rows that are not there: no client can have seen them.
   if (req.header('if-match') !== undefined || unseen === '*') return true
   if (!requireMatch) return unseen !== undefined
-  throw fault(
-    428,
-    'if-match',
-    'a row of this resource is changed under if-match only: read it, and send its etag along',
-  )
+  const detail = 'a row of this resource is changed under if-match only: read it, and send its etag along'
+  throw fault(428, 'precondition_required', 'if-match', detail)
 }
 
 /** Holds a change to its conditions; `tag` is the row's, undefined where there is none. @throws Problem 400, 412 */
 export function checkConditions(context: Context, tag: string | undefined): void {
   checkMatch(context, tag)
-  if (tag !== undefined && isKnown(context, tag)) throw fault(412, 'if-none-match', 'the row is there already')
+  if (tag !== undefined && isKnown(context, tag))
+    throw fault(412, 'precondition_failed', 'if-none-match', 'the row is there already')
 }
 
 /** Holds a read, or a change, to `If-Match`. @throws Problem 400, 412 */
 export function checkMatch(context: Context, tag: string | undefined): void {
   const wanted = tagsOf(context, 'if-match')
   if (wanted === undefined || (tag !== undefined && (wanted === '*' || wanted.includes(tag)))) return
-  throw fault(412, 'if-match', 'the row is not what you have seen: read it again')
+  throw fault(412, 'precondition_failed', 'if-match', 'the row is not what you have seen: read it again')
 }
 
 /** What adds rows has no state that a client can have seen. @throws Problem 400 */
 export function refuseConditions({ req }: Context): void {
   const header = ['if-match', 'if-none-match'].find((name) => req.header(name) !== undefined)
   if (header !== undefined)
-    throw fault(400, header, `${header} is a condition on a row: send it to the path of the row`)
+    throw fault(400, 'invalid_header', header, `${header} is a condition on a row: send it to the path of the row`)
 }
 
-const codes = { 400: 'invalid_header', 412: 'precondition_failed', 428: 'precondition_required' }
-
-function fault(status: keyof typeof codes, header: string, detail: string): Problem {
-  return new Problem({ status, code: codes[status], detail, errors: [{ header, detail }] })
+function fault(status: number, code: string, header: string, detail: string): Problem {
+  return new Problem({ status, code, detail, errors: [{ header, detail }] })
 }
 
 const tagList = /^(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"(?:\s*,\s*(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*")*$/
@@ -74,5 +70,5 @@ function tagsOf({ req }: Context, header: 'if-match' | 'if-none-match'): readonl
   const given = req.header(header)?.trim()
   if (given === undefined || given === '*') return given as '*' | undefined
   if (tagList.test(given)) return given.match(/(?:W\/)?"[^"]*"/g) ?? []
-  throw fault(400, header, `${header} must be * or a list of entity tags such as "1-a5F"`)
+  throw fault(400, 'invalid_header', header, `${header} must be * or a list of entity tags such as "1-a5F"`)
 }
