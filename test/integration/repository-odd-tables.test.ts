@@ -525,13 +525,6 @@ describe('what could be taken for something else', () => {
     })
   })
 
-  test('a property named like a combination of filters is refused before anything is sent', async () => {
-    const table = pgTable('tags', { code: text('code').primaryKey(), or: text('label') })
-    await tables.engine.session(async ({ repository }) => {
-      expect(() => repository(table)).toThrow('rename the property')
-    })
-  })
-
   test('a cursor with anything behind it is InvalidInput', async () => {
     await undone(async ({ repository }) => {
       await repository(tags).insertMany([{ code: 'a' }, { code: 'b' }])
