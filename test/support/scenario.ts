@@ -44,7 +44,9 @@ export async function scenario(
   // The admin's own connection does not count.
   await bank.admin.backends()
   const handles = activeHandles()
-  const engine = await bank.engine({ proxy, pool: { max: 6, ...pool }, ...(observe === undefined ? {} : { observe }) })
+  const options = { proxy, pool: { max: 6, ...pool }, ...(observe === undefined ? {} : { observe }) }
+  // Its limits are for the faults: before them, a busy machine may need several attempts to connect.
+  const engine = await eventually(() => bank.engine(options), 20_000)
   const ledger = new Ledger()
   const workload = new Workload(engine, ledger, random, timeoutMs)
   let faults = 0
