@@ -24,7 +24,9 @@ describe.each(openings)('under overload, a server that answers with "%s" for a w
     const { overloads } = engine.stats()
     load.start()
     await eventually(() => expect(engine.stats().overloads).toBeGreaterThan(overloads))
-    const goodput = await load.goodput()
+    // While other work has the machine, a window may pass without one call served in its time.
+    let goodput = 0
+    for (let window = 0; window < 10 && goodput === 0; window++) goodput = await load.goodput()
     proxy.opening = opening
     for (const link of proxy.openLinks) {
       if (opening === 'silence') link.stall()
