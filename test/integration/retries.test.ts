@@ -133,7 +133,7 @@ describe('a transaction', () => {
 })
 
 describe('between real transactions', () => {
-  test('a deadlock on the server costs one of them a second run, and both commit', async () => {
+  test('a deadlock on the server is answered by running the one it ended again, and both commit', async () => {
     await bank.admin.sql`alter database ${bank.admin.sql(bank.name)} set deadlock_timeout = '20ms'`
     const recorder = new Recorder()
     await using engine = await bank.engine({ observe: recorder.observe })
@@ -147,7 +147,10 @@ describe('between real transactions', () => {
         await sql`update accounts set balance = balance - 1 where id = ${second}`
       }
     await Promise.all([engine.transaction(swap(1, 2, 'low')), engine.transaction(swap(2, 1, 'high'))])
-    expect(recorder.of('transaction.retried')).toMatchObject([{ error: expect.any(DeadlockDetected) }])
+    // Not always once: a second run that is quick takes its row again before the other one has woken, and they are where they were.
+    const ended = recorder.of('transaction.retried').map(({ error }) => error)
+    expect(ended).not.toEqual([])
+    for (const error of ended) expect(error).toBeInstanceOf(DeadlockDetected)
     const rows = await bank.admin.sql`select balance::int from accounts where id in (1, 2)`
     expect(rows).toEqual([{ balance: 100 }, { balance: 100 }])
   })
