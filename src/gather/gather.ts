@@ -13,7 +13,7 @@ import { type Entry, GatherRun, Queue } from './gather-run.ts'
 import type { Lease } from '../lease/lease.ts'
 import { captureTrace, currentOf, type Running, type Runtime } from '../session/run-task.ts'
 import { drainOnSnapshot } from './snapshot.ts'
-import { describe, type GatherTask } from './task-spec.ts'
+import { describe, type GatherTask, withTask } from './task-spec.ts'
 import type { Identity } from '../session/identity.ts'
 
 /** Options of gather. */
@@ -104,7 +104,7 @@ function createEntries<TSession>(
     }
     const entry: GatherEntry<TSession> = {
       key,
-      spec: { ...described, task },
+      spec: withTask(described, task),
       label: `${label}.${key}`,
       timing: { waitMs: 0, runMs: 0, backendPid: undefined },
       outcome: 'cancelled',
@@ -201,7 +201,10 @@ function report<TSession>(
   onTimings: GatherOptions['onTimings'],
 ): void {
   const durationMs = performance.now() - startedAt
-  const tasks = entries.map(({ key, timing, outcome, error }): TaskTiming => ({ key, ...timing, outcome, error }))
+  const tasks = entries.map(({ key, timing, outcome, error }): TaskTiming => {
+    const { waitMs, runMs, backendPid } = timing
+    return { key, waitMs, runMs, backendPid, outcome, error }
+  })
   const overlap = tasks.reduce((sum, { runMs }) => sum + runMs, 0) / Math.max(durationMs, Number.EPSILON)
   runtime.publish?.({ type: 'gather.finished', label, durationMs, overlap, tasks })
   try {

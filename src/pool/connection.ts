@@ -50,9 +50,9 @@ export interface Outcome<T> {
 /** How a statement is sent. */
 export interface StatementOptions {
   /** Rows as arrays of values in column order instead of objects. */
-  readonly arrays?: boolean
+  readonly arrays?: boolean | undefined
   /** Parse once a connection under a name: one round trip from the second use on. */
-  readonly prepare?: boolean
+  readonly prepare?: boolean | undefined
   /** What each parameter is for, such as a column: errors about its value say so. */
   readonly names?: readonly (string | undefined)[] | undefined
   /** Takes the rows as the server writes them: the result has none. It must not throw. */

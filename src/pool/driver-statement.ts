@@ -26,7 +26,7 @@ export interface DriverRequest {
   readonly parameters: readonly unknown[]
   readonly driverOptions: DriverOptions
   /** `arrays`: rows as arrays of values in column order. */
-  readonly options: { readonly arrays?: boolean; readonly rows?: RowSink | undefined }
+  readonly options: { readonly arrays?: boolean | undefined; readonly rows?: RowSink | undefined }
 }
 
 export class DriverStatement {

@@ -262,7 +262,8 @@ class QueryReader {
       else conditions.push(this.#term(target, part, 0))
     }
     // A filter, even an empty one, makes null of a row that the client may not see; without one it would be an error.
-    return { ...options, where: conditions.length > 0 ? { and: conditions } : {} }
+    options.where = conditions.length > 0 ? { and: conditions } : {}
+    return options
   }
 
   #group(resource: PlannedResource, inner: string, depth: number): unknown[] {

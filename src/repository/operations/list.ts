@@ -96,8 +96,8 @@ export async function listRows(
   const page = found.slice(0, limit)
   if (backwards) page.reverse()
   const rows = await readPlan.rows(runner, page, budget)
-  const cursors = cursorsOf(request, order, page, { backwards, more })
-  return { rows, ...cursors, ...(count === undefined ? {} : { count }) }
+  const { next, previous } = cursorsOf(request, order, page, { backwards, more })
+  return count === undefined ? { rows, next, previous } : { rows, next, previous, count }
 }
 
 /** @throws InvalidInput for anything but a whole number in range. */

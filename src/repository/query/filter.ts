@@ -192,7 +192,9 @@ const comparisons: Readonly<Record<string, SQL>> = {
 
 function operator(column: PlannedColumn, name: string, operand: unknown, values: Values): Condition {
   const { property, shapeName, reference } = column
-  const condition = (fragment: Fragment, shape = name): Condition => ({ shape: `${shapeName}.${shape}`, sql: fragment })
+  const condition = (fragment: Fragment, shape = name, truth?: Condition['truth']): Condition => {
+    return { shape: `${shapeName}.${shape}`, sql: fragment, truth }
+  }
   if (name === 'isNull' || (operand === null && (name === 'eq' || name === 'ne'))) {
     if (name === 'isNull' && typeof operand !== 'boolean')
       throw new UsageError(`isNull of ${property} must be true or false`)
@@ -212,12 +214,12 @@ function operator(column: PlannedColumn, name: string, operand: unknown, values:
       return condition(dateList(column, name, dates, values), `${name} dates`)
     }
     const elements = values.take(list, property)
-    const given = condition(() =>
+    const given = () =>
       name === 'in'
         ? sql`${reference} = any(${typedList(column, elements())})`
-        : sql`${reference} <> all(${typedList(column, elements())})`,
-    )
-    return list.length > 0 ? given : { ...given, truth: name === 'in' ? 'none' : 'all' }
+        : sql`${reference} <> all(${typedList(column, elements())})`
+    const truth = name === 'in' ? 'none' : 'all'
+    return condition(given, name, list.length > 0 ? undefined : truth)
   }
   if (name === 'like' || name === 'ilike') {
     const given = values.take(encodeFor(property, pattern, operand, 'compare'), property)
@@ -230,10 +232,7 @@ function operator(column: PlannedColumn, name: string, operand: unknown, values:
   const dated = isFinerThanDate(column.column) && dateComparison(column, name, String(encoded), values)
   if (dated) return condition(dated)
   const value = values.take(encoded, property)
-  return {
-    ...condition(() => sql`${reference} ${symbol} ${typedParameter(column, value())}`),
-    truth: truthOf(name, operand),
-  }
+  return condition(() => sql`${reference} ${symbol} ${typedParameter(column, value())}`, name, truthOf(name, operand))
 }
 
 /**

@@ -142,7 +142,7 @@ function planRelations(plan: TablePlan, relations: unknown, depth: number): Rela
       throw new UsageError(`the relation ${name} must be true, false or an object of options`)
     const options = given === true ? {} : given
     checkOptions(`the relation ${name}`, relationOptions, options)
-    return new RelationLoad(plan, name, relation, { ...options, depth })
+    return new RelationLoad(plan, name, relation, options, depth)
   })
 }
 
@@ -168,12 +168,7 @@ export class RelationLoad {
   readonly #options: RelationOptions
   readonly #order: TotalOrder
 
-  constructor(
-    plan: TablePlan,
-    name: string,
-    relation: Relation,
-    options: RelationOptions & { readonly depth: number },
-  ) {
+  constructor(plan: TablePlan, name: string, relation: Relation, options: RelationOptions, depth: number) {
     const { drizzle } = plan
     const { fields, references } = sidesOf(plan, name, relation)
     this.#name = name
@@ -188,7 +183,7 @@ export class RelationLoad {
     this.#order = totalOrder(this.#target, options.orderBy)
     // Read only for its errors, which must not depend on whether there are rows to load for.
     readOptionalFilter(this.#target, options, new Values())
-    this.#readPlan = readPlanOf(this.#target, { select: options.select, with: options.with }, [], options.depth)
+    this.#readPlan = readPlanOf(this.#target, { select: options.select, with: options.with }, [], depth)
   }
 
   /** Puts the related rows on the rows. */
