@@ -163,6 +163,12 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
   }
 
   session<T>(task: Task<Session<TSchema>, T>, options: TaskOptions = {}): Promise<Awaited<T>> {
+    try {
+      checkTask('session', task)
+      checkOptions('session', sessionOptions, options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
     return this.#run(task, options)
   }
 
@@ -170,9 +176,10 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
     checkTask('transaction', unitOfWork)
     checkTransactionOptions(options)
     // The call's own scope bounds the transaction as well: it must not be bounded twice.
-    const { signal, timeoutMs, ...rest } = options
-    const task = (session: Session<TSchema>) => session.transaction(unitOfWork, rest)
-    return this.#run(task, { signal, timeoutMs, label: options.label }, true)
+    const { isolation, readOnly, deferrable, attempts } = options
+    const unbounded = { isolation, readOnly, deferrable, attempts }
+    const task = (session: Session<TSchema>) => session.transaction(unitOfWork, unbounded)
+    return this.#run(task, options, true)
   }
 
   gather<const TResults extends Results>(tasks: GatherTasks<TSchema, TResults>, options: GatherOptions = {}) {
@@ -227,8 +234,6 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
     const core = this.#core
     let scope: Scope | undefined
     try {
-      checkTask('session', task)
-      checkOptions('session', sessionOptions, options)
       this.#admit()
       scope = openScope(core.runtime, options)
     } catch (error) {

@@ -12,7 +12,7 @@ import { TextResponse } from './text-response.ts'
 
 /** Encodes a value; members that are undefined are left out. */
 export function encodeJson(value: unknown): string {
-  return writeJson(value, (_, member) => (typeof member === 'bigint' ? member.toString() : member)) as string
+  return writeJson(value) as string
 }
 
 const answerOptions = optionNames<{ status: number; headers: object }>({ status: 'number', headers: true })
@@ -25,6 +25,7 @@ export function jsonResponse<T, TStatus extends StatusCode = 200>(
   checkOptions('jsonResponse', answerOptions, init)
   const body = encodeJson(value)
   const length = String(Buffer.byteLength(body))
-  const headers = { 'content-type': 'application/json', 'content-length': length, ...init.headers }
-  return new TextResponse(body, { status: init.status ?? 200, headers }) as never
+  const headers: Record<string, string> = { 'content-type': 'application/json', 'content-length': length }
+  for (const [name, text] of Object.entries(init.headers ?? {})) headers[name.toLowerCase()] = text
+  return new TextResponse(body, init.status ?? 200, headers) as never
 }

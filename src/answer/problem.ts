@@ -131,7 +131,6 @@ export function problemResponse(problem: Problem, requestId: string = randomUUID
       headers: {
         'content-type': 'application/problem+json',
         'cache-control': 'no-store',
-        'x-content-type-options': 'nosniff',
         'x-request-id': requestId,
         ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
         ...headers,

@@ -5,7 +5,9 @@ import { Problem } from '../answer/problem.ts'
 
 /** One of these types; the first for a client that does not say. @throws Problem 406 where it takes none of them */
 export function acceptedType<TType extends string>({ req }: Context, types: readonly [TType, ...TType[]]): TType {
-  const ranges = parseAccept(req.header('accept') ?? '')
+  const given = req.header('accept')
+  if (given === undefined || given === '*/*') return types[0]
+  const ranges = parseAccept(given)
   if (ranges.length === 0) return types[0]
   const [best] = types.map((type) => ({ type, q: qualityOf(type, ranges) })).sort((a, b) => b.q - a.q)
   if (best && best.q > 0) return best.type

@@ -17,8 +17,19 @@ export async function requestEngine<TSchema extends Record<string, unknown>>(
   context: Context<Environment>,
   engine: Engine<TSchema>,
 ): Promise<Engine<TSchema>> {
-  const resolve = context?.get?.('identity') as Environment['Variables']['identity'] | undefined
-  if (!resolve) throw new UsageError('requestEngine takes the context of a route of createApp, which knows who asks')
-  const identity = await resolve()
+  // Its front gives every request a deadline.
+  const known = context?.get?.('deadline') as Environment['Variables']['deadline'] | undefined
+  if (!known) throw new UsageError('requestEngine takes the context of a route of createApp, which knows who asks')
+  const identity = await context.get('identity')?.()
   return identity === undefined ? engine : engine.as(identity)
+}
+
+/** Does the same for work that begins at once where nobody has to be asked: a promise costs. */
+export function withRequestEngine<T>(
+  context: Context<Environment>,
+  engine: Engine,
+  work: (engine: Engine) => Promise<T>,
+): Promise<T> {
+  const identify = context.get('identity')
+  return identify ? identify().then((identity) => work(engine.as(identity))) : work(engine)
 }

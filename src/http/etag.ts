@@ -4,7 +4,7 @@
  * from clients, nor the version alone of a row that is made again under its key, whose versions begin anew. So a client
  * that says what it has seen overwrites nothing that it has not. Strong validators throughout: equal tags are equal answers.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Context } from 'hono'
 import { encodeJson } from '../answer/json.ts'
 import { Problem } from '../answer/problem.ts'
@@ -18,7 +18,7 @@ export function rowTag(resource: PlannedResource, row: Readonly<Record<string, u
 
 /** The validator of an answer, and of the version of the row that it is, if it has one. */
 export function answerTag(body: string, version?: string): string {
-  const digest = createHash('sha1').update(body).digest('base64url')
+  const digest = hash('sha1', body, 'base64url')
   return version === undefined ? `"${digest}"` : `"${version}-${digest}"`
 }
 

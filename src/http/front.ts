@@ -4,16 +4,17 @@
  * the signal, which stops its statements on the server.
  */
 import { randomUUID } from 'node:crypto'
+import type { Writable } from 'node:stream'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { methodNotAllowed } from 'hono/method-not-allowed'
 import { routePath } from 'hono/route'
-import { secureHeaders } from 'hono/secure-headers'
 import { Deadline } from '../task/deadline.ts'
 import type { Identity } from '../session/identity.ts'
-import type { TaskOptions } from '../task/scope.ts'
-import { UsageError } from '../errors.ts'
+import { labelled, Scope, ScopedOptions, type TaskOptions } from '../task/scope.ts'
+import { Cancelled, UsageError } from '../errors.ts'
 import { Problem, problemOf, problemResponse } from '../answer/problem.ts'
+import { addBrowserHeaders, setHeader } from '../answer/text-response.ts'
 import { markAsking } from '../server/asking.ts'
 import { clientGone, entryTeller, type FaultyRequest, type RequestEntry } from './request-log.ts'
 import { watchBody } from './streamed-body.ts'
@@ -57,8 +58,10 @@ export interface Environment {
     requestId: string
     /** The end of the request's time. */
     deadline: Deadline
+    /** What ends the request's work: its deadline, and a client that goes away; `taskOptions` adds the name of the route. */
+    bounds: TaskOptions
     /** Who asks, found out once; undefined where the application does not say. */
-    identity: () => Promise<Identity | undefined>
+    identity?: (() => Promise<Identity>) | undefined
     /** Where the time went, for `Server-Timing`; undefined before there was a task. */
     timing?: string
     /** The answer to an error, or to one that cuts an answer off; those who watch over faults are told of it. */
@@ -79,8 +82,11 @@ export function createFront(options: FrontOptions = {}): Hono<Environment> {
     const startedAt = performance.now()
     const requestId = requestIdOf(context)
     context.set('requestId', requestId)
-    context.set('deadline', Deadline.after(Math.min(requestTimeoutMs, patienceMs(context))))
-    context.set('identity', identityOnce(context, identity))
+    const deadline = Deadline.after(Math.min(requestTimeoutMs, patienceMs(context)))
+    const scope = scopeOf(context, deadline)
+    context.set('deadline', deadline)
+    context.set('bounds', new ScopedOptions(scope, () => context.req.raw.signal))
+    if (identity) context.set('identity', identityOnce(context, identity))
     context.set('failed', (error, isCut) => {
       const problem = problemFor?.(error) ?? (error instanceof HTTPException ? fromHono(error) : problemOf(error))
       const { status } = problem
@@ -88,11 +94,20 @@ export function createFront(options: FrontOptions = {}): Hono<Environment> {
         onFault?.(error, { method: context.req.method, route: routePath(context, -1), status, requestId })
       return problemResponse(problem, requestId)
     })
-    await next()
-    await watchBody(context, log ? entryTeller(context, startedAt, log) : () => undefined)
-    context.res.headers.set('x-request-id', requestId)
+    try {
+      await next()
+    } catch (error) {
+      scope.close()
+      throw error
+    }
+    const tell = log && entryTeller(context, startedAt, log)
+    await watchBody(context, (...end) => {
+      scope.close()
+      tell?.(...end)
+    })
+    addBrowserHeaders(context.res)
+    setHeader(context.res, 'x-request-id', requestId)
   })
-  app.use(secureHeaders(apiHeaders))
   if (middleware.length > 0) app.use(keepHeaders, ...middleware)
   app.use(methodNotAllowed({ app, onMethodNotAllowed: refuseMethod }))
   app.notFound((context) => {
@@ -110,38 +125,29 @@ export function createFront(options: FrontOptions = {}): Hono<Environment> {
 /** What a handler gives to every call of the engine: the client's patience, the request's deadline, the route's name. */
 export function taskOptions(context: Context<Environment>): TaskOptions {
   if (!context?.req) throw new UsageError('taskOptions takes the context of a route of createApp')
-  const { method, raw } = context.req
-  return {
-    signal: raw.signal,
-    timeoutMs: context.get('deadline').remainingMs,
-    label: `${method} ${routePath(context, -1)}`,
-  }
+  return labelled(context.get('bounds'), `${context.req.method} ${routePath(context, -1)}`)
+}
+
+/** Ends with the request's time, or with its client. */
+function scopeOf(context: Context, deadline: Deadline): Scope {
+  const { outgoing } = (context.env ?? {}) as { outgoing?: Writable }
+  const scope = new Scope(outgoing ? { deadline } : { deadline, signal: context.req.raw.signal })
+  outgoing?.on('close', () => {
+    if (!outgoing.writableFinished) scope.cancel(new Cancelled('the client has gone away'))
+  })
+  return scope
 }
 
 /** The answer for one request, to whoever asks: `identify` is asked by the first. */
-function identityOnce(context: Context<Environment>, identify: Identify | undefined) {
-  let asked: Promise<Identity | undefined> | undefined
+function identityOnce(context: Context<Environment>, identify: Identify) {
+  let asked: Promise<Identity> | undefined
   const ask = async () => {
-    const identity = await identify?.(context)
-    if (identity || !identify) return identity
+    const identity = (await identify(context)) as Identity | undefined
+    if (identity) return identity
     // Taken for everybody's, it would be the rights of the engine itself.
     throw new UsageError('the identity function returned none: return one for those without a token, too, or throw')
   }
   return () => (asked ??= ask())
-}
-
-/** What browsers need to know of answers that are no pages; those that are have a policy of their own. */
-const apiHeaders: Parameters<typeof secureHeaders>[0] = {
-  contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
-  xFrameOptions: 'DENY',
-  // Whether all of a host speaks TLS is for what ends TLS to say.
-  strictTransportSecurity: false,
-  // These mean nothing to a browser of today.
-  xDnsPrefetchControl: false,
-  xDownloadOptions: false,
-  xPermittedCrossDomainPolicies: false,
-  xXssProtection: false,
-  overwrite: false,
 }
 
 /** Hono keeps what middleware sets in advance for answers that come later only where there is an answer already. */
@@ -158,7 +164,9 @@ function requestIdOf({ req }: Context): string {
 
 /** Milliseconds of `Prefer: wait=10` (RFC 7240, 4.3). */
 function patienceMs({ req }: Context): number {
-  const [, seconds] = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,6})"?\s*(?:$|[,;])/i.exec(req.header('prefer') ?? '') ?? []
+  const prefer = req.header('prefer')
+  if (prefer === undefined) return Infinity
+  const [, seconds] = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,6})"?\s*(?:$|[,;])/i.exec(prefer) ?? []
   return seconds === undefined ? Infinity : Number(seconds) * 1000
 }
 

@@ -25,7 +25,7 @@ export function addGather(
   { engine, maxBodyBytes, maxRows }: ResourceRoutesOptions,
 ): void {
   app.post('/gather', async (context) => {
-    const role = (await context.get('identity')())?.role
+    const role = (await context.get('identity')?.())?.role
     const seen = resources.map((resource) => seenBy(resource, role))
     const { reads, ...how } = readGather(seen, await readBody(context, maxBodyBytes), most)
     const own = await requestEngine(context, engine)

@@ -28,16 +28,15 @@ export function takeKeys(
   options: IdempotencyOptions | undefined,
   maxBodyBytes: number,
 ): MiddlewareHandler<Environment> {
-  return async (context, next) => {
+  return (context, next) => {
     const given = context.req.header('idempotency-key')
-    if (given !== undefined && ['POST', 'PATCH'].includes(context.req.method)) {
-      const [, quoted, bare] = /^(?:"([ !#-[\]-~]{1,255})"|([!#-+\--[\]-~]{1,255}))$/.exec(given) ?? []
-      const key = quoted ?? bare
-      if (!options) throw wrongKey('answers are not kept here: leave it out, and look before you send a request again')
-      if (key === undefined) throw wrongKey('must be 1 to 255 characters of ASCII, in quotes or without them')
-      context.set('keyed', { ...options, key, maxBodyBytes })
-    }
-    await next()
+    if (given === undefined || !['POST', 'PATCH'].includes(context.req.method)) return next()
+    const [, quoted, bare] = /^(?:"([ !#-[\]-~]{1,255})"|([!#-+\--[\]-~]{1,255}))$/.exec(given) ?? []
+    const key = quoted ?? bare
+    if (!options) throw wrongKey('answers are not kept here: leave it out, and look before you send a request again')
+    if (key === undefined) throw wrongKey('must be 1 to 255 characters of ASCII, in quotes or without them')
+    context.set('keyed', { ...options, key, maxBodyBytes })
+    return next()
   }
 }
 

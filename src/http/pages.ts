@@ -37,7 +37,7 @@ export function addPages(
   const pages = new Map<string | undefined, string>()
   // As the role of who asks sees it; nobody is asked where that makes no difference.
   const roleOf = async (context: Context<Environment>) => {
-    const role = documents.size > 1 ? (await context.get('identity')())?.role : undefined
+    const role = documents.size > 1 ? (await context.get('identity')?.())?.role : undefined
     return documents.has(role) ? role : undefined
   }
   app.get('/', (context) => {

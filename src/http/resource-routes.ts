@@ -14,7 +14,7 @@ import { planRead } from '../resource/resource-read.ts'
 import { readRow, readRows, type RowValues } from '../resource/row-input.ts'
 import { keySegment, readKey, withKey } from '../resource/row-key.ts'
 import { acceptedType } from './accept.ts'
-import { requestEngine } from './access.ts'
+import { requestEngine, withRequestEngine } from './access.ts'
 import { answerTag, checkConditions, checkMatch, isConditional, isKnown, refuseConditions, rowTag } from './etag.ts'
 import { type Environment, taskOptions } from './front.ts'
 import { idempotent, refuseKey } from './idempotency.ts'
@@ -24,7 +24,7 @@ import { pointerOf, Problem, problemOf } from '../answer/problem.ts'
 import { type RowStreamOptions, answerStream, streamTypes } from './row-stream.ts'
 import { insertLines, isLines, type RowUploadOptions } from './row-upload.ts'
 import { serverTiming } from '../answer/server-timing.ts'
-import { TextResponse } from '../answer/text-response.ts'
+import { setHeader, TextResponse } from '../answer/text-response.ts'
 
 export interface ResourceRoutesOptions extends RowStreamOptions, RowUploadOptions {
   /** What requests are answered by, each under its own identity. */
@@ -41,11 +41,16 @@ type Handlers = ReturnType<typeof handlersOf>
 export function resourceRoutes(published: PlannedResource, options: ResourceRoutesOptions): Hono<Environment> {
   const app = new Hono<Environment>()
   const handlers = new Map([published, ...published.roles.values()].map((seen) => [seen, handlersOf(seen, options)]))
-  const by = (name: keyof Handlers) => async (context: Context<Environment>) => {
-    const identity = await context.get('identity')()
-    const seen = seenBy(published, identity?.role)
-    if (!seen.writes && name !== 'list' && name !== 'get') throw notAllowed()
-    return (handlers.get(seen) as Handlers)[name](context)
+  const by = (name: keyof Handlers) => {
+    const answerAs = (context: Context<Environment>, role?: string) => {
+      const seen = seenBy(published, role)
+      if (!seen.writes && name !== 'list' && name !== 'get') throw notAllowed()
+      return (handlers.get(seen) as Handlers)[name](context)
+    }
+    return (context: Context<Environment>): Promise<Response> => {
+      const identify = context.get('identity')
+      return identify ? identify().then(({ role }) => answerAs(context, role)) : answerAs(context)
+    }
   }
   app.get('/', by('list'))
   if (published.key.length > 0) app.get('/:key', by('get'))
@@ -188,24 +193,26 @@ function handlersOf(resource: PlannedResource, options: ResourceRoutesOptions) {
 function createRun(resource: PlannedResource, options: ResourceRoutesOptions) {
   type Work<T> = (repository: TableRepository) => Promise<T>
   type Task<T> = (session: Session) => Promise<T>
-  const run = async <T>(context: Context<Environment>, work: Work<T>, perform: (task: Task<T>) => Promise<T>) => {
+  /** Sparing with promises, as `runTask` is. */
+  const run = <T>(context: Context<Environment>, work: Work<T>, perform: (task: Task<T>) => Promise<T>) => {
     const askedAt = performance.now()
     let begunAt = askedAt
-    const result = await perform((session) => {
+    const task = (session: Session) => {
       begunAt = performance.now()
       return work(new TableRepository(taskSessionOf(session), resource.plan, new AnswerBudget(options.maxRows)))
+    }
+    return perform(task).then((result) => {
+      const endedAt = performance.now()
+      const timing = { key: resource.path, waitMs: begunAt - askedAt, runMs: endedAt - begunAt }
+      context.set('timing', serverTiming([timing], endedAt - askedAt))
+      return result
     })
-    const endedAt = performance.now()
-    const timing = { key: resource.path, waitMs: begunAt - askedAt, runMs: endedAt - begunAt }
-    context.set('timing', serverTiming([timing], endedAt - askedAt))
-    return result
   }
   return {
-    read: async <T>(context: Context<Environment>, work: Work<T>): Promise<T> => {
-      const engine = await requestEngine(context, options.engine)
-      const perform = (task: Task<T>) => engine.session(task, taskOptions(context)) as Promise<T>
-      return run(context, work, perform).catch(explainRead)
-    },
+    read: <T>(context: Context<Environment>, work: Work<T>): Promise<T> =>
+      withRequestEngine(context, options.engine, (engine) =>
+        run(context, work, (task) => engine.session(task, taskOptions(context))),
+      ).catch(explainRead),
     /** The answer is made before the work is committed, so that it can be kept. */
     write: async (context: Context<Environment>, inTransaction: boolean, work: Work<Response>): Promise<Response> => {
       const engine = await requestEngine(context, options.engine)
@@ -218,7 +225,7 @@ function createRun(resource: PlannedResource, options: ResourceRoutesOptions) {
         return explainWrite(resource, error, context)
       })
       const timing = context.get('timing')
-      if (timing !== undefined) response.headers.set('server-timing', timing)
+      if (timing !== undefined) setHeader(response, 'server-timing', timing)
       return response
     },
   }
@@ -228,20 +235,16 @@ function createRun(resource: PlannedResource, options: ResourceRoutesOptions) {
 function answer(context: Context<Environment>, body: string, given: Record<string, string>, status = 200): Response {
   const etag = given.etag ?? answerTag(body)
   const timing = context.get('timing')
-  const headers: Record<string, string> = {
-    ...given,
-    etag,
-    'cache-control': 'private, no-cache',
-    vary: 'accept, authorization',
-  }
+  const headers: Record<string, string> = { etag, 'cache-control': 'private, no-cache', vary: 'accept, authorization' }
+  Object.assign(headers, given)
   if (timing !== undefined) headers['server-timing'] = timing
   const isRead = context.req.method === 'GET' || context.req.method === 'HEAD'
   if (isRead) checkMatch(context, etag)
-  if (isRead && isKnown(context, etag)) return new TextResponse(null, { status: 304, headers })
+  if (isRead && isKnown(context, etag)) return new TextResponse(null, 304, headers)
   headers['content-type'] = 'application/json'
   // With its length, which the answer to HEAD has as well.
   headers['content-length'] = String(Buffer.byteLength(body))
-  return new TextResponse(body, { status, headers })
+  return new TextResponse(body, status, headers)
 }
 
 /** Hono's own parameter has the commas in a part decoded already. */

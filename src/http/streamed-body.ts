@@ -16,16 +16,22 @@ import { clientGone } from './request-log.ts'
 const ofBody = 'length encoding language disposition range'.split(' ').map((word) => `content-${word}`)
 ofBody.push('etag', 'last-modified', 'cache-control', 'expires', 'location')
 
+/** Told of the status an answer came to, and of the bytes of its body that were read. */
+type BodyEnd = (status: number, bytes: number) => void
+
 /** Watches the answer's body; `end` is told once of the status it came to, and how many bytes of it were read. */
-export async function watchBody(context: Context, end: (status: number, bytes: number) => void) {
+export function watchBody(context: Context, end: BodyEnd): Promise<void> | void {
+  const { req, res } = context
+  if (req.method === 'HEAD') return end(res.status, 0)
+  if (res instanceof TextResponse) return end(res.status, Number(res.header('content-length')))
+  if (res.body === null) return end(res.status, Number(res.headers.get('content-length')))
+  return watchStream(context, res.body, end)
+}
+
+async function watchStream(context: Context, stream: ReadableStream<Uint8Array>, end: BodyEnd): Promise<void> {
   const { req, res } = context
   const failed = context.get('failed') as (error: unknown, isCut?: boolean) => Response
-  if (req.method === 'HEAD') return end(res.status, 0)
-  const isText: boolean = res instanceof TextResponse
-  if (isText || res.body === null) {
-    return end(res.status, Number(res.headers.get('content-length')))
-  }
-  const reader = res.body.getReader()
+  const reader = stream.getReader()
   const first = reader.read()
   // No longer than the adapter waits before it sends the headers: a stream of events may have none for long.
   const fault = await Promise.race([

@@ -39,10 +39,7 @@ export function planRead({
   }
   const key = readKey(resource, segment)
   const query = readRowQuery(resource, readParameters(url))
-  return async (repository) => {
-    const body = await repository.get(key, query)
-    return { body, version: versionOf(resource, body) }
-  }
+  return (repository) => repository.get(key, query).then((body) => ({ body, version: versionOf(resource, body) }))
 }
 
 /** A request line may have 8192 characters in most servers: this leaves room for filters. */

@@ -7,7 +7,7 @@ import { DeadlineExceeded, type RivuletError, UsageError } from '../errors.ts'
 import type { Publish, RetireReason } from '../observe/observation.ts'
 import type { Connection } from '../pool/connection.ts'
 import type { Pool } from '../pool/pool.ts'
-import { type CancelReason, Scope, type TaskOptions } from '../task/scope.ts'
+import { type CancelReason, isBounded, Scope, type TaskOptions } from '../task/scope.ts'
 import { Lease } from '../lease/lease.ts'
 import type { ActiveLeases } from '../lease/active-leases.ts'
 import { type SessionEnvironment, stillCommitting, stillOpen, stillRunning, TaskSession } from './session.ts'
@@ -76,7 +76,7 @@ export function currentOf(runtime: Pick<Runtime, 'current'>): Running | undefine
 /** Opens the scope of a call, unless nothing can cut it short. */
 export function openScope(runtime: Runtime, options: TaskOptions): Scope | undefined {
   const parent = currentOf(runtime)?.scope
-  if (options.signal === undefined && options.timeoutMs === undefined && parent === undefined) return undefined
+  if (parent === undefined && !isBounded(options)) return undefined
   return new Scope(options, parent)
 }
 

@@ -11,8 +11,8 @@ import type { Observation, Publish } from '../observe/observation.ts'
 import type { Result, StatementOptions } from '../pool/connection.ts'
 import type { Deadline } from '../task/deadline.ts'
 import { isAborted } from '../sqlstate.ts'
-import { attemptsFrom, createRetry, type RetryOptions } from '../task/retry.ts'
-import { Scope, type TaskOptions } from '../task/scope.ts'
+import { attemptsFrom, Retry, type RetryOptions } from '../task/retry.ts'
+import { isBounded, Scope, type TaskOptions } from '../task/scope.ts'
 import type { Lease } from '../lease/lease.ts'
 import type { CursorQuery, Database, Drizzle, Schema, StatementRunner } from '../drizzle/driver.ts'
 import { checkTask, checkTransactionOptions } from './options.ts'
@@ -190,8 +190,8 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     const outermost = !this.#lease.transaction
     if (!outermost && options.attempts !== undefined)
       throw new UsageError('attempts are set by the outermost transaction')
-    const retry = createRetry(attemptsFrom(options))
-    const bounded = options.timeoutMs !== undefined || options.signal !== undefined
+    const retry = new Retry(attemptsFrom(options))
+    const bounded = isBounded(options)
     // One deadline for all attempts.
     const scope = bounded ? new Scope(options, this.#scope) : this.#scope
     const unwatch = bounded && scope ? this.#lease.watch(scope) : undefined

@@ -22,34 +22,28 @@ export function attemptsFrom({ attempts = 5 }: RetryOptions): number {
 }
 
 /** Counts attempts and says how long to wait before the next. */
-export interface Retry {
+export class Retry {
   /** Attempts that have failed. */
-  readonly attempt: number
-  /** Milliseconds to pause before trying again; undefined when `error` will not pass or the attempts are used up. */
-  next(error: unknown): number | undefined
-  /** Waits, or returns early when `signal` is aborted. */
-  pause(delayMs: number, signal: AbortSignal): Promise<void>
-}
+  attempt = 0
+  readonly #attempts: number
 
-export function createRetry(attempts: number): Retry {
-  let attempt = 0
-  return {
-    get attempt() {
-      return attempt
-    },
-    next(error) {
-      attempt += 1
-      if (!passes(error)) return undefined
-      if (attempt >= attempts) {
-        if (typeof error === 'object' && error !== null) exhausted.add(error)
-        return undefined
-      }
-      return backoffMs(attempt - 1, pauses)
-    },
-    async pause(delayMs, signal) {
-      // An abort ends the pause; the caller looks at why.
-      await sleep(delayMs, undefined, { signal }).catch(() => undefined)
-    },
+  constructor(attempts: number) {
+    this.#attempts = attempts
+  }
+
+  /** Milliseconds to pause before trying again; undefined when `error` will not pass or the attempts are used up. */
+  next(error: unknown): number | undefined {
+    this.attempt += 1
+    if (!passes(error)) return undefined
+    if (this.attempt < this.#attempts) return backoffMs(this.attempt - 1, pauses)
+    if (typeof error === 'object' && error !== null) exhausted.add(error)
+    return undefined
+  }
+
+  /** Waits, or returns early when `signal` is aborted. */
+  async pause(delayMs: number, signal: AbortSignal): Promise<void> {
+    // An abort ends the pause; the caller looks at why.
+    await sleep(delayMs, undefined, { signal }).catch(() => undefined)
   }
 }
 

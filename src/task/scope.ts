@@ -18,10 +18,62 @@ export interface TaskOptions {
   readonly label?: string | undefined
 }
 
+const within = Symbol('within')
+
+/**
+ * The options of calls that belong to work with a scope of its own, such as a request: its scope bounds them, and stays
+ * in force where they are spread into others. `signal` is asked for the caller's AbortSignal by whoever reads it, and not
+ * before: each costs Node as much as a short task.
+ */
+export class ScopedOptions implements TaskOptions {
+  readonly [within]: Scope
+  readonly label: string | undefined
+  readonly #signal: () => AbortSignal
+
+  constructor(scope: Scope, signal: () => AbortSignal, label?: string) {
+    this[within] = scope
+    this.#signal = signal
+    this.label = label
+  }
+
+  get signal(): AbortSignal {
+    return this.#signal()
+  }
+
+  get timeoutMs(): number | undefined {
+    return this[within].deadline?.remainingMs
+  }
+
+  labelled(label: string): ScopedOptions {
+    return new ScopedOptions(this[within], this.#signal, label)
+  }
+}
+
+/** The scope of the work that a call belongs to, where its options say so. */
+function scopeIn(options: object): Scope | undefined {
+  return within in options ? (options[within] as Scope) : undefined
+}
+
+/** The same bounds, for a call by another name. */
+export function labelled(options: TaskOptions, label: string): TaskOptions {
+  return options instanceof ScopedOptions ? options.labelled(label) : { ...options, label }
+}
+
+/** Whether anything bounds a call. */
+export function isBounded(options: Pick<TaskOptions, 'signal' | 'timeoutMs'>): boolean {
+  return within in options || options.signal !== undefined || options.timeoutMs !== undefined
+}
+
 /** Why a scope was cancelled: its time ran out, or it was told to. */
 export type CancelReason =
   | { readonly kind: 'deadline'; readonly deadline: Deadline }
   | { readonly kind: 'cancelled'; readonly error: RivuletError }
+
+/** What bounds a scope. */
+export interface ScopeOptions extends Pick<TaskOptions, 'signal' | 'timeoutMs'> {
+  /** An instant in the place of `timeoutMs`. */
+  readonly deadline?: Deadline | undefined
+}
 
 type Listener = (reason: CancelReason) => void
 
@@ -34,16 +86,15 @@ export class Scope {
   #controller: AbortController | undefined
   #closed = false
 
-  constructor(options: Pick<TaskOptions, 'signal' | 'timeoutMs'> = {}, parent?: Scope) {
+  constructor(options: ScopeOptions = {}, parent?: Scope) {
     this.#parent = parent
-    const own = options.timeoutMs === undefined ? undefined : Deadline.after(options.timeoutMs)
-    this.deadline = tighter(parent?.deadline, own)
-    // Listeners above: the parent's scope already watches the parent's deadline, so only a tighter one needs a timer.
-    if (parent) {
-      if (parent.reason) this.#cancel(parent.reason)
-      else this.#undo.push(parent.onCancel((reason) => this.#cancel(reason)))
-    }
-    const { signal } = options
+    const outer = scopeIn(options)
+    const { signal, timeoutMs, deadline: given }: ScopeOptions = options instanceof ScopedOptions ? {} : options
+    const own = given ?? (timeoutMs === undefined ? undefined : Deadline.after(timeoutMs))
+    this.deadline = tighter(tighter(parent?.deadline, outer?.deadline), own)
+    // Listeners above: the scope above already watches its own deadline, so only a tighter one needs a timer.
+    if (parent) this.#follow(parent)
+    if (outer) this.#follow(outer)
     if (signal?.aborted) this.cancel(abortError(signal))
     else if (signal) {
       const onAbort = () => this.cancel(abortError(signal))
@@ -93,6 +144,11 @@ export class Scope {
     this.#closed = true
     for (const undo of this.#undo.splice(0)) undo()
     this.#listeners.clear()
+  }
+
+  #follow(above: Scope): void {
+    if (above.reason) this.#cancel(above.reason)
+    else this.#undo.push(above.onCancel((reason) => this.#cancel(reason)))
   }
 
   #cancel(reason: CancelReason): void {

@@ -46,14 +46,37 @@ export function readExactJson(text: string): unknown {
   })
 }
 
-/** Like `JSON.stringify`, with the digits of what `readExactJson` has read. */
-export function writeJson(value: unknown, replacer?: (key: string, member: unknown) => unknown): string | undefined {
+/** Like `JSON.stringify`, with the digits of what `readExactJson` has read, and each bigint as a string of its digits. */
+export function writeJson(value: unknown): string | undefined {
   writing = true
   met = false
   try {
-    const text = JSON.stringify(value, replacer) as string | undefined
+    const text = JSON.stringify(withTextForBigints(value, '', 0)) as string | undefined
     return met ? text?.replaceAll(marked, '$1') : text
   } finally {
     writing = false
   }
+}
+
+/** JSON of the database may be deeper, and has no bigint. */
+const deepest = 100
+
+/**
+ * The same value where there is no bigint in it; else a copy. A replacer of `JSON.stringify`, which is called for every
+ * member, costs ten times as much.
+ */
+function withTextForBigints(value: unknown, key: string, depth: number): unknown {
+  if (typeof value === 'bigint') return value.toString()
+  if (typeof value !== 'object' || value === null || value instanceof Date || depth === deepest) return value
+  const { toJSON } = value as { readonly toJSON?: unknown }
+  if (typeof toJSON === 'function') return withTextForBigints(toJSON.call(value, key), key, depth + 1)
+  let copy: Record<string, unknown> | unknown[] | undefined
+  for (const name of Object.keys(value)) {
+    const member = (value as Record<string, unknown>)[name]
+    const written = withTextForBigints(member, name, depth + 1)
+    if (written === member) continue
+    copy ??= Array.isArray(value) ? [...(value as unknown[])] : { ...value }
+    ;(copy as Record<string, unknown>)[name] = written
+  }
+  return copy ?? value
 }

@@ -42,7 +42,12 @@ async function answerOf(socket: Socket): Promise<{ status: number; head: string;
   return { status: Number(/^HTTP\/1\.1 (\d{3}) /.exec(head)?.[1]), head: head.toLowerCase(), body }
 }
 
-const aboutContent = (head = '') => head.split('\r\n').filter((line) => /^(?:http|content-|etag|cache|vary)/.test(line))
+/** In whatever order, which means nothing. */
+const aboutContent = (head = '') =>
+  head
+    .split('\r\n')
+    .filter((line) => /^(?:http|content-|etag|cache|vary)/.test(line))
+    .sort()
 
 const end = ['connection: close', '', '']
 const post = 'POST /customers HTTP/1.1'

@@ -1,33 +1,33 @@
 /** Backoff: which failures pass, how often they are tried, how long the pauses are, and what ends one. */
 import { describe, expect, test } from 'vitest'
 import { DeadlockDetected, SerializationFailure, UniqueViolation, UsageError } from '../../src/errors.ts'
-import { createRetry, attemptsFrom } from '../../src/task/retry.ts'
+import { attemptsFrom, Retry } from '../../src/task/retry.ts'
 
 const conflict = () => new SerializationFailure('x', { sqlState: '40001' })
 
 describe('backoff', () => {
   test('lets an attempt less than asked for be repeated', () => {
-    const backoff = createRetry(3)
+    const backoff = new Retry(3)
     expect([backoff.next(conflict()), backoff.next(conflict()), backoff.next(conflict())]).toEqual([
       expect.any(Number),
       expect.any(Number),
       undefined,
     ])
     expect(backoff.attempt).toBe(3)
-    expect(createRetry(1).next(conflict())).toBeUndefined()
+    expect(new Retry(1).next(conflict())).toBeUndefined()
   })
 
   test('pauses longer and longer, at random, within a second', () => {
-    const first = Array.from({ length: 200 }, () => createRetry(100).next(conflict()) ?? 0)
+    const first = Array.from({ length: 200 }, () => new Retry(100).next(conflict()) ?? 0)
     expect(Math.max(...first)).toBeLessThanOrEqual(20)
-    const backoff = createRetry(100)
+    const backoff = new Retry(100)
     const pauses = Array.from({ length: 99 }, () => backoff.next(conflict()) ?? 0)
     expect(Math.max(...pauses)).toBeLessThanOrEqual(1000)
     expect(Math.max(...pauses.slice(20))).toBeGreaterThan(Math.max(...first))
   })
 
   test('repeats serialization failures and deadlocks, also inside errors of others, and nothing else', () => {
-    const again = (error: unknown) => createRetry(5).next(error) !== undefined
+    const again = (error: unknown) => new Retry(5).next(error) !== undefined
     const deadlock = new DeadlockDetected('x', { sqlState: '40P01' })
     expect([again(deadlock), again(new Error('mine', { cause: new Error('theirs', { cause: conflict() }) }))]).toEqual([
       true,
@@ -42,18 +42,18 @@ describe('backoff', () => {
 
   test('does not repeat what has been tried as often as it may further down', () => {
     const error = conflict()
-    const inner = createRetry(2)
+    const inner = new Retry(2)
     expect([inner.next(error), inner.next(error)]).toEqual([expect.any(Number), undefined])
-    expect(createRetry(5).next(error)).toBeUndefined()
-    expect(createRetry(5).next(new Error('wrapped', { cause: error }))).toBeUndefined()
+    expect(new Retry(5).next(error)).toBeUndefined()
+    expect(new Retry(5).next(new Error('wrapped', { cause: error }))).toBeUndefined()
   })
 
   test('a pause ends early when its signal is aborted, without an error', async () => {
     const controller = new AbortController()
-    const pause = createRetry(2).pause(60_000, controller.signal)
+    const pause = new Retry(2).pause(60_000, controller.signal)
     controller.abort()
     await pause
-    await createRetry(2).pause(60_000, AbortSignal.abort())
+    await new Retry(2).pause(60_000, AbortSignal.abort())
   })
 
   test('attempts are 5 unless said otherwise, from 1 to 100', () => {

@@ -1,7 +1,7 @@
 /** Scopes: cancelled once, for the first reason, from above, by time, by the caller; closing frees everything. */
 import { describe, expect, test } from 'vitest'
 import { Cancelled } from '../../src/errors.ts'
-import { Scope } from '../../src/task/scope.ts'
+import { isBounded, labelled, Scope, ScopedOptions } from '../../src/task/scope.ts'
 
 /** How often somebody listens to a signal. */
 function counted(signal: AbortSignal): () => number {
@@ -92,5 +92,49 @@ describe('a scope', () => {
     // A timer set later and for longer has fired: the scope's would have.
     await new Promise((resolve) => new Scope({ timeoutMs: 20 }).onCancel(resolve))
     expect(scope.reason).toBeUndefined()
+  })
+})
+
+describe('the options of work that has a scope', () => {
+  const late = { kind: 'deadline' }
+  const unasked = () => expect.unreachable('nobody asks for a signal')
+
+  test('bound a call as its signal and its time limit would', () => {
+    const scope = new Scope({ timeoutMs: 1000 })
+    const options = new ScopedOptions(scope, () => scope.signal)
+    const call = new Scope(options)
+    expect(isBounded(options)).toBe(true)
+    expect(call.deadline).toBe(scope.deadline)
+    expect(options.timeoutMs).toBeLessThanOrEqual(1000)
+    const { signal } = options
+    scope.cancel(new Cancelled('enough'))
+    expect(call.reason).toEqual({ kind: 'cancelled', error: new Cancelled('enough') })
+    expect(signal.reason).toEqual(new Cancelled('enough'))
+  })
+
+  test.each([
+    ['spread into others', (options: ScopedOptions) => ({ ...options, timeoutMs: 5000 })],
+    ['with another label', (options: ScopedOptions) => labelled(options, 'GET /')],
+    ['spread with another label', (options: ScopedOptions) => labelled({ ...options, timeoutMs: 5000 }, 'GET /')],
+  ])('stay in force %s', (_, made) => {
+    const scope = new Scope({ timeoutMs: 1000 })
+    const options = made(new ScopedOptions(scope, () => scope.signal, 'POST /'))
+    const call = new Scope(options, new Scope({ timeoutMs: 2000 }))
+    expect(call.deadline).toBe(scope.deadline)
+    scope.cancel(new Cancelled('enough'))
+    expect(call.reason?.kind).toBe('cancelled')
+  })
+
+  test('do not loosen what a call is given itself', () => {
+    const call = new Scope({ ...new ScopedOptions(new Scope({ timeoutMs: 1000 }), unasked), timeoutMs: 0 })
+    expect(call.reason).toMatchObject(late)
+    expect(new Scope({ ...new ScopedOptions(new Scope(), unasked), signal: AbortSignal.abort() }).reason?.kind).toBe(
+      'cancelled',
+    )
+  })
+
+  test('of a scope that is over already cancel the call at once', () => {
+    const scope = new Scope({ timeoutMs: 0 })
+    expect(new Scope(new ScopedOptions(scope, () => scope.signal)).reason).toBe(scope.reason)
   })
 })
