@@ -48,7 +48,7 @@ export {
   UsageError,
   VersionConflict,
 } from './errors.ts'
-export type { Observation, Observer, RetireReason, TaskTiming } from './observe/observation.ts'
+export type { Observation, Observer, RetireReason, TaskTiming, TransactionOutcome } from './observe/observation.ts'
 export type { PoolStats } from './pool/pool-stats.ts'
 export { conventions, type Conventions, type Source } from './repository/types/conventions.ts'
 export { defineRepository, type DefineOptions } from './repository/define-repository.ts'

@@ -6,7 +6,7 @@
  * closed afterwards, never reused: the request to cancel might come late.
  */
 import { asRivuletError, type Phase, RivuletError, SessionEnded, StatementTimeout, UsageError } from '../errors.ts'
-import type { Publish, RetireReason } from '../observe/observation.ts'
+import type { Publish, RetireReason, TransactionOutcome } from '../observe/observation.ts'
 import type { Connection, Outcome, Result, StatementOptions } from '../pool/connection.ts'
 import type { CancelReason, Scope } from '../task/scope.ts'
 import { callSite } from './call-site.ts'
@@ -187,11 +187,17 @@ export class Lease {
     this.#time.commitBegan()
   }
 
-  /** The transaction has ended, one way or the other. */
-  ended(): void {
+  /** The transaction has ended, one way or the other; `error` is what COMMIT failed with. */
+  ended(outcome: TransactionOutcome = 'rolled_back', error?: unknown): void {
+    if (this.#publish) this.#tellEnd(this.#publish, outcome, error)
     this.transaction = undefined
     this.#time.commitEnded()
     this.scopes.committed()
+  }
+
+  /** The task ends before its transaction has: it is undone with its connection, unless COMMIT is under way. */
+  leaveTransaction(publish: NonNullable<Publish>): void {
+    this.#tellEnd(publish, this.transaction?.state === 'committing' ? 'unknown' : 'rolled_back', undefined)
   }
 
   // ---- the end
@@ -331,7 +337,7 @@ export class Lease {
         if (repeated) this.outdated()
         steps?.forEach(({ answered }) => answered?.())
         if (ofTheTask) this.noticeState(text, result.command)
-        if (ofTheTask && this.#publish) this.#publishStatement(text, startedAt, undefined)
+        if (ofTheTask && this.#publish) this.#publishStatement(text, startedAt, result.count ?? null, undefined)
         try {
           // Stopped too late: it ran, but the task it ran for has been given up.
           if (this.failure) throw this.failure
@@ -356,7 +362,7 @@ export class Lease {
         pending.failing(handed)
         // Not all that a failing statement did is undone: an advisory lock of the session stays.
         if (ofTheTask) this.noticeState(text, statementTraits(text).kind === 'code' ? 'CALL' : 'SELECT')
-        if (ofTheTask && this.#publish) this.#publishStatement(text, startedAt, error)
+        if (ofTheTask && this.#publish) this.#publishStatement(text, startedAt, null, error)
         transaction?.failed(error, ofTheTask && !refusedStep)
         throw this.#reasonOf(error, refusedStep, transaction)
       },
@@ -381,6 +387,7 @@ export class Lease {
   /** Takes the steps of a statement that is sent now. */
   #steps(text: string, prepared: boolean, ofTheTask: boolean): readonly DeferredStep[] | undefined {
     const { transaction } = this
+    if (transaction?.state === 'deferred') transaction.begunAt = this.lastUsedAt
     const steps = transaction?.take(prepared)
     if (!ofTheTask) return steps
     const { limitsStatements, kind } = statementTraits(text)
@@ -427,13 +434,25 @@ export class Lease {
     return this.running > 0 ? 'statement' : 'task'
   }
 
-  #publishStatement(text: string, startedAt: number, error: unknown): void {
+  /** Tells once what came of the transaction, if any of it was sent. */
+  #tellEnd(publish: NonNullable<Publish>, outcome: TransactionOutcome, error: unknown): void {
+    const { label, transaction } = this
+    if (transaction?.begunAt === undefined) return
+    const { backendPid } = this.connection
+    const durationMs = performance.now() - transaction.begunAt
+    const { commitMs } = this.#time
+    transaction.begunAt = undefined
+    publish({ type: 'transaction.finished', label, backendPid, outcome, durationMs, commitMs, error })
+  }
+
+  #publishStatement(text: string, startedAt: number, rows: number | null, error: unknown): void {
     this.#publish?.({
       type: 'statement.finished',
       label: this.label,
       backendPid: this.connection.backendPid,
       text,
       durationMs: performance.now() - startedAt,
+      rows,
       error,
     })
   }

@@ -35,6 +35,8 @@ export interface Failure {
 
 export class OpenTransaction {
   state: 'deferred' | 'begun' | 'committing' = 'deferred'
+  /** When BEGIN was sent; undefined before that. */
+  begunAt: number | undefined
   /** Why the server answers COMMIT with ROLLBACK; undefined while nothing has failed. */
   firstFailure: Failure | undefined
   /** Bodies of transactions that run now and may be run again as a whole. */

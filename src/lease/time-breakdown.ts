@@ -41,6 +41,11 @@ export class TimeBreakdown {
     this.#commitSince = undefined
   }
 
+  /** Milliseconds since COMMIT was sent, until it has ended; undefined when none was. */
+  get commitMs(): number | undefined {
+    return this.#commitSince === undefined ? undefined : performance.now() - this.#commitSince
+  }
+
   /** The error for a deadline that passed in `phase`. */
   deadlineExceeded(deadline: Deadline, phase: Phase, label: string | undefined): DeadlineExceeded {
     const spentMs = this.#spentMs()

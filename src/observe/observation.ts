@@ -36,6 +36,20 @@ export type Observation =
       readonly backendPid: number
       readonly text: string
       readonly durationMs: number
+      /** Rows returned or touched; null when it failed, or is of a kind that counts none. */
+      readonly rows: number | null
+      readonly error: unknown
+    })
+  /** A transaction has ended, or its session has given it up. None is told of that was never sent, nor of nested ones. */
+  | (Labelled & {
+      readonly type: 'transaction.finished'
+      readonly backendPid: number
+      readonly outcome: TransactionOutcome
+      /** From BEGIN to its end. */
+      readonly durationMs: number
+      /** Of that, COMMIT; undefined when none was sent. */
+      readonly commitMs: number | undefined
+      /** What COMMIT itself failed with; undefined when it did not, or was not sent. */
       readonly error: unknown
     })
   /** A unit of work is about to run again. */
@@ -65,6 +79,9 @@ export type Observation =
   | { readonly type: 'overload.ended' }
   /** A migration was applied when the engine was opened. */
   | { readonly type: 'migration.applied'; readonly name: string; readonly durationMs: number }
+
+/** What came of a transaction: `unknown` when COMMIT was not answered, or something else ended the transaction. */
+export type TransactionOutcome = 'committed' | 'rolled_back' | 'unknown'
 
 /** Why a connection was closed by us; fit for the label of a metric. */
 export type RetireReason =

@@ -4,6 +4,7 @@
  * https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT (pg_xact_status)
  */
 import { CommitOutcomeUnknown, ConnectionLost, RivuletError, UsageError } from '../errors.ts'
+import type { TransactionOutcome } from '../observe/observation.ts'
 import type { Result } from '../pool/connection.ts'
 import type { Lease } from '../lease/lease.ts'
 import type { OpenTransaction } from '../lease/open-transaction.ts'
@@ -23,9 +24,11 @@ export async function commit(
   // Lost before COMMIT was sent: what was begun is undone, and nothing is unknown.
   if (connection.lost) throw new ConnectionLost('the connection was lost before COMMIT', { cause: connection.lost })
   if (connection.inFlight === 0 && connection.transactionStatus === 'I') {
-    lease.ended()
+    const message = 'the transaction was ended by a statement of its own: leave COMMIT and ROLLBACK to Rivulet'
+    const error = new UsageError(message)
+    lease.ended('unknown', error)
     lease.retire('session_state_changed')
-    throw new UsageError('the transaction was ended by a statement of its own: leave COMMIT and ROLLBACK to Rivulet')
+    throw error
   }
   lease.committing()
   // Asked for just before COMMIT, in its round trip: the answer usually arrives even if COMMIT's does not.
@@ -37,20 +40,24 @@ export async function commit(
       () => undefined,
     )
   }
-  let command: string
+  let outcome: TransactionOutcome = 'rolled_back'
+  let failure: unknown
   try {
-    command = ((await connection.script('commit')) as Result).command
+    const { command } = (await connection.script('commit')) as Result
+    if (command === 'COMMIT') outcome = 'committed'
   } catch (error) {
+    failure = error
     if (!(error instanceof ConnectionLost)) throw lease.stoppedByDeadline(error, 'commit') ?? error
+    outcome = 'unknown'
     const ask = transactionId === undefined ? '' : `; ask pg_xact_status('${transactionId}')`
     throw new CommitOutcomeUnknown(
       `the connection broke before COMMIT was answered: the transaction may have been committed or not${ask}`,
       { cause: error, transactionId },
     )
   } finally {
-    lease.ended()
+    lease.ended(outcome, failure)
   }
-  if (command === 'COMMIT') return
+  if (outcome === 'committed') return
   // Stopped while it waited for COMMIT: the request to stop hit what was sent just before it.
   if (lease.refusal) throw lease.refusal
   const { error: cause, ofTheTask = true } = transaction.firstFailure ?? {}

@@ -199,6 +199,7 @@ export function closeLease(runtime: Runtime, lease: Lease): Promise<void> | unde
   runtime.leases.delete(lease)
   const { publish } = runtime
   if (publish) {
+    lease.leaveTransaction(publish)
     const { heldMs, statements, mostRunning } = lease
     publish({ type: 'session.released', label, backendPid: connection.backendPid, heldMs, statements })
     if (mostRunning > 1) publish({ type: 'session.pipelined', label, statements: mostRunning })

@@ -2,7 +2,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Observation } from '../../src/observe/observation.ts'
-import { type Bank, type BankSession, openBank, Recorder } from '../support/bank.ts'
+import { accounts, type Bank, type BankSession, openBank, Recorder } from '../support/bank.ts'
+import { losesTheAnswer } from '../support/fault-proxy.ts'
 import { eventually, everythingIn, expectQuiet, secret } from '../support/invariants.ts'
 
 let bank: Bank
@@ -40,6 +41,73 @@ describe('observations', () => {
     const types = ['session.acquired', 'statement.finished', 'session.released']
     const ofTasks = seen.filter((event) => !event.startsWith('connection'))
     expect(ofTasks.toSorted()).toEqual([1, 2, 3, 4].flatMap((id) => types.map((type) => `${type} of ${id}`)).toSorted())
+  })
+
+  test('count the rows that a statement returned or touched, and none where it failed or counts nothing', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ observe: recorder.observe })
+    await engine.session(async ({ sql, repository }) => {
+      await sql`select * from accounts where id <= 3`
+      await sql`update accounts set owner = owner where id <= 2`
+      await sql`select 1 where false`
+      await sql`set local work_mem = '5MB'`
+      await repository(accounts).get(1)
+      await sql`select 1/0`.catch(() => undefined)
+    })
+    expect(recorder.of('statement.finished').map(({ rows }) => rows)).toEqual([3, 2, 0, null, 1, null])
+  })
+
+  test('tell what came of a transaction, and none of one that was never sent', async () => {
+    const recorder = new Recorder()
+    const proxy = await bank.proxy()
+    await using engine = await bank.engine({ observe: recorder.observe, proxy, pool: { max: 1 } })
+    const write = ({ sql }: BankSession) => sql`update accounts set owner = owner where id = 1`
+    const fail = (work: Promise<unknown>) => work.catch(() => undefined)
+    await engine.transaction(write, { label: 'kept' })
+    await engine.transaction(() => 'nothing', { label: 'empty' })
+    await fail(
+      engine.transaction((session) => write(session).then(() => Promise.reject(new Error())), { label: 'undone' }),
+    )
+    await fail(engine.transaction((session) => session.transaction(({ sql }) => sql`select 1/0`), { label: 'refused' }))
+    const waits = ({ sql }: BankSession) => sql`select pg_sleep(20)`
+    await fail(engine.transaction(waits, { label: 'late', timeoutMs: 300 }))
+    await fail(
+      engine.transaction(
+        async (session) => {
+          await write(session)
+          for (const link of proxy.links) link.tap = losesTheAnswer
+        },
+        { label: 'unknown' },
+      ),
+    )
+    for (const link of proxy.links) link.tap = undefined
+    const told = recorder.of('transaction.finished')
+    const [never, some] = [undefined, expect.any(Number)]
+    expect(told.map(({ label, outcome, commitMs }) => [label, outcome, commitMs])).toEqual([
+      ['kept', 'committed', some],
+      ['undone', 'rolled_back', never],
+      ['refused', 'rolled_back', never],
+      ['late', 'rolled_back', never],
+      ['unknown', 'unknown', some],
+    ])
+    expect(told.map(({ error }) => error)).toMatchObject([never, never, never, never, { code: 'connection_lost' }])
+    expect(told.every(({ durationMs, commitMs = 0 }) => durationMs >= commitMs)).toBe(true)
+    const ends = recorder.all.filter(({ type }) => type === 'transaction.finished' || type === 'session.released')
+    expect(ends.slice(0, 2).map(({ type }) => type)).toEqual(['transaction.finished', 'session.released'])
+    expect(ends.filter((event) => 'label' in event && event.label === 'late').map(({ type }) => type)).toEqual([
+      'transaction.finished',
+      'session.released',
+    ])
+  })
+
+  test('tell why COMMIT was refused', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ observe: recorder.observe })
+    await bank.admin.sql`create table checked_late (id int unique deferrable initially deferred)`
+    await engine.transaction(({ sql }) => sql`insert into checked_late values (1), (1)`).catch(() => undefined)
+    expect(recorder.of('transaction.finished')).toMatchObject([
+      { outcome: 'rolled_back', commitMs: expect.any(Number), error: { code: 'unique_violation' } },
+    ])
   })
 
   test('tell of every task of a gather its wait, its run time, its backend and its outcome', async () => {
