@@ -8,6 +8,7 @@ import type { ServerAddress } from './address/server-address.ts'
 import { ConfigInvalid } from './errors.ts'
 import { checkSettings, optionNames, type OptionNames } from './option-names.ts'
 import type { Observer } from './observe/observation.ts'
+import type { Telemetry } from './observe/telemetry.ts'
 
 /** What `openEngine` takes. */
 export interface Config<TSchema extends Record<string, unknown> = Record<string, unknown>> {
@@ -39,6 +40,8 @@ export interface Config<TSchema extends Record<string, unknown> = Record<string,
   readonly migrationsLedger?: { readonly table?: string; readonly schema?: string } | undefined
   /** Receives every observation. Default: none. */
   readonly observe?: Observer | readonly Observer[] | undefined
+  /** Spans and metrics: what `openTelemetry()` of `rivulet/opentelemetry` returns. Default: none, at no cost. */
+  readonly telemetry?: Telemetry | undefined
   /** Shown in pg_stat_activity. Default `rivulet`. */
   readonly applicationName?: string | undefined
   /**

@@ -6,6 +6,7 @@
  */
 export type { Results } from './engine.ts'
 export type { Labelled } from './observe/observation.ts'
+export type { EngineTelemetry, PoolGauges, TracedKind, Tracing, WatchedEngine } from './observe/telemetry.ts'
 export type { Declared, Fit, Fitting, Given, Integer, Promised, Timestamp } from './repository/types/conventions.ts'
 export type {
   ArrayFilter,

@@ -12,6 +12,7 @@ import { type Config, environment, ledgerNames, parseDatabaseUrl, poolSettings }
 import { checkOptions, checkSettings, optionNames } from './option-names.ts'
 import { ConfigInvalid, PoolClosed, UsageError } from './errors.ts'
 import { createPublish, type Publish } from './observe/observation.ts'
+import type { EngineTelemetry } from './observe/telemetry.ts'
 import { connectionOpener } from './pool/open-connection.ts'
 import { Pool } from './pool/pool.ts'
 import type { PoolStats } from './pool/pool-stats.ts'
@@ -100,11 +101,14 @@ export async function openEngineOn<TSchema extends Schema>(
 ): Promise<Engine<TSchema>> {
   checkConfig(config, caller)
   const settings = poolSettings(config.pool)
-  const publish = createPublish([config.observe ?? []].flat())
   const server = await serverFor(config.url)
+  let telemetry: EngineTelemetry | undefined
   try {
     const addressNow = () => parseDatabaseUrl(server.url, config.applicationName)
     const address = addressNow()
+    const { host, port, database } = address
+    telemetry = config.telemetry?.attach({ host, port, database, gauges: () => pool.stats() })
+    const publish = createPublish([config.observe ?? [], telemetry?.observe ?? []].flat())
     const connectTimeoutMs = config.pool?.connectTimeoutMs ?? address.connectTimeoutMs ?? settings.connectTimeoutMs
     const pool = createPool(settings, connectionOpener(addressNow, connectTimeoutMs), publish)
     const { backend } = await pool.probe()
@@ -112,9 +116,18 @@ export async function openEngineOn<TSchema extends Schema>(
     // A pooler invents the pid; it may lend out another server process for every transaction.
     const seemsPooled = address.pooled || backend.started === undefined
     const pooled = config.pooler === undefined ? seemsPooled : config.pooler === 'transaction'
-    const core = createCore({ ...config, pooler: pooled ? 'transaction' : 'none' }, pool, publish, server.stop)
+    const core = createCore(
+      { ...config, pooler: pooled ? 'transaction' : 'none' },
+      {
+        pool,
+        publish,
+        telemetry,
+        stopServer: server.stop,
+      },
+    )
     return new OpenEngine<TSchema>(core, undefined)
   } catch (error) {
+    telemetry?.detach()
     await server.stop()
     throw error
   }
@@ -139,6 +152,7 @@ interface Core<TSchema extends Schema> {
   running: number
   /** Called when the last of them has finished, while closing. */
   drained: (() => void) | undefined
+  readonly telemetry: EngineTelemetry | undefined
   readonly stopServer: () => Promise<void>
   readonly stopWatching: () => void
   closing: Promise<void> | undefined
@@ -225,8 +239,11 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
     checkOptions('gather', gatherOptions, options)
     const collection = tasks as TaskCollection<Session<TSchema>>
     const mode = { settle, identity: this.#identity }
+    const { runtime } = this.#core
     this.#core.running += 1
-    return gather(this.#core.runtime, collection, options, mode).finally(() => finished(this.#core))
+    const run = () => gather(runtime, collection, options, mode)
+    const results = runtime.tracing ? runtime.tracing.around('gather', options.label, run) : run()
+    return results.finally(() => finished(this.#core))
   }
 
   /** Runs one task within its scope, which is closed afterwards. */
@@ -266,11 +283,14 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
   }
 }
 
+interface CoreParts extends Pick<Core<Schema>, 'telemetry' | 'stopServer'> {
+  readonly pool: Pool
+  readonly publish: Publish
+}
+
 function createCore<TSchema extends Schema>(
   config: Config<TSchema>,
-  pool: Pool,
-  publish: Publish,
-  stopServer: () => Promise<void>,
+  { pool, publish, telemetry, stopServer }: CoreParts,
 ): Core<TSchema> {
   const leases = new ActiveLeases()
   const drizzle = createDrizzle(config.schema, config.casing)
@@ -278,6 +298,7 @@ function createCore<TSchema extends Schema>(
     drizzle: drizzle as never,
     pool,
     publish,
+    tracing: telemetry?.tracing,
     leases,
     current: new AsyncLocalStorage<Running>(),
     traceSessions: config.traceSessions ?? environment('NODE_ENV') !== 'production',
@@ -286,7 +307,7 @@ function createCore<TSchema extends Schema>(
     give: (session) => createSession(session) as Session<TSchema>,
   }
   const stopWatching = watchIdleSessions(leases, publish, config.idleSessionMs ?? 30_000)
-  return { runtime, running: 0, drained: undefined, stopServer, stopWatching, closing: undefined }
+  return { runtime, running: 0, drained: undefined, telemetry, stopServer, stopWatching, closing: undefined }
 }
 
 async function closeCore<TSchema extends Schema>(core: Core<TSchema>, timeoutMs: number): Promise<void> {
@@ -302,6 +323,7 @@ async function closeCore<TSchema extends Schema>(core: Core<TSchema>, timeoutMs:
   }
   core.stopWatching()
   await runtime.pool.close()
+  core.telemetry?.detach()
   await core.stopServer()
 }
 
@@ -366,6 +388,7 @@ const configKeys = optionNames<Config>({
   migrationsFolder: 'string',
   migrationsLedger: ledgerNames,
   observe: true,
+  telemetry: true,
   applicationName: true,
   traceSessions: 'boolean',
   idleSessionMs: 'number',
@@ -381,13 +404,18 @@ function checkConfig(config: Config, caller: string): void {
       "config.schema has no tables: pass your Drizzle schema, as in import * as schema from './schema'",
     )
   }
-  const { url, pool, observe, applicationName } = config as unknown as Readonly<Record<string, unknown>>
+  const { url, pool, observe, telemetry, applicationName } = config as unknown as Readonly<Record<string, unknown>>
   must('url', url === undefined || typeof url === 'string', 'a string; of a URL object, its href')
   must('pool', pool === undefined || isRecord(pool), 'an object, such as { max: 10 }')
   must(
     'observe',
     [observe ?? []].flat().every((sink) => typeof sink === 'function'),
     'a function, or an array of them',
+  )
+  must(
+    'telemetry',
+    telemetry === undefined || (isRecord(telemetry) && typeof telemetry['attach'] === 'function'),
+    'what openTelemetry() of rivulet/opentelemetry returns',
   )
   must('applicationName', applicationName === undefined || isName(applicationName), 'a text without NUL')
   mustBeOneOf('pooler', config.pooler, ['none', 'transaction'])

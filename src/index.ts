@@ -49,6 +49,7 @@ export {
   VersionConflict,
 } from './errors.ts'
 export type { Observation, Observer, RetireReason, TaskTiming, TransactionOutcome } from './observe/observation.ts'
+export type { Telemetry } from './observe/telemetry.ts'
 export type { PoolStats } from './pool/pool-stats.ts'
 export { conventions, type Conventions, type Source } from './repository/types/conventions.ts'
 export { defineRepository, type DefineOptions } from './repository/define-repository.ts'

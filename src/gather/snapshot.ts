@@ -146,7 +146,9 @@ async function runOnLane<TSession>(
   const savepoint = await Transaction.begin(lease, {}, [identity && identityStatement(identity)])
   const unwatch = scope === run.scope ? undefined : lease.watch(scope)
   try {
-    return await runOn(runtime, lease, tracked(entry), { scope, label: entry.label })
+    const { label } = entry
+    const run = () => runOn(runtime, lease, tracked(entry), { scope, label })
+    return await (runtime.tracing ? runtime.tracing.around('task', label, run) : run())
   } finally {
     unwatch?.()
     savepoint.undo()

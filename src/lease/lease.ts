@@ -7,6 +7,7 @@
  */
 import { asRivuletError, type Phase, RivuletError, SessionEnded, StatementTimeout, UsageError } from '../errors.ts'
 import type { Publish, RetireReason, TransactionOutcome } from '../observe/observation.ts'
+import type { Tracing } from '../observe/telemetry.ts'
 import type { Connection, Outcome, Result, StatementOptions } from '../pool/connection.ts'
 import type { CancelReason, Scope } from '../task/scope.ts'
 import { callSite } from './call-site.ts'
@@ -24,6 +25,7 @@ import { timeoutFor, timeoutValue } from './timeout-setting.ts'
 export interface LeaseOptions {
   readonly label: string | undefined
   readonly publish: Publish
+  readonly tracing: Tracing | undefined
   /** False behind a transaction pooler: no named statements, no settings outside transactions. */
   readonly ownsServerSession: boolean
   readonly queueMs: number
@@ -51,6 +53,7 @@ const open: State = { kind: 'open' }
 export class Lease {
   readonly connection: Connection
   readonly label: string | undefined
+  readonly tracing: Tracing | undefined
   /** Cut when the lease is released: the parent does not wait for what this task left running. */
   parent: Lease | undefined
   /** The transaction that is open on the connection, as far as we began it. */
@@ -84,6 +87,7 @@ export class Lease {
   constructor(connection: Connection, options: LeaseOptions) {
     this.connection = connection
     this.label = options.label
+    this.tracing = options.tracing
     this.parent = options.parent
     this.#publish = options.publish
     this.#ownsServerSession = options.ownsServerSession
@@ -374,7 +378,8 @@ export class Lease {
     // Spelt out: a spread would take microseconds.
     const sent =
       plain && !statementTraits(text).limitsStatements ? options : { arrays, names, rows, prepare, steps: take }
-    const handed: Promise<T> = this.connection.query(text, parameters, sent, outcome)
+    const said = this.tracing?.comment && !prepare ? this.tracing.comment(text) : text
+    const handed: Promise<T> = this.connection.query(said, parameters, sent, outcome)
     return handed
   }
 

@@ -14,7 +14,14 @@ export interface Labelled {
  */
 export type Observation =
   /** A connection is ready to be used. */
-  | { readonly type: 'connection.opened'; readonly backendPid: number; readonly durationMs: number }
+  | {
+      readonly type: 'connection.opened'
+      readonly backendPid: number
+      /** The host that was reached, or the directory of a Unix socket. */
+      readonly host: string
+      readonly port: number
+      readonly durationMs: number
+    }
   /** An attempt to connect failed; the next one is made after a pause. */
   | { readonly type: 'connection.failed'; readonly error: unknown; readonly retryInMs: number }
   /** A connection broke. */

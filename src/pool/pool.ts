@@ -300,7 +300,8 @@ export class Pool {
     const connection = await this.#attempts.connect(patienceMs)
     const durationMs = performance.now() - startedAt
     this.#backoff.succeeded(durationMs)
-    this.#publish?.({ type: 'connection.opened', backendPid: connection.backendPid, durationMs })
+    const { host, port } = connection.address
+    this.#publish?.({ type: 'connection.opened', backendPid: connection.backendPid, host, port, durationMs })
     return connection
   }
 

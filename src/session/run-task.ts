@@ -89,6 +89,16 @@ export function runTask<TSession, T>(
   task: Task<TSession, T>,
   options: RunOptions,
 ): Promise<Awaited<T>> {
+  const { tracing } = runtime
+  if (!tracing) return runUntraced(runtime, task, options)
+  return tracing.around('task', options.label, () => runUntraced(runtime, task, options))
+}
+
+function runUntraced<TSession, T>(
+  runtime: Runtime<TSession>,
+  task: Task<TSession, T>,
+  options: RunOptions,
+): Promise<Awaited<T>> {
   const { timing, ended } = options
   const run = (lease: Lease) => {
     const startedAt = timing ? performance.now() : 0
@@ -116,7 +126,13 @@ export function openLease(runtime: Runtime, options: RunOptions): Lease | Promis
   const open = (connection: Connection) => leaseOn(runtime, connection, options, performance.now() - askedAt, trace)
   // A call that was cancelled before it began must not cost a connection.
   const connection = options.scope?.reason ? undefined : runtime.pool.tryAcquire()
-  return connection ? open(connection) : runtime.pool.acquire(acquireRequest(runtime, options)).then(open)
+  return connection ? open(connection) : waitForConnection(runtime, options).then(open)
+}
+
+function waitForConnection(runtime: Runtime, options: RunOptions): Promise<Connection> {
+  const { pool, tracing } = runtime
+  const acquire = () => pool.acquire(acquireRequest(runtime, options))
+  return tracing ? tracing.around('wait', options.label, acquire) : acquire()
 }
 
 /** Where the caller stands, if traces are on; formatted only when a report needs it. */
@@ -137,8 +153,8 @@ function leaseOn(
   queueMs: number,
   trace: Trace | undefined,
 ): Lease {
-  const { pool, publish, ownsServerSession } = runtime
-  const lease = new Lease(connection, { label, publish, ownsServerSession, queueMs, trace, parent })
+  const { pool, publish, ownsServerSession, tracing } = runtime
+  const lease = new Lease(connection, { label, publish, tracing, ownsServerSession, queueMs, trace, parent })
   pool.setLease(connection, lease)
   runtime.leases.add(lease)
   if (timing) Object.assign(timing, { waitMs: queueMs, backendPid: connection.backendPid })

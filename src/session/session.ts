@@ -8,6 +8,7 @@
  */
 import { SessionEnded, UsageError } from '../errors.ts'
 import type { Observation, Publish } from '../observe/observation.ts'
+import type { Tracing } from '../observe/telemetry.ts'
 import type { Result, StatementOptions } from '../pool/connection.ts'
 import type { Deadline } from '../task/deadline.ts'
 import { isAborted } from '../sqlstate.ts'
@@ -30,6 +31,8 @@ export interface TransactionOptions extends TaskOptions, TransactionSettings, Re
 export interface SessionEnvironment {
   readonly drizzle: Drizzle
   readonly publish: Publish
+  /** Undefined without telemetry. */
+  readonly tracing: Tracing | undefined
   /** Runs `work` so that the calls it makes are bounded by `scope`. */
   readonly within: <T>(lease: Lease, scope: Scope | undefined, work: () => T) => T
 }
@@ -110,7 +113,10 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     options: TransactionOptions = {},
     give: (nested: TaskSession<TSchema>) => TGiven = itself,
   ): Promise<Awaited<T>> {
-    return this.#pending.track(this.#runTransaction(unitOfWork, options, give))
+    const run = () => this.#runTransaction(unitOfWork, options, give)
+    const { tracing } = this.#environment
+    const kind = this.inTransaction ? 'savepoint' : 'transaction'
+    return this.#pending.track(tracing ? tracing.around(kind, this.label, run) : run())
   }
 
   /** Runs one rendered statement and returns what `read` makes of its rows; Drizzle, `sql` and repositories use it. */

@@ -51,6 +51,7 @@ const knownOfEngine = optionNames<TestEngineOptions>({
   pooler: true,
   casing: true,
   observe: true,
+  telemetry: true,
   applicationName: true,
   traceSessions: 'boolean',
   idleSessionMs: 'number',
