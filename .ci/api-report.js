@@ -20,6 +20,7 @@ const entries = {
   rivulet: 'index',
   'rivulet-http': 'http/index',
   'rivulet-jwt': 'jwt/index',
+  'rivulet-opentelemetry': 'opentelemetry/index',
   'rivulet-migrate': 'migrate/index',
   'rivulet-testing': 'testing/index',
 }

@@ -38,6 +38,7 @@ export function build(project, dist) {
 const guarded = {
   http: ['hono', '@hono/node-server'],
   jwt: ['jose'],
+  opentelemetry: ['@opentelemetry/api'],
   shop: ['hono', 'zod'],
 }
 

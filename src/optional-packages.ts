@@ -8,6 +8,7 @@ import { PackageMissing } from './errors.ts'
 /** What is asked of npm for each: a version within the range in package.json. */
 const versions = {
   '@hono/node-server': '2',
+  '@opentelemetry/api': '1',
   'drizzle-kit': '0.31',
   'drizzle-seed': '0.3',
   hono: '4',

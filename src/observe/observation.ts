@@ -87,6 +87,9 @@ export type Observation =
   /** A migration was applied when the engine was opened. */
   | { readonly type: 'migration.applied'; readonly name: string; readonly durationMs: number }
 
+/** The observation of a type. */
+export type ObservationOf<TType extends Observation['type']> = Extract<Observation, { type: TType }>
+
 /** What came of a transaction: `unknown` when COMMIT was not answered, or something else ended the transaction. */
 export type TransactionOutcome = 'committed' | 'rolled_back' | 'unknown'
 

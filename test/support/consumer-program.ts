@@ -4,6 +4,7 @@ import { integer, pgTable } from 'drizzle-orm/pg-core'
 import { conventions, defineRepository, NotFound, openEngine, optional, type Session } from 'rivulet'
 import { createApp, openHttpServer, requestEngine, resource } from 'rivulet/http'
 import { jwtIdentity } from 'rivulet/jwt'
+import { openTelemetry } from 'rivulet/opentelemetry'
 import { applyMigrations } from 'rivulet/migrate'
 import * as schema from 'rivulet/schema'
 import { createShopApp, placeOrder, productPage } from 'rivulet/shop'
@@ -12,7 +13,8 @@ type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 
 const same = <A, B>(_: Same<A, B>) => undefined
 
 await applyMigrations('postgres://localhost/shop', { folder: 'migrations' })
-await using engine = await openEngine({ schema, pool: { max: 3 } })
+export const telemetry = openTelemetry({ sqlComments: true })
+await using engine = await openEngine({ schema, telemetry, pool: { max: 3 } })
 const customersOf = defineRepository(schema.customers, (base) => ({ byName: (name: string) => base.find({ name }) }))
 const results = await engine.gather({
   lynn: (session) => customersOf(session).byName('Lynn'),

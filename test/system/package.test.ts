@@ -40,8 +40,9 @@ beforeAll(async () => {
   const options = ['--prefer-offline', '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund']
   await run('npm', ['install', ...options, tarball], { cwd: bare })
   await cp(bare, project, { recursive: true })
-  await mkdir(join(project, 'node_modules', '@hono'))
-  for (const name of ['hono', '@hono/node-server', 'jose', 'zod', 'drizzle-seed', 'drizzle-kit', 'tsx']) {
+  for (const scope of ['@hono', '@opentelemetry']) await mkdir(join(project, 'node_modules', scope))
+  const peers = ['hono', '@hono/node-server', '@opentelemetry/api', 'jose', 'zod', 'drizzle-seed', 'drizzle-kit', 'tsx']
+  for (const name of peers) {
     await symlink(join(repository, 'node_modules', name), join(project, 'node_modules', name))
   }
 }, 240_000)
@@ -68,6 +69,7 @@ test.each([
   ['rivulet/http', ['createApp', 'openHttpServer', 'problemOf']],
   ['rivulet/jwt', ['jwtIdentity']],
   ['rivulet/migrate', ['applyMigrations', 'lint']],
+  ['rivulet/opentelemetry', ['openTelemetry']],
   ['rivulet/schema', ['customers', 'products', 'ordersRelations']],
   ['rivulet/shop', ['createShopApp', 'productPage', 'placeOrder', 'seed']],
   ['rivulet/testing', ['defineFactory', 'openSandbox', 'openTestDatabase', 'withTestDatabase']],
@@ -95,7 +97,9 @@ test('rivulet loads what an engine needs, and no more', async () => {
   const folders = Array.from(output.matchAll(/\/node_modules\/rivulet\/dist\/([a-z]+)\//g), ([, name]) => name)
   expect(folders).toContain('session')
   expect(
-    folders.filter((name) => ['cli', 'embedded', 'http', 'migrate', 'schema', 'shop'].includes(name ?? '')),
+    folders.filter((name) =>
+      ['cli', 'embedded', 'http', 'migrate', 'opentelemetry', 'schema', 'shop'].includes(name ?? ''),
+    ),
   ).toEqual([])
 })
 
@@ -103,6 +107,7 @@ describe('what is not installed', () => {
   test.each([
     ['rivulet/http', 'hono and @hono/node-server, and not all of them are', 'npm install hono@4 @hono/node-server@2'],
     ['rivulet/jwt', 'jose, which is not', 'npm install jose@6'],
+    ['rivulet/opentelemetry', '@opentelemetry/api, which is not', 'npm install @opentelemetry/api@1'],
     ['rivulet/shop', 'hono and zod, and not all of them are', 'npm install hono@4 zod@4'],
   ])('%s says that it needs %s, and how to install them', async (entry, packages, command) => {
     expect(await errorOf(`await import('${entry}')`)).toBe(

@@ -28,7 +28,7 @@ const layers: readonly (readonly string[])[] = [
   ['engine.ts', 'answer'],
   ['server', 'testing', 'declaration-types.ts'],
   ['http'],
-  ['jwt'],
+  ['jwt', 'opentelemetry'],
   ['cli'],
   ['shop', 'index.ts'],
 ]
@@ -43,6 +43,11 @@ const importers: readonly { readonly packages: RegExp; readonly allowed: RegExp;
     rule: 'hono occur in http/, server/ and answer/ only',
     packages: /^@?hono(\/|$)/,
     allowed: /^src\/(http|server|answer)\//,
+  },
+  {
+    rule: 'OpenTelemetry occur in opentelemetry/ only',
+    packages: /^@opentelemetry\//,
+    allowed: /^src\/opentelemetry\//,
   },
   { rule: 'jose occur in jwt/ only', packages: /^jose(\/|$)/, allowed: /^src\/jwt\// },
   {
@@ -71,6 +76,7 @@ const entryPoints = new Set(
     'http/index.ts',
     'http/declaration-types.ts',
     'jwt/index.ts',
+    'opentelemetry/index.ts',
     'migrate/index.ts',
     'shop/index.ts',
     'testing/index.ts',

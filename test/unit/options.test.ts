@@ -11,6 +11,7 @@ import * as http from '../../src/http/index.ts'
 import * as main from '../../src/index.ts'
 import * as jwt from '../../src/jwt/index.ts'
 import * as migrate from '../../src/migrate/index.ts'
+import * as opentelemetry from '../../src/opentelemetry/index.ts'
 import { optionNames } from '../../src/option-names.ts'
 import * as testing from '../../src/testing/index.ts'
 
@@ -24,7 +25,7 @@ const token = { secret: 'x'.repeat(64), audience: 'a', issuer: 'i', roles: ['r']
 const base = test
 
 const functions: Readonly<Record<string, (...given: never[]) => unknown>> = Object.fromEntries(
-  [main, http, jwt, migrate, testing].flatMap((entry) =>
+  [main, http, jwt, migrate, opentelemetry, testing].flatMap((entry) =>
     Object.entries(entry).filter(([name, value]) => typeof value === 'function' && /^[a-z]/.test(name)),
   ),
 ) as never
@@ -68,6 +69,7 @@ const misspelt: Readonly<Record<string, readonly (readonly [where: string, ...gi
     ['jwtIdentity', { ...token, misspelt: 1 }],
     ['an identity', { ...token, anonymous: { role: 'r', misspelt: 1 } }],
   ],
+  openTelemetry: [['openTelemetry', { misspelt: 1 }]],
   applyMigrations: [
     ['applyMigrations', url, { folder, misspelt: 1 }],
     ['applyMigrations.ledger', url, { folder, ledger: { misspelt: 1 } }],
@@ -122,7 +124,7 @@ test('every public function is among those that are tried here', () => {
   expect([...Object.keys(misspelt), ...withoutOptions].toSorted()).toEqual(names.toSorted())
 })
 
-const settings = new Set(['openEngine', 'openSandbox', 'jwtIdentity'])
+const settings = new Set(['openEngine', 'openSandbox', 'jwtIdentity', 'openTelemetry'])
 
 const misspeltCalls = Object.entries(misspelt).flatMap(([name, calls]) =>
   calls.map(([where, ...given]) => [name, where, given] as const),
@@ -139,8 +141,10 @@ test.each(misspeltCalls)('%s says which option is misspelt, and which there are:
 /** These take anything, or nothing. */
 const takesAnything = new Set(['encodeJson', 'jsonResponse', 'problemOf'])
 
-/** No file at all is fine. */
-const isFine = (name: string, given: unknown) => name === 'lint' && Array.isArray(given)
+/** No file at all is fine, and so are no options where there are defaults. */
+const isFine = (name: string, given: unknown) =>
+  (name === 'lint' && Array.isArray(given)) ||
+  (name === 'openTelemetry' && (given === undefined || JSON.stringify(given) === '{}'))
 
 const nonsense: readonly unknown[] = [undefined, null, 7, true, [], {}]
 
@@ -173,6 +177,9 @@ const badValues: readonly (readonly [name: string, message: RegExp, ...given: un
   ['openEngine', /^config\.traceSessions must be true or false/, { schema, traceSessions: 'yes' }],
   ['openEngine', /^config\.migrationsFolder must be a text/, { schema, migrations: 'apply', migrationsFolder: 7 }],
   ['openEngine', /^config\.idleSessionMs must be a number of at least 0/, { schema, idleSessionMs: '1' }],
+  ['openEngine', /^config\.telemetry must be what openTelemetry\(\)/, { schema, telemetry: { traces: true } }],
+  ['openTelemetry', /^openTelemetry\.traces must be true or false/, { traces: 'no' }],
+  ['openTelemetry', /^openTelemetry\.meterProvider must have getMeter\(\)/, { meterProvider: {} }],
   ['resource', /^resource: readOnly must be true or false/, authors, { readOnly: 'yes' }],
   ['resource', /^resource: hidden must be a list/, authors, { hidden: 'name' }],
   ['resource', /roles\.reader: readOnly must be true or false/, authors, { roles: { reader: { readOnly: 'no' } } }],

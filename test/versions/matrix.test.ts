@@ -32,7 +32,16 @@ beforeAll(async () => {
   const tarball = await pack(join(folder, 'checkout'))
   await install(bare, tarball)
   await cp(bare, full, { recursive: true, verbatimSymlinks: true })
-  await install(full, 'hono@4', '@hono/node-server@2', 'jose@6', 'zod@4', 'tsx@4', 'drizzle-kit@0.31', '@types/node@20')
+  const peers = [
+    'hono@4',
+    '@hono/node-server@2',
+    '@opentelemetry/api@1',
+    'jose@6',
+    'zod@4',
+    'tsx@4',
+    'drizzle-kit@0.31',
+  ]
+  await install(full, ...peers, '@types/node@20')
 })
 afterAll(() => rm(folder, { recursive: true, force: true, maxRetries: 10 }))
 
