@@ -50,6 +50,8 @@ export {
 } from './errors.ts'
 export type { Observation, Observer, RetireReason, TaskTiming, TransactionOutcome } from './observe/observation.ts'
 export type { Telemetry } from './observe/telemetry.ts'
+export type { Explainable, ExplainOptions } from './explain/explain-call.ts'
+export type { PlanActual, PlanBuffers, PlanNode, PlanWarning, PlanWarningCode, QueryPlan } from './plan/query-plan.ts'
 export type { PoolStats } from './pool/pool-stats.ts'
 export { conventions, type Conventions, type Source } from './repository/types/conventions.ts'
 export { defineRepository, type DefineOptions } from './repository/define-repository.ts'

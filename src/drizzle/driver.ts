@@ -100,8 +100,8 @@ export interface Drizzle<TSchema extends Schema = Schema> {
   database(runner: StatementRunner): Database<TSchema>
   /** Renders what `build` makes, once. */
   compile<TResult>(build: (db: Database<TSchema>) => { prepare(name: string): unknown }): CompiledQuery<TResult>
-  /** Renders a query for a cursor. @throws UsageError for anything but a Drizzle select or a fragment. */
-  cursor<TRow>(query: Streamable<TRow>): CursorQuery<TRow>
+  /** Renders a query for a cursor, or for `caller`. @throws UsageError for anything but a Drizzle query or a fragment. */
+  cursor<TRow>(query: Streamable<TRow>, caller?: string): CursorQuery<TRow>
   /** Renders a fragment; its placeholders stand among the parameters. */
   render(fragment: SQL): { readonly text: string; readonly parameters: readonly unknown[] }
   /** The name of a column in the database, with the casing applied. */
@@ -147,7 +147,7 @@ export function createDrizzle<TSchema extends Schema>(
       }
       return { on: (runner, values) => SessionQuery.run(prepared, runner, values) as Promise<TResult> }
     },
-    cursor: <TRow>(query: Streamable<TRow>) => {
+    cursor: <TRow>(query: Streamable<TRow>, caller = 'stream') => {
       if (is(query, SQL)) {
         const { sql: text, params: parameters } = dialect.sqlToQuery(query)
         const map = (rows: Result, ask: Ask) =>
@@ -158,7 +158,7 @@ export function createDrizzle<TSchema extends Schema>(
       if (prepared instanceof UncachedQuery) throw prepared.refusal()
       if (!SessionQuery.isOne(prepared)) {
         throw new UsageError(
-          'stream takes a Drizzle query, such as db.select().from(…) or db.query.…, or a fragment made with sql of drizzle-orm',
+          `${caller} takes a Drizzle query, such as db.select().from(…) or db.query.…, or a fragment made with sql of drizzle-orm`,
         )
       }
       return SessionQuery.cursor(prepared) as CursorQuery<TRow>

@@ -5,6 +5,8 @@
 import { UsageError } from '../errors.ts'
 import type { Database, Schema, Streamable } from '../drizzle/driver.ts'
 import type { SqlTag } from '../drizzle/sql-tag.ts'
+import { type Explainable, explainCall, type ExplainOptions } from '../explain/explain-call.ts'
+import type { QueryPlan } from '../plan/query-plan.ts'
 import type { Task } from '../session/run-task.ts'
 import type { CursorOptions } from '../session/server-cursor.ts'
 import type { TaskSession, TransactionOptions } from '../session/session.ts'
@@ -37,6 +39,13 @@ export interface Session<TSchema extends Schema = Schema> {
    */
   readonly stream: <TRow>(query: Streamable<TRow>, options?: CursorOptions) => AsyncGenerator<TRow, void, undefined>
   /**
+   * The plan of a query, as a tree and as text, with what looks wrong in it: of a Drizzle query, an SQL fragment, or the
+   * first statement that a function of a session sends, which is not sent: `explain(({ repository }) => repository(t).list())`.
+   * Runs nothing, except with `analyze`. Its conditions show the values that the query was given. @throws UsageError for
+   * what has no plan.
+   */
+  readonly explain: (query: Explainable<Session<TSchema>>, options?: ExplainOptions) => Promise<QueryPlan>
+  /**
    * Aborted when the task should stop: its deadline passed, a sibling failed, or the caller cancelled. Not by the end of
    * the task: what it was given to, and nobody waits for, would fail unhandled.
    */
@@ -52,7 +61,7 @@ export interface Session<TSchema extends Schema = Schema> {
 }
 
 /** The session of any task of any engine: the argument of repositories and queries that a program defines. */
-export type AnySession = Omit<Session, 'db' | 'repository' | 'transaction'>
+export type AnySession = Omit<Session, 'db' | 'explain' | 'repository' | 'transaction'>
 
 /** Set by the class, whose private field it reads. */
 let behind: (session: object) => TaskSession | undefined
@@ -89,6 +98,11 @@ class OpenSession<TSchema extends Schema> implements Session<TSchema> {
   get stream() {
     return <TRow>(query: Streamable<TRow>, options?: CursorOptions) =>
       this.#task.stream(() => this.#task.drizzle.cursor(query), options)
+  }
+
+  get explain() {
+    return (query: Explainable<Session<TSchema>>, options: ExplainOptions = {}) =>
+      this.#task.track(explainCall(this.#task, query, options, createSession<TSchema>))
   }
 
   get signal() {

@@ -107,6 +107,13 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     return this.#lease.connection.backendPid
   }
 
+  /** A session of another class on the same connection, within the same limits. */
+  beside<T extends TaskSession<TSchema>>(
+    Kind: new (environment: SessionEnvironment, lease: Lease, scope: Scope | undefined) => T,
+  ): T {
+    return new Kind(this.#environment, this.#lease, this.#scope)
+  }
+
   /** Runs a unit of work in a transaction, with what `give` makes of the session of its own. */
   transaction<T, TGiven = TaskSession<TSchema>>(
     unitOfWork: UnitOfWork<TGiven, T>,

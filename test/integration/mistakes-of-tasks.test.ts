@@ -216,16 +216,18 @@ describe('each method of an engine refuses in our own words', () => {
   })
 
   test('and so does each of a session', async () => {
-    await engine.session(async ({ repository, stream, transaction, sql }) => {
+    await engine.session(async ({ repository, stream, transaction, sql, explain }) => {
       for (const nothing of [undefined, null, 7, {}] as never[]) {
         expect(() => repository(nothing)).toThrow(UsageError)
         await expect(transaction(nothing)).rejects.toThrow(UsageError)
         await expect(stream(nothing).next()).rejects.toThrow(UsageError)
+        await expect(explain(nothing)).rejects.toThrow(UsageError)
         await expect((async () => sql(nothing))()).rejects.toThrow(UsageError)
       }
       const operations = repository(schema.customers)
       await expect(operations.list({ count: 'yes' } as never)).rejects.toThrow('count must be true or false')
       await expect(operations.list({ were: {} } as never)).rejects.toThrow('has no option were; it takes ')
+      await expect(explain(fragment`select 1`, null as never)).rejects.toThrow('the options of explain are an object')
       const misspelt = stream(fragment`select 1`, { batch: 1 } as never)
       await expect(misspelt.next()).rejects.toThrow('stream has no option batch; it takes batchSize')
     })

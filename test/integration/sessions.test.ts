@@ -68,7 +68,7 @@ describe('a session', () => {
     })
   })
 
-  test('has the ten members of its type, which may be taken off it, and nothing behind them is in reach', async () => {
+  test('has the eleven members of its type, which may be taken off it, and nothing behind them is in reach', async () => {
     await using engine = await bank.engine()
     await engine.transaction(async (session) => {
       const members = Object.getOwnPropertyNames(Object.getPrototypeOf(session)).filter(
@@ -78,6 +78,7 @@ describe('a session', () => {
         'backendPid',
         'db',
         'deadline',
+        'explain',
         'inTransaction',
         'label',
         'repository',

@@ -22,13 +22,14 @@ declare const engine: Engine<typeof shop>
 const { repository } = toySession
 
 describe('a session', () => {
-  test('has ten members', () => {
+  test('has eleven members', () => {
     type Members =
       | 'db'
       | 'sql'
       | 'repository'
       | 'transaction'
       | 'stream'
+      | 'explain'
       | 'signal'
       | 'deadline'
       | 'label'

@@ -13,12 +13,12 @@ const root = new URL('../..', import.meta.url).pathname
  * stay in their own folder. A folder that is not named belongs to the nearest one above it that is.
  */
 const layers: readonly (readonly string[])[] = [
-  ['errors.ts', 'option-names.ts', 'optional-packages.ts', 'sqlstate.ts', 'config.ts', 'address', 'observe'],
+  ['errors.ts', 'option-names.ts', 'optional-packages.ts', 'sqlstate.ts', 'config.ts', 'address', 'plan', 'observe'],
   ['task', 'values'],
   ['pool', 'embedded'],
   ['lease', 'drizzle'],
   ['session', 'idempotency'],
-  ['gather', 'repository/types', 'migrate/connect.ts', 'migrate/progress.ts'],
+  ['gather', 'explain', 'repository/types', 'migrate/connect.ts', 'migrate/progress.ts'],
   ['repository/columns', 'migrate/files'],
   ['repository/query', 'migrate/ledger'],
   ['repository/operations', 'migrate/run', 'migrate/options.ts'],
