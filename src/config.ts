@@ -51,6 +51,11 @@ export interface Config<TSchema extends Record<string, unknown> = Record<string,
   readonly traceSessions?: boolean | undefined
   /** A session that holds its connection this many milliseconds without a statement is reported. Default 30,000; 0: off. */
   readonly idleSessionMs?: number | undefined
+  /**
+   * Statements that take this many milliseconds or longer are observed as `statement.slow`, with their plan, which is asked
+   * for on another connection. Needs `observe`. Default: off.
+   */
+  readonly slowStatementMs?: number | undefined
 }
 
 /** Bounds of the pool. */

@@ -20,6 +20,7 @@ import { createSession, type Session } from './repository/session.ts'
 import type { Lease } from './lease/lease.ts'
 import { ActiveLeases } from './lease/active-leases.ts'
 import { createDrizzle, type Drizzle, type Schema } from './drizzle/driver.ts'
+import { slowStatements } from './explain/slow-statements.ts'
 import { gather, gatherOptions, type GatherOptions, type TaskCollection } from './gather/gather.ts'
 import { type ItemTask, map, mapOptions, type MapOptions } from './gather/map.ts'
 import { checkTask, checkTransactionOptions, sessionOptions } from './session/options.ts'
@@ -108,7 +109,13 @@ export async function openEngineOn<TSchema extends Schema>(
     const address = addressNow()
     const { host, port, database } = address
     telemetry = config.telemetry?.attach({ host, port, database, gauges: () => pool.stats() })
-    const publish = createPublish([config.observe ?? [], telemetry?.observe ?? []].flat())
+    const observers = [config.observe ?? [], telemetry?.observe ?? []].flat()
+    const { slowStatementMs } = config
+    // A sandbox has one connection for all: there is none to ask on.
+    if (slowStatementMs !== undefined && observers.length > 0 && caller === 'openEngine') {
+      observers.push(slowStatements(slowStatementMs, () => pool, createPublish([...observers])))
+    }
+    const publish = createPublish(observers)
     const connectTimeoutMs = config.pool?.connectTimeoutMs ?? address.connectTimeoutMs ?? settings.connectTimeoutMs
     const pool = createPool(settings, connectionOpener(addressNow, connectTimeoutMs), publish)
     const { backend } = await pool.probe()
@@ -392,6 +399,7 @@ const configKeys = optionNames<Config>({
   applicationName: true,
   traceSessions: 'boolean',
   idleSessionMs: 'number',
+  slowStatementMs: 'number',
 })
 
 function checkConfig(config: Config, caller: string): void {

@@ -2,6 +2,7 @@
  * What the system says about itself: one closed union of events, handed to every sink of `observe` in the config.
  * Publishing costs nothing without sinks, a sink that throws harms no other, and no event holds SQL parameters or rows.
  */
+import type { QueryPlan } from '../plan/query-plan.ts'
 
 /** Where an observation came from: the label of the task, where it has one. */
 export interface Labelled {
@@ -58,6 +59,15 @@ export type Observation =
       readonly commitMs: number | undefined
       /** What COMMIT itself failed with; undefined when it did not, or was not sent. */
       readonly error: unknown
+    })
+  /** A statement took `slowStatementMs` or longer; told once a minute for each text. Its plan has no values; undefined: none was made. */
+  | (Labelled & {
+      readonly type: 'statement.slow'
+      readonly backendPid: number
+      readonly text: string
+      readonly durationMs: number
+      readonly error: unknown
+      readonly plan: QueryPlan | undefined
     })
   /** A unit of work is about to run again. */
   | (Labelled & {

@@ -55,6 +55,7 @@ const knownOfEngine = optionNames<TestEngineOptions>({
   applicationName: true,
   traceSessions: 'boolean',
   idleSessionMs: 'number',
+  slowStatementMs: 'number',
 })
 
 const known = optionNames<TestDatabaseOptions<Schema>>({

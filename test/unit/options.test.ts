@@ -180,6 +180,7 @@ const badValues: readonly (readonly [name: string, message: RegExp, ...given: un
   ['openEngine', /^config\.telemetry must be what openTelemetry\(\)/, { schema, telemetry: { traces: true } }],
   ['openTelemetry', /^openTelemetry\.traces must be true or false/, { traces: 'no' }],
   ['openTelemetry', /^openTelemetry\.meterProvider must have getMeter\(\)/, { meterProvider: {} }],
+  ['openEngine', /^config\.slowStatementMs must be a number of at least 0/, { schema, slowStatementMs: -1 }],
   ['resource', /^resource: readOnly must be true or false/, authors, { readOnly: 'yes' }],
   ['resource', /^resource: hidden must be a list/, authors, { hidden: 'name' }],
   ['resource', /roles\.reader: readOnly must be true or false/, authors, { roles: { reader: { readOnly: 'no' } } }],
