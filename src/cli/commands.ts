@@ -1,6 +1,7 @@
 /** Every command of `rivulet`, and the help that lists them. */
 import { baselineCommand } from './baseline.ts'
 import type { Command } from './command.ts'
+import { explainCommand } from './explain.ts'
 import { revertCommand } from './revert.ts'
 import { generateCommand } from './generate.ts'
 import { lintCommand } from './lint.ts'
@@ -24,6 +25,7 @@ export const commands: readonly Command[] = [
   pullCommand,
   seedCommand,
   resetCommand,
+  explainCommand,
   serveCommand,
 ]
 

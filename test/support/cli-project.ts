@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { compiledProgram } from './compiled-package.ts'
 import type { TestDatabase } from './database.ts'
@@ -19,7 +19,7 @@ export interface End {
   readonly stderr: string
 }
 
-type Child = ChildProcessByStdio<null, Readable, Readable>
+type Child = ChildProcessByStdio<Writable | null, Readable, Readable>
 
 /** The project. */
 export interface CliProject extends AsyncDisposable {
@@ -27,6 +27,8 @@ export interface CliProject extends AsyncDisposable {
   readonly database: TestDatabase
   write(files: Readonly<Record<string, string>>): Promise<void>
   rivulet(...args: string[]): Promise<End>
+  /** The same with a text on standard input. */
+  piped(input: string, ...args: string[]): Promise<End>
   start(args: readonly string[]): Child
 }
 
@@ -50,13 +52,14 @@ export async function makeProject(): Promise<CliProject> {
   }
   await write({ 'package.json': '{"type":"module"}', 'drizzle.config.ts': config, 'schema.ts': schema('nmae: text()') })
   // Nothing passes signals on to the command here, as npm does.
-  const start = (args: readonly string[]) => {
+  const command = (args: readonly string[]) => {
     const { npm_lifecycle_event: _, ...inherited } = process.env
-    return spawn(process.execPath, [compiledProgram('src/cli/main.ts'), ...args], {
-      cwd: directory,
-      env: { ...inherited, DATABASE_URL: database.url },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
+    const options = { cwd: directory, env: { ...inherited, DATABASE_URL: database.url } }
+    return [process.execPath, [compiledProgram('src/cli/main.ts'), ...args], options] as const
+  }
+  const start = (args: readonly string[]) => {
+    const [program, given, options] = command(args)
+    return spawn(program, given, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
   }
   return {
     directory,
@@ -64,6 +67,12 @@ export async function makeProject(): Promise<CliProject> {
     write,
     start,
     rivulet: (...args) => ended(start(args)),
+    piped: (input, ...args) => {
+      const [program, given, options] = command(args)
+      const child = spawn(program, given, { ...options, stdio: ['pipe', 'pipe', 'pipe'] })
+      child.stdin.end(input)
+      return ended(child)
+    },
     [Symbol.asyncDispose]: async () => {
       await database[Symbol.asyncDispose]()
       await rm(directory, { recursive: true, force: true })
