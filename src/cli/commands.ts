@@ -2,6 +2,7 @@
 import { baselineCommand } from './baseline.ts'
 import type { Command } from './command.ts'
 import { explainCommand } from './explain.ts'
+import { doctorCommand } from './doctor.ts'
 import { revertCommand } from './revert.ts'
 import { generateCommand } from './generate.ts'
 import { lintCommand } from './lint.ts'
@@ -20,6 +21,7 @@ export const commands: readonly Command[] = [
   statusCommand,
   verifyCommand,
   lintCommand,
+  doctorCommand,
   revertCommand,
   baselineCommand,
   pullCommand,

@@ -20,9 +20,10 @@ const connectTimeoutMs = 10_000
 export async function withConnection<T>(
   target: string | Connection,
   work: (connection: Connection, openObserver?: OpenObserver) => Promise<T>,
+  applicationName = 'rivulet migrate',
 ): Promise<T> {
   if (typeof target !== 'string') return work(target)
-  const connection = await openConnection({ address: parseDatabaseUrl(target, 'rivulet migrate'), connectTimeoutMs })
+  const connection = await openConnection({ address: parseDatabaseUrl(target, applicationName), connectTimeoutMs })
   const { probeAfterMs } = poolSettings()
   const silence = new SilenceWatch({ probeAfterMs, connectTimeoutMs, watched: () => [connection] })
   silence.start()

@@ -11,6 +11,16 @@ export {
 export { type BaselineOptions, type BaselineResult, baselineMigrations } from './commands/baseline.ts'
 export type { CodeComparison, CodeSql, RefusedStatement } from './schema/code-comparison.ts'
 export { type PlannedRevert, planRevert, revertMigrations, type RevertOptions } from './commands/revert.ts'
+export {
+  examineDatabase,
+  type Examination,
+  type ExamineOptions,
+  type HealthFinding,
+  healthRules,
+} from './doctor/examine.ts'
+export type { Ailment, HealthRule } from './doctor/health-rule.ts'
+export type { AcceptedFinding } from './doctor/ignored-findings.ts'
+export type { HealthLimits } from './doctor/limits.ts'
 export type { Difference } from './schema/describe.ts'
 export type { LedgerName } from './ledger/ledger.ts'
 export { type Finding, lint, lintRules, type LintSource } from './lint/lint.ts'

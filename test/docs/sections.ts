@@ -5,15 +5,19 @@
 import { commands, help } from '../../src/cli/commands.ts'
 import { poolRanges } from '../../src/config.ts'
 import { explainedProblems } from '../../src/document/problem-types.ts'
+import { healthRules } from '../../src/migrate/doctor/examine.ts'
+import { limitRanges } from '../../src/migrate/doctor/limits.ts'
 import { lintRules } from '../../src/migrate/lint/lint.ts'
 import { classesOf, type DocumentedClass, type Member, membersOf, sourceText } from './doc-comments.ts'
 
 /** Every section. */
 export const sections: Readonly<Record<string, () => string>> = {
+  ailments,
   calls,
   commands: commandsSection,
   config: () => list(membersOf('src/config.ts', 'Config')),
   errors,
+  limits,
   observations,
   pool,
   problems,
@@ -149,6 +153,26 @@ function rules(): string {
     return `### ${name}\n\n${wrapped(`${capital(why)}.`)}\n\n${block('sql', instead)}\n\n[The manual](${manual})`
   })
   return [`## The ${lintRules.length} rules`, ...parts].join('\n\n')
+}
+
+/** The rules of the doctor. */
+function ailments(): string {
+  const parts = healthRules.map(({ name, why, mend, manual }) => {
+    return `### ${name}\n\n${wrapped(`${capital(why)}.`)}\n\n${block('sql', mend)}\n\n[The manual](${manual})`
+  })
+  return [`## The ${healthRules.length} rules`, ...parts].join('\n\n')
+}
+
+/** From when on something ails; the code checks the ranges and has the defaults. */
+function limits(): string {
+  return membersOf('src/migrate/doctor/limits.ts', 'HealthLimits')
+    .map(({ name, text }) => {
+      const [fallback] = limitRanges[name as keyof typeof limitRanges]
+      const given = / default ([\d,]+)\.$/.exec(text)?.[1]
+      if (given !== number(fallback)) throw new Error(`the comment of the limit ${name} is wrong`)
+      return item(`\`${name}\`: ${text}`)
+    })
+    .join('\n')
 }
 
 function block(language: string, text: string): string {

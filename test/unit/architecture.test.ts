@@ -23,7 +23,7 @@ const layers: readonly (readonly string[])[] = [
   ['repository/query', 'migrate/ledger'],
   ['repository/operations', 'migrate/run', 'migrate/options.ts'],
   ['repository', 'migrate/schema', 'migrate/lint'],
-  ['migrate/commands', 'migrate/pull', 'resource'],
+  ['migrate/commands', 'migrate/pull', 'migrate/doctor', 'resource'],
   ['migrate', 'document'],
   ['engine.ts', 'answer'],
   ['server', 'testing', 'declaration-types.ts'],

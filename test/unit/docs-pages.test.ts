@@ -1,6 +1,7 @@
 /** The pages of errors, settings, commands and rules say what the code says. */
 import { expect, test } from 'vitest'
 import { parseScript } from '../../src/migrate/files/script.ts'
+import { healthRules } from '../../src/migrate/doctor/examine.ts'
 import { lintRules } from '../../src/migrate/lint/lint.ts'
 import { sections } from '../docs/sections.ts'
 import { generatedPages } from '../docs/pages.ts'
@@ -21,6 +22,13 @@ test('every section stands in a page, and none is empty', () => {
 test.each(lintRules)('the safe way of $name is SQL', async ({ instead }) => {
   const { statements } = await parseScript(instead)
   expect(statements.flatMap(({ syntaxError }) => syntaxError?.message ?? [])).toEqual([])
+})
+
+test.each(healthRules)('what mends $name is SQL, and leads to the manual', async ({ mend, manual }) => {
+  const { statements } = await parseScript(mend)
+  expect(statements.length).toBeGreaterThan(0)
+  expect(statements.flatMap(({ syntaxError }) => syntaxError?.message ?? [])).toEqual([])
+  expect(manual).toMatch(/^https:\/\/www\.postgresql\.org\/docs\/current\/[\w-]+\.html(?:#[A-Z-]+)?$/)
 })
 
 test('every observation and every gauge says what it means', () => {
