@@ -307,6 +307,8 @@ export class Lease {
     const scope = this.scopes.expired
     const deadline = scope?.deadline
     if (deadline) this.cancel(this.errorFor({ kind: 'deadline', deadline }, phase), 'deadline', scope)
+    // So that its signal is aborted, and the other tasks that it bounds end as well.
+    scope?.expire()
     return this.failure
   }
 

@@ -139,6 +139,11 @@ export class Scope {
     this.#cancel({ kind: 'cancelled', error })
   }
 
+  /** Its deadline has passed, as somebody knows before the timer does: the server, say. */
+  expire(): void {
+    if (this.deadline?.expired) this.#cancel({ kind: 'deadline', deadline: this.deadline })
+  }
+
   /** Frees timer and listeners; the scope can no longer be cancelled. */
   close(): void {
     this.#closed = true

@@ -27,6 +27,17 @@ describe('a scope', () => {
     expect(scope.reason).toMatchObject({ kind: 'cancelled', error: { code: 'cancelled', cause: reason } })
   })
 
+  test('whose deadline has passed is cancelled by whoever knows it before the timer does', () => {
+    const scope = new Scope({ timeoutMs: 5 })
+    const { signal } = scope
+    scope.expire()
+    expect(scope.reason).toBeUndefined()
+    while (!scope.deadline?.expired);
+    scope.expire()
+    expect(scope.reason).toEqual({ kind: 'deadline', deadline: scope.deadline })
+    expect(signal.reason).toMatchObject({ name: 'TimeoutError' })
+  })
+
   test('that starts with an aborted signal, or with no time at all, is cancelled from the start', () => {
     expect(new Scope({ signal: AbortSignal.abort() }).reason?.kind).toBe('cancelled')
     expect(new Scope({ timeoutMs: 0 }).reason?.kind).toBe('deadline')
