@@ -7,6 +7,7 @@ import { serverAddress } from './address/database-url.ts'
 import type { ServerAddress } from './address/server-address.ts'
 import { ConfigInvalid } from './errors.ts'
 import { checkSettings, optionNames, type OptionNames } from './option-names.ts'
+import type { LogSetting } from './observe/log-setting.ts'
 import type { Observer } from './observe/observation.ts'
 import type { Telemetry } from './observe/telemetry.ts'
 
@@ -38,6 +39,11 @@ export interface Config<TSchema extends Record<string, unknown> = Record<string,
   readonly migrationsFolder?: string | undefined
   /** The table Drizzle keeps applied migrations in, when `migrations` of drizzle.config.ts renames it. */
   readonly migrationsLedger?: { readonly table?: string; readonly schema?: string } | undefined
+  /**
+   * Writes what runs: `true`, one or several of `'statements'`, `'sessions'` and `'slow'`, a logger such as pino's, or
+   * `{ to, what, slowMs }`. Default: what RIVULET_LOG says (`statements,slow`), else nothing; `false`: nothing.
+   */
+  readonly log?: LogSetting | undefined
   /** Receives every observation. Default: none. */
   readonly observe?: Observer | readonly Observer[] | undefined
   /** Spans and metrics: what `openTelemetry()` of `rivulet/opentelemetry` returns. Default: none, at no cost. */

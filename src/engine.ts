@@ -11,6 +11,7 @@ import { is, Table, View } from 'drizzle-orm'
 import { type Config, environment, ledgerNames, parseDatabaseUrl, poolSettings } from './config.ts'
 import { checkOptions, checkSettings, optionNames } from './option-names.ts'
 import { ConfigInvalid, PoolClosed, UsageError } from './errors.ts'
+import { logObservers } from './observe/log.ts'
 import { createPublish, type Publish } from './observe/observation.ts'
 import type { EngineTelemetry } from './observe/telemetry.ts'
 import { connectionOpener } from './pool/open-connection.ts'
@@ -102,6 +103,7 @@ export async function openEngineOn<TSchema extends Schema>(
 ): Promise<Engine<TSchema>> {
   checkConfig(config, caller)
   const settings = poolSettings(config.pool)
+  const logs = logObservers(config.log, environment)
   const server = await serverFor(config.url)
   let telemetry: EngineTelemetry | undefined
   try {
@@ -109,7 +111,7 @@ export async function openEngineOn<TSchema extends Schema>(
     const address = addressNow()
     const { host, port, database } = address
     telemetry = config.telemetry?.attach({ host, port, database, gauges: () => pool.stats() })
-    const observers = [config.observe ?? [], telemetry?.observe ?? []].flat()
+    const observers = [logs, config.observe ?? [], telemetry?.observe ?? []].flat()
     const { slowStatementMs } = config
     // A sandbox has one connection for all: there is none to ask on.
     if (slowStatementMs !== undefined && observers.length > 0 && caller === 'openEngine') {
@@ -394,6 +396,7 @@ const configKeys = optionNames<Config>({
   migrations: true,
   migrationsFolder: 'string',
   migrationsLedger: ledgerNames,
+  log: true,
   observe: true,
   telemetry: true,
   applicationName: true,

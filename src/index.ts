@@ -48,6 +48,7 @@ export {
   UsageError,
   VersionConflict,
 } from './errors.ts'
+export type { Logger, LogLevel, LogOptions, LogSetting, LogTopic } from './observe/log-setting.ts'
 export type { Observation, Observer, RetireReason, TaskTiming, TransactionOutcome } from './observe/observation.ts'
 export type { Telemetry } from './observe/telemetry.ts'
 export type { Explainable, ExplainOptions } from './explain/explain-call.ts'

@@ -36,7 +36,8 @@ Options:
       --read-only         no changes
       --only PATTERN      tables and views with such names only, ! for all but those; may be given several times
       --schema PATH       the schema's file or folder, in place of the config's; then there may be no config at all
-      --log               one line of JSON for each request, on standard error
+      --log               one line of JSON for each request, on standard error; what the database does: RIVULET_LOG, one
+                          or several of statements, sessions, slow
 ${commonHelp}
 
 A signal (Ctrl-C, SIGTERM) finishes the requests under way, for 10 seconds at most; a second one cuts them off.

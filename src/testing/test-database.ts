@@ -50,6 +50,7 @@ const knownOfEngine = optionNames<TestEngineOptions>({
   pool: true,
   pooler: true,
   casing: true,
+  log: true,
   observe: true,
   telemetry: true,
   applicationName: true,

@@ -44,6 +44,7 @@ const misspelt: Readonly<Record<string, readonly (readonly [where: string, ...gi
   openEngine: [
     ['config', { schema, misspelt: 1 }],
     ['pool', { schema, pool: { misspelt: 1 } }],
+    ['config.log', { schema, log: { misspelt: 1 } }],
     ['config.migrationsLedger', { schema, migrationsLedger: { misspelt: 1 } }],
   ],
   openSandbox: [['config', { schema, misspelt: 1 }]],
@@ -180,6 +181,7 @@ describe('nothing, null, a number, a list or an empty object is refused in our o
 })
 
 const badValues: readonly (readonly [name: string, message: RegExp, ...given: unknown[]])[] = [
+  ['openEngine', /^config\.log\.slowMs must be a number of at least 0/, { schema, log: { slowMs: '1' } }],
   ['openEngine', /^config\.traceSessions must be true or false/, { schema, traceSessions: 'yes' }],
   ['openEngine', /^config\.migrationsFolder must be a text/, { schema, migrations: 'apply', migrationsFolder: 7 }],
   ['openEngine', /^config\.idleSessionMs must be a number of at least 0/, { schema, idleSessionMs: '1' }],
