@@ -62,6 +62,8 @@ export interface Config<TSchema extends Record<string, unknown> = Record<string,
    * for on another connection. Needs `observe`. Default: off.
    */
   readonly slowStatementMs?: number | undefined
+  /** A session that sends one statement more often than this is reported. Default 20; 0: off. Looked at for observers only. */
+  readonly repeatedStatements?: number | undefined
 }
 
 /** Bounds of the pool. */

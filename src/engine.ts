@@ -311,6 +311,7 @@ function createCore<TSchema extends Schema>(
     leases,
     current: new AsyncLocalStorage<Running>(),
     traceSessions: config.traceSessions ?? environment('NODE_ENV') !== 'production',
+    repeatedStatements: config.repeatedStatements ?? 20,
     ownsServerSession: config.pooler !== 'transaction',
     within: (lease, scope, work) => runtime.current.run({ lease, scope }, work),
     give: (session) => createSession(session) as Session<TSchema>,
@@ -403,6 +404,7 @@ const configKeys = optionNames<Config>({
   traceSessions: 'boolean',
   idleSessionMs: 'number',
   slowStatementMs: 'number',
+  repeatedStatements: 'number',
 })
 
 function checkConfig(config: Config, caller: string): void {

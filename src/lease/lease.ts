@@ -17,6 +17,7 @@ import { type DeferredStep, OpenTransaction } from './open-transaction.ts'
 import { aloneAgain, isPassing, markOutdated, stepsAgain } from './outdated.ts'
 import type { PendingPromises } from './pending-promises.ts'
 import { PreparedUse } from './prepared-use.ts'
+import { RepeatedStatements } from './repeated-statements.ts'
 import { changesSession, refusedStatement, statementTraits } from './statement-traits.ts'
 import { TaskScopes } from './task-scopes.ts'
 import { TimeBreakdown } from './time-breakdown.ts'
@@ -26,6 +27,8 @@ export interface LeaseOptions {
   readonly label: string | undefined
   readonly publish: Publish
   readonly tracing: Tracing | undefined
+  /** How often a statement may be sent before it is told of; 0: as often as the task likes. */
+  readonly repeatedStatements: number
   /** False behind a transaction pooler: no named statements, no settings outside transactions. */
   readonly ownsServerSession: boolean
   readonly queueMs: number
@@ -76,6 +79,8 @@ export class Lease {
   readonly #prepared: PreparedUse
   readonly #lastValues = new LastValues()
   readonly #publish: Publish
+  /** Undefined when nobody would be told. */
+  readonly repeated: RepeatedStatements | undefined
   readonly #ownsServerSession: boolean
   readonly #time: TimeBreakdown
   readonly #trace: { readonly stack?: string } | undefined
@@ -90,6 +95,8 @@ export class Lease {
     this.tracing = options.tracing
     this.parent = options.parent
     this.#publish = options.publish
+    const { publish, repeatedStatements } = options
+    this.repeated = publish && repeatedStatements > 0 ? new RepeatedStatements(repeatedStatements) : undefined
     this.#ownsServerSession = options.ownsServerSession
     this.#time = new TimeBreakdown(options.queueMs)
     this.#trace = options.trace
@@ -124,6 +131,7 @@ export class Lease {
   ): Promise<T> {
     const refusal = this.refusal ?? refusedStatement(text)
     if (refusal) return Promise.reject(refusal)
+    this.repeated?.sent(text)
     // Asked of every statement: one that is not to be prepared may set the search path for those that are.
     const prepare = this.#prepared.allows(text, this.transaction) && options.prepare === true
     this.#limit(context.scope)

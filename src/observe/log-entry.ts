@@ -33,6 +33,7 @@ const entries: { readonly [K in Observation['type']]: LogEntry } = {
   'transaction.retried': { level: 'info', message: 'transaction runs again' },
   'gather.finished': { topic: 'sessions', level: 'debug', message: 'gather ended' },
   'session.pipelined': { topic: 'sessions', level: 'info', message: 'statements sent together ran one after another' },
+  'session.repeated': { topic: 'statements', level: 'warn', message: 'one statement many times: load, getMany?' },
   'session.held_idle': { level: 'warn', message: 'session holds an idle connection' },
   'deadlock.detected': { level: 'warn', message: 'tasks waited for connections of each other' },
   'overload.started': { level: 'warn', message: 'overloaded: calls are turned away' },

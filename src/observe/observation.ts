@@ -86,6 +86,14 @@ export type Observation =
     })
   /** A task sent statements together; they ran one after another on its connection. `gather` runs them at once. */
   | (Labelled & { readonly type: 'session.pipelined'; readonly statements: number })
+  /** A task sent one statement more than `repeatedStatements` times; `load` and `getMany` read all rows at once. */
+  | (Labelled & {
+      readonly type: 'session.repeated'
+      readonly text: string
+      readonly count: number
+      /** The line that sent it; where the stack does not have it, the line that asked for the session. */
+      readonly sentFrom: string
+    })
   /** A session holds a connection and has used it for nothing for `idleSessionMs`. */
   | (Labelled & { readonly type: 'session.held_idle'; readonly idleMs: number; readonly acquiredAt: string })
   /** A call got PoolDeadlock; `tasks` are those that waited for each other, each with the line that asked for its connection. */

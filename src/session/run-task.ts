@@ -35,6 +35,8 @@ export interface Runtime<TSession = unknown> extends SessionEnvironment {
   readonly leases: ActiveLeases
   /** Whether to remember where each session was asked for. */
   readonly traceSessions: boolean
+  /** How often a session may send one statement before that is published; 0: for ever. */
+  readonly repeatedStatements: number
   /** False behind a transaction pooler. */
   readonly ownsServerSession: boolean
 }
@@ -153,8 +155,9 @@ function leaseOn(
   queueMs: number,
   trace: Trace | undefined,
 ): Lease {
-  const { pool, publish, ownsServerSession, tracing } = runtime
-  const lease = new Lease(connection, { label, publish, tracing, ownsServerSession, queueMs, trace, parent })
+  const { pool, publish, tracing, repeatedStatements, ownsServerSession } = runtime
+  const options = { label, publish, tracing, repeatedStatements, ownsServerSession, queueMs, trace, parent }
+  const lease = new Lease(connection, options)
   pool.setLease(connection, lease)
   runtime.leases.add(lease)
   if (timing) Object.assign(timing, { waitMs: queueMs, backendPid: connection.backendPid })
@@ -219,6 +222,9 @@ export function closeLease(runtime: Runtime, lease: Lease): Promise<void> | unde
     const { heldMs, statements, mostRunning } = lease
     publish({ type: 'session.released', label, backendPid: connection.backendPid, heldMs, statements })
     if (mostRunning > 1) publish({ type: 'session.pipelined', label, statements: mostRunning })
+    for (const { text, count, sentFrom = lease.acquiredAt } of lease.repeated?.found() ?? []) {
+      publish({ type: 'session.repeated', label, text, count, sentFrom })
+    }
   }
   if (lease.refusal === undefined && lease.running > 0) lease.abandon()
   const stopped = connection.inFlight > 0 ? lease.stopped : undefined

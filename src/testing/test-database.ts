@@ -57,6 +57,7 @@ const knownOfEngine = optionNames<TestEngineOptions>({
   traceSessions: 'boolean',
   idleSessionMs: 'number',
   slowStatementMs: 'number',
+  repeatedStatements: 'number',
 })
 
 const known = optionNames<TestDatabaseOptions<Schema>>({

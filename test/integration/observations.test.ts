@@ -1,5 +1,6 @@
 /** What the system says about itself: one event of each kind, at the right time, without parameters, and harmless. */
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Observation } from '../../src/observe/observation.ts'
 import { accounts, type Bank, type BankSession, openBank, Recorder } from '../support/bank.ts'
@@ -98,6 +99,61 @@ describe('observations', () => {
       'transaction.finished',
       'session.released',
     ])
+  })
+
+  test('tell of a statement that a task sends for every row, and of the line that sends it', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ observe: recorder.observe, repeatedStatements: 3 })
+    const ids = [1, 2, 3, 4, 5]
+    const here = expect.stringMatching(/observations\.test\.ts:\d+:\d+/)
+    await engine.session(
+      async ({ repository, sql, db }) => {
+        for (const id of ids) await repository(accounts).get(id)
+        for (const id of ids.slice(1)) await sql`select ${id}::int as id`
+        for (const id of ids) await db.select().from(accounts).where(eq(accounts.id, id))
+        for (const id of ids.slice(2)) await sql`select ${id}::text as fine`
+      },
+      { label: 'page' },
+    )
+    expect(recorder.of('session.repeated')).toEqual([
+      {
+        type: 'session.repeated',
+        label: 'page',
+        text: expect.stringContaining('"accounts"'),
+        count: 5,
+        sentFrom: here,
+      },
+      { type: 'session.repeated', label: 'page', text: 'select $1::int as id', count: 4, sentFrom: here },
+      {
+        type: 'session.repeated',
+        label: 'page',
+        text: expect.stringContaining('"accounts"'),
+        count: 5,
+        sentFrom: here,
+      },
+    ])
+    const lines = recorder.of('session.repeated').map(({ sentFrom }) => Number(/:(\d+):\d+/.exec(sentFrom)?.[1]))
+    // The line of each loop; of a query that Drizzle runs later, the line that asked for the session.
+    expect(lines[1]! - lines[0]!).toBe(1)
+    expect(lines[0]! - lines[2]!).toBe(2)
+  })
+
+  test('tell of no repetition across sessions, of what getMany reads, or where it is off', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ observe: recorder.observe, repeatedStatements: 2 })
+    await engine.gather(
+      [1, 2, 3, 4].map(
+        (id) =>
+          ({ repository }: BankSession) =>
+            repository(accounts).get(id),
+      ),
+    )
+    await engine.session(({ repository }) => repository(accounts).getMany([1, 2, 3, 4]))
+    await using off = await bank.engine({ observe: recorder.observe, repeatedStatements: 0 })
+    await off.session(async (session) => {
+      for (let count = 0; count < 30; count++) await read(session)
+    })
+    expect(recorder.of('session.repeated')).toEqual([])
   })
 
   test('tell why COMMIT was refused', async () => {

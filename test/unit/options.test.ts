@@ -184,6 +184,7 @@ const badValues: readonly (readonly [name: string, message: RegExp, ...given: un
   ['openEngine', /^config\.log\.slowMs must be a number of at least 0/, { schema, log: { slowMs: '1' } }],
   ['openEngine', /^config\.traceSessions must be true or false/, { schema, traceSessions: 'yes' }],
   ['openEngine', /^config\.migrationsFolder must be a text/, { schema, migrations: 'apply', migrationsFolder: 7 }],
+  ['openEngine', /^config\.repeatedStatements must be a number of at least 0/, { schema, repeatedStatements: '1' }],
   ['openEngine', /^config\.idleSessionMs must be a number of at least 0/, { schema, idleSessionMs: '1' }],
   ['openEngine', /^config\.telemetry must be what openTelemetry\(\)/, { schema, telemetry: { traces: true } }],
   ['openTelemetry', /^openTelemetry\.traces must be true or false/, { traces: 'no' }],
