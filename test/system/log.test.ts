@@ -17,7 +17,8 @@ beforeAll(async () => {
 })
 afterAll(() => bank[Symbol.asyncDispose]())
 
-const { NO_COLOR: _, FORCE_COLOR: __, ...inherited } = process.env
+/** Without what Node itself looks at: a terminal under CI has no colours to it. */
+const { NO_COLOR: _, FORCE_COLOR: __, CI: ___, ...inherited } = process.env
 
 /** What begins each colour, as one that can be seen. */
 const visible = (output: string) => output.replaceAll('\u001B[', '~')
