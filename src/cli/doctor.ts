@@ -97,7 +97,8 @@ function examinationText(result: Examination, console: Console): string {
       return `Nothing to ignore any more: ${rule}${object === undefined ? '' : ` ${object}`}.`
     }),
   ]
-  const head = findings.length === 0 ? 'Nothing found' : `${findings.length} finding${findings.length === 1 ? '' : 's'}`
+  const nothing = failed.length > 0 ? 'Nothing found by the rules that could look' : 'Nothing found'
+  const head = findings.length === 0 ? nothing : `${findings.length} finding${findings.length === 1 ? '' : 's'}`
   const count = `${head}${ignored.length === 0 ? '' : `, ${ignored.length} ignored`}.`
   return [...blocks, ...(notes.length > 0 ? [notes.join('\n')] : []), count].join('\n\n')
 }

@@ -70,7 +70,9 @@ describe('rivulet doctor', { timeout: 180_000 }, () => {
       const { exitCode, stdout } = await project.rivulet('doctor', '--rule', 'sequence-near-end')
       expect({ exitCode, stdout }).toEqual({
         exitCode: 1,
-        stdout: expect.stringMatching(/^Could not look by sequence-near-end: [^\n]*lock timeout\n\nNothing found\.\n$/),
+        stdout: expect.stringMatching(
+          /^Could not look by sequence-near-end: [^\n]*lock timeout\n\nNothing found by the rules that could look\.\n$/,
+        ),
       })
     })
   })
