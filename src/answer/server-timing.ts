@@ -14,15 +14,13 @@ export function serverTiming(
     throw new UsageError(
       'serverTiming takes the timings that onTimings of a gather got, and the milliseconds of all of it',
     )
-  const metrics = timings.flatMap(({ key, waitMs, runMs }) => [
-    metric(`${token(key)}-wait`, waitMs, 'wait for a connection'),
-    metric(token(key), runMs, 'run'),
-  ])
-  return [...metrics, metric('total', totalMs)].join(', ')
-}
-
-function metric(name: string, durationMs: number, description?: string): string {
-  return `${name};dur=${durationMs.toFixed(2)}${description === undefined ? '' : `;desc="${description}"`}`
+  let metrics = ''
+  for (const { key, waitMs, runMs } of timings) {
+    const name = token(key)
+    metrics += `${name}-wait;dur=${waitMs.toFixed(2)};desc="wait for a connection", `
+    metrics += `${name};dur=${runMs.toFixed(2)};desc="run", `
+  }
+  return `${metrics}total;dur=${totalMs.toFixed(2)}`
 }
 
 /** A metric's name must be a token of HTTP. */
