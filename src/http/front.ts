@@ -62,6 +62,8 @@ export interface Environment {
     bounds: TaskOptions
     /** Who asks, found out once; undefined where the application does not say. */
     identity?: (() => Promise<Identity>) | undefined
+    /** How a client that has not said who it is may do so, as `WWW-Authenticate` has it; set by the identity function. */
+    challenge?: string | undefined
     /** Where the time went, for `Server-Timing`; undefined before there was a task. */
     timing?: string
     /** The answer to an error, or to one that cuts an answer off; those who watch over faults are told of it. */
@@ -88,7 +90,8 @@ export function createFront(options: FrontOptions = {}): Hono<Environment> {
     context.set('bounds', new ScopedOptions(scope, () => context.req.raw.signal))
     if (identity) context.set('identity', identityOnce(context, identity))
     context.set('failed', (error, isCut) => {
-      const problem = problemFor?.(error) ?? (error instanceof HTTPException ? fromHono(error) : problemOf(error))
+      const found = problemFor?.(error) ?? (error instanceof HTTPException ? fromHono(error) : problemOf(error))
+      const problem = challenged(found, context.get('challenge'))
       const { status } = problem
       if (status >= 500 || isCut)
         onFault?.(error, { method: context.req.method, route: routePath(context, -1), status, requestId })
@@ -136,6 +139,16 @@ function scopeOf(context: Context, deadline: Deadline): Scope {
     if (!outgoing.writableFinished) scope.cancel(new Cancelled('the client has gone away'))
   })
   return scope
+}
+
+/** What is not allowed to anybody may be allowed to who the client is (RFC 9110, 15.5.2). */
+function challenged(problem: Problem, challenge: string | undefined): Problem {
+  if (challenge === undefined || problem.code !== 'insufficient_privilege') return problem
+  const detail = 'this is not allowed to everybody: say who you are'
+  return new Problem(
+    { status: 401, code: 'token_required', detail, headers: { 'www-authenticate': challenge } },
+    { cause: problem },
+  )
 }
 
 /** The answer for one request, to whoever asks: `identify` is asked by the first. */

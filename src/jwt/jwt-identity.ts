@@ -72,6 +72,7 @@ export function jwtIdentity(options: JwtOptions): Identify {
   return async (context) => {
     const token = bearerToken(context.req.header('authorization'))
     if (token === undefined) {
+      context.set('challenge', 'Bearer')
       if (anonymous) return anonymous
       throw refusal(401, 'token_required', 'send an access token: authorization: Bearer …')
     }

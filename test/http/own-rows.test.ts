@@ -292,24 +292,25 @@ describe('somebody without a token', () => {
     [400, 'GET', '/reviews?customerId=1'],
     [400, 'GET', '/reviews?sort=customerId'],
     [400, 'GET', '/reviews?select=customerId'],
-    [403, 'GET', '/reviews?with=customer'],
-    [403, 'GET', '/products?with=orderItems'],
-    [403, 'GET', '/orders'],
-    [403, 'GET', '/order-items/1,1'],
-    [403, 'GET', '/customers/1'],
-    [403, 'GET', '/customers/2147483647'],
-    [403, 'GET', '/product/1/1'],
-    [403, 'GET', '/product/1/2147483647'],
-    [403, 'POST', '/orders', { customerId: 1, items: [{ productId: 1, quantity: 1 }] }],
-    [403, 'POST', '/reviews', { productId: 1, customerId: 1, rating: 1 }],
-    [403, 'PATCH', '/products/1', { stock: 1 }],
-    [403, 'DELETE', '/products/1'],
-    [403, 'POST', '/customers', { name: 'x' }],
-    [403, 'PATCH', '/customers/1', { job: 'x' }],
+    [401, 'GET', '/reviews?with=customer'],
+    [401, 'GET', '/products?with=orderItems'],
+    [401, 'GET', '/orders'],
+    [401, 'GET', '/order-items/1,1'],
+    [401, 'GET', '/customers/1'],
+    [401, 'GET', '/customers/2147483647'],
+    [401, 'GET', '/product/1/1'],
+    [401, 'GET', '/product/1/2147483647'],
+    [401, 'POST', '/orders', { customerId: 1, items: [{ productId: 1, quantity: 1 }] }],
+    [401, 'POST', '/reviews', { productId: 1, customerId: 1, rating: 1 }],
+    [401, 'PATCH', '/products/1', { stock: 1 }],
+    [401, 'DELETE', '/products/1'],
+    [401, 'POST', '/customers', { name: 'x' }],
+    [401, 'PATCH', '/customers/1', { job: 'x' }],
   ]
   test.each(tries)('is answered %i to %s %s', async (status, method, path, body) => {
     const answer = await sender(full)(method, path, body)
     expect(answer.status).toBe(status)
+    expect(answer.headers.get('www-authenticate')).toBe(status === 401 ? 'Bearer' : null)
     // Where a parameter of this name is refused, it is named.
     expect(answer.text.replace(/"parameter":"customerId"/, '')).not.toMatch(/"customerId"/)
   })

@@ -203,7 +203,7 @@ test('takes tokens: their role is the role of the session, and policies read the
     const reader = { role: 'rivulet_serve_reader' }
     expect(await ask({ ...reader, sub: '2' })).toMatchObject([200, { data: [{ name: 'Ada' }] }])
     expect(await ask({ ...reader, sub: '1' })).toMatchObject([200, { data: [{ name: 'Lynn' }] }])
-    expect(await ask()).toMatchObject([403, { code: 'insufficient_privilege' }])
+    expect(await ask()).toMatchObject([401, { code: 'token_required' }])
     expect(await ask({ role: 'postgres' })).toMatchObject([403, { code: 'insufficient_scope' }])
     expect(await ask({ ...reader, iss: 'another' })).toMatchObject([401, { code: 'invalid_token' }])
     // A slip must not leave everything open.
