@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { drizzleOf, type Engine, openEngine } from '../engine.ts'
 import { UsageError } from '../errors.ts'
 import { createApp } from '../http/app.ts'
-import type { Identify } from '../http/front.ts'
+import type { IdempotencyOptions, Identify } from '../http/front.ts'
+import { createIdempotencyTable } from '../idempotency/kept-answers.ts'
 import { describeFault } from '../http/request-log.ts'
 import { openHttpServer } from '../server/server.ts'
 import type { Shutdown } from '../task/shutdown.ts'
@@ -32,11 +33,14 @@ export async function serveSchema(run: Run, project: Project, service: Service):
   const schema = await loadSchema(project)
   await using engine = await openEngine({ schema, url, ...(project.casing && { casing: project.casing }) })
   const found = publish(engine, schema, values)
+  const keyed = values['idempotency'] === true
+  if (keyed) await engine.session(createIdempotencyTable)
   const app = createApp(engine, {
     resources: found.resources,
     identity,
     openApi: { bearer: identity !== undefined },
     health: { draining: asked },
+    ...(keyed && { idempotency: { owner: ownerOf } }),
     onFault: (error, request) => console.note(describeFault(error, request)),
     ...(values['log'] === true && { log: (entry: object) => console.note(JSON.stringify(entry)) }),
   })
@@ -47,6 +51,13 @@ export async function serveSchema(run: Run, project: Project, service: Service):
   announce(described(server.url, server.port, found))
   if (!asked.aborted) await once(asked, 'abort')
   console.note('stopping: requests under way are finished first; a second signal cuts them off')
+}
+
+/** Whose a key is: who the token names, and not its expiry, which is another one in the next token of the same person. */
+const ownerOf: NonNullable<IdempotencyOptions['owner']> = async (context) => {
+  const { role, settings = {} } = (await context.get('identity')?.()) ?? {}
+  const claims = JSON.parse(settings['request.jwt.claims'] ?? '{}') as Record<string, unknown>
+  return JSON.stringify([role, claims['sub'] ?? claims])
 }
 
 async function loadSchema(project: Project): Promise<Record<string, unknown>> {

@@ -34,6 +34,7 @@ Options:
       --anonymous ROLE    the role of requests without a token. Default: they are refused
       --insecure          let other machines in without tokens
       --read-only         no changes
+      --idempotency       take Idempotency-Key on POST and PATCH; makes the table rivulet.idempotency_keys if it is not there
       --only PATTERN      tables and views with such names only, ! for all but those; may be given several times
       --schema PATH       the schema's file or folder, in place of the config's; then there may be no config at all
       --log               one line of JSON for each request, on standard error; what the database does: RIVULET_LOG, one
@@ -56,6 +57,7 @@ Examples:
     anonymous: { type: 'string' },
     insecure: { type: 'boolean' },
     'read-only': { type: 'boolean' },
+    idempotency: { type: 'boolean' },
     only: { type: 'string', multiple: true },
     schema: { type: 'string', multiple: true },
     log: { type: 'boolean' },

@@ -90,6 +90,27 @@ async function sleeping(): Promise<number> {
   return (await admin.backends()).filter(({ state, query }) => state === 'active' && query.includes('slept')).length
 }
 
+test('takes Idempotency-Key where it is told to, and refuses it elsewhere', async () => {
+  const add = (url: string) =>
+    fetch(`${url}/customers`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'idempotency-key': 'once' },
+      body: '{"name":"Grace"}',
+    })
+  const keyed = await serve('--idempotency', '--only', 'customers')
+  const [first, again] = [await add(keyed.url), await add(keyed.url)]
+  expect([first.status, again.status]).toEqual([201, 201])
+  expect(await again.json()).toEqual(await first.json())
+  expect(again.headers.get('idempotent-replayed')).toBe('true')
+  // The table is there now: another start makes nothing.
+  await serve('--idempotency', '--only', 'customers')
+  const { status } = await add((await serve('--only', 'customers')).url)
+  expect(status).toBe(400)
+  await withConnection(project.database.url, (connection) =>
+    connection.script(`delete from customers where name = 'Grace'; drop schema rivulet cascade`),
+  )
+})
+
 test('serves every table and view under a path of its own, and says what it leaves out and why', async () => {
   const { process: child, url, result, errors, end } = await serve('--json')
   const { paths, leftOut, ...rest } = JSON.parse(result) as { paths: string[]; leftOut: unknown[]; url: string }
@@ -185,6 +206,7 @@ test('takes tokens: their role is the role of the session, and policies read the
       do $$ begin create role rivulet_serve_reader; exception when others then null; end $$;
       do $$ begin create role rivulet_serve_nobody; exception when others then null; end $$;
       grant select on customers to rivulet_serve_reader;
+      grant select, insert on order_items to rivulet_serve_reader;
       alter table customers enable row level security;
       create policy own on customers to rivulet_serve_reader
         using (id = (current_setting('request.jwt.claims', true)::json ->> 'sub')::int)`),
@@ -194,7 +216,7 @@ test('takes tokens: their role is the role of the session, and policies read the
   vi.stubEnv('RIVULET_JWT_AUDIENCE', audience)
   try {
     const roles = ['--role', 'rivulet_serve_reader', '--anonymous', 'rivulet_serve_nobody']
-    const { url } = await serve('--only', 'customers', ...roles)
+    const { url } = await serve('--only', 'customers', '--only', 'order_items', '--idempotency', ...roles)
     const ask = async (claims?: object) => {
       const headers = claims ? { authorization: `Bearer ${await tokenOf({ ...claims })}` } : undefined
       const response = await fetch(`${url}/customers?select=name`, headers ? { headers } : {})
@@ -206,6 +228,17 @@ test('takes tokens: their role is the role of the session, and policies read the
     expect(await ask()).toMatchObject([401, { code: 'token_required' }])
     expect(await ask({ role: 'postgres' })).toMatchObject([403, { code: 'insufficient_scope' }])
     expect(await ask({ ...reader, iss: 'another' })).toMatchObject([401, { code: 'invalid_token' }])
+    // A key belongs to who sent it, whichever of their tokens came along.
+    const add = async (claims: object) => {
+      const authorization = `Bearer ${await tokenOf({ ...reader, ...claims })}`
+      const headers = { authorization, 'content-type': 'application/json', 'idempotency-key': 'mine' }
+      const body = JSON.stringify({ orderId: 1, line: 1 })
+      const response = await fetch(`${url}/order-items`, { method: 'POST', headers, body })
+      return [response.status, response.headers.get('idempotent-replayed')]
+    }
+    expect(await add({ sub: '2', jti: 'first' })).toEqual([201, null])
+    expect(await add({ sub: '2', jti: 'another' })).toEqual([201, 'true'])
+    expect(await add({ sub: '1' })).toEqual([409, null])
     // A slip must not leave everything open.
     const { exitCode, stderr } = await project.rivulet('serve', '--port', '0')
     expect([exitCode, stderr]).toEqual([64, expect.stringContaining('--role has to name the roles') as string])
