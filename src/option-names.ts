@@ -60,6 +60,9 @@ export function checkSettings(settings: string, names: OptionNames, given: unkno
   throw new ConfigInvalid(wrong)
 }
 
+/** On options that are accessors of a class of ours: names that are right, and must not be read for nothing. */
+export const trustedOptions = Symbol('trusted options')
+
 /** What is wrong: an option that is unknown, or is not what it must be; without a name, the object itself. */
 interface OptionFault {
   readonly where: string
@@ -72,8 +75,10 @@ interface OptionFault {
 function faultIn(where: string, names: OptionNames, given: unknown): OptionFault | undefined {
   const fault = (what: Pick<OptionFault, 'name' | 'must'>) => ({ where, known: [...names.keys()].join(', '), ...what })
   if (typeof given !== 'object' || given === null || Array.isArray(given)) return fault({})
+  const trusted = (given as { readonly [trustedOptions]?: ReadonlySet<string> })[trustedOptions]
   // Inherited ones count as well.
   for (const name in given) {
+    if (trusted?.has(name)) continue
     const kind = names.get(name)
     if (kind === undefined) return fault({ name })
     const value = (given as Readonly<Record<string, unknown>>)[name]

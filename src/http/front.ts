@@ -85,9 +85,8 @@ export function createFront(options: FrontOptions = {}): Hono<Environment> {
     const requestId = requestIdOf(context)
     context.set('requestId', requestId)
     const deadline = Deadline.after(Math.min(requestTimeoutMs, patienceMs(context)))
-    const scope = scopeOf(context, deadline)
     context.set('deadline', deadline)
-    context.set('bounds', new ScopedOptions(scope, () => context.req.raw.signal))
+    context.set('bounds', boundsOf(context, deadline))
     if (identity) context.set('identity', identityOnce(context, identity))
     context.set('failed', (error, isCut) => {
       const found = problemFor?.(error) ?? (error instanceof HTTPException ? fromHono(error) : problemOf(error))
@@ -97,17 +96,8 @@ export function createFront(options: FrontOptions = {}): Hono<Environment> {
         onFault?.(error, { method: context.req.method, route: routePath(context, -1), status, requestId })
       return problemResponse(problem, requestId)
     })
-    try {
-      await next()
-    } catch (error) {
-      scope.close()
-      throw error
-    }
-    const tell = log && entryTeller(context, startedAt, log)
-    await watchBody(context, (...end) => {
-      scope.close()
-      tell?.(...end)
-    })
+    await next()
+    await watchBody(context, log ? entryTeller(context, startedAt, log) : () => undefined)
     addBrowserHeaders(context.res)
     setHeader(context.res, 'x-request-id', requestId)
   })
@@ -131,14 +121,15 @@ export function taskOptions(context: Context<Environment>): TaskOptions {
   return labelled(context.get('bounds'), `${context.req.method} ${routePath(context, -1)}`)
 }
 
-/** Ends with the request's time, or with its client. */
-function scopeOf(context: Context, deadline: Deadline): Scope {
+/** The request's time, and a scope that is cancelled when its client goes away before it has the answer. */
+function boundsOf(context: Context, deadline: Deadline): ScopedOptions {
   const { outgoing } = (context.env ?? {}) as { outgoing?: Writable }
-  const scope = new Scope(outgoing ? { deadline } : { deadline, signal: context.req.raw.signal })
+  const { raw } = context.req
+  const scope = new Scope(outgoing ? {} : { signal: raw.signal })
   outgoing?.on('close', () => {
     if (!outgoing.writableFinished) scope.cancel(new Cancelled('the client has gone away'))
   })
-  return scope
+  return new ScopedOptions({ scope, deadline, signal: () => raw.signal })
 }
 
 /** What is not allowed to anybody may be allowed to who the client is (RFC 9110, 15.5.2). */

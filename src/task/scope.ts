@@ -6,6 +6,7 @@
  */
 import { setMaxListeners } from 'node:events'
 import { Cancelled, type RivuletError } from '../errors.ts'
+import { trustedOptions } from '../option-names.ts'
 import { Deadline, tighter } from './deadline.ts'
 
 /** Options every call takes. */
@@ -18,41 +19,63 @@ export interface TaskOptions {
   readonly label?: string | undefined
 }
 
-const within = Symbol('within')
-
 /**
- * The options of calls that belong to work with a scope of its own, such as a request: its scope bounds them, and stays
- * in force where they are spread into others. `signal` is asked for the caller's AbortSignal by whoever reads it, and not
- * before: each costs Node as much as a short task.
+ * The options of calls that belong to longer work, such as a request: they end with its deadline, and with `scope`, which is
+ * cancelled when nobody wants the work any more. Whoever reads `signal`, or spreads the options, gets what any other
+ * options have; a call that is given the object itself needs no AbortSignal, which costs Node as much as a short task.
  */
 export class ScopedOptions implements TaskOptions {
-  readonly [within]: Scope
   readonly label: string | undefined
-  readonly #signal: () => AbortSignal
+  declare readonly signal: AbortSignal
+  declare readonly timeoutMs: number
+  readonly #work: BoundedWork
 
-  constructor(scope: Scope, signal: () => AbortSignal, label?: string) {
-    this[within] = scope
-    this.#signal = signal
+  static readonly #accessors = {
+    signal: {
+      enumerable: true,
+      get(this: ScopedOptions) {
+        return this.#work.signal()
+      },
+    },
+    timeoutMs: {
+      enumerable: true,
+      get(this: ScopedOptions) {
+        return this.#work.deadline.remainingMs
+      },
+    },
+  }
+
+  constructor(work: BoundedWork, label?: string) {
+    this.#work = work
     this.label = label
+    // Properties of its own, so that spreading it copies them.
+    Object.defineProperty(this, 'signal', ScopedOptions.#accessors.signal)
+    Object.defineProperty(this, 'timeoutMs', ScopedOptions.#accessors.timeoutMs)
   }
 
-  get signal(): AbortSignal {
-    return this.#signal()
+  /** What bounds the work, for the scope of a call. */
+  get bounds(): Pick<BoundedWork, 'scope' | 'deadline'> {
+    return this.#work
   }
 
-  get timeoutMs(): number | undefined {
-    return this[within].deadline?.remainingMs
+  get [trustedOptions](): ReadonlySet<string> {
+    return lazy
   }
 
   labelled(label: string): ScopedOptions {
-    return new ScopedOptions(this[within], this.#signal, label)
+    return new ScopedOptions(this.#work, label)
   }
 }
 
-/** The scope of the work that a call belongs to, where its options say so. */
-function scopeIn(options: object): Scope | undefined {
-  return within in options ? (options[within] as Scope) : undefined
+/** What the options of a call say of the work that it belongs to. */
+export interface BoundedWork {
+  readonly scope: Scope
+  readonly deadline: Deadline
+  /** Makes the signal of whoever wants the work. */
+  readonly signal: () => AbortSignal
 }
+
+const lazy: ReadonlySet<string> = new Set(['signal', 'timeoutMs'])
 
 /** The same bounds, for a call by another name. */
 export function labelled(options: TaskOptions, label: string): TaskOptions {
@@ -61,19 +84,13 @@ export function labelled(options: TaskOptions, label: string): TaskOptions {
 
 /** Whether anything bounds a call. */
 export function isBounded(options: Pick<TaskOptions, 'signal' | 'timeoutMs'>): boolean {
-  return within in options || options.signal !== undefined || options.timeoutMs !== undefined
+  return options instanceof ScopedOptions || options.signal !== undefined || options.timeoutMs !== undefined
 }
 
 /** Why a scope was cancelled: its time ran out, or it was told to. */
 export type CancelReason =
   | { readonly kind: 'deadline'; readonly deadline: Deadline }
   | { readonly kind: 'cancelled'; readonly error: RivuletError }
-
-/** What bounds a scope. */
-export interface ScopeOptions extends Pick<TaskOptions, 'signal' | 'timeoutMs'> {
-  /** An instant in the place of `timeoutMs`. */
-  readonly deadline?: Deadline | undefined
-}
 
 type Listener = (reason: CancelReason) => void
 
@@ -86,15 +103,15 @@ export class Scope {
   #controller: AbortController | undefined
   #closed = false
 
-  constructor(options: ScopeOptions = {}, parent?: Scope) {
+  constructor(options: Pick<TaskOptions, 'signal' | 'timeoutMs'> = {}, parent?: Scope) {
     this.#parent = parent
-    const outer = scopeIn(options)
-    const { signal, timeoutMs, deadline: given }: ScopeOptions = options instanceof ScopedOptions ? {} : options
-    const own = given ?? (timeoutMs === undefined ? undefined : Deadline.after(timeoutMs))
-    this.deadline = tighter(tighter(parent?.deadline, outer?.deadline), own)
-    // Listeners above: the scope above already watches its own deadline, so only a tighter one needs a timer.
+    const work = options instanceof ScopedOptions ? options.bounds : undefined
+    const { signal, timeoutMs }: typeof options = work ? {} : options
+    const own = work?.deadline ?? (timeoutMs === undefined ? undefined : Deadline.after(timeoutMs))
+    this.deadline = tighter(parent?.deadline, own)
+    // Listeners above: the parent's scope already watches the parent's deadline, so only a tighter one needs a timer.
     if (parent) this.#follow(parent)
-    if (outer) this.#follow(outer)
+    if (work) this.#follow(work.scope)
     if (signal?.aborted) this.cancel(abortError(signal))
     else if (signal) {
       const onAbort = () => this.cancel(abortError(signal))

@@ -2,8 +2,12 @@
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { cors } from 'hono/cors'
 import { stream } from 'hono/streaming'
-import { createFront } from '../../src/http/front.ts'
+import { sql as fragment } from 'drizzle-orm'
+import { createFront, taskOptions } from '../../src/http/front.ts'
 import { type HttpServer, openHttpServer } from '../../src/server/server.ts'
+import type { ShopSession } from '../../src/shop/repositories.ts'
+import { eventually } from '../support/invariants.ts'
+import { openTestShop } from '../support/shop.ts'
 
 const secret = new Error('secret postgres://u:pw@h/db')
 const told: unknown[] = []
@@ -92,4 +96,28 @@ test.each([
   expect(await response.text()).toBe(text)
   expect(told).toEqual([])
   expect(entries).toEqual([{ route: path, status: 200 }])
+})
+
+test('the work of a body that nobody takes ends with the time of its request, and gives its connection back', async () => {
+  const shop = await openTestShop()
+  const app = createFront({ requestTimeoutMs: 500 })
+  const rows = async (session: ShopSession, write: (text: string) => Promise<unknown>) => {
+    const query = fragment<{ x: string }>`select repeat('x', 10000) as x from generate_series(1, 5000)`
+    for await (const row of session.stream(query)) await write(JSON.stringify(row))
+  }
+  app.get('/rows', (context) =>
+    stream(context, (writer) =>
+      shop.engine.session((session) => rows(session, (text) => writer.write(text)), taskOptions(context)),
+    ),
+  )
+  const idle = await openHttpServer(app, { port: 0 })
+  try {
+    for (let count = 0; count < 3; count++) await fetch(`${idle.url}/rows`, { method: 'HEAD' })
+    const { body } = await app.request('/rows')
+    await body?.cancel()
+    await eventually(() => expect(shop.engine.stats().leased).toBe(0))
+  } finally {
+    await idle.close()
+    await shop[Symbol.asyncDispose]()
+  }
 })

@@ -1,7 +1,9 @@
 /** Scopes: cancelled once, for the first reason, from above, by time, by the caller; closing frees everything. */
 import { describe, expect, test } from 'vitest'
 import { Cancelled } from '../../src/errors.ts'
-import { isBounded, labelled, Scope, ScopedOptions } from '../../src/task/scope.ts'
+import { checkOptions, optionNames } from '../../src/option-names.ts'
+import { Deadline } from '../../src/task/deadline.ts'
+import { isBounded, labelled, Scope, ScopedOptions, type TaskOptions } from '../../src/task/scope.ts'
 
 /** How often somebody listens to a signal. */
 function counted(signal: AbortSignal): () => number {
@@ -106,46 +108,64 @@ describe('a scope', () => {
   })
 })
 
-describe('the options of work that has a scope', () => {
-  const late = { kind: 'deadline' }
+describe('the options of longer work', () => {
   const unasked = () => expect.unreachable('nobody asks for a signal')
 
-  test('bound a call as its signal and its time limit would', () => {
-    const scope = new Scope({ timeoutMs: 1000 })
-    const options = new ScopedOptions(scope, () => scope.signal)
+  /** Work with this much time, whose client can go away. */
+  function work(timeoutMs: number) {
+    const client = new AbortController()
+    const scope = new Scope()
+    const leave = () => {
+      client.abort()
+      scope.cancel(new Cancelled('gone'))
+    }
+    return { scope, deadline: Deadline.after(timeoutMs), signal: () => client.signal, leave }
+  }
+
+  test('bound a call that is given them, without a signal', () => {
+    const { leave, ...given } = work(1000)
+    const options = new ScopedOptions({ ...given, signal: unasked }, 'GET /')
+    checkOptions('call', optionNames<TaskOptions>({ signal: 'signal', timeoutMs: 'number', label: 'string' }), options)
+    expect([isBounded(options), options.label]).toEqual([true, 'GET /'])
     const call = new Scope(options)
-    expect(isBounded(options)).toBe(true)
-    expect(call.deadline).toBe(scope.deadline)
-    expect(options.timeoutMs).toBeLessThanOrEqual(1000)
-    const { signal } = options
-    scope.cancel(new Cancelled('enough'))
-    expect(call.reason).toEqual({ kind: 'cancelled', error: new Cancelled('enough') })
-    expect(signal.reason).toEqual(new Cancelled('enough'))
+    expect(call.deadline).toBe(given.deadline)
+    leave()
+    expect(call.reason).toEqual({ kind: 'cancelled', error: new Cancelled('gone') })
+    expect(new Scope(options).reason).toBe(call.reason)
   })
 
-  test.each([
-    ['spread into others', (options: ScopedOptions) => ({ ...options, timeoutMs: 5000 })],
-    ['with another label', (options: ScopedOptions) => labelled(options, 'GET /')],
-    ['spread with another label', (options: ScopedOptions) => labelled({ ...options, timeoutMs: 5000 }, 'GET /')],
-  ])('stay in force %s', (_, made) => {
-    const scope = new Scope({ timeoutMs: 1000 })
-    const options = made(new ScopedOptions(scope, () => scope.signal, 'POST /'))
+  test('keep their deadline by a timer of each call, whatever becomes of the work', async () => {
+    const { scope, deadline } = work(20)
+    const call = new Scope(new ScopedOptions({ scope, deadline, signal: unasked }))
+    scope.close()
+    await new Promise((resolve) => call.onCancel(resolve))
+    expect(call.reason).toEqual({ kind: 'deadline', deadline })
+    expect(new Scope(new ScopedOptions({ scope, deadline, signal: unasked })).reason).toMatchObject({
+      kind: 'deadline',
+    })
+  })
+
+  test.each<[string, (options: TaskOptions) => TaskOptions]>([
+    ['spread into others', (options) => ({ ...options, label: 'x' })],
+    ['assigned to others', (options) => Object.assign({ label: 'x' }, options)],
+    ['taken apart', ({ signal, timeoutMs }) => ({ signal, timeoutMs })],
+    ['made from their entries', (options) => Object.fromEntries(Object.entries(options))],
+    ['with another label', (options) => labelled(options, 'x')],
+    ['spread, with another label', (options) => labelled({ ...options }, 'x')],
+    ['with others assigned to them', (options) => Object.assign(options, { concurrency: 2 })],
+  ])('are in force %s', (_, made) => {
+    const given = work(1000)
+    const options = made(new ScopedOptions(given))
     const call = new Scope(options, new Scope({ timeoutMs: 2000 }))
-    expect(call.deadline).toBe(scope.deadline)
-    scope.cancel(new Cancelled('enough'))
+    expect(call.deadline?.at).toBeGreaterThanOrEqual(given.deadline.at)
+    expect(call.deadline?.at).toBeLessThan(given.deadline.at + 900)
+    given.leave()
     expect(call.reason?.kind).toBe('cancelled')
   })
 
   test('do not loosen what a call is given itself', () => {
-    const call = new Scope({ ...new ScopedOptions(new Scope({ timeoutMs: 1000 }), unasked), timeoutMs: 0 })
-    expect(call.reason).toMatchObject(late)
-    expect(new Scope({ ...new ScopedOptions(new Scope(), unasked), signal: AbortSignal.abort() }).reason?.kind).toBe(
-      'cancelled',
-    )
-  })
-
-  test('of a scope that is over already cancel the call at once', () => {
-    const scope = new Scope({ timeoutMs: 0 })
-    expect(new Scope(new ScopedOptions(scope, () => scope.signal)).reason).toBe(scope.reason)
+    const options = new ScopedOptions(work(1000))
+    expect(new Scope({ ...options, timeoutMs: 0 }).reason).toMatchObject({ kind: 'deadline' })
+    expect(new Scope({ ...options, signal: AbortSignal.abort() }).reason?.kind).toBe('cancelled')
   })
 })
