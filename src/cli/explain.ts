@@ -38,16 +38,27 @@ Examples:
   rivulet explain report.sql --analyze --json | jq '.plans[].warnings'`,
   options: { analyze: { type: 'boolean' }, buffers: { type: 'boolean' }, writes: { type: 'boolean' } },
   takesFiles: true,
-  run: async ({ values, positionals, project, console }) => {
+  run: async ({ values, positionals, project, console, signal }) => {
     checkValues(values)
     const statements = statementsOf(await sqlIn(positionals)).map((statement) => statement.trim())
     if (statements.length === 0) throw new UsageError('there is no statement to explain')
     const plans = await withDatabase(await project(), (url) =>
-      withConnection(url, async (connection) => {
-        const found: QueryPlan[] = []
-        for (const statement of statements) found.push(await planOf(connection, statement, values))
-        return found
-      }),
+      withConnection(
+        url,
+        async (connection) => {
+          // What runs is stopped on the server: it would go on there, whoever has gone here.
+          const stop = () => void connection.cancel(AbortSignal.timeout(2000)).catch(() => undefined)
+          signal.addEventListener('abort', stop, { once: true })
+          const found: QueryPlan[] = []
+          for (const statement of statements) {
+            signal.throwIfAborted()
+            found.push(await planOf(connection, statement, values))
+          }
+          signal.removeEventListener('abort', stop)
+          return found
+        },
+        'rivulet explain',
+      ),
     )
     const texts = plans.map((plan) => planText(plan, plans.length > 1, console))
     return { exitCode: exitCodes.done, text: texts.join('\n\n'), json: { plans } }

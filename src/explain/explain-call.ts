@@ -49,7 +49,8 @@ export async function explainCall<TSchema extends Schema, TSession>(
   const explain = (ask: AskRows) =>
     generic ? explainGeneric(ask, statement.text).then(({ plan }) => plan) : explainStatement(ask, statement, options)
   const named = Object.entries(settings)
-  if (!analyze && !generic && named.length === 0) return explain(askingOn(session))
+  // In a transaction a query that fails would end it: what only asks leaves no trace.
+  if (!analyze && !generic && named.length === 0 && !session.inTransaction) return explain(askingOn(session))
   return undone(session, async (ask) => {
     for (const setting of named) await ask('select pg_catalog.set_config($1, $2, true)', setting)
     return explain(ask)

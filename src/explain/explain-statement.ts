@@ -94,8 +94,9 @@ function newName(): string {
 }
 
 function answerIn(rows: readonly unknown[]): ExplainAnswer {
-  const [answer] = JSON.parse(String((rows[0] as readonly unknown[])[0])) as ExplainAnswer[]
-  return answer as ExplainAnswer
+  const [answer] = JSON.parse(String((rows[0] as readonly unknown[])[0])) as Partial<ExplainAnswer>[]
+  if (answer?.Plan) return answer as ExplainAnswer
+  throw new UsageError('the statement has no plan: a rule of its table does nothing, or something else, instead')
 }
 
 /** How many rows the tables have that would be read from end to end: the plan says only how many are wanted. */

@@ -51,8 +51,11 @@ export async function firstStatement<TSchema extends Schema, TSession>(
 ): Promise<ExplainedStatement> {
   const explained = session.beside(ExplainedSession<TSchema>)
   try {
-    const answer = call(give(explained))
-    await (isStream(answer) ? answer.next() : answer)
+    // What the function calls on the session around it would be done, and not explained.
+    await session.whileRefusing(async () => {
+      const answer = call(give(explained))
+      await (isStream(answer) ? answer.next() : answer)
+    })
   } catch (error) {
     if (!explained.statement) throw error
   } finally {

@@ -5,6 +5,7 @@
  * It stays small: each shape of a statement once a minute, one plan at a time, none while calls wait for a connection, and
  * with time limits on the server.
  */
+import { hash } from 'node:crypto'
 import { UsageError } from '../errors.ts'
 import type { Observation, Observer, Publish } from '../observe/observation.ts'
 import type { Connection } from '../pool/connection.ts'
@@ -47,9 +48,11 @@ export function slowStatements(slowStatementMs: number, pool: () => Pool | undef
     if (observation.type !== 'statement.finished' || observation.durationMs < slowStatementMs) return
     const { text } = observation
     const now = performance.now()
-    if (now - (told.get(text) ?? -Infinity) < againMs) return
-    told.delete(text)
-    told.set(text, now)
+    // Not the text itself: a thousand of them may be a thousand times as long as is worth keeping.
+    const shape = hash('sha1', text, 'base64')
+    if (now - (told.get(shape) ?? -Infinity) < againMs) return
+    told.delete(shape)
+    told.set(shape, now)
     const [oldest] = told.keys()
     if (told.size > mostShapes && oldest !== undefined) told.delete(oldest)
     const asked = pool()

@@ -114,6 +114,18 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
     return new Kind(this.#environment, this.#lease, this.#scope)
   }
 
+  /** While `work` runs, this session refuses every statement: one that goes to it instead of to another would be sent. */
+  async whileRefusing<T>(work: () => Promise<T>): Promise<T> {
+    const refusal = this.#refusal()
+    if (refusal) throw refusal
+    this.#lend()
+    try {
+      return await work()
+    } finally {
+      this.#free()
+    }
+  }
+
   /** Runs a unit of work in a transaction, with what `give` makes of the session of its own. */
   transaction<T, TGiven = TaskSession<TSchema>>(
     unitOfWork: UnitOfWork<TGiven, T>,
