@@ -169,13 +169,14 @@ function safeMessage(error: ServerError): string {
 const quoted = /["„“«»][^]*["“”«»]/g
 
 /** A message in which nothing is quoted that does not stand in the statement's own text. */
-function withoutQuoted({ code, query }: ServerError, message: string): string {
+function withoutQuoted({ code, query, where }: ServerError, message: string): string {
   if (code.startsWith('22')) return message.replaceAll(quoted, '"…"').replace(/: [^"]*\d[^"]*$/, ': …')
   // Before there is a statement, what is quoted are the names of the database URL.
   if (query === undefined) return message
   const names = Array.from(message.matchAll(/"([^"]*)"/g), ([, name]) => name ?? '')
   const others = message.replaceAll(/"[^"]*"/g, '')
-  const isKnown = names.every((name) => query.includes(name)) && !/["„“«»”]/.test(others)
+  // What fails in the course of the statement, in a function or in a name that it makes up, may quote a value with marks in it.
+  const isKnown = where === undefined && names.every((name) => query.includes(name)) && !/["„“«»”]/.test(others)
   return isKnown ? message : message.replaceAll(quoted, '"…"')
 }
 

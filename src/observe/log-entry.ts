@@ -2,7 +2,7 @@
  * What the log says of an observation: a level, a message that is the same for all of its kind, and fields. A statement
  * that failed is no warning: its caller has the error, and may well expect it.
  */
-import { RivuletError } from '../errors.ts'
+import { DatabaseError, RivuletError } from '../errors.ts'
 import type { LogLevel, LogTopic } from './log-setting.ts'
 import type { Observation, TaskTiming } from './observation.ts'
 
@@ -77,16 +77,11 @@ function isItsDuration(name: string): boolean {
   return name === 'durationMs' || name === 'heldMs'
 }
 
-/** The messages of our errors hold no values. */
+/** What the server says may be a function's own words (RAISE), and so may the message of an error that is not ours. */
 function errorFields(error: unknown): LogFields {
-  if (!(error instanceof Error)) return { message: String(error) }
-  const {
-    name,
-    message,
-    code = name,
-    sqlState,
-  } = error as Error & { readonly code?: string; readonly sqlState?: string }
-  return { code, sqlState, message }
+  if (error instanceof DatabaseError) return { code: error.code, sqlState: error.sqlState }
+  if (error instanceof RivuletError) return { code: error.code, message: error.message }
+  return { code: error instanceof Error ? error.name : typeof error }
 }
 
 /** The error of a task may be its own, with anything in its message: the code or the name will do. */

@@ -19,8 +19,9 @@ export function callErrorAttributes(error: unknown): Attributes {
   return { ...errorAttributes(error), ...(sqlState === undefined ? {} : { 'db.response.status_code': sqlState }) }
 }
 
-/** What went wrong, in words of ours: they hold no values. Undefined for an error of the caller's. */
+/** What went wrong, in words of ours: the server's may be those of a function (RAISE), and the caller's anything. */
 export function errorText(error: unknown): string | undefined {
+  if (error instanceof DatabaseError) return `${error.code} (${error.sqlState})`
   return error instanceof RivuletError ? error.message : undefined
 }
 

@@ -34,6 +34,28 @@ test('pino gets the statements and what came of their transactions, without valu
   expect(lines.join()).not.toContain(secret)
 })
 
+test('what a function raises is in the error of its caller, and not in the log', async () => {
+  await bank.admin.sql.unsafe(`create function raises(words text, state text) returns text language plpgsql as $$
+    begin raise exception using message = 'bad ' || words, errcode = state, constraint = words, table = words; end $$`)
+  const { logger, lines, entries } = openLogger()
+  await using engine = await bank.engine({ log: logger })
+  const states = ['P0001', '22012', '42P01', '23505', '40001', 'XX000']
+  for (const state of states) {
+    const raised = engine.transaction(({ sql }) => sql`select raises(${secret}, ${state})`, { attempts: 2 })
+    await expect(raised).rejects.toMatchObject({ sqlState: state })
+  }
+  const wrapped = engine.transaction(async ({ sql }) => {
+    await sql`select raises(${secret}, '40001')`.catch((cause: unknown) => {
+      throw new Error(`about ${secret}`, { cause })
+    })
+  })
+  await expect(wrapped).rejects.toThrow('about')
+  expect(lines.join()).not.toContain(secret)
+  expect(entries()).toEqual(
+    expect.arrayContaining([expect.objectContaining({ error: { code: 'database_error', sqlState: 'P0001' } })]),
+  )
+})
+
 test('the sink beside a log sees the same', async () => {
   const { logger, entries } = openLogger()
   const seen: string[] = []

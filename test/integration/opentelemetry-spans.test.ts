@@ -91,6 +91,17 @@ describe('the tree', () => {
     ])
   })
 
+  test('says of what a function raised only what kind of error it was', async () => {
+    await using engine = await traced()
+    const raised = engine.session(({ sql }) => sql`do $$ begin raise exception 'bad SECRET'; end $$`, {
+      label: 'raises',
+    })
+    await expect(raised).rejects.toThrow('bad SECRET')
+    const failed = kept.all.filter(({ status }) => status.code !== 0)
+    expect(failed.map(({ status }) => status.message)).toEqual(failed.map(() => 'database_error (P0001)'))
+    expect(failed.length).toBeGreaterThan(1)
+  })
+
   test('of a transaction has its statements, its savepoints and its COMMIT', async () => {
     await using engine = await traced()
     await warm(engine, 1)

@@ -1,7 +1,7 @@
 /** What may be said to `log` and in RIVULET_LOG, what is written of which observation, and how. */
 import pino from 'pino'
 import { describe, expect, test } from 'vitest'
-import { ConfigInvalid, UniqueViolation } from '../../src/errors.ts'
+import { ConfigInvalid, ConnectionLost, UniqueViolation } from '../../src/errors.ts'
 import { terminalLine } from '../../src/observe/log-line.ts'
 import { type Logger, type LogLevel, type LogSetting } from '../../src/observe/log-setting.ts'
 import { logObservers } from '../../src/observe/log.ts'
@@ -102,16 +102,16 @@ describe('a log', () => {
   test('has trouble, whatever it was asked for', () => {
     const { entries, observe } = logging((to) => ({ to, what: 'slow' }))
     observe({ ...ended, outcome: 'unknown', commitMs: 3 })
-    observe({ type: 'connection.failed', error: new Error('away'), retryInMs: 100 })
+    observe({ type: 'connection.failed', error: new ConnectionLost('away'), retryInMs: 100 })
     observe({ type: 'overload.started', queueMs: 900, waiting: 3 })
     expect(entries).toMatchObject([
       ['error', 'transaction may have been committed or not', { outcome: 'unknown', commitMs: 3 }],
-      ['error', 'connecting failed', { error: { code: 'Error', message: 'away' }, retryInMs: 100 }],
+      ['error', 'connecting failed', { error: { code: 'connection_lost', message: 'away' }, retryInMs: 100 }],
       ['warn', 'overloaded: calls are turned away', { waiting: 3 }],
     ])
   })
 
-  test('has the code of an error, and of the error of a task no message', () => {
+  test('has the code of an error, and no message that is not our own', () => {
     const { entries, observe } = logging((to) => ({ to, what: ['statements', 'sessions'] }))
     const error = new UniqueViolation('a row with this key already exists', { sqlState: '23505' })
     observe({ ...quick, error, rows: null } as Observation)
@@ -130,7 +130,7 @@ describe('a log', () => {
       backendPid: 7,
       ms: 1.23,
       sql: 'select 1',
-      error: { code: 'unique_violation', sqlState: '23505', message: 'a row with this key already exists' },
+      error: { code: 'unique_violation', sqlState: '23505' },
     })
     expect(JSON.stringify(entries[1])).not.toContain('Lynn')
     expect(entries[1]?.[2]).toMatchObject({ tasks: [{ key: 'a', outcome: 'failed', runMs: 2.35, code: 'TypeError' }] })

@@ -60,7 +60,7 @@ test('values are told apart as far as there is room', () => {
 })
 
 test.each([
-  [new UniqueViolation('taken', { sqlState: '23505' }), '23505', 'taken'],
+  [new UniqueViolation('taken', { sqlState: '23505' }), '23505', 'unique_violation (23505)'],
   [new Cancelled('stopped'), 'cancelled', 'stopped'],
   [new ConnectionLost('gone', { cause: new Error('ECONNRESET') }), 'connection_lost', 'gone'],
   [new RangeError('of the caller'), 'RangeError', undefined],

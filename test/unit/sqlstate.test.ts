@@ -62,6 +62,14 @@ describe('a SQLSTATE', () => {
   })
 })
 
+test('a value with quotation marks that fails in the course of a statement is not taken for a name of it', () => {
+  const query = `select to_regtype($1), ''`
+  const message = 'syntax error at or near "" SECRET ""'
+  const where = 'invalid type name "a" SECRET "b"'
+  expect(error('42601', { query, message, where }).message).not.toContain('SECRET')
+  expect(error('42703', { query: 'select "a b"', message: 'column "a b" does not exist' }).message).toContain('"a b"')
+})
+
 describe('what is kept', () => {
   test('is where in the schema it happened', () => {
     const names = { schema_name: 'public', table_name: 'users', constraint_name: 'users_email_key' }
