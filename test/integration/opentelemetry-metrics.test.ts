@@ -39,7 +39,8 @@ const alone = (value: number) => [{ attributes: {}, value }]
 
 describe('the pool', () => {
   test('is told by its connections, by those who wait, and by its bounds', async () => {
-    await using engine = await metered('gauges', { pool: { max: 2, acquireTimeoutMs: 60 } })
+    // Time enough to open the second connection on a busy machine: only the third call is to be late.
+    await using engine = await metered('gauges', { pool: { max: 2, acquireTimeoutMs: 2000 } })
     const held = gate()
     const holding = [1, 2].map(() => engine.session(() => held.opened))
     const late = engine.session(() => 1).catch((error: unknown) => error)
