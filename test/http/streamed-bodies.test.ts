@@ -98,13 +98,15 @@ test.each([
   expect(entries).toEqual([{ route: path, status: 200 }])
 })
 
+/** Writes many rows, as they are read. */
+async function rows(session: ShopSession, write: (text: string) => Promise<unknown>) {
+  const query = fragment<{ x: string }>`select repeat('x', 10000) as x from generate_series(1, 5000)`
+  for await (const row of session.stream(query)) await write(JSON.stringify(row))
+}
+
 test('the work of a body that nobody takes ends with the time of its request, and gives its connection back', async () => {
   const shop = await openTestShop()
   const app = createFront({ requestTimeoutMs: 500 })
-  const rows = async (session: ShopSession, write: (text: string) => Promise<unknown>) => {
-    const query = fragment<{ x: string }>`select repeat('x', 10000) as x from generate_series(1, 5000)`
-    for await (const row of session.stream(query)) await write(JSON.stringify(row))
-  }
   app.get('/rows', (context) =>
     stream(context, (writer) =>
       shop.engine.session((session) => rows(session, (text) => writer.write(text)), taskOptions(context)),
