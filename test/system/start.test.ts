@@ -290,7 +290,7 @@ test('other machines are let in with tokens, or with --insecure, and never by a 
 
   const known = start({ ...env, ...tokens })
   const url = await known.ready
-  expect((await fetch(`${url}/orders`)).status).toBe(403)
+  expect((await fetch(`${url}/orders`)).status).toBe(401)
   const headers = { authorization: `Bearer ${await tokenOf({ sub: '1' })}` }
   const { data } = (await (await fetch(`${url}/orders`, { headers })).json()) as { data: { customerId: number }[] }
   expect([...new Set(data.map(({ customerId }) => customerId))]).toEqual([1])
