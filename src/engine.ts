@@ -12,7 +12,8 @@ import { type Config, environment, ledgerNames, parseDatabaseUrl, poolSettings }
 import { checkOptions, checkSettings, optionNames } from './option-names.ts'
 import { ConfigInvalid, PoolClosed, UsageError } from './errors.ts'
 import { logObservers } from './observe/log.ts'
-import { createPublish, type Publish } from './observe/observation.ts'
+import type { Observer } from './observe/observation.ts'
+import { Observers } from './observe/observers.ts'
 import type { EngineTelemetry } from './observe/telemetry.ts'
 import { connectionOpener } from './pool/open-connection.ts'
 import { Pool } from './pool/pool.ts'
@@ -111,29 +112,30 @@ export async function openEngineOn<TSchema extends Schema>(
     const address = addressNow()
     const { host, port, database } = address
     telemetry = config.telemetry?.attach({ host, port, database, gauges: () => pool.stats() })
-    const observers = [logs, config.observe ?? [], telemetry?.observe ?? []].flat()
+    const observers = new Observers(...[logs, config.observe ?? [], telemetry?.observe ?? []].flat())
     const { slowStatementMs } = config
     // A sandbox has one connection for all: there is none to ask on.
-    if (slowStatementMs !== undefined && observers.length > 0 && caller === 'openEngine') {
-      observers.push(slowStatements(slowStatementMs, () => pool, createPublish([...observers])))
+    if (slowStatementMs !== undefined && observers.publish && caller === 'openEngine') {
+      observers.add(slowStatements(slowStatementMs, () => pool, observers))
     }
-    const publish = createPublish(observers)
     const connectTimeoutMs = config.pool?.connectTimeoutMs ?? address.connectTimeoutMs ?? settings.connectTimeoutMs
-    const pool = createPool(settings, connectionOpener(addressNow, connectTimeoutMs), publish)
+    const open = connectionOpener(addressNow, connectTimeoutMs)
+    const pool = createPool(settings, open, observers)
     const { backend } = await pool.probe()
-    await migrate(config, server.url, publish).catch((error: unknown) => pool.close().then(() => Promise.reject(error)))
+    await migrate(config, server.url, observers).catch((error: unknown) =>
+      pool.close().then(() => Promise.reject(error)),
+    )
     // A pooler invents the pid; it may lend out another server process for every transaction.
     const seemsPooled = address.pooled || backend.started === undefined
     const pooled = config.pooler === undefined ? seemsPooled : config.pooler === 'transaction'
-    const core = createCore(
-      { ...config, pooler: pooled ? 'transaction' : 'none' },
-      {
-        pool,
-        publish,
-        telemetry,
-        stopServer: server.stop,
-      },
-    )
+    const settled = { ...config, pooler: pooled ? 'transaction' : 'none' } as const
+    const openAside = (): Engine<TSchema> => {
+      const own = new Observers()
+      const aside = { pool: new Pool({ ...settings, max: 1 }, open, own), observers: own, telemetry: undefined }
+      const stopServer = () => Promise.resolve()
+      return new OpenEngine<TSchema>(createCore(settled, { ...aside, stopServer, openAside }), undefined)
+    }
+    const core = createCore(settled, { pool, observers, telemetry, stopServer: server.stop, openAside })
     return new OpenEngine<TSchema>(core, undefined)
   } catch (error) {
     telemetry?.detach()
@@ -144,7 +146,7 @@ export async function openEngineOn<TSchema extends Schema>(
 
 /** The schema of an engine as Drizzle reads it, for what is made from it. @throws UsageError for what is no engine. */
 export function drizzleOf(engine: object): Drizzle {
-  const drizzle = typeof engine === 'object' && engine !== null ? drizzleBehind(engine) : undefined
+  const drizzle = typeof engine === 'object' && engine !== null ? coreBehind(engine)?.runtime.drizzle : undefined
   if (drizzle) return drizzle
   throw new UsageError('this takes an engine: the one that openEngine returned')
 }
@@ -152,6 +154,23 @@ export function drizzleOf(engine: object): Drizzle {
 /** Under which identity an engine's sessions run, all that it was given put together; undefined for none. */
 export function engineIdentity(engine: object): Identity | undefined {
   return identityBehind(engine)
+}
+
+/** An engine as a console sees it. */
+export interface InspectedEngine {
+  /** Adds a sink of its observations; what is returned takes it away. */
+  readonly observe: (observer: Observer) => () => void
+  /** The leases of the sessions that are open now. */
+  readonly leases: Iterable<Lease>
+  /** Opens an engine of one connection beside the pool: what is asked there waits for none of the tasks. Close it. */
+  readonly openAside: () => Engine
+}
+
+/** What a console looks at. @throws UsageError for what is no engine. */
+export function inspectedEngine(engine: object): InspectedEngine {
+  const { runtime, openAside } = coreBehind(engine) ?? {}
+  if (!runtime || !openAside) throw new UsageError('this takes an engine: the one that openEngine returned')
+  return { observe: (observer) => runtime.observers.add(observer), leases: runtime.leases, openAside }
 }
 
 /** What an engine and its identities share. */
@@ -163,12 +182,13 @@ interface Core<TSchema extends Schema> {
   drained: (() => void) | undefined
   readonly telemetry: EngineTelemetry | undefined
   readonly stopServer: () => Promise<void>
+  readonly openAside: () => Engine<TSchema>
   readonly stopWatching: () => void
   closing: Promise<void> | undefined
 }
 
 /** Set by the class, whose private fields they read. */
-let drizzleBehind: (engine: object) => Drizzle | undefined
+let coreBehind: (engine: object) => Core<Schema> | undefined
 let identityBehind: (engine: object) => Identity | undefined
 
 class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
@@ -176,7 +196,7 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
   readonly #identity: Identity | undefined
 
   static {
-    drizzleBehind = (engine) => (#core in engine ? engine.#core.runtime.drizzle : undefined)
+    coreBehind = (engine) => (#core in engine ? (engine.#core as never) : undefined)
     identityBehind = (engine) => (#identity in engine ? engine.#identity : undefined)
   }
 
@@ -292,21 +312,21 @@ class OpenEngine<TSchema extends Schema> implements Engine<TSchema> {
   }
 }
 
-interface CoreParts extends Pick<Core<Schema>, 'telemetry' | 'stopServer'> {
+interface CoreParts<TSchema extends Schema> extends Pick<Core<TSchema>, 'telemetry' | 'stopServer' | 'openAside'> {
   readonly pool: Pool
-  readonly publish: Publish
+  readonly observers: Observers
 }
 
 function createCore<TSchema extends Schema>(
   config: Config<TSchema>,
-  { pool, publish, telemetry, stopServer }: CoreParts,
+  { pool, observers, telemetry, stopServer, openAside }: CoreParts<TSchema>,
 ): Core<TSchema> {
   const leases = new ActiveLeases()
   const drizzle = createDrizzle(config.schema, config.casing)
   const runtime: Runtime<Session<TSchema>> = {
     drizzle: drizzle as never,
     pool,
-    publish,
+    observers,
     tracing: telemetry?.tracing,
     leases,
     current: new AsyncLocalStorage<Running>(),
@@ -316,8 +336,17 @@ function createCore<TSchema extends Schema>(
     within: (lease, scope, work) => runtime.current.run({ lease, scope }, work),
     give: (session) => createSession(session) as Session<TSchema>,
   }
-  const stopWatching = watchIdleSessions(leases, publish, config.idleSessionMs ?? 30_000)
-  return { runtime, running: 0, drained: undefined, telemetry, stopServer, stopWatching, closing: undefined }
+  const stopWatching = watchIdleSessions(leases, observers, config.idleSessionMs ?? 30_000)
+  return {
+    runtime,
+    running: 0,
+    drained: undefined,
+    telemetry,
+    stopServer,
+    openAside,
+    stopWatching,
+    closing: undefined,
+  }
 }
 
 async function closeCore<TSchema extends Schema>(core: Core<TSchema>, timeoutMs: number): Promise<void> {
@@ -355,15 +384,15 @@ function drainedWithin<TSchema extends Schema>(core: Core<TSchema>, timeoutMs: n
 }
 
 /** Reports sessions that hold a connection without using it; the timer keeps no process alive. */
-function watchIdleSessions(leases: ActiveLeases, publish: Publish, idleSessionMs: number): () => void {
-  if (!publish || idleSessionMs === 0) return () => undefined
+function watchIdleSessions(leases: ActiveLeases, observers: Observers, idleSessionMs: number): () => void {
+  if (!observers.publish || idleSessionMs === 0) return () => undefined
   const reported = new WeakSet<Lease>()
   const look = () => {
     for (const lease of leases) {
       const idleMs = performance.now() - lease.lastUsedAt
       if (lease.running > 0 || idleMs < idleSessionMs || reported.has(lease)) continue
       reported.add(lease)
-      publish({ type: 'session.held_idle', label: lease.label, idleMs, acquiredAt: lease.acquiredAt })
+      observers.publish?.({ type: 'session.held_idle', label: lease.label, idleMs, acquiredAt: lease.acquiredAt })
     }
   }
   const timer = setInterval(look, Math.max(10, idleSessionMs / 4))
@@ -379,13 +408,13 @@ async function serverFor(url: string | undefined): Promise<{ readonly url: strin
   return openEmbeddedServer()
 }
 
-async function migrate(config: Config, url: string, publish: Publish): Promise<void> {
+async function migrate(config: Config, url: string, observers: Observers): Promise<void> {
   const { migrations = 'ignore', migrationsFolder: folder = 'migrations', migrationsLedger: ledger } = config
   if (migrations === 'ignore') return
   const { applyMigrations, checkMigrations } = await import('./migrate/commands/apply.ts')
   if (migrations === 'verify') return checkMigrations(url, { folder, ledger })
   const { applied } = await applyMigrations(url, { folder, ledger })
-  for (const { name, durationMs } of applied) publish?.({ type: 'migration.applied', name, durationMs })
+  for (const { name, durationMs } of applied) observers.publish?.({ type: 'migration.applied', name, durationMs })
 }
 
 const configKeys = optionNames<Config>({

@@ -7,7 +7,8 @@
  */
 import { hash } from 'node:crypto'
 import { UsageError } from '../errors.ts'
-import type { Observation, Observer, Publish } from '../observe/observation.ts'
+import type { Observation, Observer } from '../observe/observation.ts'
+import type { Observers } from '../observe/observers.ts'
 import type { Connection } from '../pool/connection.ts'
 import type { Pool } from '../pool/pool.ts'
 import { Scope } from '../task/scope.ts'
@@ -26,13 +27,13 @@ const waitMs = 1000
 type Finished = Extract<Observation, { type: 'statement.finished' }>
 
 /** Observes statements, and publishes those that took `slowStatementMs` or longer. */
-export function slowStatements(slowStatementMs: number, pool: () => Pool | undefined, publish: Publish): Observer {
+export function slowStatements(slowStatementMs: number, pool: () => Pool | undefined, observers: Observers): Observer {
   const told = new Map<string, number>()
   const waiting: Finished[] = []
   let explaining = false
 
   const tell = ({ label, backendPid, text, durationMs, error }: Finished, plan: QueryPlan | undefined) =>
-    publish?.({ type: 'statement.slow', label, backendPid, text, durationMs, error, plan })
+    observers.publish?.({ type: 'statement.slow', label, backendPid, text, durationMs, error, plan })
 
   const explainAll = async (asked: Pool) => {
     for (let next = waiting.shift(); next; next = waiting.shift()) {

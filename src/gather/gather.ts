@@ -68,7 +68,7 @@ export async function gather<TSession>(
     await run.childrenEnded(entries)
   } finally {
     scope.close()
-    if (runtime.publish || onTimings) report(run, entries, onTimings)
+    if (runtime.observers.publish || onTimings) report(run, entries, onTimings)
   }
   if (!settle) throwFirst(run, entries, caller)
   const results = entries.map(({ key, result }) => {
@@ -206,7 +206,7 @@ function report<TSession>(
     return { key, waitMs, runMs, backendPid, outcome, error }
   })
   const overlap = tasks.reduce((sum, { runMs }) => sum + runMs, 0) / Math.max(durationMs, Number.EPSILON)
-  runtime.publish?.({ type: 'gather.finished', label, durationMs, overlap, tasks })
+  runtime.observers.publish?.({ type: 'gather.finished', label, durationMs, overlap, tasks })
   try {
     onTimings?.(tasks)
   } catch (error) {

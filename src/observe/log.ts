@@ -1,7 +1,7 @@
 /**
  * The log: a sink of observations that writes what runs, to standard error or to a logger of the caller's. What has to be
  * seen, such as a lost connection, is always written; the rest by topic. A logger that throws harms nobody, as no sink
- * does (`createPublish`).
+ * does (`Observers`).
  */
 import { logEntry, logFields } from './log-entry.ts'
 import { logOptions, logOptionsIn, type LogSetting } from './log-setting.ts'

@@ -145,25 +145,3 @@ export type Observer = (observation: Observation) => void
 
 /** Hands an event to all sinks; undefined when there are none, so that no event is built for nothing. */
 export type Publish = ((observation: Observation) => void) | undefined
-
-/** Joins sinks into one `Publish`. */
-export function createPublish(observers: readonly Observer[]): Publish {
-  if (observers.length === 0) return undefined
-  const broken = new Set<Observer>()
-  // A broken sink must not break a session, but must not go unseen either: one warning a sink.
-  const warn = (observe: Observer, error: unknown) => {
-    if (broken.has(observe)) return
-    broken.add(observe)
-    process.emitWarning(`an observer threw: ${error instanceof Error ? error.message : String(error)}`)
-  }
-  return (observation) => {
-    for (const observe of observers) {
-      try {
-        const answer: unknown = observe(observation)
-        if (answer instanceof Promise) answer.catch((error: unknown) => warn(observe, error))
-      } catch (error) {
-        warn(observe, error)
-      }
-    }
-  }
-}

@@ -9,7 +9,7 @@ import type { PoolGauges } from '../observe/telemetry.ts'
 import { DistinctValues } from './distinct-values.ts'
 import { callErrorAttributes, commitErrorAttributes } from './error-attributes.ts'
 import { CollectedPools } from './pool-gauges.ts'
-import { querySummary } from './query-summary.ts'
+import { querySummary } from '../observe/query-summary.ts'
 import type { ServerAttributes } from './server-attributes.ts'
 
 /** One pool's metrics. */

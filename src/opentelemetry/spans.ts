@@ -12,7 +12,7 @@ import type { Observation, ObservationOf } from '../observe/observation.ts'
 import type { TracedKind, Tracing } from '../observe/telemetry.ts'
 import { callErrorAttributes, commitErrorAttributes, errorAttributes, errorText } from './error-attributes.ts'
 import { EpochClock } from './epoch-clock.ts'
-import { querySummary } from './query-summary.ts'
+import { querySummary } from '../observe/query-summary.ts'
 import type { ServerAttributes } from './server-attributes.ts'
 
 /** What is told of a call to the server; `failure` are the attributes of its error. */

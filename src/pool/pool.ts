@@ -9,7 +9,8 @@
  */
 import type { PoolSettings } from '../config.ts'
 import { ConfigInvalid, ConnectionLost, PoolClosed, PoolTimeout, type RivuletError } from '../errors.ts'
-import type { Publish, RetireReason } from '../observe/observation.ts'
+import type { RetireReason } from '../observe/observation.ts'
+import type { Observers } from '../observe/observers.ts'
 import { Attempts } from './attempts.ts'
 import { ConnectBackoff } from './connect-backoff.ts'
 import type { Connection } from './connection.ts'
@@ -38,7 +39,7 @@ const sweepMs = 5000
 export class Pool {
   readonly #settings: PoolSettings
   readonly #attempts: Attempts
-  readonly #publish: Publish
+  readonly #observers: Observers
   /**
    * Changes only when a connection comes or goes: a Map or Set that every call adds to and deletes from links its dead
    * tables to the live ones, and what they held outlives the young generation of the heap.
@@ -61,7 +62,7 @@ export class Pool {
   #sweepTimer: NodeJS.Timeout | undefined
   readonly #counters = { acquired: 0, opened: 0, lost: 0, retired: 0, connectFailures: 0, deadlocks: 0 }
 
-  constructor(settings: PoolSettings, open: (signal: AbortSignal) => Promise<Connection>, publish: Publish) {
+  constructor(settings: PoolSettings, open: (signal: AbortSignal) => Promise<Connection>, observers: Observers) {
     this.#settings = settings
     const live = () => [...this.#entries.keys()].filter(({ lost }) => !lost).length
     this.#attempts = new Attempts(open, this.#backoff, live)
@@ -70,8 +71,8 @@ export class Pool {
     this.#silence = new SilenceWatch({ ...settings, watched: connections, gaveUp })
     const idle = () => this.#idle[0]?.connection ?? [...connections()].find((connection) => connection.isQuiet)
     this.#preparation = new Preparation(settings, { connections, idle, changed: () => this.#sweep() })
-    this.#publish = publish
-    this.#queue = new WaitQueue(settings, publish)
+    this.#observers = observers
+    this.#queue = new WaitQueue(settings, observers)
   }
 
   /** The most connections there can be. */
@@ -225,7 +226,7 @@ export class Pool {
       this.#reserve.learn(this.#queue.deepest)
       this.#counters.deadlocks += 1
       const tasks = leases.map(({ label, acquiredAt }) => `${label ?? 'unlabelled task'} (${acquiredAt})`)
-      this.#publish?.({ type: 'deadlock.detected', label: victim.label, tasks })
+      this.#observers.publish?.({ type: 'deadlock.detected', label: victim.label, tasks })
       this.#queue.refuseDeadlocked(victim, tasks)
     }
   }
@@ -301,7 +302,7 @@ export class Pool {
     const durationMs = performance.now() - startedAt
     this.#backoff.succeeded(durationMs)
     const { host, port } = connection.address
-    this.#publish?.({ type: 'connection.opened', backendPid: connection.backendPid, host, port, durationMs })
+    this.#observers.publish?.({ type: 'connection.opened', backendPid: connection.backendPid, host, port, durationMs })
     return connection
   }
 
@@ -325,7 +326,7 @@ export class Pool {
     this.#counters.connectFailures += 1
     const live = this.#idle.length + this.#leased
     const { retryInMs, shrunk } = this.#backoff.failed(error, live, tookMs)
-    this.#publish?.({ type: 'connection.failed', error, retryInMs })
+    this.#observers.publish?.({ type: 'connection.failed', error, retryInMs })
     if (shrunk) return this.#regrowIn(retryInMs)
     if (live === 0 && error instanceof ConfigInvalid) this.#queue.refuseAll(error)
     this.#retryTimer ??= setTimeout(() => {
@@ -356,7 +357,7 @@ export class Pool {
       this.#entries.delete(connection)
     }
     this.#counters.lost += 1
-    this.#publish?.({ type: 'connection.lost', backendPid: connection.backendPid, error: connection.lost })
+    this.#observers.publish?.({ type: 'connection.lost', backendPid: connection.backendPid, error: connection.lost })
     this.#advance()
   }
 
@@ -370,7 +371,7 @@ export class Pool {
   #retire({ connection }: PoolEntry, reason: RetireReason): void {
     this.#entries.delete(connection)
     this.#counters.retired += 1
-    this.#publish?.({ type: 'connection.retired', backendPid: connection.backendPid, reason })
+    this.#observers.publish?.({ type: 'connection.retired', backendPid: connection.backendPid, reason })
     const closing = connection.close().finally(() => {
       this.#closing.delete(closing)
       this.#advance()

@@ -13,7 +13,7 @@
  */
 import type { PoolSettings } from '../config.ts'
 import { ConfigInvalid, PoolClosed, PoolDeadlock, PoolOverloaded, type RivuletError } from '../errors.ts'
-import type { Publish } from '../observe/observation.ts'
+import type { Observers } from '../observe/observers.ts'
 import type { CancelReason, Scope } from '../task/scope.ts'
 import type { Connection } from './connection.ts'
 import { OverloadWatch } from './overload.ts'
@@ -54,16 +54,16 @@ export class WaitQueue {
   overloads = 0
   waitedMs = 0
   readonly #settings: PoolSettings
-  readonly #publish: Publish
+  readonly #observers: Observers
   /** Calls of tasks that hold no connection. */
   readonly #fresh = new Set<Waiter>()
   /** Calls of tasks that do. */
   readonly #nested = new Set<Waiter>()
   readonly #overload = new OverloadWatch()
 
-  constructor(settings: PoolSettings, publish: Publish) {
+  constructor(settings: PoolSettings, observers: Observers) {
     this.#settings = settings
-    this.#publish = publish
+    this.#observers = observers
   }
 
   get size(): number {
@@ -221,8 +221,9 @@ export class WaitQueue {
 
   #observe(waitMs: number, now: number): void {
     if (!this.#overload.waited(waitMs, now)) return
-    if (this.#overload.overloaded) this.#publish?.({ type: 'overload.started', queueMs: waitMs, waiting: this.size })
-    else this.#publish?.({ type: 'overload.ended' })
+    if (this.#overload.overloaded)
+      this.#observers.publish?.({ type: 'overload.started', queueMs: waitMs, waiting: this.size })
+    else this.#observers.publish?.({ type: 'overload.ended' })
   }
 }
 

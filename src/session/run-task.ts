@@ -4,7 +4,7 @@
  */
 import type { AsyncLocalStorage } from 'node:async_hooks'
 import { DeadlineExceeded, type RivuletError, UsageError } from '../errors.ts'
-import type { Publish, RetireReason } from '../observe/observation.ts'
+import type { RetireReason } from '../observe/observation.ts'
 import type { Connection } from '../pool/connection.ts'
 import type { Pool } from '../pool/pool.ts'
 import { type CancelReason, isBounded, Scope, type TaskOptions } from '../task/scope.ts'
@@ -29,7 +29,6 @@ export interface Runtime<TSession = unknown> extends SessionEnvironment {
   /** What a task is given of its session. */
   readonly give: (session: TaskSession) => TSession
   readonly pool: Pool
-  readonly publish: Publish
   /** The session in whose course the current code runs. */
   readonly current: AsyncLocalStorage<Running>
   readonly leases: ActiveLeases
@@ -155,7 +154,8 @@ function leaseOn(
   queueMs: number,
   trace: Trace | undefined,
 ): Lease {
-  const { pool, publish, tracing, repeatedStatements, ownsServerSession } = runtime
+  const { pool, observers, tracing, repeatedStatements, ownsServerSession } = runtime
+  const { publish } = observers
   const options = { label, publish, tracing, repeatedStatements, ownsServerSession, queueMs, trace, parent }
   const lease = new Lease(connection, options)
   pool.setLease(connection, lease)
@@ -216,7 +216,7 @@ export function closeLease(runtime: Runtime, lease: Lease): Promise<void> | unde
   const { connection, label } = lease
   lease.bind(undefined)
   runtime.leases.delete(lease)
-  const { publish } = runtime
+  const { publish } = runtime.observers
   if (publish) {
     lease.leaveTransaction(publish)
     const { heldMs, statements, mostRunning } = lease

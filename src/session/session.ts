@@ -7,7 +7,8 @@
  * order on the one connection: they are pipelined, not concurrent; `gather` is for that.
  */
 import { SessionEnded, UsageError } from '../errors.ts'
-import type { Observation, Publish } from '../observe/observation.ts'
+import type { Observation } from '../observe/observation.ts'
+import type { Observers } from '../observe/observers.ts'
 import type { Tracing } from '../observe/telemetry.ts'
 import type { Result, StatementOptions } from '../pool/connection.ts'
 import type { Deadline } from '../task/deadline.ts'
@@ -30,7 +31,7 @@ export interface TransactionOptions extends TaskOptions, TransactionSettings, Re
 /** What sessions of one engine have in common. */
 export interface SessionEnvironment {
   readonly drizzle: Drizzle
-  readonly publish: Publish
+  readonly observers: Observers
   /** Undefined without telemetry. */
   readonly tracing: Tracing | undefined
   /** Runs `work` so that the calls it makes are bounded by `scope`. */
@@ -242,13 +243,19 @@ export class TaskSession<TSchema extends Schema = Schema> implements StatementRu
               delayMs: 0,
               error,
             }
-            this.#environment.publish?.(retried as Observation)
+            this.#environment.observers.publish?.(retried as Observation)
             continue
           }
           const delayMs = outermost ? retry.next(error) : undefined
           if (delayMs === undefined) throw error
           const { attempt } = retry
-          this.#environment.publish?.({ type: 'transaction.retried', label: this.label, attempt, delayMs, error })
+          this.#environment.observers.publish?.({
+            type: 'transaction.retried',
+            label: this.label,
+            attempt,
+            delayMs,
+            error,
+          })
           await retry.pause(delayMs, scope?.signal ?? lease.signal)
           if (lease.refusal) throw lease.refusal
         }

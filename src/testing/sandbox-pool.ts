@@ -4,7 +4,8 @@
  */
 import type { PoolSettings } from '../config.ts'
 import { UsageError } from '../errors.ts'
-import type { Publish, RetireReason } from '../observe/observation.ts'
+import type { RetireReason } from '../observe/observation.ts'
+import type { Observers } from '../observe/observers.ts'
 import type { Connection } from '../pool/connection.ts'
 import { Pool } from '../pool/pool.ts'
 import type { AcquireRequest, PoolLease } from '../pool/wait-queue.ts'
@@ -18,13 +19,13 @@ export class SandboxPool extends Pool {
   readonly #outer: OuterTransaction
   readonly #leased = new Set<SandboxConnection>()
 
-  constructor(settings: PoolSettings, open: OpenConnection, publish: Publish) {
+  constructor(settings: PoolSettings, open: OpenConnection, observers: Observers) {
     const outer = new OuterTransaction(open, settings.acquireTimeoutMs)
     const join = async (signal: AbortSignal) => {
       await outer.begin(signal)
       return new SandboxConnection(outer)
     }
-    super({ ...settings, ...bounds }, join, publish)
+    super({ ...settings, ...bounds }, join, observers)
     this.#outer = outer
   }
 

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseDatabaseUrl, type PoolConfig, poolSettings } from '../../src/config.ts'
 import { ConnectionLost, PoolDeadlock, PoolOverloaded, PoolTimeout } from '../../src/errors.ts'
+import { Observers } from '../../src/observe/observers.ts'
 import { openConnection } from '../../src/pool/open-connection.ts'
 import { Pool } from '../../src/pool/pool.ts'
 import { taskSessionOf } from '../../src/repository/session.ts'
@@ -232,7 +233,7 @@ describe('in an outage', () => {
     const settings = poolSettings({})
     const { connectTimeoutMs } = settings
     const address = parseDatabaseUrl(proxy.url)
-    const pool = new Pool(settings, (signal) => openConnection({ address, connectTimeoutMs, signal }), undefined)
+    const pool = new Pool(settings, (signal) => openConnection({ address, connectTimeoutMs, signal }), new Observers())
     expect(pool.outage()).toBeUndefined()
     proxy.opening = 'end'
     const waiting = pool.acquire({ cancelled: () => new ConnectionLost('unused') })
@@ -294,7 +295,7 @@ test('closing closes what is still leased, which counts as closing until its soc
   const settings = poolSettings({})
   const { connectTimeoutMs } = settings
   const address = parseDatabaseUrl(bank.url)
-  const pool = new Pool(settings, (signal) => openConnection({ address, connectTimeoutMs, signal }), undefined)
+  const pool = new Pool(settings, (signal) => openConnection({ address, connectTimeoutMs, signal }), new Observers())
   const connection = await pool.acquire({ cancelled: () => new ConnectionLost('unused') })
   expect(pool.stats()).toMatchObject({ open: 1, leased: 1, closing: 0 })
   const closed = pool.close()

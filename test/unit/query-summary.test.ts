@@ -1,8 +1,8 @@
 /** What spans and metrics are named by: the operations and tables of a statement, and its text without literals. */
 import { assert, constantFrom, property, string } from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { querySummary } from '../../src/opentelemetry/query-summary.ts'
-import { sqlTokens } from '../../src/opentelemetry/sql-tokens.ts'
+import { querySummary } from '../../src/observe/query-summary.ts'
+import { sqlTokens } from '../../src/observe/sql-tokens.ts'
 
 describe('the summary of a statement', () => {
   test.each([

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { poolSettings } from '../../src/config.ts'
 import { ConfigInvalid, PoolClosed, PoolOverloaded, PoolTimeout, RivuletError } from '../../src/errors.ts'
 import type { Observation } from '../../src/observe/observation.ts'
+import { Observers } from '../../src/observe/observers.ts'
 import { type AcquireRequest, WaitQueue } from '../../src/pool/wait-queue.ts'
 import { Scope } from '../../src/task/scope.ts'
 
@@ -16,7 +17,7 @@ function request(scope?: Scope): AcquireRequest {
 /** A queue under overload, of sessions that take 100 ms, in which one call still waits. */
 function overloaded(last = request(), pool = {}) {
   const events: Observation['type'][] = []
-  const queue = new WaitQueue(poolSettings(pool), ({ type }) => void events.push(type))
+  const queue = new WaitQueue(poolSettings(pool), new Observers(({ type }) => void events.push(type)))
   queue.held(100)
   const join = (joining: AcquireRequest) => {
     const joined = queue.join(
@@ -79,7 +80,7 @@ describe('under overload', () => {
 test.each([new PoolClosed('closed'), new ConfigInvalid('refused', { cause: new Error('wrong password') })])(
   'everybody is turned away with an error of their own: %s',
   async (refusal) => {
-    const queue = new WaitQueue(poolSettings({}), undefined)
+    const queue = new WaitQueue(poolSettings({}), new Observers())
     const never = (): RivuletError => new PoolClosed('not asked for')
     const join = () => queue.join({ cancelled: never }, never, () => undefined)
     const waiting = Promise.allSettled([join(), join()])
