@@ -21,6 +21,7 @@ const entries = {
   'rivulet-http': 'http/index',
   'rivulet-jwt': 'jwt/index',
   'rivulet-opentelemetry': 'opentelemetry/index',
+  'rivulet-prometheus': 'prometheus/index',
   'rivulet-migrate': 'migrate/index',
   'rivulet-testing': 'testing/index',
 }

@@ -39,6 +39,7 @@ const guarded = {
   http: ['hono', '@hono/node-server'],
   jwt: ['jose'],
   opentelemetry: ['@opentelemetry/api'],
+  prometheus: ['prom-client'],
   shop: ['hono', 'zod'],
 }
 

@@ -13,6 +13,7 @@ const versions = {
   'drizzle-seed': '0.3',
   hono: '4',
   jose: '6',
+  'prom-client': '15',
   tsx: '4',
   zod: '4',
 } as const

@@ -6,6 +6,8 @@ import { createApp } from '../http/app.ts'
 import type { IdempotencyOptions, Identify } from '../http/front.ts'
 import { createIdempotencyTable } from '../idempotency/kept-answers.ts'
 import { describeFault } from '../http/request-log.ts'
+import { withPackages } from '../optional-packages.ts'
+import type { Prometheus } from '../prometheus/index.ts'
 import { openHttpServer } from '../server/server.ts'
 import type { Shutdown } from '../task/shutdown.ts'
 import { resourcesOfSchema, type SchemaResources } from '../resource/schema-resources.ts'
@@ -31,7 +33,9 @@ export async function serveSchema(run: Run, project: Project, service: Service):
   const { url, port, hostname, identity } = service
   const { asked, forced } = service.shutdown
   const schema = await loadSchema(project)
-  await using engine = await openEngine({ schema, url, ...(project.casing && { casing: project.casing }) })
+  const prometheus = values['metrics'] === true ? await loadPrometheus() : undefined
+  const telemetry = prometheus?.telemetry
+  await using engine = await openEngine({ schema, url, telemetry, ...(project.casing && { casing: project.casing }) })
   const found = publish(engine, schema, values)
   const keyed = values['idempotency'] === true
   if (keyed) await engine.session(createIdempotencyTable)
@@ -40,6 +44,7 @@ export async function serveSchema(run: Run, project: Project, service: Service):
     identity,
     openApi: { bearer: identity !== undefined },
     health: { draining: asked },
+    metrics: prometheus?.text,
     ...(keyed && { idempotency: { owner: ownerOf } }),
     onFault: (error, request) => console.note(describeFault(error, request)),
     ...(values['log'] === true && { log: (entry: object) => console.note(JSON.stringify(entry)) }),
@@ -58,6 +63,12 @@ const ownerOf: NonNullable<IdempotencyOptions['owner']> = async (context) => {
   const { role, settings = {} } = (await context.get('identity')?.()) ?? {}
   const claims = JSON.parse(settings['request.jwt.claims'] ?? '{}') as Record<string, unknown>
   return JSON.stringify([role, claims['sub'] ?? claims])
+}
+
+async function loadPrometheus(): Promise<Prometheus> {
+  const load = () => import('../prometheus/index.ts')
+  const { createPrometheus } = await withPackages('`rivulet serve --metrics`', ['prom-client'], load)
+  return createPrometheus()
 }
 
 async function loadSchema(project: Project): Promise<Record<string, unknown>> {

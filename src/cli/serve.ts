@@ -37,6 +37,7 @@ Options:
       --idempotency       take Idempotency-Key on POST and PATCH; makes the table rivulet.idempotency_keys if it is not there
       --only PATTERN      tables and views with such names only, ! for all but those; may be given several times
       --schema PATH       the schema's file or folder, in place of the config's; then there may be no config at all
+      --metrics           GET /metrics, to anybody, as Prometheus reads it; needs prom-client
       --log               one line of JSON for each request, on standard error; what the database does: RIVULET_LOG, one
                           or several of statements, sessions, slow
 ${commonHelp}
@@ -60,6 +61,7 @@ Examples:
     idempotency: { type: 'boolean' },
     only: { type: 'string', multiple: true },
     schema: { type: 'string', multiple: true },
+    metrics: { type: 'boolean' },
     log: { type: 'boolean' },
   },
   serves: true,

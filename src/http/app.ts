@@ -10,6 +10,7 @@ import { createFront, type Environment, type FrontOptions, type IdempotencyOptio
 import { addGather } from './gather.ts'
 import { addHealth, type HealthOptions } from './health.ts'
 import { takeKeys } from './idempotency.ts'
+import { addMetrics } from './metrics.ts'
 import { addPages } from './pages.ts'
 import { checkResources, planResources, type Resource } from '../resource/resource.ts'
 import { resourceRoutes } from './resource-routes.ts'
@@ -20,6 +21,8 @@ export interface AppOptions<TResources extends readonly Resource[] = readonly Re
   /** The tables and views to publish; default: none. */
   readonly resources?: TResources | undefined
   readonly health?: HealthOptions | undefined
+  /** Writes what `GET /metrics` answers, to anybody: `text` of `createPrometheus`. Default: there is no such route. */
+  readonly metrics?: (() => string | Promise<string>) | undefined
   /** What `/openapi.json` and `/docs` say besides the resources. */
   readonly openApi?: OpenApiOptions | undefined
   /** Reads that one `POST /gather` may have; 0: there is no such route. Default 20. */
@@ -47,6 +50,7 @@ const appNames = optionNames<AppOptions>({
   log: 'function',
   resources: true,
   health: optionNames<HealthOptions>({ timeoutMs: 'number', migrations: 'function', draining: 'signal' }),
+  metrics: 'function',
   openApi: openApiNames,
   maxGatheredReads: 'number',
   maxRows: 'number',
@@ -72,6 +76,7 @@ export function createApp<
   const {
     resources = [],
     health,
+    metrics,
     openApi,
     idempotency,
     maxBodyBytes = 1_048_576,
@@ -88,6 +93,7 @@ export function createApp<
   const planned = planResources(drizzleOf(engine), resources)
   app.use(takeKeys(idempotency, maxBodyBytes))
   addHealth(app, own, health)
+  if (metrics) addMetrics(app, metrics)
   const gathered = planned.length > 0 ? maxGatheredReads : 0
   addPages(app, planned, openApi, { keyed: idempotency !== undefined, gathered })
   const streams = new Places(maxStreams ?? Math.max(1, Math.floor(engine.stats().max / 2)))

@@ -6,7 +6,7 @@
 import type { Attributes, Meter } from '@opentelemetry/api'
 import type { Observation, ObservationOf, Observer } from '../observe/observation.ts'
 import type { PoolGauges } from '../observe/telemetry.ts'
-import { DistinctValues } from './distinct-values.ts'
+import { DistinctValues } from '../observe/distinct-values.ts'
 import { callErrorAttributes, commitErrorAttributes } from './error-attributes.ts'
 import { CollectedPools } from './pool-gauges.ts'
 import { querySummary } from '../observe/query-summary.ts'

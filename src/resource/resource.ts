@@ -137,7 +137,7 @@ export function pathOfName(name: string): string {
 
 /** Whether a path is one that every application has. */
 export function isOwnPath(path: string): boolean {
-  return ['docs', 'gather', 'livez', 'openapi.json', 'readyz'].includes(path)
+  return ['console', 'docs', 'gather', 'livez', 'metrics', 'openapi.json', 'readyz'].includes(path)
 }
 
 /** A column of a resource. */

@@ -21,6 +21,7 @@ import { openHttpServer } from '../server/server.ts'
 import { type Shutdown, watchSignals } from '../task/shutdown.ts'
 import { applyMigrations, checkMigrations } from '../migrate/commands/apply.ts'
 import { withPackages } from '../optional-packages.ts'
+import type { Prometheus } from '../prometheus/index.ts'
 import { createShopApp } from './app.ts'
 import { describeSamplePage, findSamplePage } from './sample-page.ts'
 import { seed } from './seed.ts'
@@ -33,7 +34,8 @@ async function main({ asked, forced }: Shutdown): Promise<void> {
   await using database = await openDatabase(asked)
   asked.throwIfAborted()
   const schemaText = await prepareSchema(database, { migrate: database.own || may.migrate, signal: asked })
-  await using engine = await openEngine({ schema, url: database.url })
+  const prometheus = may.metrics ? await loadPrometheus() : undefined
+  await using engine = await openEngine({ schema, url: database.url, telemetry: prometheus?.telemetry })
   if (database.own || may.migrate) await engine.session(createIdempotencyTable)
   const { seeded } = database.own || may.seed ? await seed(engine) : { seeded: false }
   asked.throwIfAborted()
@@ -45,6 +47,7 @@ async function main({ asked, forced }: Shutdown): Promise<void> {
     log,
     identity,
     idempotency: {},
+    metrics: prometheus?.text,
   })
   await using server = await openHttpServer(app, { port, hostname, insecure: may.insecure })
   forced.addEventListener('abort', () => void server.close({ timeoutMs: 0 }))
@@ -71,15 +74,15 @@ async function main({ asked, forced }: Shutdown): Promise<void> {
 }
 
 /** What the command line asks for, or allows to be done. @throws UsageError for anything else in it. */
-function permissions(): Readonly<Record<'migrate' | 'seed' | 'insecure' | 'log', boolean>> {
+function permissions(): Readonly<Record<'migrate' | 'seed' | 'insecure' | 'log' | 'metrics', boolean>> {
   const flag = { type: 'boolean', default: false } as const
   try {
-    return parseArgs({ options: { migrate: flag, seed: flag, insecure: flag, log: flag } }).values
+    return parseArgs({ options: { migrate: flag, seed: flag, insecure: flag, log: flag, metrics: flag } }).values
   } catch (cause) {
     throw new UsageError(
       'npm start takes --migrate (apply pending migrations), --seed (fill an empty shop with sample data), --insecure ' +
-        '(let other machines in without tokens) and --log (a line of JSON for each request), after `--`: ' +
-        'npm start -- --migrate --seed',
+        '(let other machines in without tokens), --log (a line of JSON for each request) and --metrics (GET /metrics, for ' +
+        'Prometheus), after `--`: npm start -- --migrate --seed',
       { cause },
     )
   }
@@ -91,6 +94,12 @@ async function readIdentity(): Promise<Identify | undefined> {
   if (settings === undefined) return undefined
   const { shopIdentity } = await withPackages('checking tokens', ['jose'], () => import('./identity.ts'))
   return shopIdentity(settings)
+}
+
+async function loadPrometheus(): Promise<Prometheus> {
+  const load = () => import('../prometheus/index.ts')
+  const { createPrometheus } = await withPackages('npm start -- --metrics', ['prom-client'], load)
+  return createPrometheus()
 }
 
 /** Migrates where that is allowed, and insists on a schema that is up to date elsewhere. Returns what was done, in words. */

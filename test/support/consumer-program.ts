@@ -5,6 +5,7 @@ import { conventions, defineRepository, NotFound, openEngine, optional, type Ses
 import { createApp, openHttpServer, requestEngine, resource } from 'rivulet/http'
 import { jwtIdentity } from 'rivulet/jwt'
 import { openTelemetry } from 'rivulet/opentelemetry'
+import { createPrometheus } from 'rivulet/prometheus'
 import { applyMigrations } from 'rivulet/migrate'
 import * as schema from 'rivulet/schema'
 import { createShopApp, placeOrder, productPage } from 'rivulet/shop'
@@ -37,7 +38,7 @@ const { order } = await placeOrder(engine, { customerId: 1, items: [{ productId:
 same<typeof order, schema.Order>(true)
 
 await using server = await openHttpServer(createShopApp(engine), { port: 0 })
-createApp(engine, { onFault: (error) => console.error(error instanceof NotFound ? error.table : server.url) })
+createApp(engine, { metrics: createPrometheus().text, onFault: (error) => console.error(error instanceof NotFound ? error.table : server.url) })
 
 // Exported, so that the declarations of the program must name their types.
 export const namedOf = defineRepository(schema.customers, (base) => ({ byName: (name: string) => base.find({ name }) }))

@@ -41,7 +41,8 @@ beforeAll(async () => {
   await run('npm', ['install', ...options, tarball], { cwd: bare })
   await cp(bare, project, { recursive: true })
   for (const scope of ['@hono', '@opentelemetry']) await mkdir(join(project, 'node_modules', scope))
-  const peers = ['hono', '@hono/node-server', '@opentelemetry/api', 'jose', 'zod', 'drizzle-seed', 'drizzle-kit', 'tsx']
+  const small = ['jose', 'prom-client', 'zod', 'drizzle-seed', 'drizzle-kit', 'tsx']
+  const peers = ['hono', '@hono/node-server', '@opentelemetry/api', ...small]
   for (const name of peers) {
     await symlink(join(repository, 'node_modules', name), join(project, 'node_modules', name))
   }
@@ -70,6 +71,7 @@ test.each([
   ['rivulet/jwt', ['jwtIdentity']],
   ['rivulet/migrate', ['applyMigrations', 'lint']],
   ['rivulet/opentelemetry', ['openTelemetry']],
+  ['rivulet/prometheus', ['createPrometheus']],
   ['rivulet/schema', ['customers', 'products', 'ordersRelations']],
   ['rivulet/shop', ['createShopApp', 'productPage', 'placeOrder', 'seed']],
   ['rivulet/testing', ['defineFactory', 'openSandbox', 'openTestDatabase', 'withTestDatabase']],
@@ -98,7 +100,7 @@ test('rivulet loads what an engine needs, and no more', async () => {
   expect(folders).toContain('session')
   expect(
     folders.filter((name) =>
-      ['cli', 'embedded', 'http', 'migrate', 'opentelemetry', 'schema', 'shop'].includes(name ?? ''),
+      ['cli', 'embedded', 'http', 'migrate', 'opentelemetry', 'prometheus', 'schema', 'shop'].includes(name ?? ''),
     ),
   ).toEqual([])
 })
@@ -108,6 +110,7 @@ describe('what is not installed', () => {
     ['rivulet/http', 'hono and @hono/node-server, and not all of them are', 'npm install hono@4 @hono/node-server@2'],
     ['rivulet/jwt', 'jose, which is not', 'npm install jose@6'],
     ['rivulet/opentelemetry', '@opentelemetry/api, which is not', 'npm install @opentelemetry/api@1'],
+    ['rivulet/prometheus', 'prom-client, which is not', 'npm install prom-client@15'],
     ['rivulet/shop', 'hono and zod, and not all of them are', 'npm install hono@4 zod@4'],
   ])('%s says that it needs %s, and how to install them', async (entry, packages, command) => {
     expect(await errorOf(`await import('${entry}')`)).toBe(

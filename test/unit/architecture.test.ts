@@ -28,7 +28,7 @@ const layers: readonly (readonly string[])[] = [
   ['engine.ts', 'answer'],
   ['server', 'testing', 'declaration-types.ts'],
   ['http'],
-  ['jwt', 'opentelemetry'],
+  ['jwt', 'opentelemetry', 'prometheus'],
   ['cli'],
   ['shop', 'index.ts'],
 ]
@@ -49,6 +49,7 @@ const importers: readonly { readonly packages: RegExp; readonly allowed: RegExp;
     packages: /^@opentelemetry\//,
     allowed: /^src\/opentelemetry\//,
   },
+  { rule: 'prom-client occur in prometheus/ only', packages: /^prom-client(\/|$)/, allowed: /^src\/prometheus\// },
   { rule: 'jose occur in jwt/ only', packages: /^jose(\/|$)/, allowed: /^src\/jwt\// },
   {
     rule: 'drizzle-orm occur in drizzle/ and from repository/ and migrate/ upwards only',
@@ -77,6 +78,7 @@ const entryPoints = new Set(
     'http/declaration-types.ts',
     'jwt/index.ts',
     'opentelemetry/index.ts',
+    'prometheus/index.ts',
     'migrate/index.ts',
     'shop/index.ts',
     'testing/index.ts',

@@ -1,7 +1,7 @@
 /** What telemetry keeps in mind: the time, the servers, the values it tells apart. */
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { errorAttributes, errorText } from '../../src/opentelemetry/error-attributes.ts'
-import { DistinctValues } from '../../src/opentelemetry/distinct-values.ts'
+import { DistinctValues } from '../../src/observe/distinct-values.ts'
 import { EpochClock } from '../../src/opentelemetry/epoch-clock.ts'
 import { ServerAttributes } from '../../src/opentelemetry/server-attributes.ts'
 import { Cancelled, ConnectionLost, UniqueViolation } from '../../src/errors.ts'

@@ -13,6 +13,7 @@ import * as jwt from '../../src/jwt/index.ts'
 import * as migrate from '../../src/migrate/index.ts'
 import * as opentelemetry from '../../src/opentelemetry/index.ts'
 import { optionNames } from '../../src/option-names.ts'
+import * as prometheus from '../../src/prometheus/index.ts'
 import * as testing from '../../src/testing/index.ts'
 
 const authors = pgTable('authors', { id: serial().primaryKey(), name: text() })
@@ -25,7 +26,7 @@ const token = { secret: 'x'.repeat(64), audience: 'a', issuer: 'i', roles: ['r']
 const base = test
 
 const functions: Readonly<Record<string, (...given: never[]) => unknown>> = Object.fromEntries(
-  [main, http, jwt, migrate, opentelemetry, testing].flatMap((entry) =>
+  [main, http, jwt, migrate, opentelemetry, prometheus, testing].flatMap((entry) =>
     Object.entries(entry).filter(([name, value]) => typeof value === 'function' && /^[a-z]/.test(name)),
   ),
 ) as never
@@ -71,6 +72,7 @@ const misspelt: Readonly<Record<string, readonly (readonly [where: string, ...gi
     ['an identity', { ...token, anonymous: { role: 'r', misspelt: 1 } }],
   ],
   openTelemetry: [['openTelemetry', { misspelt: 1 }]],
+  createPrometheus: [['createPrometheus', { misspelt: 1 }]],
   applyMigrations: [
     ['applyMigrations', url, { folder, misspelt: 1 }],
     ['applyMigrations.ledger', url, { folder, ledger: { misspelt: 1 } }],
@@ -131,7 +133,7 @@ test('every public function is among those that are tried here', () => {
   expect([...Object.keys(misspelt), ...withoutOptions].toSorted()).toEqual(names.toSorted())
 })
 
-const settings = new Set(['openEngine', 'openSandbox', 'jwtIdentity', 'openTelemetry'])
+const settings = new Set(['openEngine', 'openSandbox', 'jwtIdentity', 'openTelemetry', 'createPrometheus'])
 
 const misspeltCalls = Object.entries(misspelt).flatMap(([name, calls]) =>
   calls.map(([where, ...given]) => [name, where, given] as const),
@@ -151,7 +153,7 @@ const takesAnything = new Set(['encodeJson', 'jsonResponse', 'problemOf'])
 /** No file at all is fine, and so are no options where there are defaults. */
 const isFine = (name: string, given: unknown) =>
   (name === 'lint' && Array.isArray(given)) ||
-  (name === 'openTelemetry' && (given === undefined || JSON.stringify(given) === '{}'))
+  (['openTelemetry', 'createPrometheus'].includes(name) && (given === undefined || JSON.stringify(given) === '{}'))
 
 const nonsense: readonly unknown[] = [undefined, null, 7, true, [], {}]
 
@@ -188,6 +190,7 @@ const badValues: readonly (readonly [name: string, message: RegExp, ...given: un
   ['openEngine', /^config\.idleSessionMs must be a number of at least 0/, { schema, idleSessionMs: '1' }],
   ['openEngine', /^config\.telemetry must be what openTelemetry\(\)/, { schema, telemetry: { traces: true } }],
   ['openTelemetry', /^openTelemetry\.traces must be true or false/, { traces: 'no' }],
+  ['createPrometheus', /^createPrometheus\.poolName must be a text/, { poolName: 1 }],
   ['openTelemetry', /^openTelemetry\.meterProvider must have getMeter\(\)/, { meterProvider: {} }],
   ['openEngine', /^config\.slowStatementMs must be a number of at least 0/, { schema, slowStatementMs: -1 }],
   ['expectPlan', /takes a session and a query/, {}],
