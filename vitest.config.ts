@@ -1,7 +1,8 @@
 /**
  * The projects of the tests, so that a run starts no more than it needs: `unit` has no server; `integration` has one
  * for the run, which no test harms; `chaos` has another; `types` is what the compiler says; `system` is what installs
- * the package, follows its documentation, or starts and kills servers of its own, and takes as long as all the others.
+ * the package, follows its documentation, or starts and kills servers of its own, and takes as long as all the others;
+ * `browser` needs Chromium.
  * The soak, which takes an evening, has a config of its own.
  */
 import { availableParallelism } from 'node:os'
@@ -32,6 +33,7 @@ export default defineConfig({
         extends: true,
         test: { name: 'system', include: ['test/{system,examples,openapi}/*.test.ts'], globalSetup: server },
       },
+      { extends: true, test: { name: 'browser', include: ['test/browser/*.test.ts'], globalSetup: server } },
       { extends: true, test: { name: 'chaos', include: ['test/chaos/**/*.test.ts'], globalSetup: server } },
       {
         extends: true,

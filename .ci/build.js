@@ -6,7 +6,7 @@
  * `node .ci/build.js`, as `npm run build` and `npm pack` do it.
  */
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
@@ -26,6 +26,9 @@ export function build(project, dist) {
     writeFileSync(join(dist, path), movedUp(path, readFileSync(join(dist, path), 'utf8')))
   for (const name of readdirSync(join(dist, 'src'))) renameSync(join(dist, 'src', name), join(dist, name))
   rmSync(join(dist, 'src'), { recursive: true })
+  // What browsers load is served as it is written.
+  for (const name of ['page.js', 'style.css'])
+    cpSync(join(root, 'src/console/browser', name), join(dist, 'console/browser', name))
   for (const [entry, packages] of Object.entries(guarded)) guard(dist, entry, packages)
 }
 

@@ -132,8 +132,7 @@ export async function openEngineOn<TSchema extends Schema>(
     const openAside = (): Engine<TSchema> => {
       const own = new Observers()
       const aside = { pool: new Pool({ ...settings, max: 1 }, open, own), observers: own, telemetry: undefined }
-      const stopServer = () => Promise.resolve()
-      return new OpenEngine<TSchema>(createCore(settled, { ...aside, stopServer, openAside }), undefined)
+      return new OpenEngine<TSchema>(createCore(settled, { ...aside, stopServer: nothingToStop, openAside }), undefined)
     }
     const core = createCore(settled, { pool, observers, telemetry, stopServer: server.stop, openAside })
     return new OpenEngine<TSchema>(core, undefined)
@@ -143,6 +142,8 @@ export async function openEngineOn<TSchema extends Schema>(
     throw error
   }
 }
+
+const nothingToStop = () => Promise.resolve()
 
 /** The schema of an engine as Drizzle reads it, for what is made from it. @throws UsageError for what is no engine. */
 export function drizzleOf(engine: object): Drizzle {

@@ -1,11 +1,14 @@
 /** What `rivulet serve` does once all it needs is there: the engine, the application, the port, and their end. */
 import { once } from 'node:events'
+import { environment } from '../config.ts'
 import { drizzleOf, type Engine, openEngine } from '../engine.ts'
 import { UsageError } from '../errors.ts'
 import { createApp } from '../http/app.ts'
+import type { ConsoleOptions } from '../http/console.ts'
 import type { IdempotencyOptions, Identify } from '../http/front.ts'
 import { createIdempotencyTable } from '../idempotency/kept-answers.ts'
 import { describeFault } from '../http/request-log.ts'
+import { migrationStatus } from '../migrate/commands/status.ts'
 import { withPackages } from '../optional-packages.ts'
 import type { Prometheus } from '../prometheus/index.ts'
 import { openHttpServer } from '../server/server.ts'
@@ -45,6 +48,7 @@ export async function serveSchema(run: Run, project: Project, service: Service):
     openApi: { bearer: identity !== undefined },
     health: { draining: asked },
     metrics: prometheus?.text,
+    console: consoleOf(project, url, values),
     ...(keyed && { idempotency: { owner: ownerOf } }),
     onFault: (error, request) => console.note(describeFault(error, request)),
     ...(values['log'] === true && { log: (entry: object) => console.note(JSON.stringify(entry)) }),
@@ -65,11 +69,19 @@ const ownerOf: NonNullable<IdempotencyOptions['owner']> = async (context) => {
   return JSON.stringify([role, claims['sub'] ?? claims])
 }
 
+/** Where NODE_ENV is production, only if it was asked for. */
+function consoleOf({ source }: Project, url: string, values: OptionValues): ConsoleOptions | false {
+  if (values['console'] !== true && environment('NODE_ENV') === 'production') return false
+  const migrations = async () => (await migrationStatus(url, source)).migrations
+  return { showValues: values['show-values'] === true, migrations }
+}
+
 async function loadPrometheus(): Promise<Prometheus> {
-  const load = () => import('../prometheus/index.ts')
-  const { createPrometheus } = await withPackages('`rivulet serve --metrics`', ['prom-client'], load)
+  const { createPrometheus } = await withPackages('`rivulet serve --metrics`', ['prom-client'], prometheusModule)
   return createPrometheus()
 }
+
+const prometheusModule = () => import('../prometheus/index.ts')
 
 async function loadSchema(project: Project): Promise<Record<string, unknown>> {
   const modules = await loadModules(project.directory, await schemaFiles(project))

@@ -38,6 +38,9 @@ Options:
       --only PATTERN      tables and views with such names only, ! for all but those; may be given several times
       --schema PATH       the schema's file or folder, in place of the config's; then there may be no config at all
       --metrics           GET /metrics, to anybody, as Prometheus reads it; needs prom-client
+      --console           /console, which shows what the database does, also where NODE_ENV is production; in both cases to
+                          whoever is on this machine only
+      --show-values       there with the values that stand in the texts of statements; parameters are never shown
       --log               one line of JSON for each request, on standard error; what the database does: RIVULET_LOG, one
                           or several of statements, sessions, slow
 ${commonHelp}
@@ -62,6 +65,8 @@ Examples:
     only: { type: 'string', multiple: true },
     schema: { type: 'string', multiple: true },
     metrics: { type: 'boolean' },
+    console: { type: 'boolean' },
+    'show-values': { type: 'boolean' },
     log: { type: 'boolean' },
   },
   serves: true,

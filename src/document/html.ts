@@ -30,15 +30,15 @@ export function prose(text: string): Html {
   return html`${parts.map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : part))}`
 }
 
-/** A page of its own: no script, no font, no image, nothing from elsewhere. */
-export function page(title: string, body: Html): string {
+/** A page of its own: no script, no font, no image, nothing from elsewhere, unless `head` asks for it. */
+export function page(title: string, body: Html, head?: Html): string {
   return html`<!doctype html>
     <html lang="en">
       <head>
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <title>${title}</title>
-        ${styleElement}
+        ${styleElement} ${head}
       </head>
       <body>
         <a class="skip" href="#main">Skip to the content</a>
@@ -101,10 +101,19 @@ dt:not(:first-child) { grid-row: auto; } dd { grid-row: 1 / span 20; }
 const styleElement = new Html(`<style>${style}</style>`)
 
 /** The policy under which a page works: its own style, which is named by its digest, and nothing else. */
-export const pagePolicy = [
-  "default-src 'none'",
-  `style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`,
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ')
+export const pagePolicy = policyOf()
+
+/** The policy of a page that is alive: also the scripts, styles and answers of the service itself. */
+export const livePagePolicy = policyOf("'self'")
+
+function policyOf(own?: string): string {
+  const ownStyle = `'sha256-${createHash('sha256').update(style).digest('base64')}'`
+  return [
+    "default-src 'none'",
+    `style-src ${own === undefined ? '' : `${own} `}${ownStyle}`,
+    ...(own === undefined ? [] : [`script-src ${own}`, `connect-src ${own}`]),
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ')
+}

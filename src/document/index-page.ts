@@ -7,10 +7,12 @@ export interface Index {
   readonly description: string
   /** Paths by the names of resources. */
   readonly resources: Readonly<Record<string, string>>
+  /** Whether there is a console. */
+  readonly console: boolean
 }
 
 /** Renders it. */
-export function indexPage({ title, description, resources }: Index): string {
+export function indexPage({ title, description, resources, console }: Index): string {
   const paths = Object.values(resources)
   return page(
     title,
@@ -20,6 +22,7 @@ export function indexPage({ title, description, resources }: Index): string {
         <nav aria-label="The service">
           <ul>
             <li><a href="/docs">Documentation</a></li>
+            ${console && html`<li><a href="/console">Console</a></li>`}
             <li><a href="/openapi.json">openapi.json</a></li>
             <li><a href="/readyz">readyz</a></li>
           </ul>

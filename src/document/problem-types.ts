@@ -94,6 +94,7 @@ const ofRequests = {
   token_required: { status: 401, meaning: 'This takes an access token: `Authorization: Bearer …`.' },
   invalid_token: { status: 401, meaning: 'The access token is not valid here, or no more: get a new one.' },
   insufficient_scope: { status: 403, meaning: 'The access token has no role that is known here.' },
+  console_refused: { status: 403, meaning: 'The console is not for you, or for the machine that serves it only.' },
   no_route: { status: 404, meaning: 'Nothing is served at this path.' },
   method_not_allowed: { status: 405, meaning: 'The path is served by other methods, which `Allow` lists.' },
   not_acceptable: { status: 406, meaning: 'There is nothing here of a type that `Accept` allows.' },
@@ -104,6 +105,7 @@ const ofRequests = {
     meaning: 'The row is not what `If-Match` or `If-None-Match` says: read it again.',
   },
   body_too_large: { status: 413, meaning: 'The body has more bytes than are taken here.' },
+  no_plan: { status: 422, meaning: 'The server makes no plan for this statement; `detail` says why.' },
   unsupported_media_type: {
     status: 415,
     meaning: 'The body is of a type, charset or encoding that is not taken here.',

@@ -4,8 +4,10 @@
  */
 import type { Hono, Schema as Routes } from 'hono'
 import { openApiNames, type OpenApiOptions } from '../document/openapi.ts'
+import { environment } from '../config.ts'
 import { drizzleOf, type Engine } from '../engine.ts'
 import { checkOptions, optionNames } from '../option-names.ts'
+import { addConsole, type ConsoleOptions } from './console.ts'
 import { createFront, type Environment, type FrontOptions, type IdempotencyOptions } from './front.ts'
 import { addGather } from './gather.ts'
 import { addHealth, type HealthOptions } from './health.ts'
@@ -23,6 +25,11 @@ export interface AppOptions<TResources extends readonly Resource[] = readonly Re
   readonly health?: HealthOptions | undefined
   /** Writes what `GET /metrics` answers, to anybody: `text` of `createPrometheus`. Default: there is no such route. */
   readonly metrics?: (() => string | Promise<string>) | undefined
+  /**
+   * `/console` shows what the engine does. True, or its options: also in production. Default: to whoever is on this machine, unless
+   * NODE_ENV is production; false: never.
+   */
+  readonly console?: boolean | ConsoleOptions | undefined
   /** What `/openapi.json` and `/docs` say besides the resources. */
   readonly openApi?: OpenApiOptions | undefined
   /** Reads that one `POST /gather` may have; 0: there is no such route. Default 20. */
@@ -51,6 +58,7 @@ const appNames = optionNames<AppOptions>({
   resources: true,
   health: optionNames<HealthOptions>({ timeoutMs: 'number', migrations: 'function', draining: 'signal' }),
   metrics: 'function',
+  console: true,
   openApi: openApiNames,
   maxGatheredReads: 'number',
   maxRows: 'number',
@@ -60,6 +68,18 @@ const appNames = optionNames<AppOptions>({
   streamIdleMs: 'number',
   maxStreams: 'number',
 })
+
+const consoleNames = optionNames<ConsoleOptions>({
+  allow: 'function',
+  showValues: 'boolean',
+  migrations: 'function',
+  actions: 'list',
+})
+
+function consoleOptions(given: ConsoleOptions): ConsoleOptions {
+  checkOptions('createApp.console', consoleNames, given)
+  return given
+}
 
 /** An application that knows its routes, for `hc<typeof app>`. */
 export type App<TRoutes extends Routes = Routes> = Hono<Environment, TRoutes>
@@ -77,6 +97,7 @@ export function createApp<
     resources = [],
     health,
     metrics,
+    console = environment('NODE_ENV') !== 'production',
     openApi,
     idempotency,
     maxBodyBytes = 1_048_576,
@@ -95,7 +116,9 @@ export function createApp<
   addHealth(app, own, health)
   if (metrics) addMetrics(app, metrics)
   const gathered = planned.length > 0 ? maxGatheredReads : 0
-  addPages(app, planned, openApi, { keyed: idempotency !== undefined, gathered })
+  addPages(app, planned, openApi, { keyed: idempotency !== undefined, gathered, console: console !== false })
+  if (console !== false)
+    addConsole(app, own, openApi?.title ?? 'Rivulet', console === true ? {} : consoleOptions(console))
   const streams = new Places(maxStreams ?? Math.max(1, Math.floor(engine.stats().max / 2)))
   const routes = { engine: own, maxBodyBytes, maxRows, maxStreamBytes, streamIdleMs, streams }
   if (gathered > 0) addGather(app, planned, gathered, routes)

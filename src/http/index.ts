@@ -2,6 +2,8 @@
 export { requestEngine } from './access.ts'
 export { type App, type AppOptions, createApp } from './app.ts'
 export { clientAddress } from './client-address.ts'
+export type { ConsoleOptions } from './console.ts'
+export type { ConsoleAction, MigrationView } from '../console/console-page.ts'
 export { integerKey, jsonBody, type JsonInput } from './input.ts'
 export { type Environment, type FrontOptions, type IdempotencyOptions, type Identify, taskOptions } from './front.ts'
 export type { HealthOptions } from './health.ts'

@@ -18,7 +18,7 @@ export function addPages(
   app: Hono<Environment>,
   planned: readonly PlannedResource[],
   options: OpenApiOptions = {},
-  routes: DocumentedRoutes = {},
+  { console = false, ...routes }: DocumentedRoutes & { readonly console?: boolean } = {},
 ): void {
   const { title = 'Rivulet', description = 'Tables of a database as an API.' } = options
   const resources = Object.fromEntries(planned.map(({ path }) => [path, `/${path}`]))
@@ -29,11 +29,12 @@ export function addPages(
     ...gather,
     openapi: '/openapi.json',
     docs: '/docs',
+    ...(console && { console: '/console' }),
     live: '/livez',
     ready: '/readyz',
   }
   const documents = openApiDocuments(planned, { ...options, title, description }, routes)
-  const index = indexPage({ title, description, resources })
+  const index = indexPage({ title, description, resources, console })
   const pages = new Map<string | undefined, string>()
   // As the role of who asks sees it; nobody is asked where that makes no difference.
   const roleOf = async (context: Context<Environment>) => {

@@ -35,16 +35,25 @@ export function planText({ root, generic, planningMs, executionMs, warnings }: O
 }
 
 function nodeLines(node: PlanNode, indent: string): string[] {
-  const { details, children } = node
   const inner = `${indent}    `
   return [
-    `${indent}${nameOf(node)}: ${figures(node)}`,
-    ...shown.flatMap((name) => (details[name] === undefined ? [] : [`${inner}${name}: ${plain(details[name])}`])),
-    ...children.flatMap((child) => {
+    `${indent}${nodeTitle(node)}`,
+    ...nodeDetails(node).map((detail) => `${inner}${detail}`),
+    ...node.children.flatMap((child) => {
       const [first = '', ...rest] = nodeLines(child, inner)
       return [`${indent}  → ${first.trimStart()}`, ...rest]
     }),
   ]
+}
+
+/** A node in a line: what it does, and how much of it. */
+export function nodeTitle(node: PlanNode): string {
+  return `${nameOf(node)}: ${figures(node)}`
+}
+
+/** What it does in particular, a line each. */
+export function nodeDetails({ details }: PlanNode): string[] {
+  return shown.flatMap((name) => (details[name] === undefined ? [] : [`${name}: ${plain(details[name])}`]))
 }
 
 function nameOf({ kind, table, index, details }: PlanNode): string {

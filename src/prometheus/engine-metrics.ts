@@ -16,7 +16,7 @@ export interface WatchedPool {
 const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 export class EngineMetrics {
-  readonly #recorded: Recorded
+  readonly #recorded: MetricsOfEvents
   readonly #pools = new Map<string, () => PoolGauges>()
   readonly #labels = new DistinctValues(100)
   readonly #statements = new DistinctValues(200)
@@ -85,7 +85,7 @@ export class EngineMetrics {
   }
 }
 
-type Recorded = ReturnType<typeof recordedIn>
+type MetricsOfEvents = ReturnType<typeof recordedIn>
 
 /** Those of single events. */
 function recordedIn(registry: Registry) {

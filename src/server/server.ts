@@ -3,7 +3,7 @@
  *
  *   listening ──close()──▶ draining ──last answer sent, or time up──▶ closed
  *
- * Draining takes no new connections, closes the idle ones, and ends each of the others with its answer. When the time
+ * Draining takes no new connections, closes the idle ones and streams of events, and ends each of the others with its answer. When the time
  * is up what is left is cut off, which aborts those requests' signals and so stops their work on the database.
  *
  * What never becomes a request of the application is answered here, as a problem document like everything else: no HTTP,
@@ -154,6 +154,8 @@ function prepareDrain(server: Server): HttpServer['close'] {
 
 function endConnection(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('connection', 'close')
+  // A stream of events has no end that could be waited for; who listens connects anew, to whatever serves then.
+  else if (response.req.headers.accept === 'text/event-stream') response.destroy()
 }
 
 function errorHandler(error: unknown): Response {

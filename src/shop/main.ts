@@ -20,6 +20,7 @@ import { createIdempotencyTable } from '../idempotency/kept-answers.ts'
 import { openHttpServer } from '../server/server.ts'
 import { type Shutdown, watchSignals } from '../task/shutdown.ts'
 import { applyMigrations, checkMigrations } from '../migrate/commands/apply.ts'
+import { migrationStatus } from '../migrate/commands/status.ts'
 import { withPackages } from '../optional-packages.ts'
 import type { Prometheus } from '../prometheus/index.ts'
 import { createShopApp } from './app.ts'
@@ -41,7 +42,16 @@ async function main({ asked, forced }: Shutdown): Promise<void> {
   asked.throwIfAborted()
   const health = { draining: asked, migrations: () => checkMigrations(database.url, { folder: migrationsFolder() }) }
   const log = may.log ? (entry: object) => tell(JSON.stringify(entry)) : undefined
+  const keys = await findSamplePage(engine)
+  const pagePath =
+    keys === undefined ? '/product/:productId/:customerId' : `/product/${keys.productId}/${keys.customerId}`
+  const showsConsole = may.console || environment('NODE_ENV') !== 'production'
   const app = createShopApp(engine, {
+    console: showsConsole && {
+      showValues: may['show-values'],
+      migrations: async () => (await migrationStatus(database.url, { folder: migrationsFolder() })).migrations,
+      actions: keys === undefined ? [] : [{ label: 'Run the product page', path: pagePath }],
+    },
     onFault: (...fault) => tell(describeFault(...fault)),
     health,
     log,
@@ -52,9 +62,6 @@ async function main({ asked, forced }: Shutdown): Promise<void> {
   await using server = await openHttpServer(app, { port, hostname, insecure: may.insecure })
   forced.addEventListener('abort', () => void server.close({ timeoutMs: 0 }))
 
-  const keys = await findSamplePage(engine)
-  const pagePath =
-    keys === undefined ? '/product/:productId/:customerId' : `/product/${keys.productId}/${keys.customerId}`
   say(`Database: ${database.description}; ${schemaText}; ${seeded ? 'sample data written' : 'data kept'}.`)
   say('')
   const routes = [
@@ -62,6 +69,7 @@ async function main({ asked, forced }: Shutdown): Promise<void> {
     [`POST ${server.url}/orders`, 'places an order: {"customerId":1,"items":[{"productId":1,"quantity":1}]}'],
     [`GET  ${server.url}/customers?limit=5`, 'a table as a resource; GET / names them all'],
     [`GET  ${server.url}/readyz`, 'whether the service can do its work'],
+    ...(showsConsole ? [[`     ${server.url}/console`, 'what the database does, in a browser'] as const] : []),
   ] as const
   const width = Math.max(...routes.map(([route]) => route.length))
   for (const [route, meaning] of routes) say(`  ${route.padEnd(width)}   ${meaning}`)
@@ -74,15 +82,28 @@ async function main({ asked, forced }: Shutdown): Promise<void> {
 }
 
 /** What the command line asks for, or allows to be done. @throws UsageError for anything else in it. */
-function permissions(): Readonly<Record<'migrate' | 'seed' | 'insecure' | 'log' | 'metrics', boolean>> {
+function permissions(): Readonly<
+  Record<'migrate' | 'seed' | 'insecure' | 'log' | 'metrics' | 'console' | 'show-values', boolean>
+> {
   const flag = { type: 'boolean', default: false } as const
   try {
-    return parseArgs({ options: { migrate: flag, seed: flag, insecure: flag, log: flag, metrics: flag } }).values
+    return parseArgs({
+      options: {
+        migrate: flag,
+        seed: flag,
+        insecure: flag,
+        log: flag,
+        metrics: flag,
+        console: flag,
+        'show-values': flag,
+      },
+    }).values
   } catch (cause) {
     throw new UsageError(
       'npm start takes --migrate (apply pending migrations), --seed (fill an empty shop with sample data), --insecure ' +
-        '(let other machines in without tokens), --log (a line of JSON for each request) and --metrics (GET /metrics, for ' +
-        'Prometheus), after `--`: npm start -- --migrate --seed',
+        '(let other machines in without tokens), --log (a line of JSON for each request), --metrics (GET /metrics, for ' +
+        'Prometheus), --console (/console also where NODE_ENV is production) and --show-values (there with the values in ' +
+        'the texts of statements), after `--`: npm start -- --migrate --seed',
       { cause },
     )
   }
@@ -97,10 +118,11 @@ async function readIdentity(): Promise<Identify | undefined> {
 }
 
 async function loadPrometheus(): Promise<Prometheus> {
-  const load = () => import('../prometheus/index.ts')
-  const { createPrometheus } = await withPackages('npm start -- --metrics', ['prom-client'], load)
+  const { createPrometheus } = await withPackages('npm start -- --metrics', ['prom-client'], prometheusModule)
   return createPrometheus()
 }
+
+const prometheusModule = () => import('../prometheus/index.ts')
 
 /** Migrates where that is allowed, and insists on a schema that is up to date elsewhere. Returns what was done, in words. */
 async function prepareSchema(

@@ -26,7 +26,7 @@ const layers: readonly (readonly string[])[] = [
   ['migrate/commands', 'migrate/pull', 'migrate/doctor', 'resource'],
   ['migrate', 'document'],
   ['engine.ts', 'answer'],
-  ['server', 'testing', 'declaration-types.ts'],
+  ['server', 'testing', 'console', 'declaration-types.ts'],
   ['http'],
   ['jwt', 'opentelemetry', 'prometheus'],
   ['cli'],
@@ -54,7 +54,7 @@ const importers: readonly { readonly packages: RegExp; readonly allowed: RegExp;
   {
     rule: 'drizzle-orm occur in drizzle/ and from repository/ and migrate/ upwards only',
     packages: /^drizzle-orm(\/|$)/,
-    allowed: /^src\/(drizzle|repository|migrate|resource|http|testing|cli|shop)\/|^src\/engine\.ts$/,
+    allowed: /^src\/(drizzle|repository|migrate|resource|console|http|testing|cli|shop)\/|^src\/engine\.ts$/,
   },
   {
     rule: 'drizzle-kit and drizzle-seed occur in the command line and the shop only',
