@@ -79,6 +79,12 @@ const refused = /^(?:28|3D000)/
 /** SQLSTATEs that say a value given cannot be what it should be: too long, out of range, no number, no date, no JSON. */
 const unusableValue = /^22(?:001|003|007|008|009|021|023|026|02[1-9]|03[0-9A-G]|P02|P03|P05)$/
 
+/**
+ * What a type may say of a text that it cannot read, where it does not say it by class 22: a tsvector or an ltree has syntax
+ * errors, a regclass does not exist, and any may be too long. Without the right to look, it is not the value's fault.
+ */
+const refusedByType = /^(?:22|42(?!501)|3F|54)/
+
 /** True for a typed error that the server answered, and not one of ours. */
 export function isAnswer(error: unknown): boolean {
   return error instanceof Error && isServerError(error.cause)
@@ -106,8 +112,9 @@ export function fromServerError(error: ServerError, names: readonly (string | un
   if (endsConnection(error)) return new ConnectionLost(`the server ended the connection: ${cause.message}`, { cause })
   if (refused.test(sqlState)) return new ConfigInvalid(`the server refused the connection: ${cause.message}`, { cause })
   const info: DatabaseErrorInfo = { sqlState, ...placeOf(error), constraint: error.constraint_name }
-  if (unusableValue.test(sqlState)) {
-    const column = error.column_name ?? names[parameterOf(error) - 1]
+  const parameter = parameterOf(error)
+  if (unusableValue.test(sqlState) || (parameter > 0 && refusedByType.test(sqlState))) {
+    const column = error.column_name ?? names[parameter - 1]
     if (column === undefined) return new InvalidInput(cause.message, { cause })
     return new InvalidInput(`${column}: ${cause.message}`, { cause, path: [column] })
   }

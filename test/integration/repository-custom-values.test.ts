@@ -15,6 +15,8 @@ create view summaries as select 1 as id, '{"a": 9007199254740993, "b": [1]}'::js
   union all select 2, null, '{}', 'null', '{}', 'y', now(), 2;
 create table counters (id bigint primary key, n bigint, many bigint[]);
 create table foreigners (span int4range primary key, bits varbit, flag integer);
+create table spellings (id integer primary key, words tsvector, query tsquery, relation regclass, callee regprocedure,
+  namespace regnamespace);
 create table routes (id integer primary key, stops point[]);
 `
 
@@ -36,6 +38,17 @@ const foreigners = pgTable('foreigners', {
   span: range('span').primaryKey(),
   bits: bits('bits'),
   flag: integer('flag'),
+})
+
+/** Types that call what they cannot read a syntax error, or a thing that does not exist. */
+const spelled = (type: string) => customType<{ data: string }>({ dataType: () => type })()
+const spellings = pgTable('spellings', {
+  id: integer('id').primaryKey(),
+  words: spelled('tsvector'),
+  query: spelled('tsquery'),
+  relation: spelled('regclass'),
+  callee: spelled('regprocedure'),
+  namespace: spelled('regnamespace'),
 })
 
 /** Types of the user's own: written as SQL, as arrays, and not mapped at all. */
@@ -97,7 +110,7 @@ const counters = pgTable('counters', {
   many: bigint('many', { mode: 'number' }).array(),
 })
 
-const schema = { clocks, routes, foreigners, texts, summaries, counters }
+const schema = { clocks, routes, foreigners, spellings, texts, summaries, counters }
 
 const tables = ownTables('custom_values', ddl, schema)
 const { undone } = tables
@@ -160,6 +173,24 @@ describe('a value that only the server can refuse', () => {
       ] as const) {
         await expect(refused()).rejects.toMatchObject({ code: 'invalid_input', path: [column] })
       }
+    })
+  })
+
+  test.each([
+    ['words', "'"],
+    ['words', 'x'.repeat(3000)],
+    ['query', 'a &'],
+    ['relation', 'nobody'],
+    ['callee', 'nobody('],
+    ['namespace', 'nobody'],
+  ] as const)('is InvalidInput whatever its type calls it: %s', async (column, value) => {
+    await tables.engine.session(async ({ repository }) => {
+      const repo = repository(spellings)
+      const refused = { code: 'invalid_input', path: [column] }
+      await expect(repo.insert({ id: 1, [column]: value })).rejects.toMatchObject(refused)
+      await expect(repo.update(1, { [column]: value })).rejects.toMatchObject(refused)
+      await expect(repo.count({ [column]: { isNull: false, eq: value } } as never)).rejects.toMatchObject(refused)
+      await expect(repo.count({ [column]: { in: [value] } } as never)).rejects.toMatchObject(refused)
     })
   })
 })

@@ -46,6 +46,14 @@ describe('a SQLSTATE', () => {
     expect(fromServerError(given, ['a', 'b'])).toMatchObject({ path: ['b'], message: 'b: invalid input' })
     expect(fromServerError(given, ['a'])).toMatchObject({ path: [], message: 'invalid input' })
     expect(fromServerError(given)).toMatchObject({ path: [] })
+    expect(fromServerError({ ...given, code: '42601' }, ['a', 'b'])).toMatchObject({
+      code: 'invalid_input',
+      path: ['b'],
+    })
+    // What the role may not look at says nothing of the value, and what fails elsewhere is no value.
+    expect(fromServerError({ ...given, code: '42501' })).toMatchObject({ code: 'insufficient_privilege' })
+    expect(fromServerError({ ...given, code: '57014', where })).toMatchObject({ sqlState: '57014' })
+    expect(fromServerError({ ...given, code: '42601', where: 'SQL statement' })).toMatchObject({ sqlState: '42601' })
   })
 
   test.each([
