@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
-import { RivuletError, UsageError } from '../errors.ts'
+import { ConnectionLost, RivuletError, UsageError } from '../errors.ts'
 import { statementsOf } from '../drizzle/script-query.ts'
 import { type AskRows, explainGeneric, explainStatement } from '../explain/explain-statement.ts'
 import { withConnection } from '../migrate/connect.ts'
@@ -30,7 +30,7 @@ Options:
                           fire, and sequences go on
 ${commonHelp}
 
-Exit codes: 0 done, 1 a statement could not be explained, 64 wrong arguments
+Exit codes: 0 done, 1 a statement could not be explained (the others are), 64 wrong arguments
 
 Examples:
   rivulet explain slow.sql
@@ -42,26 +42,38 @@ Examples:
     checkValues(values)
     const statements = statementsOf(await sqlIn(positionals)).map((statement) => statement.trim())
     if (statements.length === 0) throw new UsageError('there is no statement to explain')
-    const plans = await withDatabase(await project(), (url) =>
+    const all = await withDatabase(await project(), (url) =>
       withConnection(
         url,
         async (connection) => {
           // What runs is stopped on the server: it would go on there, whoever has gone here.
           const stop = () => void connection.cancel(AbortSignal.timeout(2000)).catch(() => undefined)
           signal.addEventListener('abort', stop, { once: true })
-          const found: QueryPlan[] = []
-          for (const statement of statements) {
-            signal.throwIfAborted()
-            found.push(await planOf(connection, statement, values))
+          try {
+            const found: Explained[] = []
+            for (const statement of statements) {
+              signal.throwIfAborted()
+              found.push(await explained(connection, statement, values))
+            }
+            return found
+          } finally {
+            signal.removeEventListener('abort', stop)
           }
-          signal.removeEventListener('abort', stop)
-          return found
         },
         'rivulet explain',
       ),
     )
-    const texts = plans.map((plan) => planText(plan, plans.length > 1, console))
-    return { exitCode: exitCodes.done, text: texts.join('\n\n'), json: { plans } }
+    signal.throwIfAborted()
+    const plans = all.flatMap(({ plan }) => plan ?? [])
+    const failed = all.flatMap(({ statement, error }) =>
+      error ? [{ statement, code: error.code, message: error.message }] : [],
+    )
+    for (const { statement, message } of failed) {
+      console.note(console.style('red', all.length > 1 ? `${message}, in\n${statement}` : message))
+    }
+    const texts = plans.map((plan) => planText(plan, all.length > 1, console))
+    const exitCode = failed.length > 0 ? exitCodes.failed : exitCodes.done
+    return { exitCode, text: texts.join('\n\n'), json: { plans, failed } }
   },
 }
 
@@ -82,6 +94,23 @@ async function sqlOf(file: string): Promise<string> {
   const other = otherThanFile(await stat(file))
   if (other !== undefined) throw new UsageError(`${file} cannot be read: it is ${other}, not a file`)
   return readFile(file, 'utf8')
+}
+
+/** What came of one statement: its plan, or why there is none. */
+interface Explained {
+  readonly statement: string
+  readonly plan?: QueryPlan
+  readonly error?: RivuletError
+}
+
+/** One that cannot be explained keeps none of the others from it; without a connection none can be. */
+async function explained(connection: Connection, statement: string, values: OptionValues): Promise<Explained> {
+  try {
+    return { statement, plan: await planOf(connection, statement, values) }
+  } catch (error) {
+    if (!(error instanceof RivuletError) || error instanceof ConnectionLost || connection.lost) throw error
+    return { statement, error }
+  }
 }
 
 /** In a transaction of its own, so that one that fails leaves nothing to the next. */

@@ -320,6 +320,13 @@ export class Lease {
     return this.failure
   }
 
+  /** Tells what watches that a statement of the task has ended. */
+  tell(text: string, durationMs: number, rows: number | null, error: unknown): void {
+    const { label, connection } = this
+    const { backendPid } = connection
+    this.#publish?.({ type: 'statement.finished', label, backendPid, text, durationMs, rows, error })
+  }
+
   // ---- inside
 
   /** Puts the time limit in front of the next statement: in its batch, or before it outside a transaction. */
@@ -351,7 +358,7 @@ export class Lease {
         if (repeated) this.outdated()
         steps?.forEach(({ answered }) => answered?.())
         if (ofTheTask) this.noticeState(text, result.command)
-        if (ofTheTask && this.#publish) this.#publishStatement(text, startedAt, result.count ?? null, undefined)
+        if (ofTheTask) this.tell(text, performance.now() - startedAt, result.count ?? null, undefined)
         try {
           // Stopped too late: it ran, but the task it ran for has been given up.
           if (this.failure) throw this.failure
@@ -376,7 +383,7 @@ export class Lease {
         pending.failing(handed)
         // Not all that a failing statement did is undone: an advisory lock of the session stays.
         if (ofTheTask) this.noticeState(text, statementTraits(text).kind === 'code' ? 'CALL' : 'SELECT')
-        if (ofTheTask && this.#publish) this.#publishStatement(text, startedAt, null, error)
+        if (ofTheTask) this.tell(text, performance.now() - startedAt, null, error)
         transaction?.failed(error, ofTheTask && !refusedStep)
         throw this.#reasonOf(error, refusedStep, transaction)
       },
@@ -458,18 +465,6 @@ export class Lease {
     const { commitMs } = this.#time
     transaction.begunAt = undefined
     publish({ type: 'transaction.finished', label, backendPid, outcome, durationMs, commitMs, error })
-  }
-
-  #publishStatement(text: string, startedAt: number, rows: number | null, error: unknown): void {
-    this.#publish?.({
-      type: 'statement.finished',
-      label: this.label,
-      backendPid: this.connection.backendPid,
-      text,
-      durationMs: performance.now() - startedAt,
-      rows,
-      error,
-    })
   }
 }
 

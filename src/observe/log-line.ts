@@ -69,7 +69,7 @@ function item(value: unknown): string {
   return [key, outcome, `${String(runMs)} ms`, code].filter((part) => part !== undefined).join(' ')
 }
 
-/** Nor does it hold control characters: the text may be a stranger's, and a terminal would do what they say. */
+/** Nor does it hold control characters, or those that turn text around: it may be a stranger's, and a terminal would obey. */
 function onOneLine(text: string): string {
-  return text.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim()
+  return text.replaceAll(/[\s\p{Cc}\p{Bidi_Control}]+/gu, ' ').trim()
 }

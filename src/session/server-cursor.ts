@@ -1,6 +1,7 @@
 /**
  * Rows through a cursor on the server: DECLARE, then FETCH in batches, so that a million rows take the memory of one
- * batch and other statements of the transaction may run between rows. Leaving the loop closes the cursor.
+ * batch and other statements of the transaction may run between rows. Leaving the loop closes the cursor. To those who
+ * watch, all of it is one statement, which took as long as the reader waited for the server.
  * https://www.postgresql.org/docs/current/sql-declare.html
  */
 import { InvalidInput, SessionEnded } from '../errors.ts'
@@ -53,6 +54,7 @@ export async function* readCursor<TRow>(
   { size, ahead = 0 }: BatchOptions,
 ): AsyncGenerator<readonly TRow[], void, undefined> {
   const { text, parameters, names, arrays, map, direct } = query
+  const waited = new Waiting()
   const name = lease.newName()
   const own = (statement: string, values: readonly unknown[], options: StatementOptions): Promise<Result> =>
     lease.own(statement, values, options, { scope, pending })
@@ -71,23 +73,50 @@ export async function* readCursor<TRow>(
   }
   const batches = [fetch()]
   const first = batches[0]?.answer.catch(() => undefined)
-  // Both are answered before this can fail: a session that catches it goes on with nothing running.
-  await declared.catch((error: unknown) => Promise.resolve(first).then(() => Promise.reject(error)))
+  try {
+    // Both are answered before this can fail: a session that catches it goes on with nothing running.
+    await waited.during(declared.catch((error: unknown) => Promise.resolve(first).then(() => Promise.reject(error))))
+  } catch (error) {
+    lease.tell(text, waited.ms, null, error)
+    throw error
+  }
+  let count = 0
+  let failure: unknown
   try {
     for (;;) {
       const { rows: wanted, reading, answer } = batches.shift() ?? fetch()
-      const rows = await answer
-      const complete = (reading ? Number(rows.count) : rows.length) < wanted
-      const read = reading ? reading.end() : await map(rows, ask)
+      const rows = await waited.during(answer)
+      const read = Number(reading ? rows.count : rows.length)
+      count += read
+      const complete = read < wanted
+      const values = reading ? reading.end() : await map(rows, ask)
       for (let more = complete ? 0 : ahead - batches.length; more > 0; more--) batches.push(fetch())
-      yield read
+      yield values
       if (complete) return
       if (ended()) throw new SessionEnded('the session of this stream has ended: read it to its end inside the task')
     }
+  } catch (error) {
+    failure = error
+    throw error
   } finally {
+    lease.tell(text, waited.ms, failure === undefined ? count : null, failure)
     // The cursor ended with its transaction, or cannot be closed in a failed one.
     if (!ended() && !lease.refusal && !lease.connection.lost) {
       await lease.script(`close ${name}`).catch(() => undefined)
+    }
+  }
+}
+
+/** The time that was spent waiting. */
+class Waiting {
+  ms = 0
+
+  async during<T>(work: Promise<T>): Promise<T> {
+    const startedAt = performance.now()
+    try {
+      return await work
+    } finally {
+      this.ms += performance.now() - startedAt
     }
   }
 }

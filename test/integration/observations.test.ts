@@ -1,6 +1,6 @@
 /** What the system says about itself: one event of each kind, at the right time, without parameters, and harmless. */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { eq } from 'drizzle-orm'
+import { eq, sql as fragment } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Observation } from '../../src/observe/observation.ts'
 import { accounts, type Bank, type BankSession, openBank, Recorder } from '../support/bank.ts'
@@ -56,6 +56,48 @@ describe('observations', () => {
       await sql`select 1/0`.catch(() => undefined)
     })
     expect(recorder.of('statement.finished').map(({ rows }) => rows)).toEqual([3, 2, 0, null, 1, null])
+  })
+
+  test('tell of a stream as of one statement, once it has ended, however that was', async () => {
+    const recorder = new Recorder()
+    await using engine = await bank.engine({ observe: recorder.observe })
+    const query = (text: string) => fragment.raw(text)
+    const streamed = (text: string, most = Infinity) =>
+      engine.session(
+        async ({ stream }) => {
+          let count = 0
+          for await (const _ of stream(query(text), { batchSize: 3 })) if (++count === most) break
+        },
+        { label: text },
+      )
+    const [whole, left, refused, broken] = [
+      'select id from accounts order by id',
+      'select id from accounts order by id desc',
+      'select nothing from accounts',
+      'select 1 / (5 - id) from accounts order by id',
+    ] as const
+    await streamed(whole)
+    await streamed(left, 4)
+    for (const text of [refused, broken]) await expect(streamed(text)).rejects.toMatchObject({ code: 'database_error' })
+    expect(recorder.of('statement.finished')).toMatchObject([
+      { text: whole, label: whole, rows: 10, error: undefined },
+      { text: left, rows: 6, error: undefined },
+      { text: refused, rows: null, error: { sqlState: '42703' } },
+      { text: broken, rows: null, error: { sqlState: '22012' } },
+    ])
+    // What the reader did with the rows is not the server's time.
+    recorder.all.length = 0
+    const startedAt = performance.now()
+    let usedMs = 0
+    await engine.session(async ({ stream }) => {
+      for await (const _ of stream(query(whole), { batchSize: 3 })) {
+        const since = performance.now()
+        await engine.session(({ sql }) => sql`select pg_sleep(0.02)`)
+        usedMs += performance.now() - since
+      }
+    })
+    const [slow] = recorder.of('statement.finished').filter(({ text }) => text === whole)
+    expect(slow?.durationMs).toBeLessThan(performance.now() - startedAt - usedMs)
   })
 
   test('tell what came of a transaction, and none of one that was never sent', async () => {

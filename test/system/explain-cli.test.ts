@@ -40,12 +40,29 @@ describe('explain', { timeout: 180_000 }, () => {
     expect((await project.rivulet('explain', 'a.sql', 'b.sql')).stdout).toContain('\n\ndelete from people\n\n')
   })
 
+  test('shows the plans of the others where one statement has none, and says why', async () => {
+    const mixed = 'select 1; vacuum people; select nothing from people; select 2'
+    const shown = await project.piped(mixed, 'explain')
+    expect(shown.exitCode).toBe(1)
+    expect(shown.stdout).toMatch(/^select 1\n[^]*\n\nselect 2\n/)
+    expect(shown.stderr).toMatch(/have a plan to explain, in\nvacuum people\n[^]*does not exist, in\nselect nothing/)
+    const { exitCode, stdout } = await project.piped(mixed, 'explain', '--json')
+    expect(exitCode).toBe(1)
+    expect(JSON.parse(stdout)).toMatchObject({
+      plans: [{ statement: 'select 1' }, { statement: 'select 2' }],
+      failed: [
+        { statement: 'vacuum people', code: 'usage' },
+        { statement: 'select nothing from people', code: 'database_error' },
+      ],
+    })
+  })
+
   test('runs a read with --analyze, a write only with --writes, and keeps nothing of it', async () => {
     const write = 'delete from people where id <= 10'
     const read = await project.piped('select count(*) from people', 'explain', '--analyze', '--buffers')
     expect(read.stdout).toMatch(/Aggregate: 1 row .*ms.*pages: \d+ hit[^]*run in/)
     expect(await project.piped(write, 'explain', '--analyze')).toMatchObject({
-      exitCode: 64,
+      exitCode: 1,
       stderr: expect.stringContaining('Add --writes'),
     })
     const done = await project.piped(write, 'explain', '--analyze', '--writes')
@@ -58,8 +75,8 @@ describe('explain', { timeout: 180_000 }, () => {
       [64, 'there is no statement', await project.piped(' ; ', 'explain')],
       [64, 'no file at', await project.rivulet('explain', 'missing.sql')],
       [64, 'add --analyze', await project.piped('select 1', 'explain', '--buffers')],
-      [64, 'write values in the place', await project.piped('select $1::int', 'explain', '--analyze')],
-      [64, 'have a plan to explain', await project.piped('vacuum people', 'explain')],
+      [1, 'write values in the place', await project.piped('select $1::int', 'explain', '--analyze')],
+      [1, 'have a plan to explain', await project.piped('vacuum people', 'explain')],
       [1, 'does not exist', await project.piped('select nothing from people', 'explain')],
     ] as const
     for (const [exitCode, message, end] of wrong) {

@@ -177,14 +177,14 @@ describe('a line for a terminal', () => {
 
   test('is one line without control characters, whatever SQL, labels and errors have in them', () => {
     const fields = {
-      label: 'a\u001B[2Jb',
+      label: 'a\u001B[2J\u202Eb',
       backendPid: 7,
       ms: 1.5,
       sql: 'select\n  \u009B31m1',
       error: { code: 'x', message: 'a\r\nb' },
     }
     expect(terminalLine({ ...parts, fields }, false)).toBe(
-      '03:04:05.006        7      1.50 ms              a [2Jb  select 31m1  x: a b\n',
+      '03:04:05.006        7      1.50 ms              a [2J b  select 31m1  x: a b\n',
     )
   })
 
