@@ -14,6 +14,7 @@ import { openTestDatabase, scriptTemplate } from '../support/database.ts'
 import { openField } from './contenders.ts'
 import { HttpField } from './http.ts'
 import { type Contender, latency, measure, type Measured, type Spread } from './measure.ts'
+import { openWatchedField } from './watched.ts'
 
 const options = { rounds: 9, roundMs: 500, concurrency: 10, yardsticks: 2 }
 
@@ -25,6 +26,12 @@ async function main(): Promise<void> {
   await using field = await openField(database.url)
   await race('Point read: one product by its key, 10 at a time', field.pointRead)
   await race('Product page: three reads at once, 10 pages at a time', field.productPage)
+  {
+    await using watched = await openWatchedField(database.url)
+    const against = { ...options, yardsticks: 1 }
+    await race('Watched: one product by its key, 10 at a time', watched.pointRead, against)
+    await race('Watched: the product page, 10 pages at a time', watched.productPage, against)
+  }
   await using servers = await HttpField.open(database.url)
   const row = await servers.race((index) => `/products/${1 + (index % 16)}`)
   await race('HTTP: GET /products/:id, 10 at a time', row)
@@ -45,10 +52,10 @@ async function prepare(url: string): Promise<void> {
   )
 }
 
-async function race(title: string, contenders: readonly Contender[]): Promise<void> {
-  const results = await measure(contenders, options)
+async function race(title: string, contenders: readonly Contender[], chosen = options): Promise<void> {
+  const results = await measure(contenders, chosen)
   console.log(`\n${title}\n`)
-  const yardsticks = contenders.slice(0, options.yardsticks).map(({ name }) => `to ${name}`)
+  const yardsticks = contenders.slice(0, chosen.yardsticks).map(({ name }) => `to ${name}`)
   const rows = [['', 'ops/s', '', ...yardsticks.flatMap((yardstick) => [yardstick, '']), 'how'], ...results.map(rowOf)]
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
   for (const row of rows) {
