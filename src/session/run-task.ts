@@ -170,7 +170,19 @@ function leaseOn(
  * Runs one task in a session on an open lease; with an identity, in a transaction of its own. `close` is called when
  * it is over; the result waits for the promise that it returns.
  */
-export async function runOn<TSession, T>(
+export function runOn<TSession, T>(
+  runtime: Runtime<TSession>,
+  lease: Lease,
+  task: Task<TSession, T>,
+  options: RunOptions,
+  close?: () => Promise<void> | undefined,
+): Promise<Awaited<T>> {
+  const { tracing } = runtime
+  if (!tracing || !options.identity || options.opensTransaction) return runSession(runtime, lease, task, options, close)
+  return tracing.around('transaction', options.label, () => runSession(runtime, lease, task, options, close))
+}
+
+async function runSession<TSession, T>(
   runtime: Runtime<TSession>,
   lease: Lease,
   task: Task<TSession, T>,

@@ -102,6 +102,19 @@ describe('the tree', () => {
     expect(failed.length).toBeGreaterThan(1)
   })
 
+  test('of a session under an identity is one transaction, as of a transaction under one', async () => {
+    await using engine = await traced()
+    await warm(engine, 1)
+    const own = engine.as({ settings: { 'app.user': 'lynn' } })
+    await own.session(({ sql }) => sql`select 1 from accounts`, { label: 'read' })
+    await own.transaction(({ sql }) => sql`select 1 from accounts`, { label: 'write' })
+    const transaction = { name: 'transaction', spans: [{ name: 'select accounts' }, { name: 'COMMIT' }] }
+    expect(kept.trees()).toEqual([
+      { name: 'task read', spans: [transaction] },
+      { name: 'task write', spans: [transaction] },
+    ])
+  })
+
   test('of a transaction has its statements, its savepoints and its COMMIT', async () => {
     await using engine = await traced()
     await warm(engine, 1)
