@@ -51,6 +51,8 @@ export interface Command {
   readonly options: NonNullable<ParseArgsConfig['options']>
   /** True when file names may follow. */
   readonly takesFiles?: boolean
+  /** True when all it needs is a database: where DATABASE_URL names one, there may be no config. */
+  readonly needsDatabaseOnly?: boolean
   /** True when it ends by a signal: then it watches for them itself. */
   readonly serves?: boolean
   readonly run: (run: Run) => Promise<CommandResult>

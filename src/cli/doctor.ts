@@ -21,7 +21,7 @@ export const doctorCommand: Command = {
 
 Looks at the database in use, by its catalogs and statistics: indexes that are missing, unused, needless or invalid, tables
 without a key, sequences near their end, bloat, and what keeps VACUUM from its work. It only reads, takes no lock on a
-table, and says what its role may not see.
+table, and says what its role may not see. Where DATABASE_URL names the database, there need be no Drizzle config.
 To accept a finding, give the reason, here or in package.json: "rivulet": { "doctor": { "ignore": ["RULE OBJECT: REASON"] } }.
 The object is the one of the finding, or its table; without it, the rule is ignored everywhere.
 
@@ -49,6 +49,7 @@ Examples:
     limit: { type: 'string', multiple: true },
     timeout: { type: 'string' },
   },
+  needsDatabaseOnly: true,
   run: async ({ values, console, signal, project }) => {
     if (values.rules === true) {
       const text = healthRules.map(({ name, why }) => `${console.styleResult('bold', name)}\n  ${why}`).join('\n')

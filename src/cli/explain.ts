@@ -20,7 +20,8 @@ export const explainCommand: Command = {
   help: `Usage: rivulet explain [FILE ...] [options]
 
 Reads SQL from the files, or from standard input, and shows the plan of each statement. Nothing is run without --analyze.
-Parameters may stand as $1, $2, …: the plan is then the one for any value.
+Parameters may stand as $1, $2, …: the plan is then the one for any value. Where DATABASE_URL names the database, there need
+be no Drizzle config.
 
 Options:
       --analyze           run the statements as well, for times and true numbers of rows, in a transaction that is
@@ -38,6 +39,7 @@ Examples:
   rivulet explain report.sql --analyze --json | jq '.plans[].warnings'`,
   options: { analyze: { type: 'boolean' }, buffers: { type: 'boolean' }, writes: { type: 'boolean' } },
   takesFiles: true,
+  needsDatabaseOnly: true,
   run: async ({ values, positionals, project, console, signal }) => {
     checkValues(values)
     const statements = statementsOf(await sqlIn(positionals)).map((statement) => statement.trim())

@@ -56,7 +56,8 @@ async function main(args: readonly string[]): Promise<number> {
     const project = once(async () => {
       loadEnvironment()
       const schema = 'schema' in values && Array.isArray(values.schema) ? values.schema.map(String) : undefined
-      const found = await loadProject(typeof values.config === 'string' ? values.config : undefined, schema)
+      const config = typeof values.config === 'string' ? values.config : undefined
+      const found = await loadProject(config, schema, command.needsDatabaseOnly)
       await noteStrays(found, console)
       return found
     })

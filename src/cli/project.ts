@@ -34,11 +34,16 @@ export interface Project {
 const configNames = ['drizzle.config.ts', 'drizzle.config.js', 'drizzle.config.mjs', 'drizzle.config.json']
 
 /**
- * Loads the config; `schemaGiven` stands in for its schema, and where there is no config for all of it. @throws
- * ConfigInvalid, which says what is wrong with it.
+ * Loads the config. `schemaGiven` stands in for its schema, and where there is no config for all of it; so does DATABASE_URL
+ * where a database is all that is needed. @throws ConfigInvalid, which says what is wrong with it.
  */
-export async function loadProject(given: string | undefined, schemaGiven?: readonly string[]): Promise<Project> {
-  const isBare = given === undefined && schemaGiven !== undefined && configHere() === undefined
+export async function loadProject(
+  given: string | undefined,
+  schemaGiven?: readonly string[],
+  needsDatabaseOnly = false,
+): Promise<Project> {
+  const isEnough = schemaGiven !== undefined || (needsDatabaseOnly && environment('DATABASE_URL') !== undefined)
+  const isBare = given === undefined && isEnough && configHere() === undefined
   const configPath = isBare ? resolve('drizzle.config.ts') : findConfig(given)
   const config = isBare ? { dialect: 'postgresql' } : await loadConfig(configPath)
   const directory = dirname(configPath)

@@ -1,5 +1,7 @@
 /** `rivulet doctor` as a process: exit codes, what is printed, what is accepted, and wrong arguments. */
 import { once } from 'node:events'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { withConnection } from '../../src/migrate/connect.ts'
 import { type CliProject, makeProject } from '../support/cli-project.ts'
@@ -102,5 +104,17 @@ describe('rivulet doctor', { timeout: 180_000 }, () => {
     child.stdout.destroy()
     const [exitCode] = (await once(child, 'close')) as [number]
     expect(exitCode).toBe(1)
+  })
+
+  test('needs no config where DATABASE_URL names the database', async () => {
+    await project.write({ 'package.json': '{"type":"module"}' })
+    await rm(join(project.directory, 'drizzle.config.ts'))
+    const { exitCode, stdout } = await project.rivulet('doctor', '--rule', 'table-without-key')
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: expect.stringContaining('public.visits') })
+    const plan = await project.piped('select 1', 'explain')
+    expect(plan).toMatchObject({ exitCode: 0, stdout: expect.stringContaining('Result') })
+    // What is about migrations needs one.
+    const status = await project.rivulet('status')
+    expect(status).toMatchObject({ exitCode: 64, stderr: expect.stringContaining('there is no drizzle.config.ts') })
   })
 })
