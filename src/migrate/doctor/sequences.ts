@@ -59,7 +59,8 @@ const columns = `with fed as (
 const ends: Readonly<Record<string, number>> = { smallint: 32_767, integer: 2_147_483_647 }
 
 const rewrites =
-  '-- rewrites the table and blocks it meanwhile; for a large one, fill a new bigint column in batches and swap the two'
+  '-- rewrites the table and blocks it meanwhile; for a large one, fill a new bigint column in batches and swap the two\n' +
+  '-- a view or a generated column that uses the column has to be dropped before, and made again afterwards'
 
 export const sequenceNearEnd: Check = {
   name: 'sequence-near-end',
