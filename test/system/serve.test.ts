@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { withConnection } from '../../src/migrate/connect.ts'
 import { Admin } from '../support/admin.ts'
 import { type CliProject, ended, type End, makeProject } from '../support/cli-project.ts'
-import { audience, issuer, secret, tokenOf } from '../support/tokens.ts'
+import { audience, issuer, openKeyServer, secret, tokenOf } from '../support/tokens.ts'
 
 const sql = `
 create schema sales;
@@ -239,6 +239,19 @@ test('takes tokens: their role is the role of the session, and policies read the
     expect(await add({ sub: '2', jti: 'first' })).toEqual([201, null])
     expect(await add({ sub: '2', jti: 'another' })).toEqual([201, 'true'])
     expect(await add({ sub: '1' })).toEqual([409, null])
+    // The same by public keys, in place of the secret.
+    await using keys = await openKeyServer()
+    vi.stubEnv('RIVULET_JWT_SECRET', '')
+    vi.stubEnv('RIVULET_JWKS_URL', keys.url)
+    const byKeys = await serve('--only', 'customers', ...roles)
+    const signed = { alg: 'RS256', key: keys.privateKey, kid: 'one' }
+    const asks = async (token: string) => {
+      const headers = { authorization: `Bearer ${token}` }
+      return (await fetch(`${byKeys.url}/customers?select=name`, { headers })).status
+    }
+    expect(await asks(await tokenOf({ ...reader, sub: '2' }, signed))).toBe(200)
+    expect(await asks(await tokenOf({ ...reader, sub: '2' }))).toBe(401)
+    expect(keys.asked).toBe(1)
     // A slip must not leave everything open.
     const { exitCode, stderr } = await project.rivulet('serve', '--port', '0')
     expect([exitCode, stderr]).toEqual([64, expect.stringContaining('--role has to name the roles') as string])
