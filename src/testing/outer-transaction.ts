@@ -61,6 +61,9 @@ const asAtFirst: readonly Step[] = [
   { text: 'reset role' },
 ]
 
+/** Milliseconds after which a server that does not take requests to stop is given up. */
+const stopTimeoutMs = 10_000
+
 export class OuterTransaction {
   readonly #open: OpenConnection
   readonly #patienceMs: number
@@ -196,12 +199,21 @@ export class OuterTransaction {
     }
   }
 
-  /** Asks the server to stop the owner's statement, if that is what runs. */
-  async stop(owner: FrameOwner, signal: AbortSignal): Promise<void> {
+  /**
+   * Asks the server to stop the owner's statement, if that is what runs. Whoever asks may give up, the request goes on: it may
+   * be on its way, and stop what comes next.
+   */
+  async stop(owner: FrameOwner): Promise<void> {
     if (this.#stoppable !== owner) return
-    const request = this.connection.cancel(signal).finally(() => this.#stopping.delete(request))
+    const request = this.connection
+      .cancel(AbortSignal.timeout(stopTimeoutMs))
+      .finally(() => this.#stopping.delete(request))
     this.#stopping.add(request)
-    await request
+    await request.catch((error: unknown) => {
+      // What becomes of it is not known.
+      this.connection.destroy()
+      throw error
+    })
   }
 
   /**

@@ -122,8 +122,8 @@ export class SandboxConnection implements Connection, FrameOwner {
     while (this.inFlight > 0) await new Promise<void>((resolve) => this.#quiet.push(resolve))
   }
 
-  cancel(signal: AbortSignal): Promise<void> {
-    return this.#outer.stop(this, signal)
+  cancel(): Promise<void> {
+    return this.#outer.stop(this)
   }
 
   discard(error: RivuletError): void {

@@ -15,6 +15,7 @@ import {
 } from '../../src/errors.ts'
 import { openSandbox } from '../../src/testing/sandbox.ts'
 import { Admin } from '../support/admin.ts'
+import { delaysCancels, openFaultProxy } from '../support/fault-proxy.ts'
 import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/database.ts'
 
 const notes = pgTable('notes', {
@@ -354,6 +355,18 @@ describe('a statement that is cut short', () => {
     }
     expect(await engine.session(({ sql }) => sql`show statement_timeout`)).toEqual([{ statement_timeout: '0' }])
     expect(await engine.session(({ db }) => db.select().from(notes))).toMatchObject([{ text: 'before' }])
+  })
+
+  test('is over only when the request to stop it is: it would stop the next one', async () => {
+    await using proxy = await openFaultProxy(database.url)
+    proxy.onLink = (link) => (link.tap = delaysCancels(database.url, 400))
+    await using sandbox = await openSandbox({ schema, url: proxy.url })
+    const { engine } = sandbox
+    for (const timeoutMs of [20, 50]) {
+      const late = engine.session(({ sql }) => sql`select pg_sleep(60)`, { timeoutMs })
+      await expect(late).rejects.toBeInstanceOf(DeadlineExceeded)
+      await engine.session(({ sql }) => sql`select pg_sleep(0.6)`)
+    }
   })
 
   test('by a signal, or a sibling, is stopped on the server', async () => {

@@ -245,6 +245,22 @@ export const losesTheRequest: Tap = (chunk, from, link) => {
   return chunk.subarray(0, at - 5)
 }
 
+/** Holds requests to stop a statement back for so long, as a busy server does; they arrive whether their sender waits or not. */
+export function delaysCancels(targetUrl: string, delayMs: number): Tap {
+  const { host, port } = parseDatabaseUrl(targetUrl)
+  return (chunk, from, link) => {
+    if (from !== 'client' || chunk.length !== 16 || chunk.readInt32BE(4) !== cancelRequestCode) return chunk
+    setTimeout(() => {
+      if (link.open) return void link.server?.write(chunk)
+      const server = host.startsWith('/') ? connect(`${host}/.s.PGSQL.${port}`) : connect(port, host)
+      server.on('error', () => undefined).end(chunk)
+    }, delayMs)
+    return undefined
+  }
+}
+
+const cancelRequestCode = 80_877_102
+
 /** FIN in the middle of the start-up: after the server asked for the password. */
 function cutAfterFirstAnswer(chunk: Buffer, from: Side, link: Link): Buffer | undefined {
   if (from === 'server') setImmediate(() => link.cut())
