@@ -81,13 +81,13 @@ const blocked = { totalMs: 0, lastTurn: performance.now() }
 const turnMs = 10
 setInterval(() => {
   const now = performance.now()
-  blocked.totalMs += Math.max(0, now - blocked.lastTurn - turnMs * 2)
+  blocked.totalMs += Math.max(0, now - blocked.lastTurn - turnMs)
   blocked.lastTurn = now
 }, turnMs).unref()
 
 /** Milliseconds in which the event loop has not turned so far, what has just ended included. */
 function blockedMs(): number {
-  return blocked.totalMs + Math.max(0, performance.now() - blocked.lastTurn - turnMs * 2)
+  return blocked.totalMs + Math.max(0, performance.now() - blocked.lastTurn - turnMs)
 }
 
 /** Starts a watch that says the milliseconds since; what the machine withheld from this process is not the engine's. */
