@@ -67,7 +67,7 @@ function summaryOf(text: string): QuerySummary {
   const all = sqlTokens(text.slice(0, longestText))
   const { operations, tables, parts } = new Reading(all.filter(({ kind }) => kind !== 'space')).read()
   const sanitized = all.map(({ kind, text: part }) =>
-    kind === 'literal' ? '?' : kind === 'space' ? part.replaceAll(/--[^\n]*|\/\*[^]*?(?:\*\/|$)/g, '') : part,
+    kind === 'literal' ? '?' : kind === 'space' && /--|\/\*/.test(part) ? ' ' : part,
   )
   return {
     summary: joined(parts),

@@ -84,7 +84,8 @@ describe('the text', () => {
       'select ?, ?, ?, ?, ?, $1, a1 from t limit ?',
     ],
     ["select $$a 'b' $$, $tag$ $$ x $tag$, U&'d', b'1', \"a'b\" from t", 'select ?, ?, ?, ?, "a\'b" from t'],
-    ['select 1 /* password 7 */ from t -- 4711', 'select ?  from t'],
+    ['select 1 /* password 7 */ from t -- 4711', 'select ? from t'],
+    ['select /* a /* b */ SECRET */ 1', 'select ?'],
   ])('%s has no literal and no comment', (text, sanitized) => {
     expect(querySummary(text).text).toBe(sanitized)
   })
