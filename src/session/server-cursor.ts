@@ -54,7 +54,7 @@ export async function* readCursor<TRow>(
   { size, ahead = 0 }: BatchOptions,
 ): AsyncGenerator<readonly TRow[], void, undefined> {
   const { text, parameters, names, arrays, map, direct } = query
-  const waited = new Waiting()
+  const waited = new WaitedTime()
   const name = lease.newName()
   const own = (statement: string, values: readonly unknown[], options: StatementOptions): Promise<Result> =>
     lease.own(statement, values, options, { scope, pending })
@@ -108,7 +108,7 @@ export async function* readCursor<TRow>(
 }
 
 /** The time that was spent waiting. */
-class Waiting {
+class WaitedTime {
   ms = 0
 
   async during<T>(work: Promise<T>): Promise<T> {
