@@ -46,8 +46,11 @@ export interface Config<TSchema extends Record<string, unknown> = Record<string,
   readonly log?: LogSetting | undefined
   /** Receives every observation. Default: none. */
   readonly observe?: Observer | readonly Observer[] | undefined
-  /** Spans and metrics: what `openTelemetry()` of `rivulet/opentelemetry` returns. Default: none, at no cost. */
-  readonly telemetry?: Telemetry | undefined
+  /**
+   * Spans and metrics: what `openTelemetry()` of `rivulet/opentelemetry` returns, the `telemetry` of `createPrometheus()`, or a list
+   * of them. Default: none, at no cost.
+   */
+  readonly telemetry?: Telemetry | readonly Telemetry[] | undefined
   /** Shown in pg_stat_activity. Default `rivulet`. */
   readonly applicationName?: string | undefined
   /**

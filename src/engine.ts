@@ -14,7 +14,7 @@ import { ConfigInvalid, PoolClosed, UsageError } from './errors.ts'
 import { logObservers } from './observe/log.ts'
 import type { Observer } from './observe/observation.ts'
 import { Observers } from './observe/observers.ts'
-import type { EngineTelemetry } from './observe/telemetry.ts'
+import { attachAll, type EngineTelemetry } from './observe/telemetry.ts'
 import { connectionOpener } from './pool/open-connection.ts'
 import { Pool } from './pool/pool.ts'
 import type { PoolStats } from './pool/pool-stats.ts'
@@ -111,7 +111,8 @@ export async function openEngineOn<TSchema extends Schema>(
     const addressNow = () => parseDatabaseUrl(server.url, config.applicationName)
     const address = addressNow()
     const { host, port, database } = address
-    telemetry = config.telemetry?.attach({ host, port, database, gauges: () => pool.stats() })
+    const watched = { host, port, database, gauges: () => pool.stats() }
+    telemetry = attachAll([config.telemetry ?? []].flat(), watched)
     const observers = new Observers(...[logs, config.observe ?? [], telemetry?.observe ?? []].flat())
     const { slowStatementMs } = config
     // A sandbox has one connection for all: there is none to ask on.
@@ -130,9 +131,15 @@ export async function openEngineOn<TSchema extends Schema>(
     const pooled = config.pooler === undefined ? seemsPooled : config.pooler === 'transaction'
     const settled = { ...config, pooler: pooled ? 'transaction' : 'none' } as const
     const openAside = (): Engine<TSchema> => {
+      if (core.closing) throw new PoolClosed('the engine is closed or closing')
       const own = new Observers()
-      const aside = { pool: new Pool({ ...settings, max: 1 }, open, own), observers: own, telemetry: undefined }
-      return new OpenEngine<TSchema>(createCore(settled, { ...aside, stopServer: nothingToStop, openAside }), undefined)
+      const parts = { pool: new Pool({ ...settings, max: 1 }, open, own), observers: own, telemetry: undefined }
+      const aside = new OpenEngine<TSchema>(
+        createCore(settled, { ...parts, stopServer: nothingToStop, openAside }),
+        undefined,
+      )
+      core.asides = [...core.asides.filter((each) => !coreBehind(each)?.closing), aside]
+      return aside
     }
     const core = createCore(settled, { pool, observers, telemetry, stopServer: server.stop, openAside })
     return new OpenEngine<TSchema>(core, undefined)
@@ -163,15 +170,21 @@ export interface InspectedEngine {
   readonly observe: (observer: Observer) => () => void
   /** The leases of the sessions that are open now. */
   readonly leases: Iterable<Lease>
-  /** Opens an engine of one connection beside the pool: what is asked there waits for none of the tasks. Close it. */
+  /**
+   * Opens an engine of one connection beside the pool: what is asked there waits for none of the tasks. Close it; with the engine
+   * it is closed as well. @throws PoolClosed
+   */
   readonly openAside: () => Engine
+  /** What keeps the pool from connecting, while something does. */
+  readonly outage: () => unknown
 }
 
 /** What a console looks at. @throws UsageError for what is no engine. */
 export function inspectedEngine(engine: object): InspectedEngine {
   const { runtime, openAside } = coreBehind(engine) ?? {}
   if (!runtime || !openAside) throw new UsageError('this takes an engine: the one that openEngine returned')
-  return { observe: (observer) => runtime.observers.add(observer), leases: runtime.leases, openAside }
+  const { observers, leases, pool } = runtime
+  return { observe: (observer) => observers.add(observer), leases, openAside, outage: () => pool.outage() }
 }
 
 /** What an engine and its identities share. */
@@ -184,6 +197,8 @@ interface Core<TSchema extends Schema> {
   readonly telemetry: EngineTelemetry | undefined
   readonly stopServer: () => Promise<void>
   readonly openAside: () => Engine<TSchema>
+  /** Engines beside the pool that are open. */
+  asides: Engine<TSchema>[]
   readonly stopWatching: () => void
   closing: Promise<void> | undefined
 }
@@ -345,6 +360,7 @@ function createCore<TSchema extends Schema>(
     telemetry,
     stopServer,
     openAside,
+    asides: [],
     stopWatching,
     closing: undefined,
   }
@@ -362,6 +378,7 @@ async function closeCore<TSchema extends Schema>(core: Core<TSchema>, timeoutMs:
     await Promise.all([...runtime.leases].map((lease) => lease.stopped))
   }
   core.stopWatching()
+  await Promise.all(core.asides.map((aside) => aside.close({ timeoutMs: 0 })))
   await runtime.pool.close()
   core.telemetry?.detach()
   await core.stopServer()
@@ -457,8 +474,8 @@ function checkConfig(config: Config, caller: string): void {
   )
   must(
     'telemetry',
-    telemetry === undefined || (isRecord(telemetry) && typeof telemetry['attach'] === 'function'),
-    'what openTelemetry() of rivulet/opentelemetry returns',
+    [telemetry ?? []].flat().every((each) => isRecord(each) && typeof each['attach'] === 'function'),
+    'what openTelemetry() returns, the telemetry of createPrometheus(), or a list of them',
   )
   must('applicationName', applicationName === undefined || isName(applicationName), 'a text without NUL')
   mustBeOneOf('pooler', config.pooler, ['none', 'transaction'])

@@ -7,6 +7,7 @@
  */
 import { asRivuletError, type Phase, RivuletError, SessionEnded, StatementTimeout, UsageError } from '../errors.ts'
 import type { Publish, RetireReason, TransactionOutcome } from '../observe/observation.ts'
+import type { Observers } from '../observe/observers.ts'
 import type { Tracing } from '../observe/telemetry.ts'
 import type { Connection, Outcome, Result, StatementOptions } from '../pool/connection.ts'
 import type { CancelReason, Scope } from '../task/scope.ts'
@@ -25,7 +26,7 @@ import { timeoutFor, timeoutValue } from './timeout-setting.ts'
 
 export interface LeaseOptions {
   readonly label: string | undefined
-  readonly publish: Publish
+  readonly observers: Observers
   readonly tracing: Tracing | undefined
   /** How often a statement may be sent before it is told of; 0: as often as the task likes. */
   readonly repeatedStatements: number
@@ -78,7 +79,7 @@ export class Lease {
   #limitsItself = false
   readonly #prepared: PreparedUse
   readonly #lastValues = new LastValues()
-  readonly #publish: Publish
+  readonly #observers: Observers
   /** Undefined when nobody would be told. */
   readonly repeated: RepeatedStatements | undefined
   readonly #ownsServerSession: boolean
@@ -94,9 +95,9 @@ export class Lease {
     this.label = options.label
     this.tracing = options.tracing
     this.parent = options.parent
-    this.#publish = options.publish
-    const { publish, repeatedStatements } = options
-    this.repeated = publish && repeatedStatements > 0 ? new RepeatedStatements(repeatedStatements) : undefined
+    const { observers, repeatedStatements } = options
+    this.#observers = observers
+    this.repeated = observers.publish && repeatedStatements > 0 ? new RepeatedStatements(repeatedStatements) : undefined
     this.#ownsServerSession = options.ownsServerSession
     this.#time = new TimeBreakdown(options.queueMs)
     this.#trace = options.trace
@@ -201,7 +202,8 @@ export class Lease {
 
   /** The transaction has ended, one way or the other; `error` is what COMMIT failed with. */
   ended(outcome: TransactionOutcome = 'rolled_back', error?: unknown): void {
-    if (this.#publish) this.#tellEnd(this.#publish, outcome, error)
+    const { publish } = this.#observers
+    if (publish) this.#tellEnd(publish, outcome, error)
     this.transaction = undefined
     this.#time.commitEnded()
     this.scopes.committed()
@@ -322,9 +324,9 @@ export class Lease {
 
   /** Tells what watches that a statement of the task has ended. */
   tell(text: string, durationMs: number, rows: number | null, error: unknown): void {
+    const { publish } = this.#observers
     const { label, connection } = this
-    const { backendPid } = connection
-    this.#publish?.({ type: 'statement.finished', label, backendPid, text, durationMs, rows, error })
+    publish?.({ type: 'statement.finished', label, backendPid: connection.backendPid, text, durationMs, rows, error })
   }
 
   // ---- inside

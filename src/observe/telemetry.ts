@@ -3,6 +3,7 @@
  * in it, and what reads the gauges of the pool when it is asked. The engine knows these interfaces only; `opentelemetry/`
  * implements them. Nothing that they do may fail the work they watch, or keep it waiting.
  */
+import { ConfigInvalid } from '../errors.ts'
 import type { Observer } from './observation.ts'
 
 /** What can have something around it while it runs. */
@@ -45,7 +46,23 @@ export interface EngineTelemetry {
   detach(): void
 }
 
-/** What `telemetry` of the configuration takes; `openTelemetry` of `rivulet/opentelemetry` makes one. */
+/** Several as one, of which one may put spans around what runs. @throws ConfigInvalid where two would */
+export function attachAll(all: readonly Telemetry[], engine: WatchedEngine): EngineTelemetry | undefined {
+  const attached: EngineTelemetry[] = []
+  const detach = () => attached.forEach((each) => each.detach())
+  try {
+    for (const telemetry of all) attached.push(telemetry.attach(engine))
+    const [tracing, other] = attached.flatMap((each) => each.tracing ?? [])
+    if (other) throw new ConfigInvalid('config.telemetry has two that make spans: leave out one, or say traces: false')
+    if (attached.length === 0) return undefined
+    return { observe: (observation) => attached.forEach(({ observe }) => observe(observation)), tracing, detach }
+  } catch (error) {
+    detach()
+    throw error
+  }
+}
+
+/** What `telemetry` of the configuration takes; `openTelemetry` of `rivulet/opentelemetry` and `createPrometheus` make some. */
 export interface Telemetry {
   /** Begins with an engine that is being opened. */
   attach(engine: WatchedEngine): EngineTelemetry

@@ -35,9 +35,16 @@ export function createPrometheus(options: PrometheusOptions = {}): Prometheus {
   const { registry = new Registry(), poolName } = options
   if (typeof registry?.registerMetric !== 'function')
     throw new ConfigInvalid('createPrometheus.registry must be a Registry of prom-client')
+  if (registry.getSingleMetric('rivulet_connections_max')) {
+    throw new ConfigInvalid(
+      'createPrometheus: this registry has the metrics of another createPrometheus: keep the first, which serves several engines',
+    )
+  }
   const metrics = new EngineMetrics(registry)
   const attach = ({ host, port, database, gauges }: WatchedEngine): EngineTelemetry => {
-    const pool = metrics.open(poolName ?? `${host}:${port}/${database}`, gauges)
+    // The directory of a socket is nobody's business who may read metrics.
+    const place = host.startsWith('/') ? 'localhost' : host
+    const pool = metrics.open(poolName ?? `${place}:${port}/${database}`, gauges)
     return { observe: pool.observe, tracing: undefined, detach: pool.close }
   }
   return { telemetry: { attach }, registry, text: () => registry.metrics() }

@@ -155,13 +155,12 @@ function leaseOn(
   trace: Trace | undefined,
 ): Lease {
   const { pool, observers, tracing, repeatedStatements, ownsServerSession } = runtime
-  const { publish } = observers
-  const options = { label, publish, tracing, repeatedStatements, ownsServerSession, queueMs, trace, parent }
+  const options = { label, observers, tracing, repeatedStatements, ownsServerSession, queueMs, trace, parent }
   const lease = new Lease(connection, options)
   pool.setLease(connection, lease)
   runtime.leases.add(lease)
   if (timing) Object.assign(timing, { waitMs: queueMs, backendPid: connection.backendPid })
-  publish?.({ type: 'session.acquired', label, backendPid: connection.backendPid, waitMs: queueMs })
+  observers.publish?.({ type: 'session.acquired', label, backendPid: connection.backendPid, waitMs: queueMs })
   if (scope) lease.bind(scope)
   return lease
 }

@@ -2,6 +2,7 @@
 import { Counter, Registry } from 'prom-client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createApp } from '../../src/http/app.ts'
+import { openTelemetry } from '../../src/opentelemetry/index.ts'
 import { createPrometheus } from '../../src/prometheus/index.ts'
 import { type Bank, gate, openBank } from '../support/bank.ts'
 import { losesTheAnswer } from '../support/fault-proxy.ts'
@@ -137,6 +138,20 @@ test('engines of one name are told apart, and one that is closed has no gauges a
   expect(text).toContain('rivulet_statement_duration_seconds_count{pool="shop-2",statement="select"} 1')
 })
 
+test('spans of OpenTelemetry and metrics of Prometheus go together, two that make spans do not', async () => {
+  const prometheus = createPrometheus({ poolName: 'pool' })
+  const spans = openTelemetry({ metrics: false })
+  await using engine = await bank.engine({ telemetry: [prometheus.telemetry, spans] })
+  await engine.session(({ sql }) => sql`select 1`)
+  expect(await values(prometheus)).toMatchObject({ rivulet_connections_max: 10 })
+  await engine.close()
+  expect(await values(prometheus)).not.toHaveProperty('rivulet_connections_max')
+  await expect(bank.engine({ telemetry: [prometheus.telemetry, spans, spans] })).rejects.toThrow('two that make spans')
+  // What was attached before that is let go.
+  expect(await values(prometheus)).not.toHaveProperty('rivulet_connections_max')
+  await expect(bank.engine({ telemetry: prometheus as never })).rejects.toThrow('the telemetry of createPrometheus()')
+})
+
 test("a registry of the program's own has these metrics beside its others", async () => {
   const registry = new Registry()
   new Counter({ name: 'orders_total', help: 'Orders.', registers: [registry] }).inc(3)
@@ -144,6 +159,7 @@ test("a registry of the program's own has these metrics beside its others", asyn
   expect(await prometheus.text()).toContain('orders_total 3')
   expect(await registry.metrics()).toContain('# TYPE rivulet_statement_duration_seconds histogram')
   expect(() => createPrometheus({ registry: {} as Registry })).toThrow('createPrometheus.registry must be a Registry')
+  expect(() => createPrometheus({ registry })).toThrow('keep the first')
 })
 
 describe('GET /metrics', () => {
