@@ -1,6 +1,5 @@
 /** What `rivulet serve` does once all it needs is there: the engine, the application, the port, and their end. */
 import { once } from 'node:events'
-import { environment } from '../config.ts'
 import { drizzleOf, type Engine, openEngine } from '../engine.ts'
 import { UsageError } from '../errors.ts'
 import { createApp } from '../http/app.ts'
@@ -69,11 +68,14 @@ const ownerOf: NonNullable<IdempotencyOptions['owner']> = async (context) => {
   return JSON.stringify([role, claims['sub'] ?? claims])
 }
 
-/** Where NODE_ENV is production, only if it was asked for. */
-function consoleOf({ source }: Project, url: string, values: OptionValues): ConsoleOptions | false {
-  if (values['console'] !== true && environment('NODE_ENV') === 'production') return false
+/** Where NODE_ENV is production, there is one only if it was asked for. */
+function consoleOf({ source }: Project, url: string, values: OptionValues): ConsoleOptions {
   const migrations = async () => (await migrationStatus(url, source)).migrations
-  return { showValues: values['show-values'] === true, migrations }
+  return {
+    ...(values['console'] === true && { enabled: true }),
+    showValues: values['show-values'] === true,
+    migrations,
+  }
 }
 
 async function loadPrometheus(): Promise<Prometheus> {

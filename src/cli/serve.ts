@@ -40,6 +40,7 @@ Options:
       --metrics           GET /metrics, to anybody, as Prometheus reads it; needs prom-client
       --console           /console, which shows what the database does, also where NODE_ENV is production; in both cases to
                           whoever is on this machine only
+                          (a proxy on it that does not say for whom it asks lets others in)
       --show-values       there with the values that stand in the texts of statements; parameters are never shown
       --log               one line of JSON for each request, on standard error; what the database does: RIVULET_LOG, one
                           or several of statements, sessions, slow

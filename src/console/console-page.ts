@@ -27,8 +27,8 @@ export interface ConsoleAction {
   readonly path: string
 }
 
-const head = html`<link rel="stylesheet" href="/console/style.css" />
-  <script type="module" src="/console/page.js"></script>`
+const head = html`<link rel="stylesheet" href="console/style.css" />
+  <script type="module" src="console/page.js"></script>`
 
 /** Renders it. */
 export function consolePage({ title, diagram, migrations, actions }: ConsolePage): string {
@@ -39,8 +39,8 @@ export function consolePage({ title, diagram, migrations, actions }: ConsolePage
         <p class="quiet" id="status" role="status">Connecting…</p>
         <nav aria-label="The service">
           <ul>
-            <li><a href="/">The service</a></li>
-            <li><a href="/docs">Documentation</a></li>
+            <li><a href="./">The service</a></li>
+            <li><a href="docs">Documentation</a></li>
           </ul>
         </nav>
         <p class="buttons">
@@ -66,22 +66,23 @@ export function consolePage({ title, diagram, migrations, actions }: ConsolePage
           <dl class="figures" id="pool"></dl>
           <svg id="chart" viewBox="0 0 600 120" preserveAspectRatio="none" role="img" aria-label="No samples yet"></svg>
           <p class="legend quiet">
-            ${entry('leased', 'in use')} ${entry('open', 'open')} ${entry('waiting', 'calls that wait')} the last five
-            minutes
+            ${entry('leased', 'in use')} ${entry('open', 'open')} ${entry('waiting', 'calls that wait')}
+            ${entry('refused', 'calls refused')} the last five minutes
           </p>
         </section>
         <section aria-labelledby="sessions-title">
           <h2 id="sessions-title">Open sessions</h2>
           ${table('sessions', ['Session', 'Backend', 'Age', 'State', 'Waits for'], 'No session is open.')}
+          <p class="quiet" id="sessions-unknown" hidden>The server does not say what they wait for.</p>
         </section>
         <section aria-labelledby="statements-title">
           <h2 id="statements-title">Statements</h2>
           <p class="buttons" role="group" aria-label="Order of the statements">
             <button type="button" data-order="totalMs" aria-pressed="true">Most time</button>
-            <button type="button" data-order="p99Ms" aria-pressed="false">Slowest</button>
+            <button type="button" data-order="maxMs" aria-pressed="false">Slowest</button>
             <button type="button" data-order="count" aria-pressed="false">Most frequent</button>
           </p>
-          ${table('statements', ['Statement', 'Count', 'p50', 'p99', 'Total', 'Failed'], 'None yet.')}
+          ${table('statements', ['Statement', 'Count', 'p50', 'p99', 'Longest', 'Total', 'Failed'], 'None yet.')}
         </section>
         <section aria-labelledby="transactions-title">
           <h2 id="transactions-title">Transactions</h2>

@@ -4,8 +4,11 @@
  *
  *   unwatched ──first viewer──▶ watched ──last viewer gone──▶ unwatched
  */
+import { setTimeout } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import { type Engine, inspectedEngine, type InspectedEngine } from '../engine.ts'
+import { RivuletError } from '../errors.ts'
+import { errorType } from '../observe/error-type.ts'
 import type { Observation } from '../observe/observation.ts'
 import type { QueryPlan } from '../plan/query-plan.ts'
 import { type OpenSessionView, openSessions } from './open-sessions.ts'
@@ -17,11 +20,14 @@ import { type TransactionsView, TransactionTally } from './transaction-tally.ts'
 /** All there is to see at one moment. */
 export interface ConsoleState {
   readonly pool: PoolView
-  /** Undefined when the server did not say in time who waits for whom. */
-  readonly sessions: readonly OpenSessionView[] | undefined
+  readonly sessions: readonly OpenSessionView[]
+  /** Whether the server has said in time what they wait for. */
+  readonly serverAnswered: boolean
+  /** What keeps the pool from connecting, in words; undefined while nothing does. */
+  readonly outage: string | undefined
   /** Those that this viewer has not seen, the oldest first. */
   readonly gathers: readonly GatherView[]
-  /** How many there were since the console was opened; under load, more than are shown. */
+  /** How many there were since the first page was opened; under load, more than are shown. */
   readonly gatherCount: number
   readonly statements: readonly StatementView[]
   readonly transactions: TransactionsView
@@ -79,16 +85,16 @@ export class ConsoleWatch {
     return this.#watched?.viewers ?? 0
   }
 
-  /** What there is to see, again and again, until the caller leaves the loop. */
-  async *states(): AsyncGenerator<ConsoleState, void, undefined> {
+  /** What there is to see, again and again, until the signal, or until the caller leaves the loop. @throws PoolClosed */
+  async *states(signal: AbortSignal): AsyncGenerator<ConsoleState, void, undefined> {
     const watched = this.#enter()
     let seen = 0
     try {
-      for (;;) {
+      while (!signal.aborted) {
         const state = await this.#state(watched, seen)
         seen = state.gathers.at(-1)?.id ?? seen
         yield state
-        await new Promise((resolve) => setTimeout(resolve, tickMs))
+        await setTimeout(tickMs, undefined, { signal }).catch(() => undefined)
       }
     } finally {
       await this.#leave(watched)
@@ -109,8 +115,9 @@ export class ConsoleWatch {
   #enter(): Viewing {
     if (!this.#watched) {
       const recording = new Recording()
+      const aside = this.#inspected.openAside()
       const stop = this.#inspected.observe(recording.observe)
-      this.#watched = { recording, stop, aside: this.#inspected.openAside(), viewers: 0 }
+      this.#watched = { recording, stop, aside, viewers: 0 }
     }
     this.#watched.viewers += 1
     return this.#watched
@@ -126,12 +133,14 @@ export class ConsoleWatch {
 
   async #state({ recording, aside }: Viewing, seen: number): Promise<ConsoleState> {
     const { max, open, leased, waiting, timeouts, overloads, deadlocks } = this.#engine.stats()
-    // A server that does not answer is what the rest may be about: it has to be seen all the same.
-    const sessions = await openSessions(this.#inspected.leases, aside).catch(() => undefined)
+    const { sessions, serverAnswered } = await openSessions(this.#inspected.leases, aside)
+    const outage = this.#inspected.outage()
     const { gathers, statements, transactions } = recording
     return {
       pool: { max, open, leased, waiting, refused: timeouts + overloads + deadlocks },
       sessions,
+      serverAnswered,
+      outage: outage === undefined ? undefined : outage instanceof RivuletError ? outage.message : errorType(outage),
       gathers: gathers.since(seen),
       gatherCount: gathers.count,
       statements: statements.views(mostStatements, this.#showValues),

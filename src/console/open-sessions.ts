@@ -39,13 +39,21 @@ const mostSessions = 200
 /** Younger ones are not asked about: most have ended before the answer is there. */
 const askedAfterMs = 100
 
+/** All of them, and whether the server has said in time what they wait for. */
+export interface OpenSessions {
+  readonly sessions: readonly OpenSessionView[]
+  readonly serverAnswered: boolean
+}
+
 /** Looks at all of them; `aside` is an engine beside the pool. */
-export async function openSessions(leases: Iterable<Lease>, aside: Engine): Promise<OpenSessionView[]> {
+export async function openSessions(leases: Iterable<Lease>, aside: Engine): Promise<OpenSessions> {
   const open = [...leases].slice(0, mostSessions)
   const old = open.filter(({ heldMs }) => heldMs >= askedAfterMs)
-  const activities = old.length === 0 ? [] : await ask(aside, old)
+  // A server that does not answer is what the rest may be about: it has to be seen all the same.
+  const answer = old.length === 0 ? [] : await ask(aside, old).catch(() => undefined)
+  const activities = answer ?? []
   const labels = new Map(open.map(({ label, connection }) => [connection.backendPid, nameOf(label)]))
-  return open
+  const sessions = open
     .filter(({ isReleased }) => !isReleased)
     .map((lease) => {
       const { backendPid } = lease.connection
@@ -65,6 +73,7 @@ export async function openSessions(leases: Iterable<Lease>, aside: Engine): Prom
       }
     })
     .sort((a, b) => b.ageMs - a.ageMs)
+  return { sessions, serverAnswered: answer !== undefined }
 }
 
 /** What waits for the client does not wait, as far as people are concerned. */

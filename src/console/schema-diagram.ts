@@ -34,6 +34,7 @@ const gapY = 24
 const lineHeight = 18
 const headHeight = 26
 const mostColumns = 16
+const inRow = 4
 const mostTables = 200
 
 /** The diagram, and the list. */
@@ -127,7 +128,10 @@ function place(tables: readonly DrawnTable[]): PlacedTable[] {
     depths.set(table.name, depth)
     return depth
   }
-  for (const table of tables) depthOf(table, [])
+  const referred = new Set(tables.flatMap(({ references }) => references.map((reference) => reference.table)))
+  const isAlone = ({ name, references }: DrawnTable) => references.length === 0 && !referred.has(name)
+  const linked = tables.filter((table) => !isAlone(table))
+  for (const table of linked) depthOf(table, [])
   const placed = new Map<string, PlacedTable>()
   const depth = (table: DrawnTable) => depths.get(table.name) ?? 0
   for (let layer = 0; layer <= Math.max(0, ...depths.values()); layer += 1) {
@@ -136,16 +140,36 @@ function place(tables: readonly DrawnTable[]): PlacedTable[] {
       return targets.length === 0 ? Infinity : targets.reduce((sum, y) => sum + y, 0) / targets.length
     }
     let y = 0
-    const inLayer = tables.filter((table) => depth(table) === layer)
+    const inLayer = linked.filter((table) => depth(table) === layer)
     for (const table of inLayer.toSorted((a, b) => compared(nearness(a), nearness(b)))) {
-      const shown = table.columns.slice(0, mostColumns)
-      const more = table.columns.length > shown.length ? 1 : 0
-      const height = headHeight + (shown.length + more) * lineHeight + 6
-      placed.set(table.name, { ...table, x: layer * (width + gapX), y, shown, height })
-      y += height + gapY
+      const found = sized(table, layer * (width + gapX), y)
+      placed.set(table.name, found)
+      y = below(found)
     }
   }
-  return [...placed.values()]
+  return [...placed.values(), ...inGrid(tables.filter(isAlone), Math.max(0, ...[...placed.values()].map(below)))]
+}
+
+/** Below a table. */
+function below({ y, height }: PlacedTable): number {
+  return y + height + gapY
+}
+
+/** Tables that refer to none and that none refers to, below the others. */
+function inGrid(tables: readonly DrawnTable[], top: number): PlacedTable[] {
+  const placed: PlacedTable[] = []
+  for (let at = 0, y = top; at < tables.length; at += inRow) {
+    const row = tables.slice(at, at + inRow).map((table, column) => sized(table, column * (width + gapX), y))
+    placed.push(...row)
+    y = Math.max(...row.map(below))
+  }
+  return placed
+}
+
+function sized(table: DrawnTable, x: number, y: number): PlacedTable {
+  const shown = table.columns.slice(0, mostColumns)
+  const more = table.columns.length > shown.length ? 1 : 0
+  return { ...table, x, y, shown, height: headHeight + (shown.length + more) * lineHeight + 6 }
 }
 
 /** Without NaN for two that are infinitely far. */

@@ -31,7 +31,7 @@ interface Tally {
 }
 
 const mostTexts = 200
-/** Characters of a text that is kept; statements that are longer differ each time, as a rule. */
+/** Characters of a text that are kept; those that begin alike are one. */
 const longestText = 20_000
 /** Microseconds: an hour. */
 const longestTime = 3_600_000_000
@@ -40,8 +40,8 @@ export class StatementTally {
   readonly #tallies = new Map<string, Tally>()
   #lastId = 0
 
-  add({ text, durationMs, error }: ObservationOf<'statement.finished'>, now: number): void {
-    if (text.length > longestText) return
+  add({ text: whole, durationMs, error }: ObservationOf<'statement.finished'>, now: number): void {
+    const text = whole.length > longestText ? whole.slice(0, longestText) : whole
     const tally = this.#tallies.get(text) ?? this.#begin(text)
     tally.histogram.record(Math.min(longestTime, Math.max(1, Math.round(durationMs * 1000))))
     tally.totalMs += durationMs
@@ -61,9 +61,10 @@ export class StatementTally {
     return [...new Set(first)].map((tally) => viewOf(tally, showValues))
   }
 
-  /** The text of one; undefined when it has given way. */
+  /** The text of one; undefined when it has given way, or was too long to be kept whole. */
   textOf(id: number): string | undefined {
-    return [...this.#tallies.values()].find((tally) => tally.id === id)?.text
+    const text = [...this.#tallies.values()].find((tally) => tally.id === id)?.text
+    return text === undefined || text.length >= longestText ? undefined : text
   }
 
   #begin(text: string): Tally {

@@ -95,6 +95,11 @@ const ofRequests = {
   invalid_token: { status: 401, meaning: 'The access token is not valid here, or no more: get a new one.' },
   insufficient_scope: { status: 403, meaning: 'The access token has no role that is known here.' },
   console_refused: { status: 403, meaning: 'The console is not for you, or for the machine that serves it only.' },
+  console_full: {
+    status: 503,
+    meaning: 'As many pages as there may be show the console already: close one.',
+    retryAfterSeconds: 1,
+  },
   no_route: { status: 404, meaning: 'Nothing is served at this path.' },
   method_not_allowed: { status: 405, meaning: 'The path is served by other methods, which `Allow` lists.' },
   not_acceptable: { status: 406, meaning: 'There is nothing here of a type that `Accept` allows.' },

@@ -4,10 +4,9 @@
  */
 import type { Hono, Schema as Routes } from 'hono'
 import { openApiNames, type OpenApiOptions } from '../document/openapi.ts'
-import { environment } from '../config.ts'
 import { drizzleOf, type Engine } from '../engine.ts'
 import { checkOptions, optionNames } from '../option-names.ts'
-import { addConsole, type ConsoleOptions } from './console.ts'
+import { addConsole, consoleOf, type ConsoleOptions } from './console.ts'
 import { createFront, type Environment, type FrontOptions, type IdempotencyOptions } from './front.ts'
 import { addGather } from './gather.ts'
 import { addHealth, type HealthOptions } from './health.ts'
@@ -26,8 +25,8 @@ export interface AppOptions<TResources extends readonly Resource[] = readonly Re
   /** Writes what `GET /metrics` answers, to anybody: `text` of `createPrometheus`. Default: there is no such route. */
   readonly metrics?: (() => string | Promise<string>) | undefined
   /**
-   * `/console` shows what the engine does. True, or its options: also in production. Default: to whoever is on this machine, unless
-   * NODE_ENV is production; false: never.
+   * `/console` shows what the engine does, to whoever is on this machine. True: also where NODE_ENV is production; false: never.
+   * Default: where it is not.
    */
   readonly console?: boolean | ConsoleOptions | undefined
   /** What `/openapi.json` and `/docs` say besides the resources. */
@@ -69,18 +68,6 @@ const appNames = optionNames<AppOptions>({
   maxStreams: 'number',
 })
 
-const consoleNames = optionNames<ConsoleOptions>({
-  allow: 'function',
-  showValues: 'boolean',
-  migrations: 'function',
-  actions: 'list',
-})
-
-function consoleOptions(given: ConsoleOptions): ConsoleOptions {
-  checkOptions('createApp.console', consoleNames, given)
-  return given
-}
-
 /** An application that knows its routes, for `hc<typeof app>`. */
 export type App<TRoutes extends Routes = Routes> = Hono<Environment, TRoutes>
 
@@ -97,7 +84,7 @@ export function createApp<
     resources = [],
     health,
     metrics,
-    console = environment('NODE_ENV') !== 'production',
+    console = {},
     openApi,
     idempotency,
     maxBodyBytes = 1_048_576,
@@ -116,9 +103,9 @@ export function createApp<
   addHealth(app, own, health)
   if (metrics) addMetrics(app, metrics)
   const gathered = planned.length > 0 ? maxGatheredReads : 0
-  addPages(app, planned, openApi, { keyed: idempotency !== undefined, gathered, console: console !== false })
-  if (console !== false)
-    addConsole(app, own, openApi?.title ?? 'Rivulet', console === true ? {} : consoleOptions(console))
+  const shown = consoleOf(console)
+  addPages(app, planned, openApi, { keyed: idempotency !== undefined, gathered, console: shown !== undefined })
+  if (shown) addConsole(app, own, openApi?.title ?? 'Rivulet', shown)
   const streams = new Places(maxStreams ?? Math.max(1, Math.floor(engine.stats().max / 2)))
   const routes = { engine: own, maxBodyBytes, maxRows, maxStreamBytes, streamIdleMs, streams }
   if (gathered > 0) addGather(app, planned, gathered, routes)

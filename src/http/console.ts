@@ -1,25 +1,30 @@
 /**
  * `/console`: what an engine does, while somebody looks. Who may look is asked for every part of it. Without an answer of the
- * application's own it is for this machine only: for a connection from it, under a name of it, and through no proxy, so
- * that neither a page from elsewhere nor a proxy in front lets others in.
+ * application's own it is for this machine only: for a connection from it, under a name of it, and through no proxy that
+ * says so. No page of another origin reads it in any case, whatever the application lets such pages do.
  */
 import { readFileSync } from 'node:fs'
 import { ReadableStream } from 'node:stream/web'
+import { setTimeout } from 'node:timers/promises'
 import type { Context, Hono } from 'hono'
 import { jsonResponse } from '../answer/json.ts'
 import { Problem } from '../answer/problem.ts'
 import { TextResponse } from '../answer/text-response.ts'
+import { environment } from '../config.ts'
 import { type ConsoleAction, consolePage, type MigrationView } from '../console/console-page.ts'
 import { type ConsoleState, ConsoleWatch } from '../console/console-watch.ts'
 import { schemaDiagram } from '../console/schema-diagram.ts'
 import { livePagePolicy } from '../document/html.ts'
 import { drizzleOf, type Engine } from '../engine.ts'
-import { RivuletError } from '../errors.ts'
+import { RivuletError, UsageError } from '../errors.ts'
+import { checkOptions, optionNames } from '../option-names.ts'
 import { clientAddress } from './client-address.ts'
 import type { Environment } from './front.ts'
 
 /** Options of the console. */
 export interface ConsoleOptions {
+  /** False: there is none. Default: true, unless NODE_ENV is production. */
+  readonly enabled?: boolean | undefined
   /** Says who may look; asked for every part of the page. Default: whoever is on this machine. */
   readonly allow?: ((context: Context<Environment>) => boolean | Promise<boolean>) | undefined
   /** True: statements and plans with the values that stand in their texts. Parameters are never shown. Default false. */
@@ -30,8 +35,32 @@ export interface ConsoleOptions {
   readonly actions?: readonly ConsoleAction[] | undefined
 }
 
+const consoleNames = optionNames<ConsoleOptions>({
+  enabled: 'boolean',
+  allow: 'function',
+  showValues: 'boolean',
+  migrations: 'function',
+  actions: 'list',
+})
+
+/** What `console` of `createApp` comes to; undefined for none. @throws UsageError for what cannot be meant */
+export function consoleOf(given: boolean | ConsoleOptions): ConsoleOptions | undefined {
+  const options = typeof given === 'boolean' ? { enabled: given } : given
+  checkOptions('createApp.console', consoleNames, options)
+  const { enabled = environment('NODE_ENV') !== 'production', actions = [] } = options
+  for (const action of actions as readonly Partial<ConsoleAction>[]) {
+    if (typeof action?.label === 'string' && /^\/(?!\/)/.test(action.path ?? '')) continue
+    throw new UsageError(
+      "createApp.console: an action is a label and a path of this service: { label: 'List authors', path: '/authors' }",
+    )
+  }
+  return enabled ? options : undefined
+}
+
 /** Browsers that may look at the same time. */
 const mostViewers = 10
+/** Milliseconds that the page waits for the migrations: it is there to be seen when the server is not. */
+const migrationsTimeoutMs = 1000
 
 const files = {
   'page.js': 'text/javascript; charset=utf-8',
@@ -42,24 +71,31 @@ const files = {
 export function addConsole(app: Hono<Environment>, engine: Engine, title: string, options: ConsoleOptions): void {
   const { allow, showValues = false, migrations, actions = [] } = options
   const watch = new ConsoleWatch(engine, showValues)
+  const texts = new Map<string, string>()
   app.use('/console/*', async (context, next) => {
-    if (!(await (allow ?? isLocal)(context))) throw refused(allow !== undefined)
+    if (!isOwnPage(context)) throw refused('pages of other origins may not see the console')
+    if (!(await (allow ?? isLocal)(context))) throw refused(allow ? 'you may not see the console' : onlyHere)
     await next()
   })
   app.get('/console', async () => {
-    const known = migrations && (await migrations().catch(unknownMigrations))
+    const known = migrations && (await inTime(migrations).catch(unknownMigrations))
     const diagram = schemaDiagram(drizzleOf(engine))
     const text = consolePage({ title, diagram, migrations: known, actions })
     return textResponse(text, 'text/html; charset=utf-8', { 'content-security-policy': livePagePolicy })
   })
   for (const [name, type] of Object.entries(files)) {
-    const text = readFileSync(new URL(`../console/browser/${name}`, import.meta.url), 'utf8')
-    app.get(`/console/${name}`, () => textResponse(text, type))
+    app.get(`/console/${name}`, () => {
+      // Not before it is asked for: a program in one file has none of these, and does without.
+      const text = texts.get(name) ?? readFileSync(new URL(`../console/browser/${name}`, import.meta.url), 'utf8')
+      texts.set(name, text)
+      return textResponse(text, type)
+    })
   }
-  app.get('/console/events', () => {
+  app.get('/console/events', (context) => {
     if (watch.viewers >= mostViewers) throw tooMany()
     const headers = { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' }
-    return new Response(ReadableStream.from(events(watch.states())) as globalThis.ReadableStream, { headers })
+    const states = watch.states(context.req.raw.signal)
+    return new Response(ReadableStream.from(events(states)) as globalThis.ReadableStream, { headers })
   })
   app.get('/console/statements/:id{\\d+}/plan', async (context) => {
     const plan = await watch.plan(Number(context.req.param('id'))).catch(withoutPlan)
@@ -73,21 +109,33 @@ async function* events(states: AsyncIterable<ConsoleState>): AsyncGenerator<Uint
   for await (const state of states) yield Buffer.from(`data: ${JSON.stringify(state)}\n\n`)
 }
 
+/** Browsers say where a request comes from; a link that is followed may come from anywhere. https://www.w3.org/TR/fetch-metadata/ */
+function isOwnPage({ req }: Context<Environment>): boolean {
+  if (req.header('sec-fetch-mode') === 'navigate' && req.header('sec-fetch-dest') === 'document') return true
+  const origin = req.header('origin')
+  if (origin !== undefined && origin !== new URL(req.url).origin) return false
+  return ['same-origin', 'none', undefined].includes(req.header('sec-fetch-site'))
+}
+
+/** What proxies add to say for whom they ask. */
+const ofProxies =
+  /^(?:x-(?:forwarded|original|real|client|cluster|envoy|amzn)-|forwarded$|via$|cf-|true-client-ip$|fly-)/
+
 function isLocal(context: Context<Environment>): boolean {
   const { req } = context
-  const isProxied = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'].some((name) => req.header(name) !== undefined)
   const address = clientAddress(context)
   const name = new URL(req.url).hostname
+  const isProxied = Object.keys(req.header()).some((header) => ofProxies.test(header))
   return !isProxied && address !== undefined && loopback.test(address) && localName.test(name)
 }
 
 const loopback = /^(?:::1|(?:::ffff:)?127(?:\.\d{1,3}){3})$/
 const localName = /^(?:localhost|\[::1\]|127(?:\.\d{1,3}){3})$/
 
-function refused(isAsked: boolean): Problem {
-  const detail = isAsked
-    ? 'you may not see the console'
-    : 'the console is for this machine only: open it at 127.0.0.1, or say who else may see it (console: { allow } of createApp)'
+const onlyHere =
+  'the console is for this machine only: open it at 127.0.0.1, or say who else may see it (console: { allow } of createApp)'
+
+function refused(detail: string): Problem {
   return new Problem({ status: 403, code: 'console_refused', detail })
 }
 
@@ -98,8 +146,14 @@ function withoutPlan(cause: unknown): never {
 }
 
 function tooMany(): Problem {
-  const detail = `${mostViewers} browsers look at the console already`
-  return new Problem({ status: 503, code: 'pool_overloaded', detail, retryAfterSeconds: 5 })
+  const detail = `${mostViewers} pages show the console already: close one`
+  return new Problem({ status: 503, code: 'console_full', detail, retryAfterSeconds: 1 })
+}
+
+/** What the application tells, unless that takes too long. */
+async function inTime(migrations: () => Promise<readonly MigrationView[]>): Promise<readonly MigrationView[] | string> {
+  const late = setTimeout(migrationsTimeoutMs, 'What has been applied could not be read in time.', { ref: false })
+  return Promise.race([migrations(), late])
 }
 
 /** The page is there to find out why things do not work: that the migrations are not known is one of them. */

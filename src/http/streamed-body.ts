@@ -10,6 +10,7 @@ import type { Writable } from 'node:stream'
 import type { Context } from 'hono'
 import { TextResponse } from '../answer/text-response.ts'
 import { Cancelled } from '../errors.ts'
+import { markEndless } from '../server/endless.ts'
 import { clientGone } from './request-log.ts'
 
 /** What an answer says of its body: not true of the problem that is sent in its place. */
@@ -44,6 +45,7 @@ async function watchStream(context: Context, stream: ReadableStream<Uint8Array>,
     return end(context.res.status, Number(context.res.headers.get('content-length')))
   }
   const { outgoing } = (context.env ?? {}) as { outgoing?: Writable }
+  if (outgoing && res.headers.get('content-type')?.startsWith('text/event-stream')) markEndless(outgoing)
   let bytes = 0
   let ended = false
   const finish = (status: number) => {

@@ -3,8 +3,9 @@
  *
  *   listening ──close()──▶ draining ──last answer sent, or time up──▶ closed
  *
- * Draining takes no new connections, closes the idle ones and streams of events, and ends each of the others with its answer. When the time
- * is up what is left is cut off, which aborts those requests' signals and so stops their work on the database.
+ * Draining takes no new connections, closes the idle ones and streams of events, and ends each of the others with its
+ * answer. When the time is up what is left is cut off, which aborts those requests' signals and so stops their work on
+ * the database.
  *
  * What never becomes a request of the application is answered here, as a problem document like everything else: no HTTP,
  * headers that are too long or too slow, a Host that is missing, doubled, malformed or not that of the target, a body
@@ -17,6 +18,7 @@ import { getRequestListener, RequestError } from '@hono/node-server'
 import { ConfigInvalid, PortUnavailable, UsageError } from '../errors.ts'
 import { checkOptions, optionNames } from '../option-names.ts'
 import { asksWho } from './asking.ts'
+import { isEndless } from './endless.ts'
 import { Problem, problemOf, problemResponse } from '../answer/problem.ts'
 
 /** Options of `openHttpServer`. */
@@ -154,8 +156,8 @@ function prepareDrain(server: Server): HttpServer['close'] {
 
 function endConnection(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('connection', 'close')
-  // A stream of events has no end that could be waited for; who listens connects anew, to whatever serves then.
-  else if (response.req.headers.accept === 'text/event-stream') response.destroy()
+  // Who listens to events connects anew, to whatever serves then.
+  else if (isEndless(response)) response.destroy()
 }
 
 function errorHandler(error: unknown): Response {

@@ -47,7 +47,8 @@ async function main({ asked, forced }: Shutdown): Promise<void> {
     keys === undefined ? '/product/:productId/:customerId' : `/product/${keys.productId}/${keys.customerId}`
   const showsConsole = may.console || environment('NODE_ENV') !== 'production'
   const app = createShopApp(engine, {
-    console: showsConsole && {
+    console: {
+      enabled: showsConsole,
       showValues: may['show-values'],
       migrations: async () => (await migrationStatus(database.url, { folder: migrationsFolder() })).migrations,
       actions: keys === undefined ? [] : [{ label: 'Run the product page', path: pagePath }],

@@ -1,11 +1,12 @@
 /** The console without a browser: what it tells, whom, and that it costs nothing while nobody looks. */
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { sql as fragment } from 'drizzle-orm'
+import { cors } from 'hono/cors'
 import type { ConsoleState } from '../../src/console/console-watch.ts'
 import { type AppOptions, createApp } from '../../src/http/app.ts'
 import { Observers } from '../../src/observe/observers.ts'
 import { type HttpServer, openHttpServer } from '../../src/server/server.ts'
-import { accounts, type Bank, type BankEngine, gate, openBank } from '../support/bank.ts'
+import { accounts, type Bank, type BankEngine, type BankSession, gate, openBank } from '../support/bank.ts'
 import { ConsoleViewer } from '../support/console-events.ts'
 import { eventually, secret } from '../support/invariants.ts'
 
@@ -47,6 +48,10 @@ describe('who may look', () => {
     ['a page of another name, which leads here', { host: 'rivulet.example' }],
     ['a proxy, even one on this machine', { 'x-forwarded-for': '127.0.0.1' }],
     ['a proxy that says so otherwise', { forwarded: 'for=127.0.0.1' }],
+    ['a proxy that says for which name it asks', { 'x-forwarded-host': 'rivulet.example' }],
+    ['a network of proxies', { 'cf-connecting-ip': '127.0.0.1' }],
+    ['a page of another origin', { origin: 'http://127.0.0.1:4790', 'sec-fetch-site': 'same-site' }],
+    ['a page of another site, which may not even say which', { 'sec-fetch-site': 'cross-site' }],
   ])('is not %s', async (_, headers) => {
     const { request } = await import('node:http')
     for (const path of ['/console', '/console/events', '/console/page.js', '/console/statements/1/plan']) {
@@ -60,6 +65,18 @@ describe('who may look', () => {
       })
       expect([path, status]).toEqual([path, 403])
     }
+  })
+
+  test('is who follows a link from elsewhere', async () => {
+    const headers = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
+    const { status } = await createApp(engine, { console: { allow: () => true } }).request('/console', { headers })
+    expect(status).toBe(200)
+  })
+
+  test('is no page of another origin, whoever the application lets in', async () => {
+    const app = createApp(engine, { middleware: [cors()], console: { allow: () => true } })
+    const answer = await app.request('/console', { headers: { origin: 'https://elsewhere.example' } })
+    expect(answer.status).toBe(403)
   })
 
   test('is nobody without a connection, as in another runtime', async () => {
@@ -80,7 +97,9 @@ describe('who may look', () => {
       const app = createApp(engine)
       expect((await app.request('/console')).status).toBe(404)
       expect(await (await app.request('/')).json()).not.toHaveProperty('console')
-      await using asked = await serve(engine, { console: true })
+      const actions = [{ label: 'Run', path: '/accounts' }]
+      expect((await createApp(engine, { console: { actions } }).request('/console')).status).toBe(404)
+      await using asked = await serve(engine, { console: { enabled: true, actions } })
       expect((await fetch(`${asked.url}/console`)).status).toBe(200)
       expect(await (await fetch(asked.url)).json()).toHaveProperty('console', '/console')
     } finally {
@@ -89,19 +108,37 @@ describe('who may look', () => {
   })
 })
 
+test.each([
+  [{ misspelt: 1 }, /createApp\.console has no option misspelt/],
+  [{ allow: true }, /createApp\.console: allow must be a function/],
+  [{ actions: [1] }, /an action is a label and a path/],
+  [{ actions: [{ label: 'Run', path: '//elsewhere.example' }] }, /an action is a label and a path/],
+])('%j is no console', (options, message) => {
+  expect(() => createApp(engine, { console: options as never })).toThrow(message)
+})
+
 describe('what is told', () => {
   test('a gather: a task a connection, their bars overlap, and what one after another would have taken', async () => {
     await using own = await serve(engine)
     await using viewer = await ConsoleViewer.open(own.url)
     await viewer.next()
-    await engine.gather(
-      {
-        one: ({ sql }) => sql`select pg_sleep(0.1) from accounts limit 1`,
-        two: ({ sql }) => sql`select pg_sleep(0.1)`,
-        three: ({ transaction }) => transaction(({ sql }) => sql`update accounts set owner = owner where id = 1`),
-      },
-      { label: 'page' },
-    )
+    // Both reads wait for one row until both do, however slow the machine is.
+    const locked = gate()
+    const held = bank.admin.sql.begin(async (sql) => {
+      await sql`select 1 from accounts where id = 1 for update`
+      locked.open()
+      await eventually(async () => {
+        await sql`select pg_stat_clear_snapshot()`
+        const [row] = await sql`select count(*)::int as waiting from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock'`
+        expect(row).toEqual({ waiting: 2 })
+      }, 20_000)
+    })
+    await locked.opened
+    const read = ({ sql }: BankSession) => sql`select 1 from accounts where id = 1 for share`
+    const write = ({ sql }: BankSession) => sql`update accounts set owner = owner where id = 2`
+    await engine.gather({ one: read, two: read, three: ({ transaction }) => transaction(write) }, { label: 'page' })
+    await held
     const { gathers } = await viewer.until(gathered(1))
     const [page] = gathers
     expect(page).toMatchObject({
@@ -166,9 +203,9 @@ describe('what is told', () => {
     await locked.opened
     const second = engine.session(({ sql }) => sql`update accounts set owner = owner where id = 1`, { label: 'order' })
     const { sessions } = await viewer.until(
-      ({ sessions = [] }) => sessions.find(({ label }) => label === 'order')?.blockedBy.length === 1,
+      ({ sessions }) => sessions.find(({ label }) => label === 'order')?.blockedBy.length === 1,
     )
-    const [report, order] = ['report', 'order'].map((name) => sessions?.find(({ label }) => label === name))
+    const [report, order] = ['report', 'order'].map((name) => sessions.find(({ label }) => label === name))
     expect(order).toMatchObject({
       running: true,
       waitsFor: 'Lock: transactionid',
@@ -178,7 +215,7 @@ describe('what is told', () => {
     expect(report?.acquiredAt).toContain('console.test.ts')
     done.open()
     await Promise.all([first, second])
-    await viewer.until(({ sessions = [] }) => sessions.length === 0)
+    await viewer.until(({ sessions }) => sessions.length === 0)
   })
 
   test('who waits, while all connections are taken by those who wait', async () => {
@@ -193,8 +230,8 @@ describe('what is told', () => {
     })
     await locked.opened
     const waiting = small.session(({ repository }) => repository(accounts).list({ limit: 1 }), { label: 'list' })
-    const { sessions } = await viewer.until(({ sessions = [] }) => sessions[0]?.blockedBy.length === 1)
-    expect(sessions?.[0]).toMatchObject({ label: 'list', blockedBy: [{ name: 'admin' }] })
+    const { sessions } = await viewer.until(({ sessions }) => sessions[0]?.blockedBy.length === 1)
+    expect(sessions[0]).toMatchObject({ label: 'list', blockedBy: [{ name: 'admin' }] })
     done.open()
     await Promise.all([held, waiting])
   })
@@ -224,6 +261,65 @@ describe('what is told', () => {
     const answer = await fetch(`${own.url}/console/statements/${state.statements[0]?.id}/plan`)
     expect(answer.status).toBe(422)
     expect(await answer.json()).toMatchObject({ code: 'no_plan', detail: expect.stringMatching(/^only SELECT/) })
+  })
+
+  test('no value of a condition that a warning quotes', async () => {
+    await bank.admin
+      .sql`create table if not exists people as select n as id, 'name ' || n as name from generate_series(1, 5000) n`
+    await bank.admin.sql`analyze people`
+    await using own = await serve(engine)
+    await using viewer = await ConsoleViewer.open(own.url)
+    await viewer.next()
+    await engine.session(({ db }) =>
+      db.execute(fragment.raw(`select * from people where name = '${secret}' and id = 424242`)),
+    )
+    const state = await viewer.until(({ statements }) => statements.length > 0)
+    const plan = await (await fetch(`${own.url}/console/statements/${state.statements[0]?.id}/plan`)).text()
+    expect(plan).toMatch(/sequential scan of[^]*name = \?/)
+    expect(plan).not.toMatch(new RegExp(`${secret}|424242`))
+  })
+
+  test('what a session does that had begun before anybody looked', async () => {
+    await using own = await serve(engine)
+    const [looked, done] = [gate(), gate()]
+    const working = engine.session(async ({ sql }) => {
+      await looked.opened
+      await sql`select 4711 as late`
+      await done.opened
+    })
+    await using viewer = await ConsoleViewer.open(own.url)
+    await viewer.next()
+    looked.open()
+    await viewer.until(({ statements }) => statements.some(({ text }) => text === 'select ? as late'))
+    done.open()
+    await working
+  })
+
+  test('statements that are too long to be kept whole, without a plan', async () => {
+    await using own = await serve(engine)
+    await using viewer = await ConsoleViewer.open(own.url)
+    await viewer.next()
+    await engine.session(({ db }) => db.execute(fragment.raw(`select 1 where 1 in (${'2, '.repeat(10_000)}3)`)))
+    const { statements } = await viewer.until((state) => state.statements.length > 0)
+    expect(statements[0]?.text.length).toBeLessThan(5000)
+    expect((await fetch(`${own.url}/console/statements/${statements[0]?.id}/plan`)).status).toBe(404)
+  })
+
+  test('that the database cannot be reached, while it cannot', async () => {
+    const proxy = await bank.proxy()
+    const cut = await bank.engine({ proxy, pool: { max: 1 } })
+    await using own = await serve(cut)
+    await using viewer = await ConsoleViewer.open(own.url)
+    await viewer.next()
+    await proxy.refuse()
+    for (const link of proxy.links) link.cut()
+    await eventually(() => expect(cut.stats().open).toBe(0))
+    const waiting = cut.session(({ sql }) => sql`select 1`)
+    const { outage } = await viewer.until((state) => state.outage !== undefined)
+    expect(outage).toMatch(/ECONNREFUSED|refused|reach/)
+    await proxy.accept()
+    await waiting
+    await viewer.until((state) => state.outage === undefined)
   })
 
   test('transactions that ran again, and why', async () => {
@@ -265,6 +361,8 @@ describe('what is told', () => {
     await using own = await serve(engine, { console: { migrations: () => Promise.resolve([applied]) } })
     const text = await (await fetch(`${own.url}/console`)).text()
     expect(text).toMatch(/0000_init[^]*applied[^]*1970-01-01T00:00:00.000Z/)
+    await using stuck = await serve(engine, { console: { migrations: () => new Promise(() => {}) } })
+    expect(await (await fetch(`${stuck.url}/console`)).text()).toContain('could not be read in time')
     await using broken = await serve(engine, { console: { migrations: () => Promise.reject(new Error(secret)) } })
     const other = await (await fetch(`${broken.url}/console`)).text()
     expect(other).toContain('What has been applied could not be read.')
@@ -282,7 +380,7 @@ describe('what it costs', () => {
     added.mockClear()
     const viewer = await ConsoleViewer.open(own.url)
     const [observers] = added.mock.contexts as Observers[]
-    await viewer.until(({ sessions = [] }) => (sessions[0]?.ageMs ?? 0) > 1000)
+    await viewer.until(({ sessions }) => (sessions[0]?.ageMs ?? 0) > 1000)
     expect(observers?.publish).toBeDefined()
     expect(await connections()).toHaveLength(2)
     await viewer[Symbol.asyncDispose]()
@@ -323,6 +421,22 @@ describe('what it costs', () => {
     await Promise.all(viewers.map((viewer) => viewer[Symbol.asyncDispose]()))
     await using _ = await eventually(() => ConsoleViewer.open(server.url))
   })
+})
+
+test('an engine that is closed has no connection for a page, and takes no new one', async () => {
+  const closed = await bank.engine({ applicationName: 'closed' })
+  await using own = await serve(closed)
+  await using viewer = await ConsoleViewer.open(own.url)
+  const done = gate()
+  const session = closed.session(() => done.opened)
+  await viewer.until(({ sessions }) => (sessions[0]?.ageMs ?? 0) > 500)
+  done.open()
+  await session
+  await closed.close()
+  const rows = await bank.admin.sql`select pid from pg_stat_activity where application_name = 'closed'`
+  expect(rows).toEqual([])
+  await viewer[Symbol.asyncDispose]()
+  await eventually(async () => expect((await fetch(`${own.url}/console/events`)).status).toBe(503))
 })
 
 test('a server that closes waits for no page, which connects anew', async () => {

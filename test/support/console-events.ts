@@ -13,12 +13,9 @@ export class ConsoleViewer implements AsyncDisposable {
     this.#states = answer.body!.pipeThrough(new TextDecoderStream()).getReader()
   }
 
-  static async open(url: string, headers: Record<string, string> = {}): Promise<ConsoleViewer> {
+  static async open(url: string): Promise<ConsoleViewer> {
     const controller = new AbortController()
-    const answer = await fetch(`${url}/console/events`, {
-      headers: { accept: 'text/event-stream', ...headers },
-      signal: controller.signal,
-    })
+    const answer = await fetch(`${url}/console/events`, { signal: controller.signal })
     if (!answer.ok) throw new Error(`the console answers ${answer.status}`)
     return new ConsoleViewer(answer, controller)
   }

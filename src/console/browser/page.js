@@ -9,44 +9,51 @@
  * @import { StatementView } from '../statement-tally.ts'
  */
 
-/** Half seconds in five minutes. */
-const mostSamples = 600
+const shownMs = 300_000
 const mostGathers = 10
+/** Tasks of one lane that are written out. */
+const mostTasks = 4
 
-/** @type {ConsoleState['pool'][]} */
-const samples = []
+/** @type {(ConsoleState['pool'] & { readonly at: number })[]} */
+let samples = []
 /** @type {readonly StatementView[]} */
 let statements = []
-/** @type {'totalMs' | 'p99Ms' | 'count'} */
+/** @type {'totalMs' | 'maxMs' | 'count'} */
 let order = 'totalMs'
 let paused = false
+/** What keeps the service from its database. */
+let outage = ''
 
-const events = new EventSource('/console/events')
-events.addEventListener('open', () => say('status', 'Live'))
-events.addEventListener('error', () =>
-  say('status', events.readyState === EventSource.CLOSED ? 'Not connected: reload the page' : 'Connecting…'),
-)
+const events = new EventSource(new URL('events', import.meta.url))
+events.addEventListener('open', () => {
+  // It may be another process by now, which counts anew.
+  samples = []
+  element('gathers').replaceChildren()
+  showStatus()
+})
+events.addEventListener('error', showStatus)
 events.addEventListener('message', ({ data }) => {
   if (!paused) show(JSON.parse(data))
 })
 
+function showStatus() {
+  const lost =
+    events.readyState === EventSource.CLOSED ? 'Not connected: reload the page, or close another one' : 'Connecting…'
+  const live = paused ? 'Paused' : outage === '' ? 'Live' : `Live, but without its database: ${outage}`
+  say('status', events.readyState === EventSource.OPEN ? live : lost)
+}
+
 /** @param {ConsoleState} state */
-function show({ pool, sessions, gathers, gatherCount, statements: seen, transactions }) {
-  samples.push(pool)
-  if (samples.length > mostSamples) samples.shift()
-  figures('pool', {
-    'In use': pool.leased,
-    Open: pool.open,
-    Most: pool.max,
-    Waiting: pool.waiting,
-    Refused: pool.refused,
-  })
-  drawChart()
+function show(state) {
+  const { pool, gathers, gatherCount, transactions } = state
+  outage = state.outage ?? ''
+  showStatus()
+  showPool(pool)
   for (const gather of gathers) addGather(gather)
   if (gatherCount > 0)
-    say('gather-count', `${gatherCount.toLocaleString()} since this page was opened; the last are shown.`)
-  showSessions(sessions)
-  statements = seen
+    say('gather-count', `${gatherCount.toLocaleString()} since the first page was opened; the last are shown.`)
+  showSessions(state)
+  statements = state.statements
   showStatements()
   const { committed, rolled_back: rolledBack, unknown } = transactions.outcomes
   figures('outcomes', { Committed: committed, 'Rolled back': rolledBack, 'Outcome unknown': unknown })
@@ -60,24 +67,39 @@ function show({ pool, sessions, gathers, gatherCount, statements: seen, transact
 
 // ---- the pool
 
-function drawChart() {
+/** @param {ConsoleState['pool']} pool */
+function showPool(pool) {
+  const now = performance.now()
+  samples.push({ ...pool, at: now })
+  samples = samples.filter(({ at }) => now - at <= shownMs)
+  const { leased, open, max, waiting, refused } = pool
+  figures('pool', { 'In use': leased, Open: open, Most: max, Waiting: waiting, Refused: refused })
   const chart = element('chart')
-  const last = samples.at(-1)
-  if (!last) return
-  const top = Math.max(last.max, ...samples.map(({ waiting, open }) => Math.max(waiting, open))) * 1.05
-  /** @param {'leased' | 'open' | 'waiting'} name */
-  const line = (name) => {
+  const refusedSince = samples.map((sample, index) => sample.refused - (samples[index - 1] ?? sample).refused)
+  const top = Math.max(max, ...samples.map((sample) => Math.max(sample.waiting, sample.open)), ...refusedSince) * 1.05
+  /** @param {string} name @param {readonly number[]} values */
+  const line = (name, values) => {
     const found = chart.querySelector(`.${name}`) ?? chart.appendChild(svg('polyline', name))
-    const points = samples.map((sample, index) => {
-      const x = 600 - (samples.length - 1 - index)
-      return `${x},${(118 - (sample[name] / top) * 114).toFixed(1)}`
+    const points = samples.map(({ at }, index) => {
+      const x = 600 - ((now - at) / shownMs) * 600
+      return `${x.toFixed(1)},${(118 - ((values[index] ?? 0) / top) * 114).toFixed(1)}`
     })
     found.setAttribute('points', points.join(' '))
   }
-  line('open')
-  line('leased')
-  line('waiting')
-  const label = `${last.leased} of ${last.max} connections are in use, and ${last.waiting} calls wait; the lines show the last five minutes`
+  line(
+    'open',
+    samples.map((sample) => sample.open),
+  )
+  line(
+    'leased',
+    samples.map((sample) => sample.leased),
+  )
+  line(
+    'waiting',
+    samples.map((sample) => sample.waiting),
+  )
+  line('refused', refusedSince)
+  const label = `${leased} of ${max} connections are in use, ${waiting} calls wait and ${refused} were refused; the lines show the last five minutes`
   chart.setAttribute('aria-label', label)
 }
 
@@ -121,7 +143,9 @@ function laneOf(tasks, durationMs) {
   const item = make('li')
   const text = make('div', 'lane')
   const [first] = tasks
-  for (const task of tasks) text.append(make('div', '', described(task)))
+  const written = tasks.length > mostTasks ? tasks.slice(0, mostTasks - 1) : tasks
+  for (const task of written) text.append(make('div', '', described(task)))
+  if (written.length < tasks.length) text.append(make('div', '', `and ${tasks.length - written.length} more`))
   text.append(make('small', '', first?.backendPid === undefined ? 'got no connection' : `backend ${first.backendPid}`))
   const track = make('div', 'track')
   track.setAttribute('aria-hidden', 'true')
@@ -170,16 +194,15 @@ function bar(classes, startMs, lastedMs, wholeMs, title) {
 
 // ---- sessions
 
-/** @param {ConsoleState['sessions']} sessions */
-function showSessions(sessions) {
-  if (!sessions) return say('sessions-none', 'The server does not say who waits for whom.')
-  say('sessions-none', 'No session is open.')
+/** @param {ConsoleState} state */
+function showSessions({ sessions, serverAnswered }) {
+  element('sessions-unknown').hidden = serverAnswered
   rows(
     'sessions',
     sessions,
     ({ backendPid }) => String(backendPid),
     (session) => [
-      session.label,
+      { text: session.label, more: session.acquiredAt },
       String(session.backendPid),
       age(session.ageMs),
       session.running ? 'runs a statement' : 'idle',
@@ -204,10 +227,11 @@ function showStatements() {
     sorted,
     ({ id }) => String(id),
     (statement) => [
-      { button: statement.summary },
+      { button: statement.summary, more: cut(statement.text.replaceAll(/\s+/g, ' '), 90) },
       statement.count.toLocaleString(),
       ms(statement.p50Ms),
       ms(statement.p99Ms),
+      ms(statement.maxMs),
       ms(statement.totalMs),
       String(statement.failures),
     ],
@@ -230,16 +254,21 @@ element('statements').addEventListener('click', ({ target }) => {
   if (statement) void open(statement)
 })
 
+/** Which is shown: a plan that comes late must not stand under another statement. */
+let opened = 0
+
 /** @param {StatementView} statement */
 async function open({ id, summary, text }) {
+  const own = (opened += 1)
   const dialog = /** @type {HTMLDialogElement} */ (element('statement'))
   const plan = element('plan')
   say('statement-title', summary)
   say('statement-text', text)
   plan.replaceChildren('Asking the server…')
   dialog.showModal()
-  const answer = await fetch(`/console/statements/${id}/plan`).catch(() => undefined)
+  const answer = await fetch(new URL(`statements/${id}/plan`, import.meta.url)).catch(() => undefined)
   const body = await answer?.json().catch(() => undefined)
+  if (own !== opened) return
   if (!answer?.ok) plan.replaceChildren(`There is no plan: ${body?.detail ?? 'the service does not answer'}`)
   else plan.replaceChildren(...planOf(body))
 }
@@ -272,7 +301,7 @@ const pause = element('pause')
 pause.addEventListener('click', () => {
   paused = !paused
   pause.setAttribute('aria-pressed', String(paused))
-  say('status', paused ? 'Paused' : 'Live')
+  showStatus()
 })
 
 for (const button of document.querySelectorAll('button[data-path]')) {
@@ -288,7 +317,7 @@ for (const button of document.querySelectorAll('button[data-path]')) {
 
 // ---- the document
 
-/** @typedef {string | HTMLElement | { readonly button: string }} Cell */
+/** @typedef {string | HTMLElement | { readonly button?: string, readonly text?: string, readonly more: string }} Cell */
 
 /**
  * Makes the rows of a table those of `items`, in order.
@@ -300,6 +329,7 @@ for (const button of document.querySelectorAll('button[data-path]')) {
  */
 function rows(id, items, keyOf, cellsOf) {
   const body = element(id)
+  const focused = document.activeElement
   element(`${id}-none`).hidden = items.length > 0
   const known = new Map(
     Array.from(body.children, (row) => [/** @type {HTMLElement} */ (row).dataset['key'] ?? '', row]),
@@ -312,6 +342,9 @@ function rows(id, items, keyOf, cellsOf) {
     if (body.children[index] !== row) body.insertBefore(row, body.children[index] ?? null)
   })
   for (const row of known.values()) row.remove()
+  // A row that changes its place loses the focus.
+  if (focused instanceof HTMLElement && focused.isConnected && document.activeElement !== focused)
+    focused.focus({ preventScroll: true })
 }
 
 /** @param {string} key */
@@ -331,9 +364,14 @@ function fill(place, cell) {
   } else if (cell instanceof HTMLElement) {
     if (place.textContent !== cell.textContent) place.replaceChildren(cell)
   } else {
-    const button = /** @type {HTMLButtonElement} */ (place.querySelector('button') ?? place.appendChild(make('button')))
-    button.type = 'button'
-    if (button.textContent !== cell.button) button.textContent = cell.button
+    const { button, text = '', more } = cell
+    const [head, tail] = [
+      place.children[0] ?? place.appendChild(make(button === undefined ? 'div' : 'button')),
+      place.children[1] ?? place.appendChild(make('small')),
+    ]
+    if (head instanceof HTMLButtonElement) head.type = 'button'
+    if (head.textContent !== (button ?? text)) head.textContent = button ?? text
+    if (tail.textContent !== more) tail.textContent = more
   }
 }
 
@@ -392,6 +430,14 @@ function svg(name, classes) {
   const made = document.createElementNS('http://www.w3.org/2000/svg', name)
   made.setAttribute('class', classes)
   return made
+}
+
+/**
+ * @param {string} text
+ * @param {number} most
+ */
+function cut(text, most) {
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text
 }
 
 /** @param {number} value */
