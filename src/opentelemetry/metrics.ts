@@ -25,6 +25,9 @@ export class Metrics {
   readonly #labels = new DistinctValues(100)
   readonly #summaries = new DistinctValues(200)
   readonly #errors = new DistinctValues(100)
+  // Made once: an object that spreads others costs as much as what is recorded with it.
+  readonly #queries = new WeakMap<Attributes, Map<string, Attributes>>()
+  readonly #labelledPools = new WeakMap<Attributes, Map<string, Attributes>>()
 
   constructor(meter: Meter) {
     this.#recorded = recordedIn(meter)
@@ -65,9 +68,9 @@ export class Metrics {
     { text, backendPid, durationMs, error }: ObservationOf<'statement.finished'>,
     servers: ServerAttributes,
   ): void {
-    const failure = error === undefined ? undefined : callErrorAttributes(error)
-    const attributes = { ...servers.of(backendPid), ...this.#query(text), ...this.#error(failure) }
-    this.#recorded.operationDuration.record(durationMs / 1000, attributes)
+    const attributes = this.#query(servers.of(backendPid), text)
+    const all = error === undefined ? attributes : { ...attributes, ...this.#error(callErrorAttributes(error)) }
+    this.#recorded.operationDuration.record(durationMs / 1000, all)
   }
 
   #commit(observation: ObservationOf<'transaction.finished'>, servers: ServerAttributes, pool: Attributes): void {
@@ -80,14 +83,17 @@ export class Metrics {
   }
 
   /** What kind of statement it is; of a rare one, not more than that it is one. */
-  #query(text: string): Attributes {
+  #query(server: Attributes, text: string): Attributes {
     const { summary, operation, collection } = querySummary(text)
-    const attributes: Attributes = {}
-    if (summary !== undefined) attributes['db.query.summary'] = this.#summaries.named(summary)
-    if (summary === undefined || !this.#summaries.has(summary)) return attributes
-    if (operation !== undefined) attributes['db.operation.name'] = operation
-    if (collection !== undefined) attributes['db.collection.name'] = collection
-    return attributes
+    if (summary === undefined) return server
+    const named = this.#summaries.named(summary)
+    return made(this.#queries, server, named, () => {
+      const attributes: Attributes = { ...server, 'db.query.summary': named }
+      if (named !== summary) return attributes
+      if (operation !== undefined) attributes['db.operation.name'] = operation
+      if (collection !== undefined) attributes['db.collection.name'] = collection
+      return attributes
+    })
   }
 
   /** A function may raise any code. */
@@ -98,8 +104,24 @@ export class Metrics {
   }
 
   #labelled(pool: Attributes, label: string | undefined): Attributes {
-    return label === undefined ? pool : { ...pool, 'rivulet.label': this.#labels.named(label) }
+    if (label === undefined) return pool
+    const named = this.#labels.named(label)
+    return made(this.#labelledPools, pool, named, () => ({ ...pool, 'rivulet.label': named }))
   }
+}
+
+/** What was made of these attributes for this name, made now if it was not. */
+function made(
+  kept: WeakMap<Attributes, Map<string, Attributes>>,
+  of: Attributes,
+  name: string,
+  make: () => Attributes,
+): Attributes {
+  let named = kept.get(of)
+  if (!named) kept.set(of, (named = new Map()))
+  let attributes = named.get(name)
+  if (!attributes) named.set(name, (attributes = make()))
+  return attributes
 }
 
 type Recorded = ReturnType<typeof recordedIn>

@@ -12,6 +12,8 @@ export class ServerAttributes {
   /** Of a statement whose server is not known. */
   readonly #unknown: Attributes
   readonly #byPid = new Map<number, Attributes>()
+  /** One object a server, for those who keep more under it. */
+  readonly #byPlace = new Map<string, Attributes>()
   readonly #lost: number[] = []
 
   constructor(database: string) {
@@ -28,7 +30,10 @@ export class ServerAttributes {
     const { backendPid, host, port } = observation
     // A Unix socket has a directory in the place of a host, and its port is the name of a file in there.
     const place = host.startsWith('/') ? {} : { 'server.port': port }
-    this.#byPid.set(backendPid, { ...this.#unknown, 'server.address': host, ...place })
+    const name = `${host}:${port}`
+    const known = this.#byPlace.get(name) ?? { ...this.#unknown, 'server.address': host, ...place }
+    this.#byPlace.set(name, known)
+    this.#byPid.set(backendPid, known)
   }
 
   /** Forgets a connection that is gone. */

@@ -110,7 +110,9 @@ export class Spans {
   /** The span of a call to the server that ends now. */
   #called(name: string, { attributes, backendPid, durationMs, error, failure }: ServerCall): void {
     const now = this.#clock.now()
-    const known = { ...this.#servers.of(backendPid), ...attributes, 'rivulet.backend_pid': backendPid }
+    // Spreads would take longer than the span.
+    const known: Attributes = Object.assign({}, this.#servers.of(backendPid), attributes)
+    known['rivulet.backend_pid'] = backendPid
     const options = { kind: SpanKind.CLIENT, attributes: known, startTime: now - durationMs }
     const span = this.#tracer.startSpan(name, options)
     if (failure) failed(span, error, failure)
