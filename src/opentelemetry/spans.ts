@@ -46,16 +46,21 @@ export class Spans {
   }
 
   /** Runs `work` in a span of its own. */
-  readonly around: Tracing['around'] = async (kind, label, work) => {
+  readonly around: Tracing['around'] = (kind, label, work) => {
     const span = this.#harmless(() => this.#start(kind, label))
     if (!span) return work()
-    try {
-      const result = await context.with(trace.setSpan(context.active(), span), work)
-      this.#harmless(() => span.end(this.#clock.now()))
-      return result
-    } catch (error) {
+    const fail = (error: unknown) => {
       this.#harmless(() => this.#fail(kind, span, error))
       throw error
+    }
+    try {
+      // A promise costs: there is one for the span, and no more.
+      return context.with(trace.setSpan(context.active(), span), work).then((result) => {
+        this.#harmless(() => span.end(this.#clock.now()))
+        return result
+      }, fail)
+    } catch (error) {
+      return Promise.resolve().then(() => fail(error))
     }
   }
 
