@@ -1,10 +1,13 @@
 /** What telemetry keeps in mind: the time, the servers, the values it tells apart. */
+import { context, type Span, trace } from '@opentelemetry/api'
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { errorAttributes, errorText } from '../../src/opentelemetry/error-attributes.ts'
 import { DistinctValues } from '../../src/observe/distinct-values.ts'
 import { EpochClock } from '../../src/opentelemetry/epoch-clock.ts'
 import { ServerAttributes } from '../../src/opentelemetry/server-attributes.ts'
 import { Cancelled, ConnectionLost, UniqueViolation } from '../../src/errors.ts'
+import { sqlComment } from '../../src/opentelemetry/sql-comment.ts'
 
 afterEach(() => void vi.restoreAllMocks())
 
@@ -69,4 +72,16 @@ test.each([
   [undefined, '_OTHER', undefined],
 ])('the error %s has a type, and only a text of ours', (error, type, text) => {
   expect([errorAttributes(error)['error.type'], errorText(error)]).toEqual([type, text])
+})
+
+test('a span that cannot say what it is keeps no statement from the server', () => {
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
+  const broken = {
+    spanContext: () => {
+      throw new Error('out of order')
+    },
+  }
+  const active = trace.setSpan(context.active(), broken as unknown as Span)
+  expect(context.with(active, () => sqlComment('select 1'))).toBe('select 1')
+  context.disable()
 })
