@@ -1,4 +1,5 @@
 /** `rivulet explain` as a process: plans of what is piped to it or in files, and nothing done that was not asked for. */
+import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type CliProject, makeProject } from '../support/cli-project.ts'
 import { rowsOf } from '../support/migrations.ts'
@@ -68,6 +69,18 @@ describe('explain', { timeout: 180_000 }, () => {
     const done = await project.piped(write, 'explain', '--analyze', '--writes')
     expect(done.stdout).toContain('10 rows')
     expect(await rowsOf(project.database.url, 'select count(*)::int as n from people')).toEqual([[5000]])
+  })
+
+  test('stops on the server what it runs when it is interrupted', async () => {
+    await project.write({ 'slow.sql': 'select pg_sleep(600) as nap' })
+    const napping = `select pid from pg_stat_activity where datname = current_database() and state = 'active'
+      and query like 'explain %as nap'`
+    const child = project.start(['explain', 'slow.sql', '--analyze'])
+    await expect.poll(() => rowsOf(project.database.url, napping)).toHaveLength(1)
+    child.kill('SIGINT')
+    const [exitCode] = (await once(child, 'close')) as [number]
+    expect(exitCode).toBe(130)
+    expect(await rowsOf(project.database.url, napping)).toEqual([])
   })
 
   test('says what is wrong with what it was given', async () => {
