@@ -264,7 +264,9 @@ test('the database of a DATABASE_URL is changed only when asked to, and what to 
 
   const wrong = start(env, directory, '--sede')
   expect(await wrong.ended).toBe(1)
-  expect(wrong.errors()).toMatch(/^rivulet: npm start takes --migrate .*, --seed .*, --insecure .* and --log .*\n$/)
+  expect(wrong.errors()).toMatch(
+    /^rivulet: npm start takes --migrate .*, --seed .*, --insecure .*, --log .* and --show-values .*\n$/,
+  )
 })
 
 test('other machines are let in with tokens, or with --insecure, and never by a slip', async () => {
