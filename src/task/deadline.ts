@@ -42,9 +42,9 @@ export class Deadline {
     if (this.at === Infinity) return () => undefined
     let timer: NodeJS.Timeout
     const wait = () => {
-      const left = this.at - performance.now()
-      timer =
-        left > longestTimerMs ? setTimeout(wait, longestTimerMs) : setTimeout(onExpired, Math.ceil(Math.max(0, left)))
+      const delayMs = Math.min(longestTimerMs, Math.ceil(this.remainingMs))
+      // A timer counts whole milliseconds, and may fire a part of one too early.
+      timer = setTimeout(() => (this.expired ? onExpired() : wait()), delayMs)
     }
     wait()
     return () => clearTimeout(timer)

@@ -27,6 +27,22 @@ describe('a deadline', () => {
     expect(calls).toEqual(['armed'])
   })
 
+  test('has passed when it calls, although a timer may be early by a part of a millisecond', async () => {
+    vi.useRealTimers()
+    const early: number[] = []
+    const all = Array.from({ length: 400 }, (_, index) => {
+      const deadline = Deadline.after(1 + index * 0.13)
+      return new Promise<void>((resolve) => {
+        deadline.arm(() => {
+          if (!deadline.expired) early.push(deadline.remainingMs)
+          resolve()
+        })
+      })
+    })
+    await Promise.all(all)
+    expect(early).toEqual([])
+  })
+
   test('beyond what a timer can hold does not fire at once', () => {
     const days = 40 * 86_400_000
     let fired = false
