@@ -205,13 +205,12 @@ export class OuterTransaction {
    */
   async stop(owner: FrameOwner): Promise<void> {
     if (this.#stoppable !== owner) return
-    const request = this.connection
-      .cancel(AbortSignal.timeout(stopTimeoutMs))
-      .finally(() => this.#stopping.delete(request))
+    const late = AbortSignal.timeout(stopTimeoutMs)
+    const request = this.connection.cancel(late).finally(() => this.#stopping.delete(request))
     this.#stopping.add(request)
     await request.catch((error: unknown) => {
-      // What becomes of it is not known.
-      this.connection.destroy()
+      // It may have been sent: what becomes of it is not known.
+      if (late.aborted) this.connection.destroy()
       throw error
     })
   }

@@ -369,6 +369,17 @@ describe('a statement that is cut short', () => {
     }
   })
 
+  test('although no request to stop it could be sent, costs the sandbox nothing', async () => {
+    await using proxy = await openFaultProxy(database.url)
+    await using sandbox = await openSandbox({ schema, url: proxy.url })
+    const { engine } = sandbox
+    await engine.session(({ repository }) => repository(notes).insert({ text: 'kept' }))
+    await proxy.refuse()
+    const late = engine.session(({ sql }) => sql`select pg_sleep(60)`, { timeoutMs: 50 })
+    await expect(late).rejects.toBeInstanceOf(DeadlineExceeded)
+    expect(await engine.session(({ db }) => db.select().from(notes))).toMatchObject([{ text: 'kept' }])
+  })
+
   test('by a signal, or a sibling, is stopped on the server', async () => {
     await using sandbox = await open()
     const { engine } = sandbox
