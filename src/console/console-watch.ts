@@ -106,7 +106,8 @@ export class ConsoleWatch {
     const text = this.#watched?.recording.statements.textOf(id)
     if (text === undefined || !this.#watched) return undefined
     const plan: QueryPlan = await this.#watched.aside.session(
-      (session) => session.explain(sql.raw(text), { generic: true }),
+      // Planning waits for a table that is being altered: not for long, on the connection that says who blocks whom.
+      (session) => session.explain(sql.raw(text), { generic: true, settings: { lock_timeout: '500' } }),
       { timeoutMs: 5000, label: 'console' },
     )
     return planView(plan, this.#showValues)

@@ -252,6 +252,29 @@ describe('what is told', () => {
     expect((await fetch(`${own.url}/console/statements/999999/plan`)).status).toBe(404)
   })
 
+  test('who waits for whom also while a plan waits for a table that a migration changes', async () => {
+    await using own = await serve(engine)
+    await using viewer = await ConsoleViewer.open(own.url)
+    await viewer.next()
+    await engine.session(({ sql }) => sql`select * from entries`)
+    const state = await viewer.until(({ statements }) => statements.length > 0)
+    const [locked, done] = [gate(), gate()]
+    const migration = bank.admin.sql.begin(async (sql) => {
+      await sql`lock table entries in access exclusive mode`
+      locked.open()
+      await done.opened
+    })
+    await locked.opened
+    const waiting = engine.session(({ sql }) => sql`select * from entries`, { label: 'list' })
+    const answer = await fetch(`${own.url}/console/statements/${state.statements[0]?.id}/plan`)
+    expect(answer.status).toBe(422)
+    expect(await answer.json()).toMatchObject({ code: 'no_plan', detail: expect.stringContaining('lock timeout') })
+    const { serverAnswered } = await viewer.until(({ sessions }) => sessions[0]?.blockedBy.length === 1)
+    expect(serverAnswered).toBe(true)
+    done.open()
+    await Promise.all([migration, waiting])
+  })
+
   test('what the server refuses to explain, in words', async () => {
     await using own = await serve(engine)
     await using viewer = await ConsoleViewer.open(own.url)
@@ -362,7 +385,9 @@ describe('what is told', () => {
     const text = await (await fetch(`${own.url}/console`)).text()
     expect(text).toMatch(/0000_init[^]*applied[^]*1970-01-01T00:00:00.000Z/)
     await using stuck = await serve(engine, { console: { migrations: () => new Promise(() => {}) } })
-    expect(await (await fetch(`${stuck.url}/console`)).text()).toContain('could not be read in time')
+    expect(await (await fetch(`${stuck.url}/console`)).text()).toContain(
+      'could not be read: the server did not answer in time.',
+    )
     await using broken = await serve(engine, { console: { migrations: () => Promise.reject(new Error(secret)) } })
     const other = await (await fetch(`${broken.url}/console`)).text()
     expect(other).toContain('What has been applied could not be read.')
