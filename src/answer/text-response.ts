@@ -56,6 +56,12 @@ export class TextResponse extends AdapterResponse {
   }
 }
 
+/** A text of a type as an answer, with its length, which the answer to HEAD has as well; names of headers are in lower case. */
+export function textResponse(text: string, type: string, headers: Readonly<Record<string, string>> = {}): TextResponse {
+  const length = String(Buffer.byteLength(text))
+  return new TextResponse(text, 200, { 'content-type': type, 'content-length': length, ...headers })
+}
+
 /** Sets a header, its name in lower case, of any answer. */
 export function setHeader(response: Response, name: string, text: string): void {
   if (response instanceof TextResponse) response.setHeader(name, text)

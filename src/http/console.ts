@@ -5,19 +5,20 @@
  */
 import { readFileSync } from 'node:fs'
 import { ReadableStream } from 'node:stream/web'
-import { setTimeout } from 'node:timers/promises'
 import type { Context, Hono } from 'hono'
+import { isLoopback } from '../address/loopback.ts'
 import { jsonResponse } from '../answer/json.ts'
 import { Problem } from '../answer/problem.ts'
-import { TextResponse } from '../answer/text-response.ts'
+import { textResponse } from '../answer/text-response.ts'
 import { environment } from '../config.ts'
 import { type ConsoleAction, consolePage, type MigrationView } from '../console/console-page.ts'
 import { type ConsoleState, ConsoleWatch } from '../console/console-watch.ts'
 import { schemaDiagram } from '../console/schema-diagram.ts'
 import { livePagePolicy } from '../document/html.ts'
 import { drizzleOf, type Engine } from '../engine.ts'
-import { RivuletError, UsageError } from '../errors.ts'
+import { DeadlineExceeded, RivuletError, UsageError } from '../errors.ts'
 import { checkOptions, optionNames } from '../option-names.ts'
+import { Deadline } from '../task/deadline.ts'
 import { clientAddress } from './client-address.ts'
 import type { Environment } from './front.ts'
 
@@ -62,6 +63,8 @@ const mostViewers = 10
 /** Milliseconds that the page waits for the migrations: it is there to be seen when the server is not. */
 const migrationsTimeoutMs = 1000
 
+const unkept = { 'cache-control': 'no-store' }
+
 const files = {
   'page.js': 'text/javascript; charset=utf-8',
   'style.css': 'text/css; charset=utf-8',
@@ -78,29 +81,29 @@ export function addConsole(app: Hono<Environment>, engine: Engine, title: string
     await next()
   })
   app.get('/console', async () => {
-    const known = migrations && (await inTime(migrations).catch(unknownMigrations))
+    const known = migrations && (await readInTime(migrations))
     const diagram = schemaDiagram(drizzleOf(engine))
     const text = consolePage({ title, diagram, migrations: known, actions })
-    return textResponse(text, 'text/html; charset=utf-8', { 'content-security-policy': livePagePolicy })
+    return textResponse(text, 'text/html; charset=utf-8', { ...unkept, 'content-security-policy': livePagePolicy })
   })
   for (const [name, type] of Object.entries(files)) {
     app.get(`/console/${name}`, () => {
       // Not before it is asked for: a program in one file has none of these, and does without.
       const text = texts.get(name) ?? readFileSync(new URL(`../console/browser/${name}`, import.meta.url), 'utf8')
       texts.set(name, text)
-      return textResponse(text, type)
+      return textResponse(text, type, unkept)
     })
   }
   app.get('/console/events', (context) => {
     if (watch.viewers >= mostViewers) throw tooMany()
-    const headers = { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' }
+    const headers = { ...unkept, 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' }
     const states = watch.states(context.req.raw.signal)
     return new Response(ReadableStream.from(events(states)) as globalThis.ReadableStream, { headers })
   })
   app.get('/console/statements/:id{\\d+}/plan', async (context) => {
     const plan = await watch.plan(Number(context.req.param('id'))).catch(withoutPlan)
     if (!plan) throw new Problem({ status: 404, code: 'not_found', detail: 'this statement is not known any more' })
-    return jsonResponse(plan, { headers: { 'cache-control': 'no-store' } })
+    return jsonResponse(plan, { headers: unkept })
   })
 }
 
@@ -124,13 +127,9 @@ const ofProxies =
 function isLocal(context: Context<Environment>): boolean {
   const { req } = context
   const address = clientAddress(context)
-  const name = new URL(req.url).hostname
   const isProxied = Object.keys(req.header()).some((header) => ofProxies.test(header))
-  return !isProxied && address !== undefined && loopback.test(address) && localName.test(name)
+  return !isProxied && address !== undefined && isLoopback(address) && isLoopback(new URL(req.url).hostname)
 }
-
-const loopback = /^(?:::1|(?:::ffff:)?127(?:\.\d{1,3}){3})$/
-const localName = /^(?:localhost|\[::1\]|127(?:\.\d{1,3}){3})$/
 
 const onlyHere =
   'the console is for this machine only: open it at 127.0.0.1, or say who else may see it (console: { allow } of createApp)'
@@ -150,23 +149,14 @@ function tooMany(): Problem {
   return new Problem({ status: 503, code: 'console_full', detail, retryAfterSeconds: 1 })
 }
 
-/** What the application tells, unless that takes too long. */
-async function inTime(migrations: () => Promise<readonly MigrationView[]>): Promise<readonly MigrationView[] | string> {
-  const late = setTimeout(migrationsTimeoutMs, 'What has been applied could not be read in time.', { ref: false })
-  return Promise.race([migrations(), late])
-}
-
-/** The page is there to find out why things do not work: that the migrations are not known is one of them. */
-function unknownMigrations(error: unknown): string {
-  return error instanceof RivuletError ? error.message : 'What has been applied could not be read.'
-}
-
-function textResponse(text: string, type: string, headers: Readonly<Record<string, string>> = {}): Response {
-  const length = String(Buffer.byteLength(text))
-  return new TextResponse(text, 200, {
-    'content-type': type,
-    'content-length': length,
-    'cache-control': 'no-store',
-    ...headers,
-  })
+/** The migrations, or why they are not known: the page is there to find out why things do not work, and this is one. */
+async function readInTime(
+  migrations: () => Promise<readonly MigrationView[]>,
+): Promise<readonly MigrationView[] | string> {
+  const late = () => new DeadlineExceeded('the server did not answer in time', { phase: 'task', spentMs: {} })
+  try {
+    return await Deadline.after(migrationsTimeoutMs).race(migrations(), late)
+  } catch (error) {
+    return `What has been applied could not be read${error instanceof RivuletError ? `: ${error.message}` : ''}.`
+  }
 }

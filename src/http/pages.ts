@@ -12,6 +12,7 @@ import { explainedProblems } from '../document/problem-types.ts'
 import type { PlannedResource } from '../resource/resource.ts'
 import type { Environment } from './front.ts'
 import { jsonResponse } from '../answer/json.ts'
+import { textResponse } from '../answer/text-response.ts'
 
 /** Adds `/`, `/openapi.json` and `/docs`. */
 export function addPages(
@@ -57,7 +58,5 @@ export function addPages(
 }
 
 function htmlResponse(body: string, headers: Readonly<Record<string, string>> = {}): Response {
-  const length = String(Buffer.byteLength(body))
-  const own = { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': pagePolicy }
-  return new Response(body, { headers: { ...own, 'content-length': length, ...headers } })
+  return textResponse(body, 'text/html; charset=utf-8', { 'content-security-policy': pagePolicy, ...headers })
 }

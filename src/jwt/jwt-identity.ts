@@ -3,6 +3,7 @@
  * of the request's sessions. The token chooses among the roles that the application lists, and never names one to the
  * database. What is refused is told by RFC 6750 and says nothing of the token. https://www.rfc-editor.org/rfc/rfc8725
  */
+import { isLoopback } from '../address/loopback.ts'
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
 import { ConfigInvalid } from '../errors.ts'
@@ -156,7 +157,7 @@ function publicKeys({
     invalid(`algorithms of a jwksUrl are ${publicAlgorithms.join(', ')}, not ${name}`)
   }
   const url = URL.canParse(String(jwksUrl)) ? new URL(jwksUrl) : undefined
-  const local = url?.protocol === 'http:' && /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(url.hostname)
+  const local = url?.protocol === 'http:' && isLoopback(url.hostname)
   if (!url || !(url.protocol === 'https:' || local)) {
     invalid('jwksUrl must be an https URL: who can change the keys on their way can sign any token')
   }

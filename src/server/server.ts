@@ -15,6 +15,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener, RequestError } from '@hono/node-server'
+import { isLoopback } from '../address/loopback.ts'
 import { ConfigInvalid, PortUnavailable, UsageError } from '../errors.ts'
 import { checkOptions, optionNames } from '../option-names.ts'
 import { asksWho } from './asking.ts'
@@ -94,11 +95,6 @@ export async function openHttpServer(
   const bound = (server.address() as AddressInfo).port
   const host = hostname.includes(':') ? `[${hostname}]` : hostname
   return { url: `http://${host}:${bound}`, port: bound, close, [Symbol.asyncDispose]: () => close() }
-}
-
-/** True for an address that only this machine reaches. */
-function isLoopback(hostname: string): boolean {
-  return /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/i.test(hostname)
 }
 
 function listening(server: Server, port: number, hostname: string): Promise<void> {

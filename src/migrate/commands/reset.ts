@@ -2,6 +2,7 @@
  * Empties a development database: drops every schema that is not PostgreSQL's own with everything in it, the ledger
  * included, and creates an empty `public`. In one transaction, under the migration lock.
  */
+import { isLoopback } from '../../address/loopback.ts'
 import { checkCommand, type MigrationSource, sourceNames, waiting, waitNames, type WaitOptions } from '../options.ts'
 import type { ServerAddress } from '../../address/server-address.ts'
 import { parseDatabaseUrl } from '../../config.ts'
@@ -63,7 +64,7 @@ export async function emptyDatabase(
 function isLocal({ endpoints }: Pick<ServerAddress, 'endpoints'>): boolean {
   return endpoints.every(({ host, ip }) => {
     const place = ip ?? host
-    return place.startsWith('/') || place === 'localhost' || place === '::1' || /^127(?:\.\d{1,3}){3}$/.test(place)
+    return place.startsWith('/') || isLoopback(place)
   })
 }
 
