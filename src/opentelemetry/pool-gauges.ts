@@ -5,6 +5,7 @@
  *   open ──close──▶ closed ──collected──▶ forgotten          open ──close, never collected──▶ forgotten
  */
 import type { Attributes, BatchObservableResult, Meter } from '@opentelemetry/api'
+import { freeName } from '../observe/free-name.ts'
 import type { PoolGauges } from '../observe/telemetry.ts'
 
 interface CollectedPool {
@@ -27,7 +28,7 @@ export class CollectedPools {
 
   /** Begins with a pool; returns the name that is its own while it is open, and what ends it. */
   open(wanted: string, read: () => PoolGauges): { readonly name: string; close(): void } {
-    const name = this.#freeName(wanted)
+    const name = freeName(wanted, (taken) => this.#pools.get(taken)?.isOpen === true)
     const pool: CollectedPool = { read, last: undefined, isOpen: true }
     this.#pools.set(name, pool)
     this.#watch()
@@ -38,13 +39,6 @@ export class CollectedPools {
       this.#unwatch()
     }
     return { name, close }
-  }
-
-  /** Two pools of one name would overwrite each other's values. */
-  #freeName(wanted: string): string {
-    let name = wanted
-    for (let count = 2; this.#pools.get(name)?.isOpen; count += 1) name = `${wanted}-${count}`
-    return name
   }
 
   #watch(): void {

@@ -2,6 +2,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import { DistinctValues } from '../observe/distinct-values.ts'
 import { errorType } from '../observe/error-type.ts'
+import { freeName } from '../observe/free-name.ts'
 import type { Observation, Observer } from '../observe/observation.ts'
 import { querySummary } from '../observe/query-summary.ts'
 import type { PoolGauges } from '../observe/telemetry.ts'
@@ -27,10 +28,9 @@ export class EngineMetrics {
     addGauges(registry, this.#pools)
   }
 
-  /** Begins with an engine. Two pools of one name would overwrite each other's values. */
+  /** Begins with an engine. */
   open(wanted: string, gauges: () => PoolGauges): WatchedPool {
-    let pool = wanted
-    for (let count = 2; this.#pools.has(pool); count += 1) pool = `${wanted}-${count}`
+    const pool = freeName(wanted, (name) => this.#pools.has(name))
     this.#pools.set(pool, gauges)
     // A counter that is not there yet is none that has grown: the first failure would raise no alert.
     const { transactions, retries, lost } = this.#recorded
