@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { access, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { access, cp, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -194,6 +194,28 @@ test('what the README says to do works as written: in an empty directory, with t
 
 test('nothing of the inside can be imported', async () => {
   await expect(runModule(`await import('rivulet/dist/pool/pool.js')`)).rejects.toThrow('ERR_PACKAGE_PATH_NOT_EXPORTED')
+})
+
+test('an application starts where a bundler has left out what the console sends to browsers', async () => {
+  await using database = await openTestDatabase(seededTemplate)
+  const folder = join(project, 'node_modules/rivulet/dist/console/browser')
+  await rename(folder, `${folder}-elsewhere`)
+  try {
+    const statuses = await runModule(
+      `import { openEngine } from 'rivulet'
+       import { createApp } from 'rivulet/http'
+       import * as schema from 'rivulet/schema'
+       const engine = await openEngine({ schema })
+       const app = createApp(engine, { console: { allow: () => true } })
+       const asked = ['/', '/console', '/console/page.js'].map((path) => app.request(path))
+       console.log((await Promise.all(asked)).map(({ status }) => status).join())
+       await engine.close()`,
+      { DATABASE_URL: database.url },
+    )
+    expect(statuses).toBe('200,200,500\n')
+  } finally {
+    await rename(`${folder}-elsewhere`, folder)
+  }
 })
 
 test('a program reads from a database with what was installed', async () => {
