@@ -153,10 +153,11 @@ function tooMany(): Problem {
 async function readInTime(
   migrations: () => Promise<readonly MigrationView[]>,
 ): Promise<readonly MigrationView[] | string> {
-  const late = () => new DeadlineExceeded('the server did not answer in time', { phase: 'task', spentMs: {} })
   try {
     return await Deadline.after(migrationsTimeoutMs).race(migrations(), late)
   } catch (error) {
     return `What has been applied could not be read${error instanceof RivuletError ? `: ${error.message}` : ''}.`
   }
 }
+
+const late = () => new DeadlineExceeded('the server did not answer in time', { phase: 'task', spentMs: {} })
