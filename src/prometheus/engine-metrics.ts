@@ -1,11 +1,12 @@
 /** The metrics of all engines that are watched. Times are seconds, as Prometheus wants them. */
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { Counter, Gauge, type Registry } from 'prom-client'
 import { DistinctValues } from '../observe/distinct-values.ts'
 import { errorType } from '../observe/error-type.ts'
 import { freeName } from '../observe/free-name.ts'
-import type { Observation, Observer } from '../observe/observation.ts'
+import type { Observer } from '../observe/observation.ts'
 import { querySummary } from '../observe/query-summary.ts'
 import type { PoolGauges } from '../observe/telemetry.ts'
+import { type DurationSeries, Durations } from './durations.ts'
 
 /** What one engine is given. */
 export interface WatchedPool {
@@ -14,17 +15,18 @@ export interface WatchedPool {
   readonly close: () => void
 }
 
-const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
-
+/** Those of all pools, and what bounds how many series there are. */
 export class EngineMetrics {
-  readonly #recorded: MetricsOfEvents
+  readonly #events: MetricsOfEvents
   readonly #pools = new Map<string, () => PoolGauges>()
-  readonly #labels = new DistinctValues(100)
-  readonly #statements = new DistinctValues(200)
-  readonly #errors = new DistinctValues(100)
+  readonly #bounds: Bounds = {
+    labels: new DistinctValues(100),
+    statements: new DistinctValues(200),
+    errors: new DistinctValues(100),
+  }
 
   constructor(registry: Registry) {
-    this.#recorded = recordedIn(registry)
+    this.#events = recordedIn(registry)
     addGauges(registry, this.#pools)
   }
 
@@ -32,56 +34,99 @@ export class EngineMetrics {
   open(wanted: string, gauges: () => PoolGauges): WatchedPool {
     const pool = freeName(wanted, (name) => this.#pools.has(name))
     this.#pools.set(pool, gauges)
+    const recording = new PoolRecording(pool, this.#events, this.#bounds)
+    return { observe: recording.observe, close: () => this.#pools.delete(pool) }
+  }
+}
+
+interface Bounds {
+  readonly labels: DistinctValues
+  readonly statements: DistinctValues
+  readonly errors: DistinctValues
+}
+
+/** What one engine does. */
+class PoolRecording {
+  readonly #pool: string
+  readonly #events: MetricsOfEvents
+  readonly #bounds: Bounds
+  readonly #statements: ByName
+  readonly #waits: ByName
+  readonly #uses: ByName
+  readonly #gathers: ByName
+  readonly #commits: DurationSeries
+  readonly #openings: DurationSeries
+
+  constructor(pool: string, events: MetricsOfEvents, bounds: Bounds) {
+    this.#pool = pool
+    this.#events = events
+    this.#bounds = bounds
+    this.#statements = byName(bounds.statements, (statement) => events.statements.series({ pool, statement }))
+    this.#waits = byName(bounds.labels, (label) => events.waiting.series({ pool, label }))
+    this.#uses = byName(bounds.labels, (label) => events.using.series({ pool, label }))
+    this.#gathers = byName(bounds.labels, (label) => events.gathers.series({ pool, label }))
+    this.#commits = events.commits.series({ pool })
+    this.#openings = events.opening.series({ pool })
     // A counter that is not there yet is none that has grown: the first failure would raise no alert.
-    const { transactions, retries, lost } = this.#recorded
+    const { transactions, retries, lost } = events
     for (const outcome of ['committed', 'rolled_back', 'unknown']) transactions.inc({ pool, outcome }, 0)
-    for (const error of ['40001', '40P01']) retries.inc({ pool, error: this.#errors.named(error) }, 0)
+    for (const error of ['40001', '40P01']) retries.inc({ pool, error: bounds.errors.named(error) }, 0)
     lost.inc({ pool }, 0)
-    return {
-      observe: (observation) => this.#record(observation, pool),
-      close: () => this.#pools.delete(pool),
-    }
   }
 
-  #record(observation: Observation, pool: string): void {
-    const { opening, waiting, using, gathers, statements, failures, commits, transactions, retries, lost } =
-      this.#recorded
+  readonly observe: Observer = (observation) => {
+    const pool = this.#pool
     switch (observation.type) {
       case 'statement.finished': {
-        const statement = this.#statements.named(querySummary(observation.text).summary ?? 'unknown')
-        statements.observe({ pool, statement }, observation.durationMs / 1000)
-        if (observation.error !== undefined) failures.inc({ pool, statement, error: this.#error(observation.error) })
+        const { text, durationMs, error } = observation
+        const statement = querySummary(text).summary ?? 'unknown'
+        this.#statements(statement).observe(durationMs)
+        if (error !== undefined) this.#failed(statement, error)
         return
       }
       case 'transaction.finished':
-        transactions.inc({ pool, outcome: observation.outcome })
-        if (observation.commitMs !== undefined) commits.observe({ pool }, observation.commitMs / 1000)
+        this.#events.transactions.inc({ pool, outcome: observation.outcome })
+        if (observation.commitMs !== undefined) this.#commits.observe(observation.commitMs)
         return
       case 'transaction.retried':
-        return retries.inc({ pool, error: this.#error(observation.error) })
+        return this.#events.retries.inc({ pool, error: this.#error(observation.error) })
       case 'connection.opened':
-        return opening.observe({ pool }, observation.durationMs / 1000)
+        return this.#openings.observe(observation.durationMs)
       case 'connection.lost':
-        return lost.inc({ pool })
+        return this.#events.lost.inc({ pool })
+      // Of a session without a label: nothing, which is no label to Prometheus either.
       case 'session.acquired':
-        return waiting.observe({ pool, label: this.#label(observation.label) }, observation.waitMs / 1000)
+        return this.#waits(observation.label ?? '').observe(observation.waitMs)
       case 'session.released':
-        return using.observe({ pool, label: this.#label(observation.label) }, observation.heldMs / 1000)
+        return this.#uses(observation.label ?? '').observe(observation.heldMs)
       case 'gather.finished':
-        return gathers.observe({ pool, label: this.#label(observation.label) }, observation.durationMs / 1000)
+        return this.#gathers(observation.label ?? '').observe(observation.durationMs)
       default:
         return undefined
     }
   }
 
-  /** Of a session without a label: nothing, which is no label to Prometheus either. */
-  #label(label = ''): string {
-    return this.#labels.named(label)
+  #failed(statement: string, error: unknown): void {
+    const named = this.#bounds.statements.named(statement)
+    this.#events.failures.inc({ pool: this.#pool, statement: named, error: this.#error(error) })
   }
 
   /** A function may raise any code. */
   #error(error: unknown): string {
-    return this.#errors.named(errorType(error))
+    return this.#bounds.errors.named(errorType(error))
+  }
+}
+
+/** Finds the series of a name, which is that of all others where there are too many. */
+type ByName = (name: string) => DurationSeries
+
+function byName(names: DistinctValues, series: (name: string) => DurationSeries): ByName {
+  const known = new Map<string, DurationSeries>()
+  return (name) => {
+    const named = names.named(name)
+    let found = known.get(named)
+    if (!found) known.set(named, (found = series(named)))
+    return found
   }
 }
 
@@ -90,27 +135,23 @@ type MetricsOfEvents = ReturnType<typeof recordedIn>
 /** Those of single events. */
 function recordedIn(registry: Registry) {
   const registers = [registry]
-  const seconds = <TLabel extends string>(name: string, help: string, labelNames: readonly TLabel[]) =>
-    new Histogram({ name: `rivulet_${name}_seconds`, help, labelNames, buckets, registers })
+  const seconds = (name: string, help: string) => new Durations(`rivulet_${name}_seconds`, help, registry)
   const counter = <TLabel extends string>(name: string, help: string, labelNames: readonly TLabel[]) =>
     new Counter({ name: `rivulet_${name}_total`, help, labelNames, registers })
   return {
-    statements: seconds('statement_duration', 'How long statements took, by what they do and on which tables.', [
-      'pool',
-      'statement',
-    ]),
+    statements: seconds('statement_duration', 'How long statements took, by what they do and on which tables.'),
     failures: counter('statement_failures', 'Statements that failed, by SQLSTATE or code.', [
       'pool',
       'statement',
       'error',
     ]),
-    commits: seconds('commit_duration', 'How long COMMIT took.', ['pool']),
+    commits: seconds('commit_duration', 'How long COMMIT took.'),
     transactions: counter('transactions', 'Transactions that ended, by what came of them.', ['pool', 'outcome']),
     retries: counter('transaction_retries', 'Units of work that were run again, and why.', ['pool', 'error']),
-    gathers: seconds('gather_duration', 'How long gathers took.', ['pool', 'label']),
-    opening: seconds('connection_open_duration', 'How long it took to open a connection.', ['pool']),
-    waiting: seconds('connection_wait_duration', 'How long sessions waited for a connection.', ['pool', 'label']),
-    using: seconds('connection_use_duration', 'How long sessions held their connection.', ['pool', 'label']),
+    gathers: seconds('gather_duration', 'How long gathers took.'),
+    opening: seconds('connection_open_duration', 'How long it took to open a connection.'),
+    waiting: seconds('connection_wait_duration', 'How long sessions waited for a connection.'),
+    using: seconds('connection_use_duration', 'How long sessions held their connection.'),
     lost: counter('connections_lost', 'Connections that broke.', ['pool']),
   }
 }
