@@ -4,9 +4,19 @@
  *
  *   gather ▶ task ▶ wait for a connection | transaction ▶ statements, COMMIT
  *
- * What an SDK throws is warned about once, and the work goes on without the span.
+ * Nothing is made in a span of this process that was not sampled: what an SDK would throw away costs as much as what it
+ * keeps. What an SDK throws is warned about once, and the work goes on without the span.
  */
-import { type Attributes, context, type Span, SpanKind, SpanStatusCode, trace, type Tracer } from '@opentelemetry/api'
+import {
+  type Attributes,
+  context,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+  TraceFlags,
+  type Tracer,
+} from '@opentelemetry/api'
 import { Cancelled } from '../errors.ts'
 import type { Observation, ObservationOf } from '../observe/observation.ts'
 import type { TracedKind, Tracing } from '../observe/telemetry.ts'
@@ -71,7 +81,8 @@ export class Spans {
     else if (observation.type === 'transaction.retried') retried(observation)
   }
 
-  #start(kind: TracedKind, label: string | undefined): Span {
+  #start(kind: TracedKind, label: string | undefined): Span | undefined {
+    if (isUnsampled()) return undefined
     // What stands in the span of a task has its name there.
     const isNamed = label !== undefined && label !== kind && (kind === 'gather' || kind === 'task')
     const attributes: Attributes = label === undefined ? {} : { 'rivulet.label': label }
@@ -94,6 +105,7 @@ export class Spans {
   }
 
   #statement({ text, durationMs, rows, error, backendPid }: ObservationOf<'statement.finished'>): void {
+    if (isUnsampled()) return
     const query = querySummary(text)
     const attributes: Attributes = { 'db.query.text': query.text }
     if (query.summary !== undefined) attributes['db.query.summary'] = query.summary
@@ -106,7 +118,7 @@ export class Spans {
 
   #commit({ outcome, commitMs, error, backendPid }: ObservationOf<'transaction.finished'>): void {
     // Rolled back, without a COMMIT.
-    if (commitMs === undefined) return
+    if (commitMs === undefined || isUnsampled()) return
     const attributes: Attributes = { 'db.operation.name': 'COMMIT', 'db.query.summary': 'COMMIT' }
     const failure = commitErrorAttributes(outcome, error)
     this.#called('COMMIT', { attributes, backendPid, durationMs: commitMs, error, failure })
@@ -134,6 +146,14 @@ export class Spans {
       return undefined
     }
   }
+}
+
+/** True in a span that nobody will see; one from another process may have been left out there and be wanted here. */
+function isUnsampled(): boolean {
+  const span = trace.getActiveSpan()
+  if (!span || span.isRecording()) return false
+  const { traceFlags, isRemote } = span.spanContext()
+  return isRemote !== true && (traceFlags & TraceFlags.SAMPLED) === 0
 }
 
 function failed(span: Span, error: unknown, attributes: Attributes): void {

@@ -5,6 +5,8 @@ import {
   type SpanProcessor,
   BasicTracerProvider,
   BatchSpanProcessor,
+  type Sampler,
+  SamplingDecision,
 } from '@opentelemetry/sdk-trace-base'
 import { eq, sql as fragment } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -273,6 +275,49 @@ describe('context', () => {
 function unnamed(spans: ReturnType<typeof kept.trees>[number]['spans']) {
   return spans?.map((span) => ({ ...span, name: span.name.split(' ')[0] ?? '' }))
 }
+
+describe('what is not sampled', () => {
+  /** Decides, and notes about which spans it was asked. */
+  function deciding(decision: SamplingDecision) {
+    const asked: string[] = []
+    const shouldSample: Sampler['shouldSample'] = (_context, _traceId, name) => {
+      asked.push(name)
+      return { decision }
+    }
+    return { asked, provider: new BasicTracerProvider({ sampler: { shouldSample, toString: () => 'ours' } }) }
+  }
+  const readTwice = (engine: BankEngine) => engine.gather([({ transaction }) => transaction(ask), ask])
+
+  test('is asked about once, and nothing is made of what is in it', async () => {
+    const { asked, provider } = deciding(SamplingDecision.NOT_RECORD)
+    await using engine = await traced({}, { tracerProvider: provider })
+    await readTwice(engine)
+    expect(asked).toEqual(['gather'])
+  })
+
+  test('has its spans where it is recorded all the same', async () => {
+    const { asked, provider } = deciding(SamplingDecision.RECORD)
+    await using engine = await traced({}, { tracerProvider: provider })
+    await warm(engine, 2)
+    asked.length = 0
+    await readTwice(engine)
+    const tasks = ['task gather.0', 'task gather.1', 'transaction', 'COMMIT', 'select accounts', 'select accounts']
+    expect(asked.toSorted()).toEqual(['gather', ...tasks].toSorted())
+  })
+
+  test('by the process that called may be sampled here', async () => {
+    const { asked, provider } = deciding(SamplingDecision.RECORD_AND_SAMPLED)
+    await using engine = await traced({}, { tracerProvider: provider })
+    const caller = {
+      traceId: '0af7651916cd43dd8448eb211c80319c',
+      spanId: 'b7ad6b7169203331',
+      traceFlags: 0,
+      isRemote: true,
+    }
+    await context.with(trace.setSpanContext(context.active(), caller), () => engine.session(ask))
+    expect(asked).toContain('select accounts')
+  })
+})
 
 describe('the attributes', () => {
   test('of a statement are those of the conventions for databases', async () => {
