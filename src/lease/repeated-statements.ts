@@ -15,9 +15,12 @@ export interface RepeatedStatement {
 /** Different statements of one task that are counted: one that sends more is not the kind that is looked for. */
 const mostTexts = 100
 
+const none: readonly RepeatedStatement[] = []
+
 export class RepeatedStatements {
   readonly #limit: number
   readonly #counts = new Map<string, { count: number; sentFrom: string | undefined }>()
+  #isRepeated = false
 
   /** `limit` is how often a statement may be sent without a word. */
   constructor(limit: number) {
@@ -32,11 +35,14 @@ export class RepeatedStatements {
       return
     }
     entry.count += 1
-    if (entry.count === this.#limit + 1) entry.sentFrom = callerFrame(new Error('sent here').stack)
+    if (entry.count !== this.#limit + 1) return
+    entry.sentFrom = callerFrame(new Error('sent here').stack)
+    this.#isRepeated = true
   }
 
   /** Those that were sent more often than that. */
-  found(): RepeatedStatement[] {
+  found(): readonly RepeatedStatement[] {
+    if (!this.#isRepeated) return none
     return Array.from(this.#counts, ([text, entry]) => ({ text, ...entry })).filter(({ count }) => count > this.#limit)
   }
 }
