@@ -5,12 +5,13 @@
  */
 import { isLoopback } from '../address/loopback.ts'
 import { createSecretKey, type KeyObject } from 'node:crypto'
-import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import { errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
 import { ConfigInvalid } from '../errors.ts'
 import type { Identify } from '../http/front.ts'
 import { Problem } from '../answer/problem.ts'
 import { checkSettings, optionNames } from '../option-names.ts'
 import { checkIdentity, type Identity } from '../session/identity.ts'
+import { issuerKeys } from './issuer-keys.ts'
 
 /** The claims of a token whose signature, times, audience and issuer have been checked; all others are as they were sent. */
 export type JwtClaims = JWTPayload
@@ -161,9 +162,9 @@ function publicKeys({
   if (!url || !(url.protocol === 'https:' || local)) {
     invalid('jwksUrl must be an https URL: who can change the keys on their way can sign any token')
   }
-  const remote = createRemoteJWKSet(url, { timeoutDuration: jwksTimeoutMs })
+  const keys = issuerKeys(url, jwksTimeoutMs)
   const keyFor: JWTVerifyGetKey = (header, token) =>
-    remote(header, token).catch((error: unknown) => {
+    keys(header, token).catch((error: unknown) => {
       throw faultsOfTokens.some((kind) => error instanceof kind) ? error : keysUnavailable(error)
     })
   return { algorithms: [...algorithms], keyFor }

@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { request as httpRequest } from 'node:http'
 import { assert, asyncProperty, json, nat, oneof, string, tuple } from 'fast-check'
 import { type JWTPayload, UnsecuredJWT } from 'jose'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { products } from '../../schema/index.ts'
 import { ConfigInvalid, UsageError } from '../../src/errors.ts'
 import { requestEngine } from '../../src/http/access.ts'
@@ -12,6 +12,7 @@ import { openHttpServer } from '../../src/server/server.ts'
 import { jwtIdentity, type JwtOptions } from '../../src/jwt/jwt-identity.ts'
 import { resource } from '../../src/resource/resource.ts'
 import { sender } from '../support/http-client.ts'
+import { eventually } from '../support/invariants.ts'
 import { openTestShop, type TestShop } from '../support/shop.ts'
 import { audience, claimsOf, issuer, type KeyServer, openKeyServer, secret, tokenOf } from '../support/tokens.ts'
 
@@ -324,6 +325,34 @@ describe('keys that cannot be had are a 503 with Retry-After', () => {
     expect(await send('GET', '/who', undefined, { authorization })).toMatchObject({ status: 503 })
     keys.fails = 'no'
     expect(await send('GET', '/who', undefined, { authorization })).toMatchObject({ status: 200 })
+  })
+
+  test('but those of before are good for a day, and are asked for behind the requests', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    try {
+      const send = sender(appOf(byKeys()))
+      const authorization = `Bearer ${await rs256({ exp: seconds() + 3 * 86_400 })}`
+      const statusAfter = async (minutes: number) => {
+        vi.setSystemTime(Date.now() + minutes * 60_000)
+        return (await send('GET', '/who', undefined, { authorization })).status
+      }
+      const asked = (times: number) => eventually(() => expect(keys.asked).toBe(times))
+      expect(await statusAfter(0)).toBe(200)
+      keys.fails = 'status'
+      expect(await statusAfter(11)).toBe(200)
+      await asked(2)
+      // Not for every request.
+      expect(await statusAfter(0)).toBe(200)
+      expect(await statusAfter(1)).toBe(200)
+      await asked(3)
+      keys.fails = 'no'
+      expect(await statusAfter(1)).toBe(200)
+      await asked(4)
+      keys.fails = 'status'
+      expect(await statusAfter(25 * 60)).toBe(503)
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   test('but what is no token of theirs never asks for them', async () => {
