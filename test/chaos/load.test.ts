@@ -38,8 +38,9 @@ test('one slow among 500 fast: the fast ones do not wait for it', { timeout: 60_
 test('ten times the load: goodput stays, and rejections are quick', async () => {
   const options = { pool: { max: 4, maxQueue: 200 }, timeoutMs: 500 }
   await scenario('overload', options, async ({ engine, fault }) => {
-    // A unit of work of 5 ms on the server, so that the pool's size and not this process's speed is the limit.
-    const work = () => engine.session(({ sql }) => sql`select pg_sleep(0.005)`, { timeoutMs: 500 })
+    // Long enough on the server that the pool's size is the limit, and not this process's share of a busy machine: it has
+    // ten refusals to make for each.
+    const work = () => engine.session(({ sql }) => sql`select pg_sleep(0.02)`, { timeoutMs: 500 })
     const drive = async (callers: number, durationMs: number, pauseMs = 0) => {
       const until = performance.now() + durationMs
       const counts = { good: 0, late: 0, refusalsMs: [] as number[] }
