@@ -9,7 +9,8 @@
 import { Cancelled, DeadlineExceeded, isPoolRefusal, UsageError } from '../errors.ts'
 import type { TaskTiming } from '../observe/observation.ts'
 import { Scope } from '../task/scope.ts'
-import { runTask, type Runtime, type Task, type Timing, type Trace } from '../session/run-task.ts'
+import type { Lease } from '../lease/lease.ts'
+import { currentOf, runTask, type Runtime, type Task, type Timing, type Trace } from '../session/run-task.ts'
 import type { TaskSpec } from './task-spec.ts'
 import { type Identity, mergeIdentities } from '../session/identity.ts'
 
@@ -23,8 +24,10 @@ export interface Entry<TSession> {
   result: PromiseSettledResult<unknown>
   /** Why a fallback stands in for the result. */
   error: unknown
-  /** The task function's own end, which may come after its result has been given up. */
-  ended: Promise<unknown>
+  /** What the task function has returned, which may end after its result has been given up; undefined before it began. */
+  work: unknown
+  /** What it runs on, once it does. */
+  lease: Lease | undefined
 }
 
 /** Entries still to be run, first in, first out. */
@@ -95,23 +98,22 @@ export class GatherRun<TSession> {
     }
     const lane = async () => {
       for (let entry = queue.take(); entry; entry = queue.take()) {
-        if (await this.#runEntry(entry, giveUp)) return
+        const takenAt = performance.now()
+        if (await this.perform(entry, this.#start(entry), giveUp)) return
+        entry.timing.waitMs += takenAt - this.startedAt
       }
       open -= 1
     }
     await Promise.all(Array.from({ length: lanes }, lane))
   }
 
-  /** Runs one entry on a connection of its own; true when the pool had none for it and another lane will run it. */
-  async #runEntry(entry: Entry<TSession>, giveUp: (entry: Entry<TSession>) => boolean): Promise<boolean> {
+  /** Runs one entry on a connection of its own. */
+  #start(entry: Entry<TSession>): (scope: Scope) => Promise<unknown> {
+    const { runtime, trace } = this
     const { label, timing, spec } = entry
     const identity = mergeIdentities(this.identity, spec.identity)
-    const task = tracked(entry)
-    const takenAt = performance.now()
-    const start = (scope: Scope) => runTask(this.runtime, task, { scope, label, identity, timing, trace: this.trace })
-    const refused = await this.perform(entry, start, giveUp)
-    if (!refused) timing.waitMs += takenAt - this.startedAt
-    return refused
+    const task = tracked(runtime, entry)
+    return (scope) => runTask(runtime, task, { scope, label, identity, timing, trace })
   }
 
   /**
@@ -142,7 +144,7 @@ export class GatherRun<TSession> {
   /** After a failure, or the caller's cancellation, waits until every task function has returned, but not past the deadline. */
   async childrenEnded(entries: readonly Entry<TSession>[]): Promise<void> {
     if (this.scope.reason?.kind !== 'cancelled') return
-    const ended = Promise.all(entries.map((entry) => entry.ended))
+    const ended = Promise.all(entries.map(taskEnded))
     const { deadline } = this.scope
     if (deadline === undefined) return void (await ended)
     let disarm: (() => void) | undefined
@@ -173,15 +175,22 @@ export class GatherRun<TSession> {
   }
 }
 
-/** The task of an entry; remembers when its function ends and what it throws after its result was given up. */
-export function tracked<TSession>(entry: Entry<TSession>): Task<TSession, unknown> {
+/** The task of an entry; remembers what its function returns, and on what it runs. */
+export function tracked<TSession>(runtime: Runtime<TSession>, entry: Entry<TSession>): Task<TSession, unknown> {
   return (session) => {
-    const work = (async () => entry.spec.task(session))()
-    entry.ended = work.catch((error: unknown) => {
-      if (entry.outcome !== 'cancelled' || error instanceof Cancelled || error instanceof DeadlineExceeded) return
-      // It failed on its own account while it was being cancelled: kept beside the first failure.
-      entry.error = error
-    })
+    entry.lease = currentOf(runtime)?.lease
+    const work = entry.spec.task(session)
+    entry.work = work
     return work
+  }
+}
+
+/** The task function's own end. What it fails with while it is being cancelled is kept beside the first failure. */
+async function taskEnded<TSession>(entry: Entry<TSession>): Promise<void> {
+  try {
+    await entry.work
+  } catch (error) {
+    const ownFailure = !(error instanceof Cancelled) && !(error instanceof DeadlineExceeded)
+    if (entry.outcome === 'cancelled' && ownFailure) entry.error = error
   }
 }

@@ -13,7 +13,7 @@ import { type Entry, GatherRun, Queue } from './gather-run.ts'
 import type { Lease } from '../lease/lease.ts'
 import { captureTrace, currentOf, type Running, type Runtime } from '../session/run-task.ts'
 import { drainOnSnapshot } from './snapshot.ts'
-import { describe, type GatherTask, withTask } from './task-spec.ts'
+import { describe, type GatherTask } from './task-spec.ts'
 import type { Identity } from '../session/identity.ts'
 
 /** Options of gather. */
@@ -54,17 +54,14 @@ export async function gather<TSession>(
 ): Promise<unknown> {
   const { label = 'gather', onTimings } = options
   const caller = currentOf(runtime)
-  const entries = createEntries(runtime, tasks, label)
+  const entries = createEntries(tasks, label)
   // More lanes than connections would only fill the pool's queue.
   const concurrency = Math.min(checkedConcurrency(options.concurrency, entries.length), runtime.pool.max)
   const scope = new Scope(options, caller?.scope)
   const run = new GatherRun(runtime, { scope, label, settle, identity, trace: captureTrace(runtime, gather) })
-  // A late task costs its connection: on a shared snapshot, tasks that may be late come last.
-  const late = ({ spec }: Entry<TSession>) => Number(options.snapshot === true && spec.timeoutMs !== undefined)
-  const queue = new Queue([...entries].sort((a, b) => late(a) - late(b)))
   try {
-    if (options.snapshot !== true) await run.drain(queue, concurrency)
-    else if (entries.length > 0) await drainOnSnapshot(runtime, run, queue, concurrency - 1)
+    if (options.snapshot !== true) await run.drain(new Queue(entries), concurrency)
+    else if (entries.length > 0) await drainOnSnapshot(runtime, run, new Queue(lateLast(entries)), concurrency - 1)
     await run.childrenEnded(entries)
   } finally {
     scope.close()
@@ -77,6 +74,12 @@ export async function gather<TSession>(
   return Array.isArray(tasks) ? results.map(([, result]) => result) : Object.fromEntries(results)
 }
 
+/** A late task costs its connection: on a shared snapshot, tasks that may be late come last. */
+function lateLast<TSession>(entries: readonly Entry<TSession>[]): Entry<TSession>[] {
+  const late = ({ spec }: Entry<TSession>) => Number(spec.timeoutMs !== undefined)
+  return entries.toSorted((a, b) => late(a) - late(b))
+}
+
 /** The connections to use for `tasks` tasks. @throws UsageError when `concurrency` is no whole number from 1. */
 function checkedConcurrency(concurrency: number | undefined, tasks: number): number {
   if (concurrency === undefined) return tasks
@@ -86,35 +89,18 @@ function checkedConcurrency(concurrency: number | undefined, tasks: number): num
   return Math.min(concurrency, tasks)
 }
 
-interface GatherEntry<TSession> extends Entry<TSession> {
-  /** What its task runs on, once it does. */
-  lease: Lease | undefined
-}
-
-function createEntries<TSession>(
-  runtime: Runtime<TSession>,
-  tasks: TaskCollection<TSession>,
-  label: string,
-): GatherEntry<TSession>[] {
-  return entriesOf(tasks).map(([key, given]) => {
-    const described = describe(given as GatherTask<TSession, unknown>, key)
-    const task = (session: TSession) => {
-      entry.lease = currentOf(runtime)?.lease
-      return described.task(session)
-    }
-    const entry: GatherEntry<TSession> = {
-      key,
-      spec: withTask(described, task),
-      label: `${label}.${key}`,
-      timing: { waitMs: 0, runMs: 0, backendPid: undefined },
-      outcome: 'cancelled',
-      result: { status: 'rejected', reason: notRun },
-      error: undefined,
-      ended: Promise.resolve(),
-      lease: undefined,
-    }
-    return entry
-  })
+function createEntries<TSession>(tasks: TaskCollection<TSession>, label: string): Entry<TSession>[] {
+  return entriesOf(tasks).map(([key, given]) => ({
+    key,
+    spec: describe(given as GatherTask<TSession, unknown>, key),
+    label: `${label}.${key}`,
+    timing: { waitMs: 0, runMs: 0, backendPid: undefined },
+    outcome: 'cancelled',
+    result: { status: 'rejected', reason: notRun },
+    error: undefined,
+    work: undefined,
+    lease: undefined,
+  }))
 }
 
 function entriesOf<TSession>(tasks: TaskCollection<TSession>): [string, unknown][] {
@@ -144,7 +130,7 @@ const told = new WeakMap<object, WeakMap<Lease, Told>>()
 /** Throws the first failure with its task's key in `task`, and what failed after it in `related`. */
 function throwFirst<TSession>(
   { failed, scope }: GatherRun<TSession>,
-  entries: readonly GatherEntry<TSession>[],
+  entries: readonly Entry<TSession>[],
   caller: Running | undefined,
 ): void {
   const first = entries.find((entry) => entry === failed[0])

@@ -147,7 +147,7 @@ async function runOnLane<TSession>(
   const unwatch = scope === run.scope ? undefined : lease.watch(scope)
   try {
     const { label } = entry
-    const run = () => runOn(runtime, lease, tracked(entry), { scope, label })
+    const run = () => runOn(runtime, lease, tracked(runtime, entry), { scope, label })
     return await (runtime.tracing ? runtime.tracing.around('task', label, run) : run())
   } finally {
     unwatch?.()

@@ -61,11 +61,3 @@ export function describe<TSession, T>(task: GatherTask<TSession, T>, key?: strin
 function isThenable(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'then' in value
 }
-
-/** A description with another task. Spelt out: V8 takes microseconds for a literal that spreads an object and adds to it. */
-export function withTask<TSession, T>(
-  { fallback, identity, timeoutMs }: TaskSpec<TSession, T>,
-  task: Task<TSession, T>,
-): TaskSpec<TSession, T> {
-  return { [spec]: true, task, fallback, identity, timeoutMs }
-}
