@@ -12,7 +12,7 @@ import { routePath } from 'hono/route'
 import { Deadline } from '../task/deadline.ts'
 import type { Identity } from '../session/identity.ts'
 import { labelled, Scope, ScopedOptions, type TaskOptions } from '../task/scope.ts'
-import { Cancelled, UsageError } from '../errors.ts'
+import { Cancelled, type RivuletError, UsageError } from '../errors.ts'
 import { Problem, problemOf, problemResponse } from '../answer/problem.ts'
 import { addBrowserHeaders, setHeader } from '../answer/text-response.ts'
 import { markAsking } from '../server/asking.ts'
@@ -115,10 +115,27 @@ export function createFront(options: FrontOptions = {}): Hono<Environment> {
   return app
 }
 
-/** What a handler gives to every call of the engine: the client's patience, the request's deadline, the route's name. */
-export function taskOptions(context: Context<Environment>): TaskOptions {
+/**
+ * What a handler gives to every call of the engine: the client's patience, the request's deadline, the route's name. `more` are
+ * other options of that call, such as `{ snapshot: true }`; spread around it they would cost an AbortSignal.
+ */
+export function taskOptions<TMore extends object = object>(
+  context: Context<Environment>,
+  more?: TMore & { readonly signal?: never; readonly timeoutMs?: never },
+): TaskOptions & TMore {
   if (!context?.req) throw new UsageError('taskOptions takes the context of a route of createApp')
-  return labelled(context.get('bounds'), `${context.req.method} ${routePath(context, -1)}`)
+  if (more && ('signal' in more || 'timeoutMs' in more))
+    throw new UsageError(
+      'taskOptions has the signal and the time of the request: give others as { ...taskOptions(context), timeoutMs }',
+    )
+  return labelled(context.get('bounds'), `${context.req.method} ${routePath(context, -1)}`, more) as TaskOptions & TMore
+}
+
+/** Why nobody waits for the answer any more; undefined while somebody does. */
+export function goneAway(context: Context<Environment>): RivuletError | undefined {
+  const bounds = context.get('bounds')
+  const reason = bounds instanceof ScopedOptions ? bounds.bounds.scope.reason : undefined
+  return reason?.kind === 'cancelled' ? reason.error : undefined
 }
 
 /** The request's time, and a scope that is cancelled when its client goes away before it has the answer. */

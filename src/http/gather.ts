@@ -11,7 +11,7 @@ import { type PlannedResource, seenBy } from '../resource/resource.ts'
 import { planRead, readGather, type ResourceUrl } from '../resource/resource-read.ts'
 import { requestEngine } from './access.ts'
 import { answerTag } from './etag.ts'
-import { type Environment, taskOptions } from './front.ts'
+import { type Environment, goneAway, taskOptions } from './front.ts'
 import { readBody } from './input.ts'
 import { encodeJson } from '../answer/json.ts'
 import { explainRead, type ResourceRoutesOptions } from './resource-routes.ts'
@@ -34,9 +34,10 @@ export function addGather(
     const onTimings = (all: readonly TaskTiming[]) => (timings = all)
     const budget = new AnswerBudget(maxRows)
     const tasks = Object.fromEntries([...reads].map(([name, url]) => [name, taskOf(url, budget)]))
-    const settled = await own.gatherSettled(tasks, { ...taskOptions(context), ...how, onTimings })
+    const settled = await own.gatherSettled(tasks, taskOptions(context, { ...how, onTimings }))
     // For a client that is gone there is nothing to put together.
-    context.req.raw.signal.throwIfAborted()
+    const gone = goneAway(context)
+    if (gone) throw gone
     const members = Object.entries(settled).map(async ([name, result]) => {
       if (result.status === 'rejected') {
         const problem = context.get('failed')(result.reason)

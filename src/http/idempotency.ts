@@ -18,6 +18,7 @@ import {
 } from '../idempotency/kept-answers.ts'
 import type { Session } from '../repository/session.ts'
 import type { TransactionOptions } from '../session/session.ts'
+import type { TaskOptions } from '../task/scope.ts'
 import { requestEngine } from './access.ts'
 import { type Environment, type IdempotencyOptions, taskOptions } from './front.ts'
 import { Problem } from '../answer/problem.ts'
@@ -60,7 +61,7 @@ export async function idempotent<TSchema extends Schema, T extends Response>(
   context: Context<Environment>,
   engine: Engine<TSchema>,
   work: (session: Session<TSchema>) => Promise<T>,
-  options: TransactionOptions = {},
+  options: Omit<TransactionOptions, keyof TaskOptions> = {},
 ): Promise<T> {
   const own = await requestEngine(context, engine)
   const keyed = context.get('keyed')
@@ -81,7 +82,7 @@ export async function idempotent<TSchema extends Schema, T extends Response>(
     return new Response(bodyOf(answer), response)
   }
   try {
-    return (await own.transaction(answered, { ...options, ...taskOptions(context) })) as T
+    return (await own.transaction(answered, taskOptions(context, options))) as T
   } catch (error) {
     if (error instanceof Refused) return error.response as T
     if (!request || !(error instanceof CommitOutcomeUnknown)) throw error

@@ -64,7 +64,8 @@ export function createShopApp(
       const startedAt = performance.now()
       let timings: readonly TaskTiming[] = []
       const own = await requestEngine(context, engine)
-      const page = await productPage(own, keys, { ...taskOptions(context), onTimings: (all) => (timings = all) })
+      const options = taskOptions(context, { onTimings: (all: readonly TaskTiming[]) => (timings = all) })
+      const page = await productPage(own, keys, options)
       return jsonResponse(page, { headers: { 'server-timing': serverTiming(timings, performance.now() - startedAt) } })
     })
     .post('/orders', jsonBody(orderRequest), (context) =>

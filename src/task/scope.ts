@@ -45,9 +45,11 @@ export class ScopedOptions implements TaskOptions {
     },
   }
 
-  constructor(work: BoundedWork, label?: string) {
+  /** `more` are other options of a call. */
+  constructor(work: BoundedWork, label?: string, more: object = {}) {
     this.#work = work
     this.label = label
+    Object.assign(this, more)
     // Properties of its own, so that spreading it copies them.
     Object.defineProperty(this, 'signal', ScopedOptions.#accessors.signal)
     Object.defineProperty(this, 'timeoutMs', ScopedOptions.#accessors.timeoutMs)
@@ -62,8 +64,8 @@ export class ScopedOptions implements TaskOptions {
     return lazy
   }
 
-  labelled(label: string): ScopedOptions {
-    return new ScopedOptions(this.#work, label)
+  labelled(label: string, more?: object): ScopedOptions {
+    return new ScopedOptions(this.#work, label, more)
   }
 }
 
@@ -77,9 +79,9 @@ export interface BoundedWork {
 
 const lazy: ReadonlySet<string> = new Set(['signal', 'timeoutMs'])
 
-/** The same bounds, for a call by another name. */
-export function labelled(options: TaskOptions, label: string): TaskOptions {
-  return options instanceof ScopedOptions ? options.labelled(label) : { ...options, label }
+/** The same bounds, for a call by another name, and with other options. */
+export function labelled(options: TaskOptions, label: string, more: object = {}): TaskOptions {
+  return options instanceof ScopedOptions ? options.labelled(label, more) : { ...options, label, ...more }
 }
 
 /** Whether anything bounds a call. */

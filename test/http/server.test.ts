@@ -28,6 +28,10 @@ function createSleepyApp(requestTimeoutMs?: number) {
     await shop.engine.gather([sleep, sleep, sleep], taskOptions(context))
     return jsonResponse({})
   })
+  app.get('/snapshot', async (context) => {
+    await shop.engine.gather([sleep, sleep], taskOptions(context, { snapshot: true }))
+    return jsonResponse({})
+  })
   return app
 }
 
@@ -68,6 +72,30 @@ async function answer(url: string, agent?: Agent): Promise<Answer> {
   return { status: response.statusCode ?? 0, body, headers: response.headers, clientPort }
 }
 
+test('other options of a call stand beside those of its request', async () => {
+  const app = createFront()
+  app.get('/read', async (context) => {
+    const { signal } = context.req.raw
+    const asked: unknown[] = []
+    Object.defineProperty(context.req.raw, 'signal', { get: () => (asked.push('signal'), signal) })
+    const isolation = ({ sql }: ShopSession) => sql`show transaction_isolation`
+    const seen: string[] = []
+    const onTimings = (tasks: readonly { readonly key: string }[]) => seen.push(...tasks.map(({ key }) => key))
+    const options = taskOptions(context, { snapshot: true, onTimings })
+    const [[row]] = await shop.engine.gather([isolation], options)
+    expect(() => taskOptions(context, { timeoutMs: 5 } as never)).toThrow('{ ...taskOptions(context), timeoutMs }')
+    return jsonResponse({ row, seen, asked, label: options.label, names: Object.keys(options) })
+  })
+  expect(await (await app.request('/read')).json()).toEqual({
+    row: { transaction_isolation: 'repeatable read' },
+    seen: ['0'],
+    // Nobody has asked for what costs most.
+    asked: [],
+    label: 'GET /read',
+    names: ['label', 'snapshot', 'onTimings', 'signal', 'timeoutMs'],
+  })
+})
+
 test('a client that goes away stops its statement on the server', async () => {
   await using server = await openHttpServer(createSleepyApp(), { port: 0 })
   const request = get(`${server.url}/sleep`)
@@ -78,11 +106,14 @@ test('a client that goes away stops its statement on the server', async () => {
   await expect.poll(() => shop.engine.stats().leased).toBe(0)
 })
 
-test('a client that goes away stops every task of its gather', async () => {
+test.each([
+  ['/gather', 3],
+  ['/snapshot', 2],
+])('a client that goes away stops every task of its gather: %s', async (path, tasks) => {
   await using server = await openHttpServer(createSleepyApp(), { port: 0 })
-  const request = get(`${server.url}/gather`)
+  const request = get(`${server.url}${path}`)
   request.on('error', () => {})
-  await expect.poll(sleeping).toBe(3)
+  await expect.poll(sleeping).toBe(tasks)
   request.destroy()
   await expect.poll(sleeping).toBe(0)
   await expect.poll(() => shop.engine.stats().leased).toBe(0)
