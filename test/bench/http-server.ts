@@ -1,6 +1,6 @@
 /**
  * A contender of the HTTP races as a process of its own: `http-server.js NAME URL`. Says its port to the parent, and how much
- * CPU it has used whenever it is asked. The bare ones are what their documentation shows: Hono, served by its adapter as
+ * CPU it has used, or memory it uses, whenever it is asked. The bare ones are what their documentation shows: Hono, served by its adapter as
  * it is, and `c.json`.
  */
 import { serve } from '@hono/node-server'
@@ -12,8 +12,11 @@ import postgres from 'postgres'
 import * as schema from '../../schema/index.ts'
 import { parseDatabaseUrl } from '../../src/config.ts'
 import { openEngine } from '../../src/engine.ts'
+import { createApp } from '../../src/http/app.ts'
+import { resource } from '../../src/resource/resource.ts'
 import { openHttpServer } from '../../src/server/server.ts'
 import { createShopApp } from '../../src/shop/app.ts'
+import { wide } from './schema.ts'
 
 const { customers, orders, products, reviews } = schema
 const [, , name = '', url = ''] = process.argv
@@ -23,6 +26,12 @@ const pageLength = 50
 async function rivulet(): Promise<number> {
   const engine = await openEngine({ schema, url, pool: { max: connections }, traceSessions: false })
   return (await openHttpServer(createShopApp(engine), { port: 0 })).port
+}
+
+/** The table of many rows, as a resource. */
+async function rows(): Promise<number> {
+  const engine = await openEngine({ schema: { wide }, url, pool: { max: connections }, traceSessions: false })
+  return (await openHttpServer(createApp(engine, { resources: [resource(wide)] }), { port: 0 })).port
 }
 
 function rawPostgres(): Promise<number> {
@@ -107,11 +116,12 @@ function listen(app: Hono): Promise<number> {
   })
 }
 
-const start = { rivulet, 'raw-postgres': rawPostgres, 'naive-drizzle': naiveDrizzle }[name]
+const start = { rivulet, rows, 'raw-postgres': rawPostgres, 'naive-drizzle': naiveDrizzle }[name]
 if (!start) throw new Error(`no contender is called ${name}`)
 const port = await start()
-process.on('message', () => {
+process.on('message', (asked) => {
   const { user, system } = process.cpuUsage()
-  process.send?.(user + system)
+  const { heapUsed, external } = process.memoryUsage()
+  process.send?.(asked === 'cpu' ? user + system : (heapUsed + external) / 1_048_576)
 })
 process.send?.(port)
