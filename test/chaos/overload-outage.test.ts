@@ -8,9 +8,10 @@ import { eventually, type Ledger } from '../support/invariants.ts'
 import { long, type Random } from '../support/random.ts'
 import { scenario, type Scene } from '../support/scenario.ts'
 
-/** Of every call, in milliseconds. */
-const timeoutMs = 350
-/** With units of work of 120 ms, ten times as many as four connections can serve in that time. */
+/** Of every call, in milliseconds. Long, so that a machine with other work has the time that the calls themselves take. */
+const timeoutMs = 700
+/** What each call waits for on the server: four connections serve a tenth of the callers in the time that those have. */
+const unitOfWork = 0.24
 const callers = 120
 
 const openings: readonly Opening[] = ['end', 'silence']
@@ -107,7 +108,7 @@ class Load {
   async goodput(): Promise<number> {
     const before = this.good
     const startedAt = performance.now()
-    await sleep(long ? 5000 : 800)
+    await sleep(long ? 5000 : 1200)
     return ((this.good - before) / (performance.now() - startedAt)) * 1000
   }
 
@@ -115,9 +116,12 @@ class Load {
     while (!this.#stopped) {
       const nonce = `call ${++this.#calls}`
       const outcome = await this.#ledger.watch(timeoutMs, () =>
-        this.#engine.session(({ sql }) => sql<{ nonce: string }>`select ${nonce}::text as nonce from pg_sleep(0.12)`, {
-          timeoutMs,
-        }),
+        this.#engine.session(
+          ({ sql }) => sql<{ nonce: string }>`select ${nonce}::text as nonce from pg_sleep(${unitOfWork})`,
+          {
+            timeoutMs,
+          },
+        ),
       )
       if ('error' in outcome) {
         expect(outcome.error).toBeInstanceOf(RivuletError)
