@@ -44,8 +44,8 @@ async function main(): Promise<void> {
   if (values.compare) console.log(`\n${describeChanges(await readBase(), findings)}`)
   if (!values.save) return
   await saveBase(baseOf(place, findings))
-  await writeFile('docs/benchmarks.md', page(place, findings))
-  await writeFile('docs/benchmarks.svg', chart(findings))
+  await writeFile('test/bench/results.md', page(place, findings))
+  await writeFile('test/bench/results.svg', chart(findings))
 }
 
 function benchmarkOf(wanted: string): Benchmark {

@@ -32,7 +32,7 @@ What one run of \`npm run bench -- --save\` has found, and what was wanted.
 - \`postgres.js\` sends statements behind each other on one connection, which saves system calls, and lets a slow one hold up
   those behind it. \`postgres.js, reserved\` gives each a connection of its own, as sessions do: keeping tasks apart costs no less.
 
-![Rates of reads and pages](benchmarks.svg)`
+![Rates of reads and pages](results.svg)`
   return `${[head, ...findings.map(describeOutcome)].join('\n\n')}\n`
 }
 
