@@ -22,7 +22,9 @@ import type { RepositoryRunner } from './query/repository-runner.ts'
 import { type PlainStreamOptions, streamRows } from './operations/stream.ts'
 import { planOf, type TablePlan } from './query/table-plan.ts'
 import { updateRow } from './operations/update.ts'
-import { type PlainUpsertOptions, upsertRow } from './operations/upsert.ts'
+import { upsertRow } from './operations/upsert.ts'
+import type { PlainUpsertOptions } from './query/upsert-row.ts'
+import { upsertRows } from './operations/upsert-many.ts'
 import { removeRows, updateRows } from './operations/bulk-write.ts'
 
 /** Operations are getters, so that they can be destructured: `const { get } = session.repository(t)`. */
@@ -106,6 +108,11 @@ export class TableRepository {
   get upsert() {
     return (row: unknown, options?: PlainUpsertOptions) =>
       this.#write((plan) => upsertRow(this.#runner, plan, row, options))
+  }
+
+  get upsertMany() {
+    return (rows: unknown, options?: PlainUpsertOptions) =>
+      this.#write((plan) => upsertRows(this.#runner, plan, rows, options))
   }
 
   get remove() {

@@ -87,6 +87,7 @@ describe('explain takes', () => {
         update: (base) => base.update(1, { owner: 'b' }),
         updateWhere: (base) => base.updateWhere({ owner: 'a' }, { owner: 'b' }),
         upsert: (base) => base.upsert(row),
+        upsertMany: (base) => base.upsertMany([row, { ...row, id: -2 }]),
         remove: (base) => base.remove(1),
         removeWhere: (base) => base.removeWhere({ owner: 'owner 1' }),
       }

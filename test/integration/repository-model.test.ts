@@ -23,6 +23,10 @@ interface Untyped {
   update(key: unknown, patch: ModelRow, options?: { ifVersion?: unknown }): Promise<ModelRow>
   updateWhere(where: ModelRow, patch: ModelRow): Promise<number>
   upsert(row: ModelRow, options: { on: readonly string[]; update?: readonly string[] }): Promise<ModelRow>
+  upsertMany(
+    rows: readonly ModelRow[],
+    options: { on: readonly string[]; update?: readonly string[] },
+  ): Promise<ModelRow[]>
   remove(key: unknown): Promise<ModelRow>
   removeWhere(where: ModelRow): Promise<number>
   restore(key: unknown): Promise<ModelRow>
@@ -178,6 +182,7 @@ function conditionOf({ given }: Subject): fc.Arbitrary<ModelRow> {
 type Step =
   | { readonly do: 'insert' | 'upsert'; readonly row: ModelRow; readonly some: boolean }
   | { readonly do: 'insertMany'; readonly rows: ModelRow[] }
+  | { readonly do: 'upsertMany'; readonly rows: ModelRow[]; readonly none: boolean }
   | { readonly do: 'update'; readonly at: number; readonly patch: ModelRow; readonly stale: boolean }
   | { readonly do: 'updateWhere'; readonly where: ModelRow; readonly patch: ModelRow }
   | { readonly do: 'remove' | 'restore'; readonly at: number }
@@ -201,6 +206,14 @@ function stepOf(subject: Subject): fc.Arbitrary<Step> {
     { weight: 3, arbitrary: fc.record({ do: fc.constant('insert' as const), row, some: fc.boolean() }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('upsert' as const), row, some: fc.boolean() }) },
     fc.record({ do: fc.constant('insertMany' as const), rows: fc.array(row, { maxLength: 4 }) }),
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant('upsertMany' as const),
+        rows: fc.array(row, { maxLength: 4 }),
+        none: fc.boolean(),
+      }),
+    },
     fc.record({ do: fc.constant('update' as const), at, patch, stale: fc.boolean() }),
     fc.record({ do: fc.constant('updateWhere' as const), where, patch }),
     fc.record({ do: fc.constantFrom('remove' as const, 'restore' as const), at }),
@@ -237,6 +250,8 @@ class Comparison {
         return this.#insert(step.rows, (rows) => this.#repository.insertMany(rows))
       case 'upsert':
         return this.#upsert(step.row, step.some)
+      case 'upsertMany':
+        return this.#upsertMany(step.rows, step.none)
       case 'update':
         return this.#update(step.at, step.patch, step.stale)
       case 'updateWhere':
@@ -302,27 +317,61 @@ class Comparison {
   }
 
   async #upsert(row: ModelRow, some: boolean): Promise<void> {
-    const { on, rules, given, unpredictable } = this.#subject
+    const { on } = this.#subject
     if (!on) return
-    const inTheWay = this.#model.rows.find((other) => on.every((name) => other[name] === row[name]))
-    const others = Object.keys(given).filter((name) => !on.includes(name) && row[name] !== undefined)
+    const others = this.#updatable(row)
     const update = some ? others.slice(0, 1) : others
     const run = () => this.#repository.upsert(row, { on, ...(some ? { update } : {}) })
-    if (inTheWay && !this.#model.visible.includes(inTheWay)) {
-      await expect(run()).rejects.toMatchObject({ code: 'unique_violation' })
+    const expected = this.#upserted(row, update)
+    if (!expected) return void (await expect(run()).rejects.toMatchObject({ code: 'unique_violation' }))
+    this.#compareUpserted(expected, await run())
+  }
+
+  /** What each of the rows would do alone, one after the other; all or none. */
+  async #upsertMany(rows: readonly ModelRow[], none: boolean): Promise<void> {
+    const { on } = this.#subject
+    if (!on) return
+    const before = this.#model.rows.map((row) => ({ ...row }))
+    const run = () => this.#repository.upsertMany(rows, { on, ...(none ? { update: [] } : {}) })
+    const expected = rows.map((row) => this.#upserted(row, none ? [] : this.#updatable(row)))
+    const met = expected.map((each) => each?.row)
+    if (met.includes(undefined) || new Set(met).size < met.length) {
+      this.#model.rows = before
+      const refusal: unknown = await run().catch((error: unknown) => (error as { code: unknown }).code)
+      expect(['unique_violation', 'invalid_input']).toContain(refusal)
       return
     }
     const answered = await run()
+    expect(answered).toHaveLength(rows.length)
+    for (const [index, each] of expected.entries()) {
+      if (each) this.#compareUpserted(each, answered[index] as ModelRow)
+    }
+  }
+
+  #updatable(row: ModelRow): string[] {
+    const { on = [], given } = this.#subject
+    return Object.keys(given).filter((name) => !on.includes(name) && row[name] !== undefined)
+  }
+
+  /** Upserts in the model; undefined where a removed row is in the way. */
+  #upserted(row: ModelRow, update: readonly string[]): { readonly row: ModelRow; readonly isNew: boolean } | undefined {
+    const { on = [] } = this.#subject
+    const inTheWay = this.#model.rows.find((other) => on.every((name) => other[name] === row[name]))
+    if (inTheWay && !this.#model.visible.includes(inTheWay)) return undefined
     if (!inTheWay) {
       const complete: ModelRow = { ...defaults[this.#subject.name], ...row }
       this.#model.rows.push(complete)
-      expect(answered).toEqual(this.#expected(complete, answered))
-      return
+      return { row: complete, isNew: true }
     }
     if (update.length > 0) this.#model.change(inTheWay, Object.fromEntries(update.map((name) => [name, row[name]])))
-    const stays = unpredictable.filter((name) => rules.key.includes(name))
-    for (const name of stays) expect(answered[name]).toEqual(inTheWay[name])
-    expect(answered).toEqual(this.#expected(inTheWay, answered))
+    return { row: inTheWay, isNew: false }
+  }
+
+  #compareUpserted({ row, isNew }: { readonly row: ModelRow; readonly isNew: boolean }, answered: ModelRow): void {
+    const { rules, unpredictable } = this.#subject
+    const stays = isNew ? [] : unpredictable.filter((name) => rules.key.includes(name))
+    for (const name of stays) expect(answered[name]).toEqual(row[name])
+    expect(answered).toEqual(this.#expected(row, answered))
   }
 
   async #update(at: number, patch: ModelRow, stale: boolean): Promise<void> {

@@ -12,6 +12,7 @@ import {
   UsageError,
   VersionConflict,
 } from '../../src/errors.ts'
+import type { Observation } from '../../src/observe/observation.ts'
 import { defineRepository } from '../../src/repository/define-repository.ts'
 import { openToy, type Toy } from '../support/toy.ts'
 import * as schema from '../support/toy-schema.ts'
@@ -444,6 +445,62 @@ describe('writes', () => {
       const adding = { update: { uses: sql`${words.uses} + ${10}` } }
       expect(await repo.upsert({ word: 'a', uses: 1 }, adding)).toMatchObject({ uses: 12 })
       expect(await repo.upsert({ word: 'a' })).toMatchObject({ uses: 12 })
+    })
+  })
+
+  test('upsertMany inserts and updates as upsert does, thousands in a statement, in the order given', async () => {
+    const statements: string[] = []
+    const observe = (observation: Observation) => {
+      if (observation.type === 'statement.finished') statements.push(observation.text)
+    }
+    await using observed = await openEngine({ schema, url: toy.url, observe })
+    await observed.transaction(async ({ repository }) => {
+      const repo = repository(words)
+      expect(await repo.upsertMany([])).toEqual([])
+      await repo.insertMany([
+        { word: 'w7', uses: 1 },
+        { word: 'w4999', uses: 1, stamp: 'kept' },
+      ])
+      const rows = Array.from({ length: 10_000 }, (_, index) => ({ word: `w${index}`, uses: index }))
+      statements.length = 0
+      const written = await repo.upsertMany(rows)
+      expect(statements.filter((text) => text.includes('on conflict'))).toHaveLength(2)
+      expect(written.map(({ word, uses }) => ({ word, uses }))).toEqual(rows)
+      expect(written[4999]).toMatchObject({ stamp: 'touched', uses: 4999 })
+      expect(await repo.count()).toBe(10_000)
+      const adding = { update: { uses: sql`${words.uses} + ${10}` } }
+      const added = await repo.upsertMany([{ word: 'w1' }, { word: 'new', uses: 3 }, { word: 'w2' }], adding)
+      expect(added.map(({ uses }) => uses)).toEqual([11, 3, 12])
+      const left = await repo.upsertMany(
+        [
+          { word: 'w1', uses: 0 },
+          { word: 'other', uses: 5 },
+        ],
+        { update: [] },
+      )
+      expect(left.map(({ uses }) => uses)).toEqual([11, 5])
+    })
+  })
+
+  test('upsertMany writes all rows or none, and none twice', async () => {
+    await run(async ({ repository }) => {
+      const repo = repository(words)
+      await repo.insertMany([{ word: 'a', uses: 1 }])
+      const twice = [{ word: 'a', uses: 2 }, { word: 'b' }, { word: 'a', uses: 3 }]
+      const apart = [
+        { word: 'a', uses: 2 },
+        { word: 'b', uses: 1, stamp: 'x' },
+        { word: 'a', uses: 3 },
+      ]
+      for (const rows of [twice, apart]) {
+        const refusal = repo.upsertMany(rows)
+        await expect(refusal).rejects.toMatchObject({ code: 'invalid_input' })
+        await expect(refusal).rejects.toThrow('the same row')
+      }
+      await expect(repo.upsertMany([{ word: 'c' }, { wrd: 'd' } as never])).rejects.toThrow('rows[1]')
+      await expect(repo.upsertMany('rows' as never)).rejects.toThrow('upsertMany takes an array')
+      await expect(repo.upsertMany([{ word: 'c' }], { onn: 'word' } as never)).rejects.toThrow(UsageError)
+      expect((await repo.list()).rows).toMatchObject([{ word: 'a', uses: 1 }])
     })
   })
 

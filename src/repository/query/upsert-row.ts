@@ -1,23 +1,16 @@
 /**
- * Insert or update in one statement, decided by a unique constraint.
+ * Insert or update of a row in one statement, decided by a unique constraint, and the clauses of it that many rows share.
  * https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT
  */
 import { is, type SQL, sql, Table } from 'drizzle-orm'
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core'
 import { DatabaseError, UniqueViolation, UsageError } from '../../errors.ts'
-import { checkOperationOptions } from '../query/operation-options.ts'
-import { isNull as isNullColumn, typedParameter } from '../query/own-type-condition.ts'
-import type { RepositoryRunner } from '../query/repository-runner.ts'
-import { type ReadRow, selectionOf } from '../query/selection.ts'
-import { list, CompiledStatement } from '../query/compiled-statement.ts'
-import type { PlannedColumn, TablePlan } from '../query/table-plan.ts'
-import {
-  type Assignment,
-  newRowAssignments,
-  patchAssignments,
-  shapeOf,
-  updateAssignments,
-} from '../query/assignments.ts'
+import { isNull as isNullColumn, typedParameter } from './own-type-condition.ts'
+import type { RepositoryRunner } from './repository-runner.ts'
+import { type ReadRow, selectionOf } from './selection.ts'
+import { list, CompiledStatement } from './compiled-statement.ts'
+import type { PlannedColumn, TablePlan } from './table-plan.ts'
+import { type Assignment, newRowAssignments, patchAssignments, shapeOf, updateAssignments } from './assignments.ts'
 import {
   type Removed,
   assignedFragments,
@@ -26,8 +19,8 @@ import {
   assignedValues,
   setClause,
   whereClause,
-} from '../query/clauses.ts'
-import { skipped } from '../query/row-errors.ts'
+} from './clauses.ts'
+import { skipped } from './row-errors.ts'
 
 /** The options of `upsert`, before the types of a table are added. */
 export interface PlainUpsertOptions {
@@ -39,13 +32,12 @@ export interface PlainUpsertOptions {
 const attempts = 3
 
 /** Inserts the row, or updates the conflicting one, and returns the row that is then there. */
-export async function upsertRow(
+export async function upsertGiven(
   runner: RepositoryRunner,
   plan: TablePlan,
   row: unknown,
-  options: PlainUpsertOptions = {},
+  options: PlainUpsertOptions,
 ): Promise<ReadRow> {
-  checkOperationOptions('upsert', options)
   const inserted = newRowAssignments(plan, row)
   const on = conflictColumns(plan, options.on, inserted)
   const updated = updates(plan, row, on, options.update)
@@ -75,7 +67,7 @@ function removedInTheWay(plan: TablePlan, on: readonly PlannedColumn[]): UniqueV
 }
 
 /** 42P10: there is no unique constraint or index on the columns. */
-function refuseNotUnique(plan: TablePlan, on: readonly PlannedColumn[], error: unknown): never {
+export function refuseNotUnique(plan: TablePlan, on: readonly PlannedColumn[], error: unknown): never {
   if (!(error instanceof DatabaseError) || error.sqlState !== '42P10') throw error
   const names = on.map(({ property }) => property).join(', ')
   throw new UsageError(`upsert into ${plan.name} cannot use (${names}): these columns are not unique together`, {
@@ -83,7 +75,11 @@ function refuseNotUnique(plan: TablePlan, on: readonly PlannedColumn[], error: u
   })
 }
 
-function conflictColumns(plan: TablePlan, on: unknown, inserted: readonly Assignment[]): readonly PlannedColumn[] {
+export function conflictColumns(
+  plan: TablePlan,
+  on: unknown,
+  inserted: readonly Assignment[],
+): readonly PlannedColumn[] {
   const named = on === undefined ? plan.key : (Array.isArray(on) ? on : [on]).map((name) => plan.column(String(name)))
   const absent = named.find((column) => !inserted.some((assignment) => assignment.column === column))
   if (!absent && named.length > 0) return named
@@ -93,7 +89,7 @@ function conflictColumns(plan: TablePlan, on: unknown, inserted: readonly Assign
 }
 
 /** The assignments of the conflicting row: by default everything given but the columns of the conflict. */
-function updates(plan: TablePlan, row: unknown, on: readonly PlannedColumn[], update: unknown): Assignment[] {
+export function updates(plan: TablePlan, row: unknown, on: readonly PlannedColumn[], update: unknown): Assignment[] {
   if (update !== undefined && !Array.isArray(update)) return patchAssignments(plan, update)
   const given = row as Record<string, unknown>
   const names = update ?? Object.keys(given).filter((name) => given[name] !== undefined)
@@ -114,11 +110,20 @@ function upsertText(
   on: readonly PlannedColumn[],
   updated: readonly Assignment[],
 ): SQL {
-  const set = setClause(updated, assignedValues(inserted).length)
-  const visible = whereClause([removedCondition(plan, undefined)])
-  const action = updated.length === 0 ? sql`nothing` : sql`update set ${set}${visible}`
-  const conflict = sql` on conflict (${list(on.map(({ bare }) => bare))})${arbiter(plan, on)} do ${action}`
+  const conflict = conflictClause(plan, on, updated, assignedValues(inserted).length)
   return sql`${insertClause(plan, inserted)}${conflict} returning ${selectionOf(plan).sql}`
+}
+
+/** `on conflict (…) do …`; the values of `updated` are those of the statement from the place `from` on. */
+export function conflictClause(
+  plan: TablePlan,
+  on: readonly PlannedColumn[],
+  updated: readonly Assignment[],
+  from: number,
+): SQL {
+  const visible = whereClause([removedCondition(plan, undefined)])
+  const action = updated.length === 0 ? sql`nothing` : sql`update set ${setClause(updated, from)}${visible}`
+  return sql` on conflict (${list(on.map(({ bare }) => bare))})${arbiter(plan, on)} do ${action}`
 }
 
 /**

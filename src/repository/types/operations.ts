@@ -195,6 +195,15 @@ export interface Repository<TSchema, TName extends keyof TSchema> extends KeyedR
    * `update`: columns to take from the row, or a patch; default: all given columns; `[]` leaves the row as it is.
    */
   upsert(row: NewRowIn<TSchema, TName>, options?: UpsertOptions<TSchema, TName>): Promise<ReturnedRow<TSchema, TName>>
+  /**
+   * Upserts any number of rows, all or none, and returns those that are then there, in the given order. Neighbouring rows that
+   * give the same columns share a statement. Always in a transaction of its own, as `insertMany`. @throws as `upsert`;
+   * InvalidInput for two that are the same row.
+   */
+  upsertMany(
+    rows: readonly NewRowIn<TSchema, TName>[],
+    options?: UpsertOptions<TSchema, TName>,
+  ): Promise<ReturnedRow<TSchema, TName>[]>
   /** Removes the row with this key (with soft delete: hides it) and returns it. @throws as `update` */
   remove(
     key: KeyIn<TSchema, TName>,
