@@ -104,7 +104,7 @@ function csvText(text: string): string {
 
 /** Bytes of text that a batch should have, and how many rows the first and the largest batches have. */
 const batchBytes = 262_144
-const rows = { first: 8, most: 10_000 }
+const rows = { first: 2, most: 10_000 }
 
 /** Longer values of the server are read and written like any others: most of the room for them would be for nothing. */
 const longestDirect = 4096

@@ -64,7 +64,7 @@ function givenNames(row: unknown): string {
 }
 
 /** The rows of a chunk as they were given. */
-interface Given {
+interface ChunkRows {
   readonly given: readonly unknown[]
   readonly options: PlainUpsertOptions
 }
@@ -74,7 +74,7 @@ async function together(
   session: RepositoryRunner,
   plan: TablePlan,
   chunk: RowChunk,
-  { given, options }: Given,
+  { given, options }: ChunkRows,
 ): Promise<ReadRow[] | undefined> {
   const on = conflictColumns(plan, options.on, chunk.assignments)
   const updated = updates(plan, given[0], on, options.update)
@@ -94,11 +94,11 @@ async function together(
     return await session.transaction(async (nested) => {
       const values = [chunkJson(chunk), ...assignedValues(updated)]
       const answered = selection.marked(await statement.run(nested as RepositoryRunner, values))
-      if (answered.length !== chunk.objects.length) throw new Undone()
+      if (answered.length !== chunk.objects.length) throw new FewerRows()
       return answered.map((row) => selection.read(row))
     })
   } catch (error) {
-    if (error instanceof Undone) return undefined
+    if (error instanceof FewerRows) return undefined
     if (error instanceof DatabaseError && error.sqlState === twice) throw sameRow(plan, on, error)
     return refuseNotUnique(plan, on, error)
   }
@@ -108,7 +108,7 @@ async function oneByOne(
   session: RepositoryRunner,
   plan: TablePlan,
   { from }: RowChunk,
-  { given, options }: Given,
+  { given, options }: ChunkRows,
 ): Promise<ReadRow[]> {
   const written: ReadRow[] = []
   for (const [index, row] of given.entries()) {
@@ -122,7 +122,7 @@ async function oneByOne(
 }
 
 /** What rolls a savepoint back. */
-class Undone extends Error {}
+class FewerRows extends Error {}
 
 function sameRow(plan: TablePlan, on: readonly PlannedColumn[], cause?: DatabaseError): InvalidInput {
   const names = on.map(({ property }) => property).join(', ')
