@@ -41,6 +41,7 @@ create unique index drafts_slug on drafts (slug) where removed_at is null;
 create table rooms (id integer primary key, number integer, state text);
 create unique index rooms_open on rooms (number) where state = 'open';
 create table seats (place jsonb primary key, guest text);
+create table ticks (at timestamptz(3) primary key, note text);
 create table moments (
   id integer primary key, at timestamp(0), at_text timestamp(1), day date, hour time(0), span interval(1),
   days interval day, place point, bytes bytea
@@ -105,6 +106,10 @@ const drafts = conventions(
   }),
   { removedAt: 'removedAt' },
 )
+const ticks = pgTable('ticks', {
+  at: timestamp('at', { withTimezone: true, precision: 3 }).primaryKey(),
+  note: text('note'),
+})
 const rooms = pgTable(
   'rooms',
   { id: integer('id').primaryKey(), number: integer('number'), state: text('state') },
@@ -292,6 +297,20 @@ describe('writes', () => {
         await inserting
         await repo.removeWhere({ id: { gt: 0 } })
       }
+    })
+  })
+})
+
+describe('upsertMany', () => {
+  test('tells rows apart by keys that JavaScript writes alike', async () => {
+    await undone(async ({ repository }) => {
+      const at = (ms: number) => ({ at: new Date(Date.UTC(2026, 0, 1) + ms) })
+      expect(await repository(ticks).upsertMany([at(1), at(2)])).toHaveLength(2)
+      expect(
+        await repository(seats).upsertMany([{ place: { row: 1, seat: 1 } }, { place: { row: 1, seat: 2 } }]),
+      ).toHaveLength(2)
+      const twice = repository(ticks).upsertMany([{ ...at(3), note: 'a' }, at(4), at(3)])
+      await expect(twice).rejects.toThrow(InvalidInput)
     })
   })
 })

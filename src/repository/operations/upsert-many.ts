@@ -3,9 +3,10 @@
  * statement answers fewer rows than it was given, one of them is in the way of another (removed, skipped by a trigger, or not
  * to be updated): what it did is undone, and its rows are written one by one, which finds out what is the matter.
  */
-import { sql } from 'drizzle-orm'
+import { is, SQL, sql } from 'drizzle-orm'
 import { DatabaseError, InvalidInput } from '../../errors.ts'
 import { isPlain } from '../../values/plain-object.ts'
+import { textOf } from '../columns/encode.ts'
 import { assignedValues } from '../query/clauses.ts'
 import { CompiledStatement } from '../query/compiled-statement.ts'
 import { checkOperationOptions } from '../query/operation-options.ts'
@@ -53,8 +54,14 @@ export async function upsertRows(
 
 /** Those of one statement the server has refused; the others would be what the last of them says. */
 function refuseSameRow(plan: TablePlan, written: readonly ReadRow[]): void {
-  const keys = new Set(written.map((row) => JSON.stringify(plan.key.map(({ property }) => String(row[property])))))
+  const keys = new Set(written.map((row) => JSON.stringify(plan.key.map((column) => keyText(plan, column, row)))))
   if (keys.size < written.length) throw sameRow(plan, plan.key)
+}
+
+/** A value of the key as it is sent: what JavaScript makes of values that differ, such as dates, may be one text. */
+function keyText({ drizzle }: TablePlan, column: PlannedColumn, row: ReadRow): string {
+  const encoded = column.encode(row[column.property], 'compare')
+  return is(encoded, SQL) ? JSON.stringify(drizzle.render(encoded)) : textOf(encoded)
 }
 
 /** Which columns a row gives: those that the schema fills in are not updated. */
