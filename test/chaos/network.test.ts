@@ -116,7 +116,7 @@ describe('connecting', () => {
 })
 
 test('answers in slices of one byte are whole answers', async () => {
-  await scenario('one-byte slices', { timeoutMs: 5000 }, async ({ proxy, engine, workload, fault }) => {
+  await scenario('one-byte slices', { timeoutMs: 30_000 }, async ({ proxy, engine, workload, fault }) => {
     proxy.onLink = (link) => void (link.sliced = true)
     for (const link of proxy.links) link.sliced = true
     fault()
