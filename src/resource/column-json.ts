@@ -36,10 +36,10 @@ export interface ColumnJson {
   readonly operators: readonly string[]
   readonly sortable: boolean
   /**
-   * How the server's text becomes JSON without `decode`: as it is, or between quotes; `t` as true; a timestamp in ISO 8601.
-   * Undefined where it does not.
+   * How the server's text becomes JSON without `decode`: as it is, or between quotes; `t` as true; a timestamp in ISO 8601; a
+   * document without its spaces; a floating point number as it is, unless it has an exponent or is none. Undefined where it does not.
    */
-  readonly verbatim?: 'bare' | 'quoted' | 'boolean' | 'timestamp' | undefined
+  readonly verbatim?: 'bare' | 'quoted' | 'boolean' | 'timestamp' | 'document' | 'floating' | undefined
 }
 
 const made = new WeakMap<PlannedColumn, ColumnJson>()
@@ -94,6 +94,9 @@ const verbatim: Partial<Record<ColumnKind, ColumnJson['verbatim']>> = {
   macaddr: 'quoted',
   boolean: 'boolean',
   timestamp: 'timestamp',
+  jsonb: 'document',
+  real: 'floating',
+  'double precision': 'floating',
 }
 
 type JsonForm = Pick<ColumnJson, 'schema' | 'decode' | 'encode'> & Partial<Pick<ColumnJson, 'parse' | 'parseElement'>>

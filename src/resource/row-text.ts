@@ -27,16 +27,21 @@ export interface RowFormat {
   readonly null: string
   /** A value; a `document` is JSON in the database as well. */
   readonly value: (value: unknown, document: boolean) => string
-  /** Writes a text of the server, where there is room for six bytes of each of it and two; returns where it ends. */
   /** What stands around a text that has nothing to be escaped. */
   readonly mark: string
-  readonly quote: (out: Buffer, at: number, text: Buffer, start: number, end: number) => number
+  /** Writes a text of the server, where there is room for six bytes of each of it and two. */
+  readonly quote: WriteBytes
+  /** Writes a jsonb of the server, where there is room for as many bytes; undefined where it goes by its value. */
+  readonly document?: WriteBytes
 }
+
+/** Writes what stands between two places of the text into `out`; returns where it ends there. */
+type WriteBytes = (out: Buffer, at: number, text: Buffer, start: number, end: number) => number
 
 const hexDigits = Buffer.from('0123456789abcdef')
 /** The letters of `\b`, `\t`, `\n`, `\f` and `\r`. */
 const shortEscapes: Readonly<Record<number, number>> = { 8: 0x62, 9: 0x74, 10: 0x6e, 12: 0x66, 13: 0x72 }
-const [quote, backslash, comma] = [0x22, 0x5c, 0x2c]
+const [space, quote, backslash, comma] = [0x20, 0x22, 0x5c, 0x2c]
 
 export const jsonLines: RowFormat = {
   head: () => '',
@@ -63,6 +68,19 @@ export const jsonLines: RowFormat = {
       }
     }
     out[at++] = quote
+    return at
+  },
+  // The server puts one space behind each colon and comma, and escapes as `JSON.stringify` does: numbers keep their digits.
+  document: (out, start, text, from, to) => {
+    let at = start
+    let quoted = false
+    for (let index = from; index < to; index++) {
+      const byte = text[index] as number
+      if (byte === space && !quoted) continue
+      out[at++] = byte
+      if (byte === quote) quoted = !quoted
+      else if (byte === backslash) out[at++] = text[++index] as number
+    }
     return at
   },
 }
@@ -204,6 +222,8 @@ class TextField {
 const typesOf: Partial<Record<NonNullable<ColumnJson['verbatim']>, readonly number[]>> = {
   bare: [21, 23],
   boolean: [16],
+  document: [3802],
+  floating: [700, 701],
   timestamp: [1114, 1184],
 }
 
@@ -220,6 +240,12 @@ const zeros = Buffer.from('.000')
 /** False for years of more digits, BC and infinity. */
 function isPlainTimestamp(data: Buffer, start: number, end: number): boolean {
   return end - start >= 19 && data[start + 4] === minus && data[start + 10] === 0x20 && data[end - 1] !== 0x43
+}
+
+/** True for digits that JavaScript writes as well: false with an exponent, for a negative zero, NaN and infinity. */
+function isPlainNumber(data: Buffer, start: number, end: number): boolean {
+  for (let index = start; index < end; index++) if ((data[index] as number) > 0x39) return false
+  return end - start !== 2 || data[start] !== minus || data[start + 1] !== 0x30
 }
 
 /** The text of one batch. */
@@ -272,11 +298,15 @@ class BatchText {
       }
       const end = place + length
       const { verbatim } = field
-      if (verbatim === 'bare') this.#copy(data, place, end)
-      else if (verbatim === 'boolean') this.#word(data[place] === 0x74 ? yes : no)
+      if (verbatim === 'bare' || (verbatim === 'floating' && isPlainNumber(data, place, end))) {
+        this.#copy(data, place, end)
+      } else if (verbatim === 'boolean') this.#word(data[place] === 0x74 ? yes : no)
       else if (verbatim === 'quoted' && length <= longestDirect) {
         this.#reserve(length * 6 + 2)
         this.#at = this.#format.quote(this.#out, this.#at, data, place, end)
+      } else if (verbatim === 'document' && this.#format.document) {
+        this.#reserve(length)
+        this.#at = this.#format.document(this.#out, this.#at, data, place, end)
       } else if (verbatim === 'timestamp' && isPlainTimestamp(data, place, end)) this.#timestamp(data, place, end)
       else this.#text(field.textFrom(data.toString('utf8', place, end)))
       place = end

@@ -1,6 +1,6 @@
 /** Lists as streams of rows: what they say, in how much memory, and what becomes of them when something goes wrong. */
 import { connect } from 'node:net'
-import { bigint, customType, integer, pgTable, pgView, text } from 'drizzle-orm/pg-core'
+import { bigint, customType, doublePrecision, integer, jsonb, pgTable, pgView, real, text } from 'drizzle-orm/pg-core'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type Engine, openEngine } from '../../src/engine.ts'
 import { DatabaseError, DeadlineExceeded } from '../../src/errors.ts'
@@ -13,6 +13,7 @@ import { openTestDatabase, scriptTemplate, type TestDatabase } from '../support/
 import { type Send, sender } from '../support/http-client.ts'
 import { eventually, expectQuiet } from '../support/invariants.ts'
 import { keptBytes } from '../support/memory.ts'
+import { createRandom } from '../support/random.ts'
 import { openToy, type Toy } from '../support/toy.ts'
 import * as toySchema from '../support/toy-schema.ts'
 
@@ -26,17 +27,24 @@ const papers = pgTable('papers', {
   paper: paper('paper'),
   big: bigint('big', { mode: 'number' }),
 })
+const documents = pgTable('documents', {
+  id: integer('id').primaryKey(),
+  document: jsonb('document'),
+  double: doublePrecision('double'),
+  real: real('real'),
+})
 const many = pgView('many', numbered).existing()
 const broken = pgView('broken', numbered).existing()
 const slow = pgView('slow', numbered).existing()
 const late = pgView('late', numbered).existing()
 const wide = pgView('wide', numbered).existing()
-const schema = { papers, many, broken, slow, late, wide }
+const schema = { papers, documents, many, broken, slow, late, wide }
 
 const ddl = `
 create domain paper as jsonb;
 create table papers (id integer primary key, paper paper, big bigint);
 insert into papers select n, case n % 3 when 0 then null when 1 then '{"a": [1, "x"]}' else '"x"' end::jsonb, n from generate_series(1, 40) n;
+create table documents (id integer primary key, document jsonb, double float8, real float4);
 create view many as select n, 'the word of ' || n as word from generate_series(1, 1000000) n;
 create view broken as select n, (1 / (100000 - n))::text as word from generate_series(1, 200000) n;
 create view slow as select n, repeat('x', 200) || pg_sleep(0.001 * (n / 1000)) as word from generate_series(1, 100000) n;
@@ -205,6 +213,41 @@ test('values of types that only the database knows are those of the list', async
   const list = await send('GET', '/papers')
   const { text: lines } = await send('GET', '/papers', undefined, ndjson)
   expect(lines).toBe(list.json.data.map((row: unknown) => `${JSON.stringify(row)}\n`).join(''))
+})
+
+test('documents and floating point numbers are those of the list, byte for byte', async () => {
+  const random = createRandom('documents')
+  const texts = [
+    '',
+    ' a : b, c ',
+    '"',
+    '\\',
+    '\\" , ',
+    String.raw`\u0041`,
+    '\u0001\u001f\u007f\n\t\r\b\f',
+    'ü 🙂 \u2028',
+    '{"a": 1}',
+  ]
+  const numbers = ['0', '-0', '1.10', '1e30', '-12345678901234567890.5', '0.0000001', '9007199254740993', '1e-7']
+  const document = (depth: number): string => {
+    const some = <T>(make: () => T) => Array.from({ length: random.between(0, 4) }, make)
+    const leaf = () => random.pick([...numbers, 'null', 'true', 'false', ...texts.map((text) => JSON.stringify(text))])
+    const kind = depth === 0 ? 'leaf' : random.pick(['leaf', 'array', 'object'])
+    if (kind === 'leaf') return leaf()
+    if (kind === 'array') return `[ ${some(() => document(depth - 1)).join(' , ')} ]`
+    return `{ ${some(() => `${JSON.stringify(random.pick(texts))} : ${document(depth - 1)}`).join(' , ')} }`
+  }
+  const doubles = ['0', '-0', '0.1', '-1.5e-7', '1e15', '123456789012345.6', '1e21', '5e-324', 'NaN', '-Infinity', '-1']
+  const reals = ['0', '-0', '0.1', '1e-5', '16777216', '3.4e38', 'NaN', 'Infinity', '-2.5', '0.0001', '1e6']
+  await engine.session(({ sql }) => {
+    const ids = Array.from({ length: 300 }, (_, index) => index)
+    return sql`insert into documents select * from unnest(${ids}::integer[], ${ids.map(() => document(5))}::jsonb[],
+      ${ids.map((id) => doubles[id % doubles.length])}::float8[], ${ids.map((id) => reals[id % reals.length])}::float4[])`
+  })
+  const list = await send('GET', '/documents?limit=1000&sort=id')
+  const { text: lines } = await send('GET', '/documents?sort=id', undefined, ndjson)
+  expect(list.text.slice('{"data":['.length)).toMatch(/^\{/)
+  expect(list.text.startsWith(`{"data":[${lines.trimEnd().split('\n').join(',')}]`)).toBe(true)
 })
 
 describe('the type of an answer', () => {
