@@ -75,6 +75,7 @@ export type {
   ColumnFilters,
   Columns,
   Combined,
+  ChangedRowIn,
   CompositeKey,
   ConventionsOf,
   Extended,
@@ -117,5 +118,7 @@ export type {
   TypeOf,
   Uncomparable,
   Version,
+  VersionIn,
+  VersionName,
   WhereIn,
 } from './repository/types/table-types.ts'

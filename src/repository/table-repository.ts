@@ -22,6 +22,7 @@ import type { RepositoryRunner } from './query/repository-runner.ts'
 import { type PlainStreamOptions, streamRows } from './operations/stream.ts'
 import { planOf, type TablePlan } from './query/table-plan.ts'
 import { updateRow } from './operations/update.ts'
+import { updateEach } from './operations/update-many.ts'
 import { upsertRow } from './operations/upsert.ts'
 import type { PlainUpsertOptions } from './query/upsert-row.ts'
 import { upsertRows } from './operations/upsert-many.ts'
@@ -99,6 +100,10 @@ export class TableRepository {
   get update() {
     return (key: unknown, patch: unknown, options?: { ifVersion?: unknown }) =>
       this.#write((plan) => updateRow(this.#runner, plan, key, patch, ifVersionOf(options)))
+  }
+
+  get updateMany() {
+    return (rows: unknown) => this.#write((plan) => updateEach(this.#runner, plan, rows))
   }
 
   get updateWhere() {

@@ -85,6 +85,7 @@ describe('explain takes', () => {
         insert: (base) => base.insert(row),
         insertMany: (base) => base.insertMany([row]),
         update: (base) => base.update(1, { owner: 'b' }),
+        updateMany: (base) => base.updateMany([{ id: 1, owner: 'b' }]),
         updateWhere: (base) => base.updateWhere({ owner: 'a' }, { owner: 'b' }),
         upsert: (base) => base.upsert(row),
         upsertMany: (base) => base.upsertMany([row, { ...row, id: -2 }]),

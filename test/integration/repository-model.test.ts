@@ -21,6 +21,7 @@ interface Untyped {
   insert(row: ModelRow): Promise<ModelRow>
   insertMany(rows: readonly ModelRow[]): Promise<ModelRow[]>
   update(key: unknown, patch: ModelRow, options?: { ifVersion?: unknown }): Promise<ModelRow>
+  updateMany(rows: readonly ModelRow[]): Promise<ModelRow[]>
   updateWhere(where: ModelRow, patch: ModelRow): Promise<number>
   upsert(row: ModelRow, options: { on: readonly string[]; update?: readonly string[] }): Promise<ModelRow>
   upsertMany(
@@ -184,10 +185,18 @@ type Step =
   | { readonly do: 'insertMany'; readonly rows: ModelRow[] }
   | { readonly do: 'upsertMany'; readonly rows: ModelRow[]; readonly none: boolean }
   | { readonly do: 'update'; readonly at: number; readonly patch: ModelRow; readonly stale: boolean }
+  | { readonly do: 'updateMany'; readonly changes: Change[] }
   | { readonly do: 'updateWhere'; readonly where: ModelRow; readonly patch: ModelRow }
   | { readonly do: 'remove' | 'restore'; readonly at: number }
   | { readonly do: 'removeWhere'; readonly where: ModelRow }
   | { readonly do: 'list'; readonly where: ModelRow; readonly orderBy: [string, string][]; readonly limit: number }
+
+/** A row among those there are, and what becomes of it. */
+interface Change {
+  readonly at: number
+  readonly patch: ModelRow
+  readonly version: 'any' | 'current' | 'stale'
+}
 
 function stepOf(subject: Subject): fc.Arbitrary<Step> {
   const { given, rules } = subject
@@ -215,6 +224,16 @@ function stepOf(subject: Subject): fc.Arbitrary<Step> {
       }),
     },
     fc.record({ do: fc.constant('update' as const), at, patch, stale: fc.boolean() }),
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant('updateMany' as const),
+        changes: fc.array(
+          fc.record({ at, patch, version: fc.constantFrom('any' as const, 'current' as const, 'stale' as const) }),
+          { maxLength: 4 },
+        ),
+      }),
+    },
     fc.record({ do: fc.constant('updateWhere' as const), where, patch }),
     fc.record({ do: fc.constantFrom('remove' as const, 'restore' as const), at }),
     fc.record({ do: fc.constant('removeWhere' as const), where }),
@@ -254,6 +273,8 @@ class Comparison {
         return this.#upsertMany(step.rows, step.none)
       case 'update':
         return this.#update(step.at, step.patch, step.stale)
+      case 'updateMany':
+        return this.#updateMany(step.changes)
       case 'updateWhere':
         return this.#updateWhere(step.where, step.patch)
       case 'remove':
@@ -393,6 +414,34 @@ class Comparison {
       expect(answered).toEqual(this.#expected(row, answered))
       expect(await this.#repository.get(this.#keyOf(row))).toEqual(row)
     }
+  }
+
+  /** What each of the changes would do alone; all or none. */
+  async #updateMany(changes: readonly Change[]): Promise<void> {
+    const { key, version, unique } = this.#subject.rules
+    const fixed = new Set([...key, ...unique.flat()])
+    const refusals: string[] = []
+    const met = changes.flatMap(({ at, patch: all, version: wanted }) => {
+      const row = this.#model.rows[at]
+      if (!row) return []
+      const patch: ModelRow = Object.fromEntries(Object.entries(all).filter(([name]) => !fixed.has(name)))
+      const given: ModelRow = { ...patch, ...Object.fromEntries(key.map((name) => [name, row[name]])) }
+      if (version !== undefined && wanted !== 'any')
+        given[version] = Number(row[version]) - (wanted === 'stale' ? 1 : 0)
+      if (!this.#model.visible.includes(row)) refusals.push('not_found')
+      else if (version !== undefined && wanted === 'stale') refusals.push('version_conflict')
+      return [{ row, patch, given }]
+    })
+    if (new Set(met.map(({ row }) => row)).size < met.length) refusals.push('invalid_input', 'version_conflict')
+    const run = () => this.#repository.updateMany(met.map(({ given }) => given))
+    if (refusals.length > 0) {
+      const refusal: unknown = await run().catch((error: unknown) => (error as { code: unknown }).code)
+      expect(refusals).toContain(refusal)
+      return
+    }
+    const answered = await run()
+    for (const { row, patch } of met) if (Object.keys(patch).length > 0) this.#model.change(row, patch)
+    expect(answered).toEqual(met.map(({ row }, index) => this.#expected(row, answered[index] as ModelRow)))
   }
 
   async #updateWhere(where: ModelRow, patch: ModelRow): Promise<void> {

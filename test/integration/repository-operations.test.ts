@@ -464,7 +464,7 @@ describe('writes', () => {
       const rows = Array.from({ length: 10_000 }, (_, index) => ({ word: `w${index}`, uses: index }))
       statements.length = 0
       const written = await repo.upsertMany(rows)
-      expect(statements.filter((text) => text.includes('on conflict'))).toHaveLength(2)
+      expect(statements.filter((text) => text.includes('on conflict'))).toHaveLength(1)
       expect(written.map(({ word, uses }) => ({ word, uses }))).toEqual(rows)
       expect(written[4999]).toMatchObject({ stamp: 'touched', uses: 4999 })
       expect(await repo.count()).toBe(10_000)
@@ -501,6 +501,104 @@ describe('writes', () => {
       await expect(repo.upsertMany('rows' as never)).rejects.toThrow('upsertMany takes an array')
       await expect(repo.upsertMany([{ word: 'c' }], { onn: 'word' } as never)).rejects.toThrow(UsageError)
       expect((await repo.list()).rows).toMatchObject([{ word: 'a', uses: 1 }])
+    })
+  })
+
+  test('updateMany writes thousands of rows in a statement, each with its own values, and returns them in order', async () => {
+    const statements: string[] = []
+    const observe = (observation: Observation) => {
+      if (observation.type === 'statement.finished') statements.push(observation.text)
+    }
+    await using observed = await openEngine({ schema, url: toy.url, observe })
+    await observed.transaction(async ({ repository }) => {
+      const repo = repository(words)
+      expect(await repo.updateMany([])).toEqual([])
+      await repo.insertMany(Array.from({ length: 10_000 }, (_, index) => ({ word: `w${index}`, uses: 1 })))
+      const rows = Array.from({ length: 10_000 }, (_, index) => ({ word: `w${9999 - index}`, uses: index }))
+      statements.length = 0
+      const written = await repo.updateMany(rows)
+      expect(statements.filter((text) => text.startsWith('update'))).toHaveLength(1)
+      expect(written.map(({ word, uses }) => ({ word, uses }))).toEqual(rows)
+      expect(written[0]).toMatchObject({ stamp: 'touched' })
+      const mixed = await repo.updateMany([
+        { word: 'w1', uses: sql`${words.uses} + 1` },
+        { word: 'w2' },
+        { word: 'w3', uses: sql`${words.uses} + ${5}` },
+        { word: 'w4', stamp: null },
+        { word: 'w5', uses: undefined },
+      ])
+      expect(mixed.map(({ word, uses, stamp }) => [word, uses, stamp])).toEqual([
+        ['w1', 9999, 'touched'],
+        ['w2', 9997, 'touched'],
+        ['w3', 10_001, 'touched'],
+        ['w4', 9995, null],
+        ['w5', 9994, 'touched'],
+      ])
+    })
+  })
+
+  test('updateMany writes all rows or none, none twice, and says which row is wrong', async () => {
+    await run(async ({ repository }) => {
+      const repo = repository(words)
+      await repo.insertMany([
+        { word: 'a', uses: 1 },
+        { word: 'b', uses: 1 },
+      ])
+      const missing = repo.updateMany([
+        { word: 'a', uses: 2 },
+        { word: 'none', uses: 2 },
+      ])
+      await expect(missing).rejects.toMatchObject({ code: 'not_found', table: 'words' })
+      await expect(missing).rejects.toThrow('rows[1]: no row of words has this key')
+      const twice = repo.updateMany([
+        { word: 'a', uses: 2 },
+        { word: 'a', uses: 3 },
+      ])
+      await expect(twice).rejects.toThrow('two of the rows are the same row of words by word')
+      await expect(
+        repo.updateMany([
+          { word: 'a', uses: 2 },
+          { word: 'b', uses: 1.5 },
+        ]),
+      ).rejects.toMatchObject({
+        code: 'invalid_input',
+        path: [1, 'uses'],
+      })
+      await expect(repo.updateMany([{ uses: 2 } as never])).rejects.toThrow('rows[0]: the key of words is undefined')
+      await expect(repo.updateMany([new Map() as never])).rejects.toThrow('rows[0]: a row of words must be an object')
+      await expect(repo.updateMany([{ word: 'a', usse: 2 } as never])).rejects.toThrow('has no column "usse"')
+      await expect(repo.updateMany('rows' as never)).rejects.toThrow('updateMany takes an array of rows of words')
+      await expect(repo.updateMany([{ word: 'a', uses: -1 }])).rejects.toMatchObject({ code: 'check_violation' })
+      expect((await repo.list()).rows).toMatchObject([
+        { word: 'a', uses: 1 },
+        { word: 'b', uses: 1 },
+      ])
+    })
+  })
+
+  test('updateMany of rows that have a version writes those of that version only', async () => {
+    await run(async ({ repository }) => {
+      const repo = repository(notes)
+      const [one, two] = await repo.insertMany([{ slug: 'one' }, { slug: 'two' }])
+      const changed = [one, two].map((note) => ({ id: note!.id, version: note!.version, body: `of ${note!.slug}` }))
+      expect(await repo.updateMany(changed)).toMatchObject([
+        { slug: 'one', body: 'of one', version: 2 },
+        { slug: 'two', body: 'of two', version: 2 },
+      ])
+      const late = repo.updateMany([{ id: one!.id, version: 2, body: 'x' }, changed[1]!])
+      await expect(late).rejects.toMatchObject({ code: 'version_conflict', table: 'notes' })
+      await expect(late).rejects.toThrow('rows[1]: ')
+      expect(
+        await repo.updateMany([
+          { id: one!.id, body: 'at any' },
+          { id: two!.id, version: 2 },
+        ]),
+      ).toMatchObject([
+        { body: 'at any', version: 3 },
+        { body: 'of two', version: 2 },
+      ])
+      await repo.remove(one!.id)
+      await expect(repo.updateMany([{ id: one!.id, body: 'x' }])).rejects.toThrow('no row of notes has this key')
     })
   })
 

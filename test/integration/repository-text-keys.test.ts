@@ -44,6 +44,9 @@ describe('keys of text that the server compares without case', () => {
       const { rows, missing } = await repo.getMany(['X', 'ABC', 'nobody', 'Abc', 'x'])
       expect(rows.map(({ n }) => n)).toEqual([2, 1, 1, 2])
       expect(missing).toEqual(['nobody'])
+      expect(await repo.updateMany([row('X', 2), row('aBC', 1)] as never)).toMatchObject([{ n: 2 }, { n: 1 }])
+      await expect(repo.updateMany([row('abc', 1), row('ABC', 1)] as never)).rejects.toThrow('are the same row')
+      await expect(repo.updateMany([row('x', 2), row('nobody', 1)] as never)).rejects.toThrow('rows[1]: no row')
       const loads = await Promise.allSettled(['abc', 'Abc', 'nobody'].map((key) => repo.load(key)))
       expect(loads.map((load) => (load.status === 'fulfilled' ? load.value : load.reason.code))).toEqual([
         found,

@@ -51,6 +51,11 @@ describe('a row that was read', () => {
       const { id, ...row } = await rows.get(1)
       expect(await rows.update(id, row)).toEqual({ id, ...row })
       expect(await rows.insert({ ...row, id: 2 })).toEqual({ ...row, id: 2 })
+      const both = [
+        { ...row, id: 2 },
+        { ...row, id: 1 },
+      ]
+      expect(await rows.updateMany(both)).toEqual(both)
       const { single, hours, span, hundreds } = row
       expect(await rows.count({ single, hours, span, hundreds })).toBe(2)
     })
@@ -98,6 +103,11 @@ test.each([
     expect(await rows.getMany(['a', 'zz'])).toEqual({ rows: [{ id: 'a', v: null }], missing: ['zz'] })
     const [found, missing] = await Promise.allSettled([rows.load('a'), rows.load('zz')])
     expect([found.status, missing.status]).toEqual(['fulfilled', 'rejected'])
+    const changed = [
+      { id: 'b', v: 2 },
+      { id: 'a', v: 1 },
+    ]
+    expect(await rows.updateMany(changed)).toEqual(changed)
   })
 })
 

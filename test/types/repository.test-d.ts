@@ -84,6 +84,14 @@ describe('rows, keys and patches follow from the table', () => {
     const key: Key<typeof shelves> = await repository(shelves).get({ room: 'A', position: 1 })
     void notesOf.list({ where, orderBy: [order] })
     void notesOf.updateWhere(where, patch)
+    void notesOf.updateMany([row, { id: row.id, body: sql`'x'` }, { id: row.id, version: 2 }])
+    void repository(shelves).updateMany([{ room: 'A', position: 1, label: null }])
+    // @ts-expect-error a row without its whole key
+    void repository(shelves).updateMany([{ room: 'A', label: null }])
+    // @ts-expect-error a name that is no column
+    void repository(shelves).updateMany([{ room: 'A', position: 1, lable: null }])
+    // @ts-expect-error a table without a version
+    void repository(shelves).updateMany([{ room: 'A', position: 1, version: 1 }])
     void repository(shelves).remove(key)
     expectTypeOf(row).toEqualTypeOf<typeof notes.$inferSelect>()
     // @ts-expect-error a name that is no column

@@ -6,7 +6,7 @@
 import { sql } from 'drizzle-orm'
 import { CompiledStatement } from '../query/compiled-statement.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
-import { chunkJson, chunksOf, insertChunkClause, type RowChunk } from '../query/row-chunks.ts'
+import { chunkJson, chunksOf, insertChunkClause, newRow, type RowChunk } from '../query/row-chunks.ts'
 import { skipped } from '../query/row-errors.ts'
 import { type ReadRow, selectionOf } from '../query/selection.ts'
 import type { TablePlan } from '../query/table-plan.ts'
@@ -17,7 +17,7 @@ const pipelined = 64
 
 /** Inserts all rows or none, and returns them in the given order. @throws DatabaseError when a trigger skips one. */
 export async function insertRows(runner: RepositoryRunner, plan: TablePlan, rows: unknown): Promise<ReadRow[]> {
-  const chunks = chunksOf(plan, 'insertMany', rows)
+  const chunks = chunksOf(plan, rows, { call: 'insertMany', read: newRow(plan) })
   if (chunks.length === 0) return []
   return runner.transaction(async (nested) => {
     const session = nested as RepositoryRunner

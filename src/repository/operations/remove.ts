@@ -22,7 +22,8 @@ export async function removeRow(
   if (!removedAt) return deleteRow(runner, plan, key, ifVersion)
   const removal = { column: removedAt, value: undefined, expression: transactionTime(removedAt) }
   const assignments = [removal, ...updateAssignments(plan)]
-  return writeRow(runner, plan, { keyed: keyParameters(plan, key), assignments, ifVersion, removed: 'exclude' })
+  const [keyed, version] = [keyParameters(plan, key), versionParameter(plan, ifVersion)]
+  return writeRow(runner, plan, { keyed, assignments, version, removed: 'exclude' })
 }
 
 /** Shows a removed row again and returns it. @throws NotFound when no removed row has this key. */

@@ -1,13 +1,10 @@
-/**
- * UPDATE of one row by its key, with optimistic locking if the table has a version: an update that expects an older
- * version changes nothing and throws VersionConflict.
- */
+/** UPDATE of one row by its key: `update-row.ts` says how. */
 import { patchAssignments } from '../query/assignments.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
-import { notFound, versionConflict } from '../query/row-errors.ts'
-import { type ReadRow, selectionOf } from '../query/selection.ts'
+import type { ReadRow } from '../query/selection.ts'
 import { keyParameters, type TablePlan } from '../query/table-plan.ts'
-import { isAtVersion, presentRow, versionParameter, writeRow } from '../query/write-row.ts'
+import { updateGiven } from '../query/update-row.ts'
+import { versionParameter } from '../query/write-row.ts'
 
 /** Updates the row with this key and returns it. @throws NotFound, VersionConflict. */
 export async function updateRow(
@@ -19,20 +16,5 @@ export async function updateRow(
 ): Promise<ReadRow> {
   const keyed = keyParameters(plan, key)
   const assignments = patchAssignments(plan, patch)
-  if (assignments.length === 0) return unchanged(runner, plan, keyed, ifVersion)
-  return writeRow(runner, plan, { keyed, assignments, ifVersion, removed: 'exclude' })
-}
-
-/** An empty patch writes nothing, but the row must exist and have the version. */
-async function unchanged(
-  runner: RepositoryRunner,
-  plan: TablePlan,
-  keyed: readonly unknown[],
-  ifVersion: unknown,
-): Promise<ReadRow> {
-  const version = versionParameter(plan, ifVersion)
-  const values = await presentRow(runner, plan, keyed, 'exclude')
-  if (!values) throw notFound(plan)
-  if (!isAtVersion(plan, values, version)) throw versionConflict(plan)
-  return selectionOf(plan).read(values)
+  return updateGiven(runner, plan, { keyed, assignments, version: versionParameter(plan, ifVersion) })
 }

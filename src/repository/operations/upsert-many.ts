@@ -3,18 +3,18 @@
  * statement answers fewer rows than it was given, one of them is in the way of another (removed, skipped by a trigger, or not
  * to be updated): what it did is undone, and its rows are written one by one, which finds out what is the matter.
  */
-import { is, SQL, sql } from 'drizzle-orm'
-import { DatabaseError, InvalidInput } from '../../errors.ts'
+import { sql } from 'drizzle-orm'
+import { DatabaseError } from '../../errors.ts'
 import { isPlain } from '../../values/plain-object.ts'
-import { textOf } from '../columns/encode.ts'
 import { assignedValues } from '../query/clauses.ts'
 import { CompiledStatement } from '../query/compiled-statement.ts'
 import { checkOperationOptions } from '../query/operation-options.ts'
 import type { RepositoryRunner } from '../query/repository-runner.ts'
-import { atRow, chunkJson, chunksOf, insertChunkClause, type RowChunk } from '../query/row-chunks.ts'
+import { atRow, chunkJson, chunksOf, insertChunkClause, newRow, type RowChunk } from '../query/row-chunks.ts'
+import { refuseSameRow, sameRow } from '../query/same-row.ts'
 import { type ReadRow, selectionOf } from '../query/selection.ts'
 import { shapeOf } from '../query/assignments.ts'
-import type { PlannedColumn, TablePlan } from '../query/table-plan.ts'
+import type { TablePlan } from '../query/table-plan.ts'
 import {
   conflictClause,
   conflictColumns,
@@ -35,7 +35,7 @@ export async function upsertRows(
   options: PlainUpsertOptions = {},
 ): Promise<ReadRow[]> {
   checkOperationOptions('upsert', options)
-  const chunks = chunksOf(plan, 'upsertMany', rows, givenNames)
+  const chunks = chunksOf(plan, rows, { call: 'upsertMany', read: newRow(plan), kindOf: givenNames })
   if (chunks.length === 0) return []
   return runner.transaction(async (nested) => {
     const session = nested as RepositoryRunner
@@ -50,18 +50,6 @@ export async function upsertRows(
     refuseSameRow(plan, written)
     return written
   })
-}
-
-/** Those of one statement the server has refused; the others would be what the last of them says. */
-function refuseSameRow(plan: TablePlan, written: readonly ReadRow[]): void {
-  const keys = new Set(written.map((row) => JSON.stringify(plan.key.map((column) => keyText(plan, column, row)))))
-  if (keys.size < written.length) throw sameRow(plan, plan.key)
-}
-
-/** A value of the key as it is sent: what JavaScript makes of values that differ, such as dates, may be one text. */
-function keyText({ drizzle }: TablePlan, column: PlannedColumn, row: ReadRow): string {
-  const encoded = column.encode(row[column.property], 'compare')
-  return is(encoded, SQL) ? JSON.stringify(drizzle.render(encoded)) : textOf(encoded)
 }
 
 /** Which columns a row gives: those that the schema fills in are not updated. */
@@ -130,11 +118,3 @@ async function oneByOne(
 
 /** What rolls a savepoint back. */
 class FewerRows extends Error {}
-
-function sameRow(plan: TablePlan, on: readonly PlannedColumn[], cause?: DatabaseError): InvalidInput {
-  const names = on.map(({ property }) => property).join(', ')
-  return new InvalidInput(
-    `two of the rows are the same row of ${plan.name} by ${names}: give each once`,
-    cause && { cause },
-  )
-}

@@ -67,7 +67,8 @@ function isManaged(plan: TablePlan, column: PlannedColumn): boolean {
   return column === plan.version || column === plan.updatedAt || column === plan.removedAt
 }
 
-function asRecord(plan: TablePlan, row: unknown): Record<string, unknown> {
+/** The row as an object of its properties. @throws UsageError for anything else */
+export function asRecord(plan: TablePlan, row: unknown): Record<string, unknown> {
   // A Map or a Promise has no properties to store, and would become a row of defaults.
   const isRow = isPlain(row) || (typeof row === 'object' && row !== null && Object.keys(row).length > 0)
   const isQuery = isRow && typeof (row as { then?: unknown }).then === 'function'

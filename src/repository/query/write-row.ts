@@ -42,15 +42,15 @@ export async function insertAssigned(
 export interface RowWrite {
   readonly keyed: readonly unknown[]
   readonly assignments: readonly Assignment[]
-  readonly ifVersion?: unknown
+  /** The version that the row must have, as `versionParameter` gives it; default: any. */
+  readonly version?: readonly unknown[]
   /** Whether the row must be a removed one, or must not be one. */
   readonly removed: 'exclude' | 'only'
 }
 
 /** Runs the UPDATE, and throws the reason when it hits no row. */
 export async function writeRow(runner: RepositoryRunner, plan: TablePlan, write: RowWrite): Promise<ReadRow> {
-  const { keyed, assignments, removed } = write
-  const version = versionParameter(plan, write.ifVersion)
+  const { keyed, assignments, version = [], removed } = write
   const selection = selectionOf(plan)
   const values = [...assignedValues(assignments), ...keyed, ...version]
   const create = () => {

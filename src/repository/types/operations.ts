@@ -8,6 +8,7 @@ import type { Source } from './conventions.ts'
 import type { LockMode, LockWait } from './lock-mode.ts'
 import type {
   Alone,
+  ChangedRowIn,
   ReturnedRow,
   KeyIn,
   Kind,
@@ -186,6 +187,13 @@ export interface Repository<TSchema, TName extends keyof TSchema> extends KeyedR
     patch: PatchIn<TSchema, TName>,
     options?: IfVersion<Version<Named<TSchema, TName>>>,
   ): Promise<ReturnedRow<TSchema, TName>>
+  /**
+   * Changes any number of rows, each with values of its own, all or none, and returns them in the given order. A row has its
+   * key, the columns to change and, where the table has a version, the one that it must have: without it, any will do.
+   * Neighbouring rows that give the same columns share a statement. Always in a transaction of its own, as `insertMany`.
+   * @throws as `update`; InvalidInput for two that are the same row
+   */
+  updateMany(rows: readonly ChangedRowIn<TSchema, TName>[]): Promise<ReturnedRow<TSchema, TName>[]>
   /** Changes every row that the filter matches and returns their number. @throws UsageError when it matches all rows */
   updateWhere(where: WhereIn<TSchema, TName>, patch: PatchIn<TSchema, TName>): Promise<number>
   /**

@@ -157,6 +157,21 @@ export type CompositeKey<TSchema, TName extends keyof TSchema> = {
 /** `IsUnion<'a' | 'b'>` is `true`, `IsUnion<'a'>` is `false`. */
 export type IsUnion<T, TEach = T> = T extends unknown ? ([TEach] extends [T] ? false : true) : never
 
+/** What `updateMany` takes for a row. `ChangedRowIn<Schema, 'notes'>` is `{ id: bigint; version?: number; title?: string | SQL; … }`. */
+export type ChangedRowIn<TSchema, TName extends keyof TSchema> = CompositeKey<TSchema, TName> &
+  PatchIn<TSchema, TName> &
+  VersionIn<TSchema, TName>
+
+/** The version, where the table has one. `VersionIn<Schema, 'notes'>` is `{ version?: number }`. */
+export type VersionIn<TSchema, TName extends keyof TSchema> = {
+  readonly [K in VersionName<Named<TSchema, TName>> & keyof Plain<Named<TSchema, TName>>]?: Plain<
+    Named<TSchema, TName>
+  >[K]
+}
+
+/** The property of the version. `VersionName<typeof notes>` is `'version'`; `never` without one. */
+export type VersionName<TSource> = ConventionsOf<TSource> extends { version: infer TName } ? TName : never
+
 /** A filter by columns, and their combinations. `{ price: { lt: '10' }, or: [{ stock: 0 }, { available: false }] }`. */
 export type Where<TSource extends Source> = TSource extends unknown ? Filters<FilterPairs<TSource>> : never
 
