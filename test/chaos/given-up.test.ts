@@ -9,7 +9,7 @@ import { sql as fragment } from 'drizzle-orm'
 import { expect, test } from 'vitest'
 import { type Engine, openEngine } from '../../src/engine.ts'
 import type { Session } from '../../src/repository/session.ts'
-import { CommitOutcomeUnknown } from '../../src/errors.ts'
+import { Cancelled, CommitOutcomeUnknown } from '../../src/errors.ts'
 import { openBank } from '../support/bank.ts'
 import { eventually, expectQuiet, Ledger } from '../support/invariants.ts'
 import { createRandom, long, type Random } from '../support/random.ts'
@@ -90,7 +90,7 @@ const endings: Readonly<
   async 'failing sibling'(write, engine, nonce, random) {
     const turns = random.between(0, 12)
     // The fate is that of the call in the task, not of the gather, which fails in any case.
-    let written: Promise<unknown> = Promise.reject(new Error('not begun'))
+    let written: Promise<unknown> = Promise.reject(new Cancelled('the gather was over before the call began'))
     written.catch(() => undefined)
     await engine
       .gather([

@@ -3,11 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { ConnectionLost, PoolTimeout, RivuletError } from '../../src/errors.ts'
 import type { Link, Opening } from '../support/fault-proxy.ts'
-import { eventually, secret, stopwatch } from '../support/invariants.ts'
+import { eventually, secret, stopwatch, recoveryMs } from '../support/invariants.ts'
 import { long } from '../support/random.ts'
 import { scenario } from '../support/scenario.ts'
 
-test('connections cut, reset, stalled and talked garbage to at random under load', { timeout: 120_000 }, async () => {
+test('connections cut, reset, stalled and talked garbage to at random under load', { timeout: 300_000 }, async () => {
   await scenario('sockets at random', { timeoutMs: 500 }, async ({ proxy, workload, random, fault }) => {
     const faults: readonly ((link: Link) => void)[] = [
       (link) => link.cut(),
@@ -19,9 +19,9 @@ test('connections cut, reset, stalled and talked garbage to at random under load
     ]
     workload.start(16)
     const until = performance.now() + (long ? 60_000 : 4000)
-    // However slow the machine: enough must be served in spite of the faults.
-    while (performance.now() < until || workload.count('acknowledged') <= 50) {
-      await sleep(random.between(20, 120))
+    // However slow the machine: enough must be served in spite of the faults, which become rarer where they are all it has time for.
+    for (let turn = 0; performance.now() < until || workload.count('acknowledged') <= 50; turn++) {
+      await sleep(random.between(20, 120) + turn)
       if (proxy.openLinks.length === 0) continue
       random.pick(faults)(random.pick(proxy.openLinks))
       fault()
@@ -31,7 +31,7 @@ test('connections cut, reset, stalled and talked garbage to at random under load
   })
 })
 
-test('every established socket black-holed at once', { timeout: 60_000 }, async () => {
+test('every established socket black-holed at once', { timeout: 300_000 }, async () => {
   await scenario('black holes', { timeoutMs: 500 }, async ({ proxy, workload, engine, fault }) => {
     for (let turn = 0; turn < (long ? 20 : 2); turn++) {
       workload.start(8)
@@ -41,7 +41,7 @@ test('every established socket black-holed at once', { timeout: 60_000 }, async 
         fault()
       }
       const watch = stopwatch()
-      await eventually(() => engine.session(({ sql }) => sql`select 1`, { timeoutMs: 500 }), 10_000)
+      await eventually(() => engine.session(({ sql }) => sql`select 1`, { timeoutMs: 500 }), recoveryMs)
       // Idle ones among them are found out one by one, each by the deadline of whoever gets it.
       expect(watch()).toBeLessThan(10_000)
       await workload.stop()
@@ -69,7 +69,7 @@ describe('connecting', () => {
       await workload.run(4, long ? 10_000 : 1200)
       expect(workload.count('acknowledged')).toBe(0)
       proxy.opening = 'pass'
-      await eventually(() => engine.session(({ sql }) => sql`select 1`, { timeoutMs: 2000 }), 20_000)
+      await eventually(() => engine.session(({ sql }) => sql`select 1`, { timeoutMs: 2000 }), recoveryMs)
       await workload.run(4, 200)
     })
   })
@@ -98,7 +98,7 @@ describe('connecting', () => {
       expect(attempts).toBeLessThanOrEqual(10)
       expect(attempts).toBeGreaterThan(1)
       proxy.opening = 'pass'
-      await eventually(() => engine.session(({ sql }) => sql`select 1`, { timeoutMs: 2000 }), 20_000)
+      await eventually(() => engine.session(({ sql }) => sql`select 1`, { timeoutMs: 2000 }), recoveryMs)
     })
   }, 30_000)
 
@@ -110,7 +110,7 @@ describe('connecting', () => {
       await eventually(() => expect(engine.stats().open).toBe(0))
       await expect(engine.session(() => 1)).rejects.toThrow(ConnectionLost)
       await proxy.accept()
-      await eventually(() => engine.session(() => 1), 2000)
+      await eventually(() => engine.session(() => 1), recoveryMs)
     })
   })
 })

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { RivuletError } from '../../src/errors.ts'
 import { type BankEngine, Recorder } from '../support/bank.ts'
 import type { Opening } from '../support/fault-proxy.ts'
-import { eventually, type Ledger } from '../support/invariants.ts'
+import { eventually, type Ledger, recoveryMs } from '../support/invariants.ts'
 import { long, type Random } from '../support/random.ts'
 import { scenario, type Scene } from '../support/scenario.ts'
 
@@ -68,7 +68,7 @@ describe.each(openings)('under overload, a server that answers with "%s" for a w
       for (let turn = 0; turn < turns; turn++) {
         await outage(scene, load, () => load.stop())
         const { overloads } = engine.stats()
-        await eventually(() => engine.session(({ sql }) => sql`select 1`, { timeoutMs: 300 }), 10_000)
+        await eventually(() => engine.session(({ sql }) => sql`select 1`, { timeoutMs: 300 }), recoveryMs)
         expect(engine.stats().overloads, 'calls refused though nobody waits').toBe(overloads)
         expect(recorder.of('overload.ended')).toHaveLength(recorder.of('overload.started').length)
         await workload.run(2, 100)

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { Admin } from '../support/admin.ts'
 import { openBank } from '../support/bank.ts'
 import { compiledProgram } from '../support/compiled-package.ts'
-import { eventually } from '../support/invariants.ts'
+import { eventually, recoveryMs } from '../support/invariants.ts'
 import { long } from '../support/random.ts'
 
 const program = compiledProgram('test/support/child-transfers.ts')
@@ -18,7 +18,7 @@ async function runAndSignal(signal: 'SIGTERM' | 'SIGKILL') {
   let [output, complaints] = ['', '']
   child.stdout.on('data', (chunk) => (output += String(chunk)))
   child.stderr.on('data', (chunk) => (complaints += String(chunk)))
-  await eventually(() => expect(output.split('\n').length).toBeGreaterThan(50), 20_000)
+  await eventually(() => expect(output.split('\n').length).toBeGreaterThan(50), recoveryMs)
   const startedAt = performance.now()
   child.kill(signal)
   const [code] = (await once(child, 'close')) as [number | null]

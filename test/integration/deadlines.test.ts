@@ -53,7 +53,7 @@ describe('a deadline', () => {
     const error = await outcome(engine.session(sleeping, { timeoutMs: 500 }))
     expect(error).toMatchObject({ code: 'deadline_exceeded', phase: 'statement' })
     expect((error as DeadlineExceeded).spentMs.statement).toBeGreaterThan(50)
-    await eventually(async () => expect(await asleep()).toEqual([]), 500)
+    await eventually(async () => expect(await asleep()).toEqual([]))
     await expectQuiet(engine, bank.admin)
   })
 

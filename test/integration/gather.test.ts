@@ -112,7 +112,7 @@ describe('failure', () => {
       },
     })
     await expect(failing).rejects.toMatchObject({ code: 'database_error', task: 'wrong' })
-    await eventually(async () => expect(await asleep()).toEqual([]), 500)
+    await eventually(async () => expect(await asleep()).toEqual([]))
     await expectQuiet(engine, bank.admin)
   })
 

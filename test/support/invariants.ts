@@ -110,6 +110,9 @@ export function everythingIn(error: unknown, depth = 0): string {
   return parts.join('\n')
 }
 
+/** Milliseconds after which an engine that has not recovered never will, on however slow a machine. */
+export const recoveryMs = 60_000
+
 /** Polls until `check` throws no more; then answers. Throws what it threw last when the time is up. */
 export async function eventually<T>(check: () => T | Promise<T>, withinMs = 5000): Promise<T> {
   const giveUpAt = performance.now() + withinMs

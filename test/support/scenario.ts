@@ -8,7 +8,7 @@ import type { PoolConfig } from '../../src/config.ts'
 import type { Observer } from '../../src/observe/observation.ts'
 import { type Bank, type BankEngine, openBank } from './bank.ts'
 import type { FaultProxy } from './fault-proxy.ts'
-import { activeHandles, eventually, expectClosed, expectHealthy, Ledger } from './invariants.ts'
+import { activeHandles, eventually, expectClosed, expectHealthy, Ledger, recoveryMs } from './invariants.ts'
 import { createRandom, type Random } from './random.ts'
 import { Workload } from './workload.ts'
 
@@ -46,7 +46,7 @@ export async function scenario(
   const handles = activeHandles()
   const options = { proxy, pool: { max: 6, ...pool }, ...(observe === undefined ? {} : { observe }) }
   // Its limits are for the faults: before them, a busy machine may need several attempts to connect.
-  const engine = await eventually(() => bank.engine(options), 20_000)
+  const engine = await eventually(() => bank.engine(options), recoveryMs)
   const ledger = new Ledger()
   const workload = new Workload(engine, ledger, random, timeoutMs)
   let faults = 0
