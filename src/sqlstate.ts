@@ -38,6 +38,8 @@ export interface ServerError {
   readonly routine?: string
   /** The context of the error; it repeats values. */
   readonly where?: string
+  /** Where in the statement it is; none for what happens while it runs. */
+  readonly position?: string
   /** The text of the statement, hung on by postgres.js; none while connecting. */
   readonly query?: string
 }
@@ -113,7 +115,8 @@ export function fromServerError(error: ServerError, names: readonly (string | un
   if (refused.test(sqlState)) return new ConfigInvalid(`the server refused the connection: ${cause.message}`, { cause })
   const info: DatabaseErrorInfo = { sqlState, ...placeOf(error), constraint: error.constraint_name }
   const parameter = parameterOf(error)
-  if (unusableValue.test(sqlState) || (parameter > 0 && refusedByType.test(sqlState))) {
+  const isOfValue = parameter > 0 || isAmongRows(error)
+  if (unusableValue.test(sqlState) || (isOfValue && refusedByType.test(sqlState))) {
     const column = error.column_name ?? names[parameter - 1]
     if (column === undefined) return new InvalidInput(cause.message, { cause })
     return new InvalidInput(`${column}: ${cause.message}`, { cause, path: [column] })
@@ -142,6 +145,14 @@ function isScript({ code, routine }: ServerError): boolean {
 /** The parameter whose value the server could not read, counted from 1; PostgreSQL 14 and later say so in English. */
 function parameterOf({ where = '' }: ServerError): number {
   return Number(/^unnamed portal parameter \$(\d+)/m.exec(where)?.[1] ?? 0)
+}
+
+/**
+ * True for what a type says of a value among rows that travel as JSON, which have one parameter: it comes while the statement
+ * runs, so without a place in its text, and from no function of the database's own, so without a context.
+ */
+function isAmongRows({ query = '', position, where }: ServerError): boolean {
+  return position === undefined && where === undefined && query.includes('json_to_recordset($')
 }
 
 function endsConnection({ code, severity }: ServerError): boolean {

@@ -193,6 +193,13 @@ describe('a value that only the server can refuse', () => {
       // What is said of it says nothing of the value.
       expect(everythingIn(error)).not.toContain(value)
       await expect(repo.update(1, { [column]: value })).rejects.toMatchObject(refused)
+      // Of many rows the server does not say whose value it is.
+      const many = [{ id: 2 }, { id: 3 }].map((row) => ({ ...row, [column]: value }))
+      for (const write of [repo.insertMany, repo.upsertMany, repo.updateMany]) {
+        const among: unknown = await write(many as never).catch((thrown: unknown) => thrown)
+        expect(among).toMatchObject({ code: 'invalid_input' })
+        expect(everythingIn(among)).not.toContain(value)
+      }
       await expect(repo.count({ [column]: { isNull: false, eq: value } } as never)).rejects.toMatchObject(refused)
       await expect(repo.count({ [column]: { in: [value] } } as never)).rejects.toMatchObject(refused)
     })
