@@ -21,6 +21,7 @@ import { type Decode, readerOf } from './column-reader.ts'
 import type { Read } from '../values/server-type.ts'
 import { UsageError } from '../errors.ts'
 import { columnValue, jsonValue, parseKeepingDigits } from './lossless-json.ts'
+import { type SelectQuery, WholeTables } from './whole-table.ts'
 import { decoderOf, type Field, type PlainPlaces, plainPlaces } from './row-mapper.ts'
 
 type QueryParts = Parameters<PgDialect['buildRelationalQueryWithoutPK']>[0]
@@ -56,6 +57,14 @@ export interface RelationalReading {
 export class SessionDialect extends PgDialect {
   /** A query, built or rendered, and what it selects from which table. */
   readonly #selections = new WeakMap<object, { readonly selection: Items; readonly request: QueryParts }>()
+
+  readonly #wholeTables = new WholeTables()
+
+  override buildSelectQuery(query: SelectQuery): SQL {
+    const build = (plain: SelectQuery) => super.buildSelectQuery(plain)
+    const fieldsFlat = this.#wholeTables.of(query, build, (plain) => super.sqlToQuery(plain).sql)
+    return super.buildSelectQuery(fieldsFlat ? Object.assign({}, query, { fieldsFlat }) : query)
+  }
 
   override buildRelationalQueryWithoutPK(request: QueryParts): Built {
     if (request.nestedQueryRelation !== undefined) return this.#nested(request)
